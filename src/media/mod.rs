@@ -1,0 +1,403 @@
+//! The media of one thread, sans-IO: [`Engine`] owns ports and bridges; packets and ticks come in, packets go out.
+//!
+//! Between opening and closing a port nothing is allocated, locked or logged. Memory that a port, a recording or a
+//! sound needs is made outside and comes in with the command. All audio is linear 16-bit, mono, at [`RATE`]; a tick
+//! handles [`FRAME`] samples of each port that is not merely relayed.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::{
+    codec::Codec,
+    ids::{BridgeId, PlayId, PortId, RecordingId},
+    time::Time,
+};
+
+/// Samples a second inside the engine.
+pub const RATE: u32 = 8000;
+/// Length of a tick.
+pub const TICK: Duration = Duration::from_millis(20);
+/// Samples in a tick.
+pub const FRAME: usize = 160;
+/// Longest datagram that is read or written, in bytes.
+pub const MAX_PACKET: usize = 1500;
+
+/// Index of a port within its engine, for the packet path. May be used again after the port is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+/// The two sockets of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// RTP: the even port.
+    Rtp,
+    /// RTCP: the odd port above.
+    Rtcp,
+}
+
+/// What the offer/answer exchange agreed on for one port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stream {
+    /// Where SDP says that the peer receives RTP; absent: the peer asked for none (port 0, or 0.0.0.0).
+    pub remote: Option<SocketAddr>,
+    /// Where SDP says that the peer receives RTCP (RFC 3605, else the port above).
+    pub remote_rtcp: Option<SocketAddr>,
+    /// What we send, and under which payload type.
+    pub send: Payload,
+    /// What may come, by payload type.
+    pub receive: Vec<Payload>,
+    /// Payload type under which we send telephone-event at 8 kHz (RFC 4733); absent: not agreed.
+    pub send_digits: Option<u8>,
+    /// Payload type under which telephone-event may come.
+    pub receive_digits: Option<u8>,
+    /// Packet length that we send, in ms: a multiple of 10 from 10 to 60.
+    pub ptime: u8,
+    /// The peer wants to hear us (sendrecv, recvonly on its side).
+    pub sending: bool,
+    /// The peer may be heard.
+    pub receiving: bool,
+}
+
+/// A codec under its payload type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// RTP payload type, 0 to 127.
+    pub number: u8,
+    /// What it carries.
+    pub codec: Codec,
+}
+
+/// Sound in memory, shared by all that play it: mono at [`RATE`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pcm {
+    /// The samples.
+    pub samples: Box<[i16]>,
+    /// Begin again at the end, for ever (tones with a cadence).
+    pub looped: bool,
+}
+
+/// A piece of a recording on its way to the disk and back: filled by the engine, emptied by the disk.
+#[derive(Debug, Default)]
+pub struct Block {
+    /// Interleaved samples; the capacity is given by the maker and never exceeded.
+    pub samples: Vec<i16>,
+}
+
+/// How a recording is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// One channel: what the party says and hears, added.
+    Mix,
+    /// One channel: only what the party says.
+    Party,
+    /// Two channels: left what the party says, right what it hears.
+    Stereo,
+}
+
+impl Layout {
+    /// How many channels the file has.
+    pub const fn channels(self) -> u16 {
+        match self {
+            Layout::Mix | Layout::Party => 1,
+            Layout::Stereo => 2,
+        }
+    }
+}
+
+/// What the engine is told to do.
+#[derive(Debug)]
+pub enum Command {
+    /// A new port; silent until it is played to or joined.
+    Open {
+        /// Its name.
+        port: PortId,
+        /// Its memory (made by [`Port::new`] outside the engine).
+        memory: Box<Port>,
+    },
+    /// A new agreement (re-INVITE, or the answer to our own offer). The source may latch anew.
+    Update {
+        /// Which port.
+        port: PortId,
+        /// What is agreed now.
+        stream: Box<Stream>,
+    },
+    /// Forget the port. Answered by [`Event::Closed`].
+    Close {
+        /// Which port.
+        port: PortId,
+    },
+    /// Put the port into a bridge, made when first named. A port is in one bridge at most: it leaves the old one.
+    Join {
+        /// Which bridge.
+        bridge: BridgeId,
+        /// Which port.
+        port: PortId,
+        /// Who hears whom.
+        role: Role,
+    },
+    /// Take the port out of its bridge; the bridge goes with its last port.
+    Leave {
+        /// Which port.
+        port: PortId,
+    },
+    /// Send the port's own audio back to it, or stop doing so.
+    Echo {
+        /// Which port.
+        port: PortId,
+        /// On or off.
+        on: bool,
+    },
+    /// Play sounds one after another without a gap, over whatever the port hears otherwise (which is silenced
+    /// meanwhile). Answered by one [`Event::PlayDone`]. What was playing is stopped first.
+    Play {
+        /// Which port.
+        port: PortId,
+        /// Its name.
+        play: PlayId,
+        /// What.
+        sounds: Box<[Arc<Pcm>]>,
+    },
+    /// Stop playing; nothing happens where `play` is over.
+    Stop {
+        /// Which port.
+        port: PortId,
+        /// Which play.
+        play: PlayId,
+    },
+    /// Record. Blocks come back one by one as [`Event::Recorded`]; the disk returns them with [`Command::Space`].
+    Record {
+        /// Which port.
+        port: PortId,
+        /// Its name.
+        recording: RecordingId,
+        /// What goes into which channel.
+        layout: Layout,
+        /// Ends by itself after this many samples (per channel).
+        limit: Option<u64>,
+        /// Empty blocks with their capacity.
+        blocks: Vec<Block>,
+    },
+    /// An emptied block.
+    Space {
+        /// Which port.
+        port: PortId,
+        /// Whose.
+        recording: RecordingId,
+        /// The block.
+        block: Block,
+    },
+    /// Leave out what comes from now on, or go on.
+    PauseRecording {
+        /// Which port.
+        port: PortId,
+        /// Which recording.
+        recording: RecordingId,
+        /// True: pause.
+        paused: bool,
+    },
+    /// Finish a recording. Answered by [`Event::RecordDone`].
+    StopRecording {
+        /// Which port.
+        port: PortId,
+        /// Which recording.
+        recording: RecordingId,
+    },
+    /// Send digits as RFC 4733 events, one after another. Answered by [`Event::DigitsSent`].
+    Digits {
+        /// Which port.
+        port: PortId,
+        /// `0-9 * # A-D`; `,` pauses for a second.
+        digits: Box<str>,
+        /// Length of each.
+        length: Duration,
+        /// Silence between two.
+        gap: Duration,
+    },
+}
+
+/// Who hears whom in a bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Speaks and hears.
+    Both,
+    /// Hears, is not heard.
+    Listen,
+    /// Is heard, hears nothing (a callee before its answer).
+    Speak,
+}
+
+/// What the engine tells.
+#[derive(Debug)]
+pub enum Event {
+    /// One key press of the party, told once (RFC 4733 section 2.5.1.4: by its RTP timestamp), when it begins.
+    Digit {
+        /// Which port.
+        port: PortId,
+        /// `0-9 * # A-D`.
+        key: char,
+    },
+    /// A play ended.
+    PlayDone {
+        /// Which port.
+        port: PortId,
+        /// Which play.
+        play: PlayId,
+        /// Samples that were sent.
+        samples: u64,
+        /// True: it ran to its end.
+        finished: bool,
+    },
+    /// The last of the digits was sent.
+    DigitsSent {
+        /// Which port.
+        port: PortId,
+    },
+    /// Audio comes from here; told when it first comes, and when the source changes.
+    Latched {
+        /// Which port.
+        port: PortId,
+        /// The source that is heard and answered.
+        from: SocketAddr,
+    },
+    /// No packet has come for [`Config::silence_timeout`] though the peer should send.
+    NoRtp {
+        /// Which port.
+        port: PortId,
+    },
+    /// A full (or last) block of a recording.
+    Recorded {
+        /// Which port.
+        port: PortId,
+        /// Whose.
+        recording: RecordingId,
+        /// The audio.
+        block: Block,
+    },
+    /// The recording ended, by command, by its limit or with its port; no block follows.
+    RecordDone {
+        /// Which port.
+        port: PortId,
+        /// Which recording.
+        recording: RecordingId,
+        /// Samples per channel.
+        samples: u64,
+        /// Samples per channel that had no room (the disk was too slow) and are silence in the file.
+        missed: u64,
+    },
+    /// The port is gone. Its sockets may be closed.
+    Closed {
+        /// Which port.
+        port: PortId,
+        /// What it saw.
+        quality: Quality,
+    },
+}
+
+/// What a port saw in its life.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Quality {
+    /// RTP packets sent.
+    pub sent: u64,
+    /// RTP packets received from the source that was heard.
+    pub received: u64,
+    /// Packets that never came (by sequence number).
+    pub lost: u64,
+    /// Packets that came after their time to be played.
+    pub late: u64,
+    /// Frames made up by concealment.
+    pub concealed: u64,
+    /// Packets refused: not RTP, or from a stranger.
+    pub refused: u64,
+    /// Interarrival jitter at the end (RFC 3550 section 6.4.1), in microseconds.
+    pub jitter_us: u32,
+    /// Round trip by RTCP (RFC 3550 section 6.4.1), in microseconds; absent: never measured.
+    pub round_trip_us: Option<u32>,
+    /// What the peer says that it lost of ours (RTCP RR), 0 to 255 of 256, at the end.
+    pub peer_lost_fraction: Option<u8>,
+    /// The source that was heard last.
+    pub source: Option<SocketAddr>,
+}
+
+/// Limits of an engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Jitter buffer: least delay.
+    pub jitter_min: Duration,
+    /// Jitter buffer: most delay.
+    pub jitter_max: Duration,
+    /// A source that was silent this long may be followed by another one.
+    pub relatch_after: Duration,
+    /// Tell [`Event::NoRtp`] after this long without a packet.
+    pub silence_timeout: Duration,
+    /// Time between RTCP reports (RFC 3550 section 6.2 asks for about 5 s).
+    pub rtcp_interval: Duration,
+    /// Most ports.
+    pub max_ports: usize,
+}
+
+/// Datagrams on their way out, in memory made once.
+pub struct Batch {
+    used: usize,
+    slots: Box<[Datagram]>,
+}
+
+/// One datagram of a [`Batch`].
+pub struct Datagram {
+    /// From which port of the engine.
+    pub slot: Slot,
+    /// From which of its sockets.
+    pub channel: Channel,
+    /// Where to.
+    pub to: SocketAddr,
+    len: usize,
+    bytes: [u8; MAX_PACKET],
+}
+
+impl Datagram {
+    /// What to send.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Batch {
+    /// Room for `capacity` datagrams.
+    pub fn new(capacity: usize) -> Batch {
+        let empty = || Datagram {
+            slot: Slot(0),
+            channel: Channel::Rtp,
+            to: SocketAddr::from(([0, 0, 0, 0], 0)),
+            len: 0,
+            bytes: [0; MAX_PACKET],
+        };
+        Batch { used: 0, slots: (0..capacity).map(|_| empty()).collect() }
+    }
+
+    /// Add a datagram whose bytes `write` puts into the buffer it is given, returning how many. False: no room, nothing
+    /// was added.
+    pub fn push(&mut self, slot: Slot, channel: Channel, to: SocketAddr, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        let Some(datagram) = self.slots.get_mut(self.used) else { return false };
+        datagram.slot = slot;
+        datagram.channel = channel;
+        datagram.to = to;
+        datagram.len = write(&mut datagram.bytes).min(MAX_PACKET);
+        self.used += 1;
+        true
+    }
+
+    /// How many more fit.
+    pub fn room(&self) -> usize {
+        self.slots.len() - self.used
+    }
+
+    /// What is to be sent.
+    pub fn datagrams(&self) -> &[Datagram] {
+        &self.slots[..self.used]
+    }
+
+    /// Forget what was sent.
+    pub fn clear(&mut self) {
+        self.used = 0;
+    }
+}

@@ -1,0 +1,155 @@
+//! SIP, sans-IO (RFC 3261): messages, the four transactions, dialogs. Bytes and time come in, bytes and events go out.
+//!
+//! [`Stack`] is the machine: it reads messages, runs the transactions, answers by itself what the RFC lets no user
+//! decide (400, 416, 420, 482, 483, 501, 505, CANCEL, retransmissions), and gives everything else to its user as an
+//! [`Event`]. A [`Dialog`] is plain data that the user owns.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+
+use crate::ids::InterfaceId;
+
+/// What a message travels on (RFC 3261 section 18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A stream, framed by Content-Length.
+    Tcp,
+}
+
+impl Transport {
+    /// True where the transport itself resends what is lost.
+    pub const fn is_reliable(self) -> bool {
+        match self {
+            Transport::Udp => false,
+            Transport::Tcp => true,
+        }
+    }
+}
+
+/// One step to a peer: over which transport, from which of our interfaces, to whom. For a stream, `remote` names the
+/// connection, be it ours or theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hop {
+    /// Over what.
+    pub transport: Transport,
+    /// From where.
+    pub interface: InterfaceId,
+    /// To whom.
+    pub remote: SocketAddr,
+}
+
+/// How we are reached on one interface; goes into Via and Contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Address and port to put into Via and Contact (the advertised one where there is NAT).
+    pub advertised: SocketAddr,
+}
+
+/// Timers and limits of the stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// By [`InterfaceId`].
+    pub interfaces: Vec<Interface>,
+    /// Round-trip estimate; 500 ms (RFC 3261 section 17.1.1.1).
+    pub t1: Duration,
+    /// Longest gap between resends; 4 s.
+    pub t2: Duration,
+    /// How long a message may stay in the network; 5 s.
+    pub t4: Duration,
+    /// Longest wait for a final response after a provisional one; 180 s (Timer C's floor).
+    pub timer_c: Duration,
+    /// Longest message in bytes; longer ones get 513 (UDP cannot carry them anyway).
+    pub max_message: usize,
+    /// Most header fields in a message; more get 400.
+    pub max_headers: usize,
+    /// Most server transactions at a time; more get 503 with Retry-After.
+    pub max_transactions: usize,
+    /// Value of Server and User-Agent; empty: left out.
+    pub agent: String,
+}
+
+/// A server transaction, ours to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerTx(pub u64);
+
+/// A client transaction, ours to hear the answer of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientTx(pub u64);
+
+/// What the stack asks of the world, or tells its user.
+#[derive(Debug)]
+pub enum Output {
+    /// Put these bytes on the wire.
+    Send {
+        /// Where to.
+        hop: Hop,
+        /// One whole message.
+        bytes: Bytes,
+    },
+    /// Tell the user.
+    Event(Event),
+}
+
+/// What the user of the stack must know or decide.
+#[derive(Debug)]
+pub enum Event {
+    /// A new request, not a retransmission, not ACK, not CANCEL. To be answered by [`Stack::respond`].
+    Request {
+        /// Answer here.
+        tx: ServerTx,
+        /// Where it came from, which is where the answers go.
+        hop: Hop,
+        /// What was asked.
+        request: Request,
+    },
+    /// An ACK that belongs to a 2xx (those of failures end in the transaction).
+    Ack {
+        /// Where it came from.
+        hop: Hop,
+        /// The ACK.
+        request: Request,
+    },
+    /// The INVITE `tx` is cancelled. The CANCEL is answered already; the INVITE is to be answered with 487.
+    Cancel {
+        /// The INVITE's transaction.
+        tx: ServerTx,
+        /// The CANCEL, for its Reason.
+        request: Request,
+    },
+    /// A response, not a retransmission. For INVITE: any number of 1xx, then 2xx (each fork's, and each again when it
+    /// is resent, so that it can be acknowledged again) or one failure, whose ACK is sent already.
+    Response {
+        /// Whose.
+        tx: ClientTx,
+        /// The answer.
+        response: Response,
+    },
+    /// No final answer will come.
+    Failed {
+        /// Whose.
+        tx: ClientTx,
+        /// Why.
+        why: Failure,
+    },
+    /// The answer to `tx` may not have arrived: no ACK for a failure in 64*T1, or its transport broke.
+    Lost {
+        /// Whose.
+        tx: ServerTx,
+        /// Why.
+        why: Failure,
+    },
+}
+
+/// Why a transaction failed without a word from the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing came in time (as good as 408).
+    TimedOut,
+    /// The transport could not deliver (ICMP, refused or broken connection; as good as 503).
+    Transport,
+}
