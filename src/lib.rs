@@ -4,3 +4,6 @@ pub mod codec;
 pub mod ids;
 pub mod time;
 pub mod verbs;
+
+#[cfg(test)]
+mod floors;
