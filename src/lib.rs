@@ -3,5 +3,6 @@
 pub mod codec;
 pub mod ids;
 pub mod rtp;
+pub mod sdp;
 pub mod time;
 pub mod verbs;
