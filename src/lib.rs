@@ -2,6 +2,8 @@
 
 pub mod codec;
 pub mod ids;
+pub mod rtp;
+pub mod sdp;
 pub mod time;
 pub mod verbs;
 
