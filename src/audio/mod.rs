@@ -4,9 +4,11 @@
 
 pub mod conceal;
 pub mod g711;
+pub mod goertzel;
 pub mod mix;
 #[cfg(test)]
 pub(crate) mod speech;
+pub mod tone;
 
 pub use conceal::Conceal;
 
