@@ -9,8 +9,28 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
+pub use rsip::Method;
 
 use crate::ids::InterfaceId;
+
+mod cseq;
+mod headers;
+mod message;
+mod name_addr;
+mod parse;
+mod status;
+mod text;
+mod uri;
+mod via;
+
+pub use cseq::CSeq;
+pub use headers::Headers;
+pub use message::{Limits, Malformed, Message, Request, Response};
+pub use name_addr::NameAddr;
+pub use status::reason_phrase;
+pub use text::Params;
+pub use uri::{Scheme, Uri};
+pub use via::Via;
 
 /// What a message travels on (RFC 3261 section 18).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
