@@ -40,8 +40,7 @@ impl Accept {
     /// `response` went out at `now` as the answer to `tx`.
     pub fn new(now: Time, config: &Config, tx: ServerTx, response: Response) -> Accept {
         let timers = Timers::new(config);
-        let state =
-            State::Waiting { resend: Resend::new(now, timers.t1, timers.t2), give_up: now + timers.long() };
+        let state = State::Waiting { resend: Resend::new(now, timers.t1, timers.t2), give_up: now + timers.long() };
         Accept { tx, response, state, out: VecDeque::new() }
     }
 

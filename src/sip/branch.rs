@@ -77,7 +77,9 @@ mod tests {
             assert_eq!(number(&branch(one)), Some(one));
             assert!(is_unique(&branch(one)));
         }
-        for other in ["", "z9hG4bK", "z9hG4bK12", "z9hG4bK+00000000000000f", "z9hG4bK00000000000000001", "1234", "é9hG4bK"] {
+        for other in
+            ["", "z9hG4bK", "z9hG4bK12", "z9hG4bK+00000000000000f", "z9hG4bK00000000000000001", "1234", "é9hG4bK"]
+        {
             assert_eq!(number(other), None, "{other}");
         }
         assert!(!is_unique("z9hG4bK"));

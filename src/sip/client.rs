@@ -35,11 +35,19 @@ pub enum Output {
 #[derive(Debug)]
 enum State {
     /// Sent; nobody answered yet.
-    Trying { resend: Option<Resend>, give_up: Time },
+    Trying {
+        resend: Option<Resend>,
+        give_up: Time,
+    },
     /// Being worked on.
-    Proceeding { resend: Option<Resend>, give_up: Time },
+    Proceeding {
+        resend: Option<Resend>,
+        give_up: Time,
+    },
     /// The final answer came.
-    Completed { until: Time },
+    Completed {
+        until: Time,
+    },
     Terminated,
 }
 

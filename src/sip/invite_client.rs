@@ -43,15 +43,28 @@ pub enum Output {
 #[derive(Debug)]
 enum State {
     /// Sent; nobody answered yet. `cancel`: wanted, but not allowed before a provisional answer.
-    Calling { resend: Option<Resend>, give_up: Time, cancel: bool },
+    Calling {
+        resend: Option<Resend>,
+        give_up: Time,
+        cancel: bool,
+    },
     /// Being worked on; cancelled at `cancel_at`.
-    Proceeding { cancel_at: Time },
+    Proceeding {
+        cancel_at: Time,
+    },
     /// The CANCEL is out.
-    Cancelling { give_up: Time },
+    Cancelling {
+        give_up: Time,
+    },
     /// A 2xx came.
-    Accepted { until: Time },
+    Accepted {
+        until: Time,
+    },
     /// A failure came.
-    Completed { ack: Bytes, until: Time },
+    Completed {
+        ack: Bytes,
+        until: Time,
+    },
     Terminated,
 }
 

@@ -37,15 +37,27 @@ pub enum Output {
 #[derive(Debug)]
 enum State {
     /// The user has it; `last` is the newest provisional answer.
-    Proceeding { last: Bytes },
+    Proceeding {
+        last: Bytes,
+    },
     /// The same, and the peer does not want it any more.
-    Cancelled { last: Bytes },
+    Cancelled {
+        last: Bytes,
+    },
     /// The user sent a 2xx.
-    Accepted { until: Time },
+    Accepted {
+        until: Time,
+    },
     /// The user sent a failure.
-    Completed { response: Bytes, resend: Option<Resend>, give_up: Time },
+    Completed {
+        response: Bytes,
+        resend: Option<Resend>,
+        give_up: Time,
+    },
     /// The failure is acknowledged, or its transport broke.
-    Confirmed { until: Time },
+    Confirmed {
+        until: Time,
+    },
     Terminated,
 }
 

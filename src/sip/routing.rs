@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Hop, Method, Request, Transport, Via, branch};
+use super::{Hop, Method, Request, Transport, Via, branch, cseq::method_name};
 
 /// Where SIP is where no port is named.
 const DEFAULT_PORT: u16 = 5060;
@@ -23,6 +23,7 @@ impl Key {
         let headers = &request.headers;
         let via = headers.via.first()?;
         let mut key = String::with_capacity(96);
+        let method = method_name(method);
         let done = match via.branch() {
             Some(branch) if branch::is_unique(branch) => {
                 let (host, port) = (via.host.to_ascii_lowercase(), via.port.unwrap_or(DEFAULT_PORT));
@@ -51,7 +52,7 @@ pub fn merge_key(request: &Request) -> Option<Box<str>> {
         return None;
     }
     let (from, call_id, cseq) = (tag(request), &headers.call_id, headers.cseq);
-    Some(format!("{}\n{}\n{from}\n{call_id}", cseq.number, cseq.method).into())
+    Some(format!("{cseq}\n{from}\n{call_id}").into())
 }
 
 fn tag(request: &Request) -> &str {

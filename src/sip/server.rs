@@ -33,11 +33,19 @@ pub enum Output {
 #[derive(Debug)]
 enum State {
     /// The user has it.
-    Trying { give_up: Time },
+    Trying {
+        give_up: Time,
+    },
     /// The user sent a provisional answer, the newest of which is `last`.
-    Proceeding { last: Bytes, give_up: Time },
+    Proceeding {
+        last: Bytes,
+        give_up: Time,
+    },
     /// The user sent the final answer.
-    Completed { response: Bytes, until: Time },
+    Completed {
+        response: Bytes,
+        until: Time,
+    },
     Terminated,
 }
 

@@ -10,9 +10,6 @@ use super::{Method, Request, Response};
 pub fn validate(request: &Request, merged: bool) -> Result<(), Box<Response>> {
     let headers = &request.headers;
     let refuse = |code, reason| Err(Box::new(request.response(code, reason)));
-    if headers.cseq.method != request.method {
-        return refuse(400, Some("CSeq names another method"));
-    }
     if headers.cseq.number >= 1 << 31 {
         return refuse(400, Some("CSeq beyond 31 bits"));
     }
