@@ -151,6 +151,12 @@ impl Stack {
         &self.counters
     }
 
+    /// True where nothing is in work and nothing waits to be polled.
+    pub fn is_empty(&self) -> bool {
+        let transactions = self.clients.len() + self.servers.len() + self.keys.len() + self.merges.len();
+        transactions + self.due.len() + self.hops.len() + self.out.len() == 0
+    }
+
     fn handle_malformed(&mut self, hop: Hop, malformed: Malformed) {
         tracing::debug!("malformed message from {}: {}", hop.remote, malformed.what);
         match malformed.answer {
