@@ -303,7 +303,9 @@ impl<'a> World<'a> {
                 self.accepts.iter_mut().filter(of_call).for_each(|(_, accept, _)| accept.handle_ack());
             }
             Event::Cancel { tx, .. } => {
-                let Some(which) = self.asked.iter().position(|asked| asked.side == side && asked.tx == tx) else { return };
+                let Some(which) = self.asked.iter().position(|asked| asked.side == side && asked.tx == tx) else {
+                    return;
+                };
                 let asked = self.asked.remove(which);
                 self.stacks[side].respond(self.now, tx, asked.request.response(487, None));
             }

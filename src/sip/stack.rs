@@ -48,7 +48,7 @@ pub struct Stack {
     pub(super) servers_ever: u64,
     /// Every transaction's next deadline.
     pub(super) due: BTreeSet<(Time, Tx)>,
-    /// Every transaction by its hop.
+    /// Every transaction that a broken transport matters to, by its hop.
     pub(super) hops: BTreeSet<(Hop, Tx)>,
     pub(super) out: VecDeque<Output>,
     pub(super) counters: Counters,
