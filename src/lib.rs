@@ -5,6 +5,7 @@ pub mod codec;
 pub mod ids;
 pub mod rtp;
 pub mod sdp;
+pub mod sip;
 pub mod time;
 #[cfg(test)]
 mod vectors;
