@@ -14,6 +14,8 @@ pub use rsip::Method;
 use crate::ids::InterfaceId;
 
 mod cseq;
+mod framing;
+pub mod fuzz;
 mod headers;
 mod message;
 mod name_addr;
@@ -24,6 +26,7 @@ mod uri;
 mod via;
 
 pub use cseq::CSeq;
+pub use framing::{Framed, Framer, FramingError};
 pub use headers::Headers;
 pub use message::{Limits, Malformed, Message, Request, Response};
 pub use name_addr::NameAddr;
