@@ -17,6 +17,7 @@ mod cseq;
 mod framing;
 pub mod fuzz;
 mod headers;
+mod lines;
 mod message;
 mod name_addr;
 mod parse;
