@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 8] = [
     &["exchange"],
     &["io"],
     &["script", "hooks", "store"],
-    &["conf", "server", "cli", "lib", "main", "floors", "sim", "vectors"],
+    &["conf", "server", "cli", "lib", "main", "floors", "sim", "vectors", "vectors_sip"],
 ];
 /// Index of `io` above: the first floor that may touch the world.
 const FIRST_FLOOR_WITH_IO: usize = 5;

@@ -13,3 +13,5 @@ pub mod verbs;
 
 #[cfg(test)]
 mod floors;
+#[cfg(test)]
+mod vectors_sip;

@@ -73,10 +73,10 @@ impl Uri {
     }
 
     pub(super) fn read(text: &str) -> Result<Uri, &'static str> {
-        if text.contains(|c: char| c.is_ascii_control() || matches!(c, ' ' | '<' | '>' | '"' | '\u{fffd}')) {
+        if text.bytes().any(text::is_improper) || text::has_unreadable(text) {
             return Err("an address with improper characters");
         }
-        let (scheme, rest) = text.split_once(':').ok_or("an address without a scheme")?;
+        let (scheme, rest) = text::cut(text, b':').ok_or("an address without a scheme")?;
         let tail = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
         if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.bytes().all(tail) || rest.is_empty() {
             return Err("an address without a proper scheme");
@@ -94,26 +94,26 @@ impl Uri {
 
     fn read_sip(scheme: Scheme, rest: &str) -> Result<Uri, &'static str> {
         check_escapes(rest)?;
-        let (before, rest) = match rest.split_once('@') {
+        let (before, rest) = match text::cut(rest, b'@') {
             Some((before, rest)) => (Some(before), rest),
             None => (None, rest),
         };
-        let (rest, headers) = match rest.split_once('?') {
+        let (rest, headers) = match text::cut(rest, b'?') {
             Some((rest, headers)) => (rest, read_headers(headers)?),
             None => (rest, Vec::new()),
         };
-        let (place, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (place, params) = text::cut_before(rest, b';');
         let (host, port) = text::host_port(place)?;
-        let (user, password) = match before.map(|b| b.split_once(':').map_or((b, None), |(u, p)| (u, Some(p)))) {
+        let (user, password) = match before.map(|b| text::cut(b, b':').map_or((b, None), |(u, p)| (u, Some(p)))) {
             Some(("", _)) => return Err("an address with nothing before the @"),
             Some((user, password)) => (Some(user.to_owned()), password.map(str::to_owned)),
             None => (None, None),
         };
-        Ok(Uri { scheme, user, password, host: host.to_owned(), port, params: read_params(params)?, headers })
+        Ok(Uri { scheme, user, password, host, port, params: read_params(params)?, headers })
     }
 
     fn read_tel(rest: &str) -> Result<Uri, &'static str> {
-        let (number, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (number, params) = text::cut_before(rest, b';');
         let digit = |b: u8| b.is_ascii_hexdigit() || matches!(b, b'*' | b'#' | b'-' | b'.' | b'(' | b')');
         let bare = number.strip_prefix('+').unwrap_or(number);
         if bare.is_empty() || !bare.bytes().all(digit) {
@@ -218,14 +218,20 @@ fn escape_byte(text: &str) -> Option<u8> {
 }
 
 fn check_escapes(text: &str) -> Result<(), &'static str> {
+    if !text.as_bytes().contains(&b'%') {
+        return Ok(());
+    }
     let mut parts = text.split('%').skip(1);
     if parts.all(|part| escape_byte(part).is_some()) { Ok(()) } else { Err("an address with a broken escape") }
 }
 
 fn read_params(text: &str) -> Result<Params, &'static str> {
     let mut params = Params::new();
+    if text.is_empty() {
+        return Ok(params);
+    }
     for one in text.split(';').skip(1) {
-        let (name, value) = one.split_once('=').map_or((one, None), |(n, v)| (n, Some(v)));
+        let (name, value) = text::cut(one, b'=').map_or((one, None), |(n, v)| (n, Some(v)));
         if name.is_empty() || one.contains(['@', ',']) {
             return Err("an address with an improper parameter");
         }
