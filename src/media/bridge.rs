@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::{FRAME, Role, Slot};
-use crate::ids::BridgeId;
+use crate::{audio::mix, ids::BridgeId};
 
 /// Index of a bridge within its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,14 +44,8 @@ pub(super) struct Bridges {
 impl Bridges {
     /// Room for `ports` ports, each of which may have a bridge of its own.
     pub(super) fn new(ports: usize) -> Bridges {
-        let empty = || Bridge {
-            id: BridgeId(0),
-            first: None,
-            count: 0,
-            mixed: false,
-            tick: 0,
-            sum: Box::new([0; FRAME]),
-        };
+        let empty =
+            || Bridge { id: BridgeId(0), first: None, count: 0, mixed: false, tick: 0, sum: Box::new([0; FRAME]) };
         Bridges {
             bridges: (0..ports).map(|_| empty()).collect(),
             free: (0..ports).rev().collect(),
@@ -64,10 +58,10 @@ impl Bridges {
     /// Put a port into a bridge, out of the one it was in.
     pub(super) fn join(&mut self, id: BridgeId, port: Slot, role: Role) {
         let at = port.0 as usize;
-        if let Some(Some(member)) = self.members.get_mut(at)
-            && self.bridges[member.bridge.0].id == id
-        {
-            member.role = role;
+        if self.is_in(port, id) {
+            if let Some(member) = self.member_mut(port) {
+                member.role = role;
+            }
             return;
         }
         self.leave(port);
@@ -127,6 +121,11 @@ impl Bridges {
         Some((member.bridge, member.role))
     }
 
+    /// Whether a port is in the bridge of this name.
+    pub(super) fn is_in(&self, port: Slot, id: BridgeId) -> bool {
+        self.of(port).is_some_and(|(bridge, _)| self.bridges[bridge.0].id == id)
+    }
+
     /// How many ports are in a bridge.
     pub(super) fn count(&self, bridge: BridgeSlot) -> usize {
         self.bridges[bridge.0].count
@@ -156,7 +155,9 @@ impl Bridges {
         let mut others = None;
         let mut at = self.first(bridge);
         while let Some(slot) = at {
-            if slot != port && self.of(slot).is_some_and(|(_, role)| role != Role::Listen) && others.replace(slot).is_some()
+            if slot != port
+                && self.of(slot).is_some_and(|(_, role)| role != Role::Listen)
+                && others.replace(slot).is_some()
             {
                 return None;
             }
@@ -188,36 +189,17 @@ impl Bridges {
 
     /// What one member says.
     pub(super) fn add(&mut self, bridge: BridgeSlot, frame: &[i16; FRAME]) {
-        for (sum, sample) in self.bridges[bridge.0].sum.iter_mut().zip(frame) {
-            *sum += i32::from(*sample);
-        }
+        mix::accumulate(&mut self.bridges[bridge.0].sum[..], frame);
     }
 
     /// What one member hears: all but `own`.
     pub(super) fn mix(&self, bridge: BridgeSlot, own: Option<&[i16; FRAME]>, out: &mut [i16; FRAME]) {
-        let sum = &self.bridges[bridge.0].sum;
-        match own {
-            Some(own) => {
-                for ((out, sum), own) in out.iter_mut().zip(sum.iter()).zip(own) {
-                    *out = saturate(*sum - i32::from(*own));
-                }
-            }
-            None => {
-                for (out, sum) in out.iter_mut().zip(sum.iter()) {
-                    *out = saturate(*sum);
-                }
-            }
-        }
+        mix::without(&self.bridges[bridge.0].sum[..], own.map_or(&[], |own| own), out);
     }
 
     fn member_mut(&mut self, port: Slot) -> Option<&mut Member> {
         self.members.get_mut(port.0 as usize)?.as_mut()
     }
-}
-
-/// The nearest sample.
-pub(super) fn saturate(sum: i32) -> i16 {
-    sum.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
 }
 
 #[cfg(test)]

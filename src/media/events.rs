@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::{Event, Spent};
+use super::{Event, Spent, dialer::Order, player::Player, recorder::Recorder};
+use crate::ids::PortId;
 
 /// Events for each port that fit: a close ends a play, digits and recordings, with their last blocks, in one go.
 const PER_PORT: usize = 16;
@@ -42,6 +43,24 @@ impl Events {
         Ok(())
     }
 
+    /// A play is over.
+    pub(super) fn play_done(&mut self, port: PortId, player: Player, finished: bool) {
+        self.push(Event::PlayDone { port, play: player.id, samples: player.played(), finished });
+        self.spend(Spent::Sounds(player.into_sounds()));
+    }
+
+    /// A recording is over.
+    pub(super) fn record_done(&mut self, port: PortId, recorder: Recorder) {
+        let blocks = recorder.finish(port, self);
+        self.spend(Spent::Blocks(blocks));
+    }
+
+    /// An order of digits is over.
+    pub(super) fn digits_sent(&mut self, port: PortId, order: Order) {
+        self.push(Event::DigitsSent { port });
+        self.spend(Spent::Digits(order.digits));
+    }
+
     /// The oldest.
     pub(super) fn poll(&mut self) -> Option<Event> {
         self.queue.pop_front()
@@ -63,7 +82,6 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::PortId;
 
     #[test]
     fn lesser_events_leave_half_the_room_to_digits_and_those_to_answers() {

@@ -3,7 +3,7 @@
 //! The disk may be slow. Where no empty block is left, time goes by as a gap; it is counted, and written as silence when
 //! there is room again, so that what follows is still at its place.
 
-use super::{Block, Event, FRAME, Layout, bridge::saturate, events::Events};
+use super::{Block, Event, FRAME, Layout, events::Events};
 use crate::ids::{PortId, RecordingId};
 
 /// One recording.
@@ -28,18 +28,7 @@ impl Recorder {
     pub(super) fn new(id: RecordingId, layout: Layout, limit: Option<u64>, blocks: Vec<Block>) -> Recorder {
         let room = blocks.capacity();
         let left = limit.unwrap_or(u64::MAX);
-        Recorder {
-            id,
-            layout,
-            left,
-            paused: false,
-            filling: None,
-            empty: blocks,
-            room,
-            written: 0,
-            missed: 0,
-            gap: 0,
-        }
+        Recorder { id, layout, left, paused: false, filling: None, empty: blocks, room, written: 0, missed: 0, gap: 0 }
     }
 
     pub(super) fn set_paused(&mut self, paused: bool) {
@@ -57,7 +46,13 @@ impl Recorder {
     }
 
     /// One tick: what the party said, and what was sent to it. True: the limit is reached.
-    pub(super) fn take(&mut self, port: PortId, said: &[i16; FRAME], heard: &[i16; FRAME], events: &mut Events) -> bool {
+    pub(super) fn take(
+        &mut self,
+        port: PortId,
+        said: &[i16; FRAME],
+        heard: &[i16; FRAME],
+        events: &mut Events,
+    ) -> bool {
         if self.paused {
             return self.left == 0;
         }
@@ -116,7 +111,8 @@ impl Recorder {
                 // Given without memory: it can hold nothing.
                 continue;
             }
-            if let Err(Event::Recorded { block, .. }) = events.offer(Event::Recorded { port, recording: self.id, block })
+            if let Err(Event::Recorded { block, .. }) =
+                events.offer(Event::Recorded { port, recording: self.id, block })
             {
                 self.filling = Some(block);
                 return None;
@@ -131,7 +127,7 @@ impl Recorder {
             Layout::Party => block.samples.extend_from_slice(said),
             Layout::Mix => {
                 let both = said.iter().zip(heard);
-                block.samples.extend(both.map(|(a, b)| saturate(i32::from(*a) + i32::from(*b))));
+                block.samples.extend(both.map(|(a, b)| a.saturating_add(*b)));
             }
             Layout::Stereo => block.samples.extend(said.iter().zip(heard).flat_map(|(a, b)| [*a, *b])),
         }
@@ -166,13 +162,13 @@ mod tests {
     #[test]
     fn stereo_blocks_hold_the_party_left_and_what_it_hears_right() {
         let mut events = Events::new(1);
-        let mut recorder = Recorder::new(R, Layout::Stereo, None, blocks(3, 400));
+        let mut recorder = Recorder::new(R, Layout::Stereo, None, blocks(4, 400));
         for n in 0..4 {
             assert!(!recorder.take(P, &[n; FRAME], &[-n; FRAME], &mut events));
         }
         recorder.finish(P, &mut events);
         let (told, done) = drain(&mut events);
-        assert_eq!(told.iter().map(Vec::len).collect::<Vec<_>>(), [400, 400, 480 - 400 + 400]);
+        assert_eq!(told.iter().map(Vec::len).collect::<Vec<_>>(), [400, 400, 400, 80]);
         let all: Vec<_> = told.concat();
         assert!(all.chunks(2).enumerate().all(|(at, pair)| pair == [(at / 160) as i16, -((at / 160) as i16)]));
         assert_eq!(done, Some((640, 0)));
