@@ -97,7 +97,7 @@ const fn alaw_decoded() -> [i16; 256] {
         let exponent = (plain >> 4) & 7;
         let mantissa = plain & 15;
         // The middle of the step.
-        let level = if exponent == 0 { (mantissa << 4) + 8 } else { ((mantissa + 16 << 4) + 8) << (exponent - 1) };
+        let level = if exponent == 0 { (mantissa << 4) + 8 } else { (((mantissa + 16) << 4) + 8) << (exponent - 1) };
         samples[code as usize] = if code & 0x80 != 0 { level as i16 } else { -level as i16 };
         code += 1;
     }

@@ -4,9 +4,13 @@
 
 pub mod conceal;
 pub mod g711;
+pub mod goertzel;
 pub mod mix;
+mod resample;
 #[cfg(test)]
 pub(crate) mod speech;
+pub mod tone;
+pub mod wav;
 
 pub use conceal::Conceal;
 
