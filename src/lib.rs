@@ -3,6 +3,8 @@
 pub mod audio;
 pub mod codec;
 pub mod ids;
+pub mod media;
+pub mod rtp;
 pub mod time;
 #[cfg(test)]
 mod vectors;
