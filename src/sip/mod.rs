@@ -9,8 +9,46 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
+pub use rsip::Method;
 
 use crate::ids::InterfaceId;
+
+mod accept;
+mod branch;
+mod client;
+mod cseq;
+mod dialog;
+mod follow_up;
+mod headers;
+mod invite_client;
+mod invite_server;
+mod message;
+mod name_addr;
+mod parse;
+mod routing;
+mod server;
+mod stack;
+mod status;
+mod text;
+mod timers;
+mod transaction;
+mod uac;
+mod uas;
+mod uri;
+mod validate;
+mod via;
+
+pub use accept::{Accept, AcceptOutput};
+pub use cseq::CSeq;
+pub use dialog::Dialog;
+pub use headers::Headers;
+pub use message::{Limits, Malformed, Message, Request, Response};
+pub use name_addr::NameAddr;
+pub use stack::{Counters, Stack};
+pub use status::reason_phrase;
+pub use text::Params;
+pub use uri::{Scheme, Uri};
+pub use via::Via;
 
 /// What a message travels on (RFC 3261 section 18).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

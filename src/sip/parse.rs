@@ -1,0 +1,353 @@
+//! From bytes to a [`Message`].
+//!
+//! rsip refuses folded fields and white space before the colon (both legal, RFC 3261 section 7.3.1), so lines are read
+//! here: fields are unfolded, compact names made long, comma lists split. A fault does not end the reading, because
+//! the answer to a bad request has to repeat what the fields behind the fault say.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::{
+    CSeq, Headers, Limits, Malformed, Message, Method, NameAddr, Request, Response, Uri, Via,
+    cseq::{method_named, read_parts},
+    headers::{Kind, known},
+    status::reason_phrase,
+    text,
+};
+
+/// Longest field in bytes, all its folded lines together.
+const MAX_LINE: usize = 16 * 1024;
+
+/// What is wrong, and the code to answer with.
+#[derive(Debug)]
+struct Fault {
+    code: u16,
+    what: &'static str,
+}
+
+impl From<&'static str> for Fault {
+    fn from(what: &'static str) -> Fault {
+        Fault { code: 400, what }
+    }
+}
+
+/// See [`Message::parse`].
+pub(super) fn message(bytes: &[u8], limits: &Limits) -> Result<Message, Malformed> {
+    let parts = Parts::split(bytes);
+    let head = String::from_utf8_lossy(parts.head);
+    let mut lines = Lines { rest: &head };
+    let first = lines.next().unwrap_or_default();
+    let mut draft = Draft::new();
+    if bytes.len() > limits.max_message {
+        draft.fault(Fault { code: 513, what: "more bytes than are taken" });
+    }
+    let start = Start::read(&first, &mut draft)?;
+    for line in lines {
+        draft.field(&line, limits);
+    }
+    if !parts.ended {
+        draft.fault("no empty line behind the header");
+    }
+    let body = draft.body(parts.body);
+    match start {
+        Start::Request { method, name, uri } => draft.request(method, name, uri, body),
+        Start::Response { code, reason } => draft.response(code, reason, body),
+    }
+}
+
+/// A message cut at the empty line. Line ends without CR are let through.
+struct Parts<'a> {
+    head: &'a [u8],
+    body: &'a [u8],
+    ended: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn split(bytes: &'a [u8]) -> Parts<'a> {
+        // Empty lines before the start line are none of the message (RFC 3261 section 7.5).
+        let start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(bytes.len());
+        let bytes = &bytes[start..];
+        match head_end(bytes, 0) {
+            Some((head, body)) => Parts { head: &bytes[..head], body: &bytes[body..], ended: true },
+            None => Parts { head: bytes, body: &[], ended: false },
+        }
+    }
+}
+
+/// Where the header ends (behind its last line's end), and where the body starts. Nothing before `from` is looked at.
+pub(super) fn head_end(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
+    let mut at = from;
+    loop {
+        let end = at + bytes.get(at..)?.iter().position(|b| *b == b'\n')? + 1;
+        match bytes.get(end..)? {
+            [b'\n', ..] => return Some((end, end + 1)),
+            [b'\r', b'\n', ..] => return Some((end, end + 2)),
+            _ => at = end,
+        }
+    }
+}
+
+/// Lines without their ends, unfolded.
+pub(super) struct Lines<'a> {
+    pub(super) rest: &'a str,
+}
+
+impl<'a> Lines<'a> {
+    fn physical(&mut self) -> Option<&'a str> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
+        self.rest = rest;
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Cow<'a, str>;
+
+    fn next(&mut self) -> Option<Cow<'a, str>> {
+        let mut line = Cow::Borrowed(self.physical()?);
+        while self.rest.starts_with([' ', '\t']) {
+            let more = self.physical().unwrap_or_default();
+            let line = line.to_mut();
+            line.push(' ');
+            line.push_str(text::trim(more));
+        }
+        Some(line)
+    }
+}
+
+/// The first line.
+enum Start<'a> {
+    Request { method: Option<Method>, name: &'a str, uri: Option<Uri> },
+    Response { code: u16, reason: &'a str },
+}
+
+impl<'a> Start<'a> {
+    /// Faults that can be answered go to `draft`.
+    fn read(line: &'a str, draft: &mut Draft) -> Result<Start<'a>, Malformed> {
+        if line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("SIP/")) {
+            return Start::read_response(line).ok_or(Malformed::from("a response with an improper first line"));
+        }
+        let tail = line.trim_end();
+        let version = tail.rsplit([' ', '\t']).next().unwrap_or_default();
+        if !version.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("SIP/")) {
+            return Err(Malformed::from("not a SIP message"));
+        }
+        if !version.eq_ignore_ascii_case("SIP/2.0") {
+            draft.fault(Fault { code: 505, what: "another version of SIP" });
+        }
+        let name = line.split([' ', '\t']).next().unwrap_or_default();
+        let method = method_named(name);
+        let uri = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));
+        let uri = uri.and_then(|rest| rest.strip_suffix(version)).and_then(|rest| rest.strip_suffix(' '));
+        let uri = match uri {
+            Some(uri) if text::is_token(name) => draft.keep(Uri::read(uri)),
+            _ => draft.keep(Err("an improper request line")),
+        };
+        if uri.as_ref().is_some_and(|uri| !uri.headers.is_empty()) {
+            draft.fault("headers in the Request-URI");
+        }
+        if method.is_none() {
+            draft.fault(Fault { code: 501, what: "an unknown method" });
+        }
+        Ok(Start::Request { method, name, uri })
+    }
+
+    fn read_response(line: &'a str) -> Option<Start<'a>> {
+        let (version, rest) = line.split_once(' ')?;
+        let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+        let digits = code.len() == 3 && code.bytes().all(|b| b.is_ascii_digit());
+        let code = code.parse().ok().filter(|code| digits && (100..700).contains(code))?;
+        version.eq_ignore_ascii_case("SIP/2.0").then_some(Start::Response { code, reason })
+    }
+}
+
+/// A message half read: what was understood, and the first thing that was not.
+struct Draft {
+    headers: Headers,
+    /// The fields that came, of those that must come once.
+    seen: Vec<Kind>,
+    cseq_method: String,
+    length: Option<usize>,
+    fault: Option<Fault>,
+}
+
+impl Draft {
+    fn new() -> Draft {
+        // Stands in for what does not come or cannot be read; such a message never leaves this file as a good one.
+        let nobody = NameAddr::new(Uri::sip(None, "invalid", None));
+        let cseq = CSeq { number: 0, method: Method::Options };
+        let headers = Headers::new(nobody.clone(), nobody, String::new(), cseq);
+        Draft { headers, seen: Vec::new(), cseq_method: String::new(), length: None, fault: None }
+    }
+
+    /// The first fault is the one that is told.
+    fn fault(&mut self, fault: impl Into<Fault>) {
+        self.fault.get_or_insert(fault.into());
+    }
+
+    fn keep<T>(&mut self, result: Result<T, &'static str>) -> Option<T> {
+        result.map_err(|what| self.fault(what)).ok()
+    }
+
+    fn field(&mut self, line: &str, limits: &Limits) {
+        let Some((name, value)) = line.split_once(':') else { return self.fault("a line without a colon") };
+        let (name, value) = (text::trim(name), text::trim(value));
+        if !text::is_token(name) || value.contains('\r') {
+            return self.fault("an improper line");
+        }
+        if line.len() > MAX_LINE {
+            return self.fault("a line too long");
+        }
+        let (name, kind) = known(name);
+        match kind {
+            Kind::Via => return self.via(value, limits),
+            Kind::List | Kind::Text => {}
+            Kind::Once if self.headers.get(&name).is_none() => {}
+            Kind::Once => return self.fault("a field twice that may come once"),
+            Kind::From | Kind::To | Kind::CallId | Kind::CSeq | Kind::ContentLength => return self.single(kind, value),
+        }
+        self.headers.add(name, kind, value);
+        self.check_count(limits);
+    }
+
+    fn via(&mut self, value: &str, limits: &Limits) {
+        for one in text::list(value) {
+            // Behind a broken one nothing is taken: the answer's way would have a gap.
+            if self.seen.contains(&Kind::Via) {
+                return;
+            }
+            match Via::read(one) {
+                Ok(via) => self.headers.via.push(via),
+                Err(what) => {
+                    self.seen.push(Kind::Via);
+                    self.fault(what);
+                }
+            }
+        }
+        self.check_count(limits);
+    }
+
+    fn check_count(&mut self, limits: &Limits) {
+        if self.headers.len() > limits.max_headers {
+            self.fault("more fields than are taken");
+        }
+    }
+
+    fn single(&mut self, kind: Kind, value: &str) {
+        if self.seen.contains(&kind) {
+            return self.fault("a field twice that may come once");
+        }
+        self.seen.push(kind);
+        let read = match kind {
+            Kind::From => NameAddr::read(value).map(|from| self.headers.from = from),
+            Kind::To => NameAddr::read(value).map(|to| self.headers.to = to),
+            Kind::CallId => self.call_id(value),
+            Kind::CSeq => self.cseq(value),
+            Kind::ContentLength => read_length(value).map(|length| self.length = Some(length)),
+            Kind::Via | Kind::List | Kind::Once | Kind::Text => Ok(()),
+        };
+        if let Err(what) = read {
+            self.headers.note_unread(kind, value);
+            self.fault(what);
+        }
+    }
+
+    fn call_id(&mut self, value: &str) -> Result<(), &'static str> {
+        value.clone_into(&mut self.headers.call_id);
+        if text::is_call_id(value) { Ok(()) } else { Err("an improper Call-ID") }
+    }
+
+    fn cseq(&mut self, value: &str) -> Result<(), &'static str> {
+        let (number, name) = read_parts(value)?;
+        name.clone_into(&mut self.cseq_method);
+        match method_named(name) {
+            Some(method) => self.headers.cseq = CSeq { number, method },
+            // Not a fault of its own: the request line has the same name, or another, and either is one.
+            None => self.headers.note_unread(Kind::CSeq, value),
+        }
+        Ok(())
+    }
+
+    /// What of `rest` is the body.
+    fn body(&mut self, rest: &[u8]) -> Bytes {
+        let length = self.length.unwrap_or(rest.len());
+        if length > rest.len() {
+            self.fault("a body shorter than its Content-Length");
+        }
+        Bytes::copy_from_slice(rest.get(..length).unwrap_or(rest))
+    }
+
+    /// What must be in every message is there, and what would be dangerous to misread can be read.
+    fn check(&mut self, method: &str) {
+        let needed =
+            [(Kind::From, "no From"), (Kind::To, "no To"), (Kind::CallId, "no Call-ID"), (Kind::CSeq, "no CSeq")];
+        for (kind, what) in needed {
+            if !self.seen.contains(&kind) {
+                self.headers.note_unread(kind, "");
+                self.fault(what);
+            }
+        }
+        if self.cseq_method != method {
+            self.fault("a CSeq of another method");
+        }
+        let hops = self.headers.get("Max-Forwards").map(|hops| hops.parse::<u8>().is_ok() && !hops.starts_with('+'));
+        if hops == Some(false) {
+            self.fault("an improper Max-Forwards");
+        }
+        let bad = |contact: &str| contact != "*" && NameAddr::read(contact).is_err();
+        if self.headers.all("Contact").any(bad) {
+            self.fault("an improper Contact");
+        }
+    }
+
+    fn request(
+        mut self,
+        method: Option<Method>,
+        name: &str,
+        uri: Option<Uri>,
+        body: Bytes,
+    ) -> Result<Message, Malformed> {
+        self.check(name);
+        match (self.fault.take(), method, uri) {
+            (None, Some(method), Some(uri)) if !self.headers.via.is_empty() => {
+                Ok(Message::Request(Request { method, uri, headers: self.headers, body }))
+            }
+            (fault, ..) => Err(self.refuse(fault.unwrap_or(Fault::from("no Via")), name)),
+        }
+    }
+
+    fn refuse(self, fault: Fault, method: &str) -> Malformed {
+        let Fault { code, what } = fault;
+        // What is wrong goes into the phrase of a 400 (RFC 3261 section 21.4.1).
+        let reason = if code == 400 { format!("Bad Request: {what}") } else { reason_phrase(code).to_owned() };
+        let answerable = method != "ACK" && !self.headers.via.is_empty();
+        let headers = self.headers.for_answer();
+        let answer = answerable.then(|| Box::new(Response { code, reason, headers, body: Bytes::new() }));
+        Malformed { what: what.to_owned(), answer }
+    }
+
+    fn response(mut self, code: u16, reason: &str, body: Bytes) -> Result<Message, Malformed> {
+        let method = self.cseq_method.clone();
+        self.check(&method);
+        if method_named(&method).is_none() {
+            self.fault("a CSeq of an unknown method");
+        }
+        if self.headers.via.is_empty() {
+            self.fault("no Via");
+        }
+        match self.fault {
+            None => Ok(Message::Response(Response { code, reason: reason.to_owned(), headers: self.headers, body })),
+            Some(fault) => Err(Malformed::from(fault.what)),
+        }
+    }
+}
+
+/// Digits and nothing else.
+pub(super) fn read_length(value: &str) -> Result<usize, &'static str> {
+    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    value.parse().ok().filter(|_| digits).ok_or("an improper Content-Length")
+}

@@ -1,0 +1,189 @@
+//! The words SIP is written in (RFC 3261 section 25.1): tokens, quoted strings, parameters, lists.
+
+/// Parameters in order: name, and value where there is one. A quoted value keeps its quotes, so that it prints as it came.
+pub type Params = Vec<(String, Option<String>)>;
+
+/// True for the bytes of a token.
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+}
+
+/// True for a token, which is never empty.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+/// True for what may stand in a Call-ID: the RFC's `word ["@" word]`. Several `@` are let through; they harm nobody.
+pub(super) fn is_call_id(text: &str) -> bool {
+    let word = |b| is_token_byte(b) || b"()<>:\\\"/[]?{}@".contains(&b);
+    !text.is_empty() && text.bytes().all(word)
+}
+
+/// Where `separator` first stands outside quotes and angle brackets.
+pub(super) fn find_outside(text: &str, separator: u8) -> Option<usize> {
+    let (mut quoted, mut escaped, mut angle) = (false, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' if !angle => quoted = !quoted,
+            _ if quoted => {}
+            b'<' => angle = true,
+            b'>' => angle = false,
+            _ if byte == separator && !angle => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The elements of a comma list, trimmed. An empty element is yielded as such: who reads it decides.
+pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let now = rest?;
+        let end = find_outside(now, b',');
+        rest = end.map(|at| &now[at + 1..]);
+        Some(trim(&now[..end.unwrap_or(now.len())]))
+    })
+}
+
+/// Without the white space around it.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// Reads a quoted string at the start of `text`: what it says, and what follows it.
+pub(super) fn quoted(text: &str) -> Option<(String, &str)> {
+    let inside = text.strip_prefix('"')?;
+    let mut said = String::new();
+    let mut from = 0;
+    let bytes = inside.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                said.push_str(&inside[from..at]);
+                return Some((said, &inside[at + 1..]));
+            }
+            // A backslash quotes one ASCII character (RFC 3261: quoted-pair).
+            b'\\' => {
+                said.push_str(&inside[from..at]);
+                from = at + 1;
+                at += 2;
+            }
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// Writes `text` as a quoted string.
+pub(super) fn write_quoted(out: &mut impl std::fmt::Write, text: &str) -> std::fmt::Result {
+    out.write_char('"')?;
+    for char in text.chars() {
+        match char {
+            '\r' | '\n' => out.write_char(' ')?, // cannot be quoted
+            '\t' => out.write_char('\t')?,
+            '"' | '\\' | '\0'..='\x1f' | '\x7f' => {
+                out.write_char('\\')?;
+                out.write_char(char)?;
+            }
+            _ => out.write_char(char)?,
+        }
+    }
+    out.write_char('"')
+}
+
+/// Reads `;name=value;name` up to the end of `text`.
+pub(super) fn params(text: &str) -> Result<Params, &'static str> {
+    let mut params = Params::new();
+    let mut rest = trim(text);
+    while !rest.is_empty() {
+        let now = rest.strip_prefix(';').ok_or("something else where a parameter should be")?;
+        let end = find_outside(now, b';').unwrap_or(now.len());
+        params.push(param(&now[..end])?);
+        rest = &now[end..];
+    }
+    Ok(params)
+}
+
+fn param(text: &str) -> Result<(String, Option<String>), &'static str> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (trim(name), Some(trim(value))),
+        None => (trim(text), None),
+    };
+    if !is_token(name) {
+        return Err("a parameter without a proper name");
+    }
+    if let Some(value) = value {
+        check_value(value)?;
+    }
+    Ok((name.to_owned(), value.map(str::to_owned)))
+}
+
+/// A token, a host or a quoted string; more than that is let through, but nothing that could be taken for something else.
+fn check_value(value: &str) -> Result<(), &'static str> {
+    if value.starts_with('"') {
+        return match quoted(value) {
+            Some((_, "")) => Ok(()),
+            _ => Err("a parameter with unbalanced quotes"),
+        };
+    }
+    let bad = |c: char| c.is_ascii_control() || matches!(c, ' ' | '"' | '<' | '>' | ',' | '\u{fffd}');
+    if value.contains(bad) { Err("a parameter with an improper value") } else { Ok(()) }
+}
+
+/// The value of the parameter `name`: `Some(None)` where it stands without one.
+pub(super) fn find_param<'a>(params: &'a Params, name: &str) -> Option<Option<&'a str>> {
+    params.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_deref())
+}
+
+/// Sets the parameter `name`, in its place or at the end.
+pub(super) fn set_param(params: &mut Params, name: &str, value: Option<String>) {
+    match params.iter_mut().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
+        Some((_, old)) => *old = value,
+        None => params.push((name.to_owned(), value)),
+    }
+}
+
+/// Writes the parameters, each with its semicolon.
+pub(super) fn write_params(out: &mut impl std::fmt::Write, params: &Params) -> std::fmt::Result {
+    for (name, value) in params {
+        out.write_char(';')?;
+        out.write_str(name)?;
+        if let Some(value) = value {
+            out.write_char('=')?;
+            out.write_str(value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads `host` or `host:port`, white space allowed around the colon (RFC 3261: COLON). The host keeps its brackets.
+pub(super) fn host_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
+    let end = match text.find(']') {
+        Some(at) if text.starts_with('[') => at + 1,
+        _ => text.find([':', ' ', '\t']).unwrap_or(text.len()),
+    };
+    let (host, rest) = text.split_at(end);
+    check_host(host)?;
+    let rest = trim(rest);
+    if rest.is_empty() {
+        return Ok((host, None));
+    }
+    let digits = rest.strip_prefix(':').map(trim).ok_or("something else where a port should be")?;
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("an improper port");
+    }
+    digits.parse().map(|port| (host, Some(port))).map_err(|_| "a port beyond 65535")
+}
+
+/// A name (with the underscores that some use), an IPv4 address, or an IPv6 address in brackets.
+fn check_host(host: &str) -> Result<(), &'static str> {
+    if let Some(inside) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return inside.parse::<std::net::Ipv6Addr>().map(|_| ()).map_err(|_| "an improper IPv6 address");
+    }
+    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    if !host.is_empty() && host.bytes().all(name) { Ok(()) } else { Err("an improper host") }
+}
