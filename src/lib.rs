@@ -1,7 +1,10 @@
 //! Switchhook: a SIP user agent, an RTP mixer and a flow runner in one program.
 
+pub mod audio;
 pub mod codec;
 pub mod ids;
 pub mod sip;
 pub mod time;
+#[cfg(test)]
+mod vectors;
 pub mod verbs;
