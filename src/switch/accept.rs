@@ -82,6 +82,10 @@ impl Incoming {
         matches!(self.told, Told::EarlyMedia { .. })
     }
 
+    pub fn dialog(&mut self) -> &mut Dialog {
+        &mut self.dialog
+    }
+
     pub fn forget_wish(&mut self) {
         self.wish = Wish::Nothing;
     }
@@ -195,9 +199,10 @@ impl Call {
             incoming.wish = wish;
         }
         let hop = incoming.dialog.hop;
+        let v6 = incoming.offer.as_ref().map_or(hop.remote.is_ipv6(), sdp::Session::is_ipv6);
         match self.port.open() {
             Some(_) => self.go_on_incoming(core),
-            None => self.open_port(core, hop, None),
+            None => self.open_port(core, hop, v6),
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ use super::{
     task::Task,
 };
 use crate::{
-    ids::{CallId, FlowId, PlayId, RequestId},
+    ids::{CallId, FlowId, PlayId, RequestId, WorkerId},
     sip::Dialog,
     time::Time,
     verbs::Failure,
@@ -62,6 +62,8 @@ pub(super) struct Call {
     pub order: Option<Order>,
     /// The call that dialled this one.
     pub parent: Option<CallId>,
+    /// The media thread that is to have the port.
+    pub worker: Option<WorkerId>,
     /// The calls that this one dialled.
     pub legs: Vec<CallId>,
     pub over: Option<Over>,
@@ -151,6 +153,8 @@ pub(super) struct End {
 impl End {
     /// The script came to its end, or hung up with [`End::canceled`].
     pub const FINISHED: End = End::new(EndReason::AgentCompleted, Status::NoAnswer, 480, Failure::HungUp);
+    /// No script answers the number.
+    pub const NO_ROUTE: End = End::new(EndReason::AgentUnavailable, Status::Failed, 404, Failure::Unreachable);
     /// Ended on demand.
     pub const HUNG_UP: End = End::new(EndReason::AgentCompleted, Status::Canceled, 603, Failure::HungUp);
     /// The party hung up.
@@ -231,6 +235,7 @@ impl Call {
             flow: None,
             order: None,
             parent: None,
+            worker: None,
             legs: Vec::new(),
             over: None,
             recorded: false,
@@ -260,7 +265,7 @@ impl Call {
         tracing::info!(call = %self.name, ?status, reason = ?end.reason, code, "over");
         let until = core.now + core.config.limits.closing;
         self.over = Some(Over { at: core.now, status, end, code, until });
-        self.player = Player::Idle;
+        self.forget_loads(core);
         self.keys.clear();
         self.close_port(core);
         core.tell(self.id, Notice::Over);

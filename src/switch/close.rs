@@ -37,7 +37,11 @@ impl Call {
     }
 
     pub fn decide_gone_with(&mut self, core: &mut Core, end: End, code: Option<u16>) {
-        self.enter(State::Gone);
+        if let State::Locating(locating) = self.enter(State::Gone)
+            && let Some(query) = locating.query
+        {
+            core.queries.remove(&query);
+        }
         self.decide(core, end, code);
     }
 

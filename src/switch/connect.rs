@@ -14,7 +14,7 @@ use super::{
     target,
 };
 use crate::{
-    ids::{QueryId, WorkerId},
+    ids::QueryId,
     sdp,
     sip::{CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Uri},
     time::Time,
@@ -34,8 +34,6 @@ pub(super) struct Outgoing {
     pub redirects: usize,
     /// When ringing ends.
     pub give_up: Time,
-    /// The media thread that is to have the port.
-    pub worker: Option<WorkerId>,
     pub cseq: u32,
     /// The best answer so far.
     pub failed: Option<End>,
@@ -49,7 +47,7 @@ pub(super) struct Locating {
     uri: Uri,
     /// Where the target is, best first.
     addresses: VecDeque<SocketAddr>,
-    query: Option<QueryId>,
+    pub query: Option<QueryId>,
 }
 
 /// The INVITE is out.
@@ -165,10 +163,10 @@ impl Call {
             let interface = target::interface(&core.config.sip, address).filter(|_| fits);
             let Some(interface) = interface else { continue };
             locating.addresses.push_front(address);
-            let (hop, worker) = (Hop { transport, interface, remote: address }, locating.outgoing.worker);
+            let hop = Hop { transport, interface, remote: address };
             return match self.port.open() {
                 Some(_) => self.invite(core),
-                None => self.open_port(core, hop, worker),
+                None => self.open_port(core, hop, address.is_ipv6()),
             };
         }
         self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
@@ -242,19 +240,15 @@ impl Call {
         if response.code == 180 {
             core.tell(self.id, Notice::Ringing);
         }
-        let tag = response.headers.to.tag().unwrap_or_default();
-        if inviting.early.as_deref().is_some_and(|early| early != tag) {
+        if inviting.early.is_some() {
             return; // The first fork that describes its media is the one that is heard.
         }
         let Ok(Some(answer)) = description(&response.headers, &response.body) else { return };
         let (offer, local) = &inviting.offer;
         if let Ok(agreed) = sdp::accept(offer, &answer, local) {
-            let first = inviting.early.is_none();
-            inviting.early = Some(tag.to_owned());
+            inviting.early = Some(response.headers.to.tag().unwrap_or_default().to_owned());
             self.agree(core, agreed);
-            if first {
-                core.tell(self.id, Notice::EarlyMedia);
-            }
+            core.tell(self.id, Notice::EarlyMedia);
         }
     }
 
@@ -273,7 +267,7 @@ impl Call {
         let agreed = match description(&response.headers, &response.body) {
             Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map(Some).map_err(|r| r.to_string()),
             // An answer that came in this dialog's 18x stands.
-            Ok(None) if early.is_some() && early.as_deref() == response.headers.to.tag() => Ok(None),
+            Ok(None) if early.as_deref() == Some(response.headers.to.tag().unwrap_or_default()) => Ok(None),
             Ok(None) => Err("the answer has no session description".to_owned()),
             Err(bad) => Err(bad.why),
         };

@@ -1,13 +1,18 @@
 //! What all calls share: the SIP stack, the configuration, the queue of outputs, and which call an answer belongs to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    net::SocketAddr,
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
 
 use super::{Config, ConsoleReply, Output, Trace, TraceEvent, call::Notice};
 use crate::{
-    ids::{CallId, LoadId, PortId, QueryId, RecordingId, WorkerId},
-    media::Command,
+    ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
+    media::{Command, Pcm},
     sip::{ClientTx, Headers, Hop, NameAddr, Request, Response, ServerTx, Stack, Transport, Uri},
     time::{Epoch, Time},
+    verbs::Sound,
 };
 
 /// The methods that we understand.
@@ -35,6 +40,8 @@ pub(super) struct Core {
     pub queries: BTreeMap<QueryId, CallId>,
     pub loads: BTreeMap<LoadId, CallId>,
     pub recordings: BTreeMap<RecordingId, CallId>,
+    /// Tones that were made already; only ever looked up.
+    pub tones: HashMap<Sound, Arc<Pcm>>,
     per_worker: Vec<usize>,
     last_id: u64,
     chance: u64,
@@ -57,6 +64,7 @@ impl Core {
             queries: BTreeMap::new(),
             loads: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            tones: HashMap::new(),
             last_id: 0,
             chance: seed,
         }
@@ -134,6 +142,12 @@ impl Core {
             uri.set_param("transport", Some("tcp"));
         }
         NameAddr::new(uri)
+    }
+
+    /// How we are reached where no hop is known yet: on the first interface.
+    pub fn own_contact(&self) -> NameAddr {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 5060));
+        self.contact(Hop { transport: Transport::Udp, interface: InterfaceId(0), remote: nowhere })
     }
 
     /// Contact and Allow: what dialog-forming messages carry.

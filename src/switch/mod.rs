@@ -17,11 +17,32 @@ use crate::{
     verbs::{Failure, FlowEnd, Reply, Request, Sound, Start},
 };
 
+mod accept;
+mod bridge;
+mod call;
 mod cdr;
+mod close;
+mod connect;
+mod core;
+mod finish;
+mod flow;
+mod gather;
+mod hunt;
+mod info;
+mod modify;
+mod play;
+mod port;
+mod record;
 mod route;
+mod switch;
+mod target;
+mod task;
+mod trace;
+mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use route::{BadPattern, Pattern, Route};
+pub use switch::Switch;
 
 /// Something happened.
 #[derive(Debug)]
@@ -325,8 +346,6 @@ pub struct Limits {
     pub calls: usize,
     /// Legs that a flow has at a time besides its own call.
     pub legs_per_flow: usize,
-    /// Requests of a flow that wait at a time.
-    pub requests_per_flow: usize,
     /// Redirections (3xx) that one leg follows.
     pub redirects: usize,
     /// Sounds in one play.
@@ -348,7 +367,6 @@ impl Default for Limits {
         Limits {
             calls: 10_000,
             legs_per_flow: 32,
-            requests_per_flow: 32,
             redirects: 5,
             sounds: 64,
             tone: Duration::from_secs(600),

@@ -82,15 +82,14 @@ impl Port {
 }
 
 impl Call {
-    /// Ask for a port, on `worker` or on the one with the least to do. Nothing happens where there is one.
-    pub fn open_port(&mut self, core: &mut Core, hop: Hop, worker: Option<WorkerId>) {
+    /// Ask for a port, on the worker that is meant to have it or on the one with the least to do. Nothing happens where there is one.
+    pub fn open_port(&mut self, core: &mut Core, hop: Hop, v6: bool) {
         if !matches!(self.port, Port::None) {
             return;
         }
-        let (port, worker) = (PortId(core.id()), worker.unwrap_or_else(|| core.lightest_worker()));
+        let (port, worker) = (PortId(core.id()), self.worker.unwrap_or_else(|| core.lightest_worker()));
         core.add_port(port, self.id, worker);
         self.port = Port::Opening { id: port, worker };
-        let v6 = hop.remote.is_ipv6();
         core.out.push_back(Output::OpenPort { port, worker, interface: hop.interface, v6 });
     }
 
