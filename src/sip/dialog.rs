@@ -132,3 +132,109 @@ fn record_route(headers: &Headers) -> Option<Vec<String>> {
     let values = headers.all("Record-Route");
     values.map(|value| NameAddr::parse(value).is_ok().then(|| value.to_owned())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::*, *};
+
+    fn hop() -> Hop {
+        let remote = "198.51.100.2:5060".parse().unwrap();
+        Hop { transport: Transport::Udp, interface: InterfaceId(0), remote }
+    }
+
+    fn contact() -> NameAddr {
+        "<sip:alice@192.0.2.1:5060>".parse().unwrap()
+    }
+
+    /// An INVITE of Bob's with these Record-Routes, nearest to us first.
+    fn invite(record_routes: &[&str]) -> Request {
+        let cseq = CSeq { number: 7, method: Method::Invite };
+        let from = "\"Bob\" <sip:bob@example.org>;tag=bob".parse().unwrap();
+        let to = "<sip:alice@example.com>".parse().unwrap();
+        let mut headers = Headers::new(from, to, "call@example.org".to_owned(), cseq);
+        headers.push("Contact", "<sip:bob@203.0.113.7:5070;transport=udp>");
+        for route in record_routes {
+            headers.push("Record-Route", *route);
+        }
+        Request { method: Method::Invite, uri: "sip:alice@192.0.2.1".parse().unwrap(), headers, body: Bytes::new() }
+    }
+
+    fn routes(request: &Request) -> Vec<&str> {
+        request.headers.all("Route").collect()
+    }
+
+    #[test]
+    fn called_side_asks_back_with_the_tags_turned_around_and_its_own_count() {
+        let mut dialog = Dialog::uas(&invite(&[]), hop(), "alice").unwrap();
+        let bye = dialog.request(Method::Bye, &contact());
+        assert_eq!(bye.uri, "sip:bob@203.0.113.7:5070;transport=udp".parse().unwrap());
+        assert_eq!(bye.headers.from.to_string(), "<sip:alice@example.com>;tag=alice");
+        assert_eq!(bye.headers.to.to_string(), "\"Bob\" <sip:bob@example.org>;tag=bob");
+        assert_eq!((bye.headers.call_id.as_str(), bye.headers.cseq.number), ("call@example.org", 1));
+        assert_eq!(bye.headers.get("Contact"), Some("<sip:alice@192.0.2.1:5060>"));
+        assert_eq!(dialog.request(Method::Info, &contact()).headers.cseq.to_string(), "2 INFO");
+        assert_eq!(dialog.next_hop_uri(), bye.uri);
+    }
+
+    #[test]
+    fn called_side_takes_the_routes_in_order_and_the_calling_side_turns_them_around() {
+        let request = invite(&["<sip:near;lr>", "<sip:far;lr>"]);
+        let mut called = Dialog::uas(&request, hop(), "alice").unwrap();
+        assert_eq!(routes(&called.request(Method::Bye, &contact())), ["<sip:near;lr>", "<sip:far;lr>"]);
+        assert_eq!(called.next_hop_uri(), "sip:near;lr".parse().unwrap());
+        let mut response = request.response(200, None);
+        response.headers.to.set_tag("alice");
+        let mut calling = Dialog::uac(&request, &response, hop()).unwrap();
+        let bye = calling.request(Method::Bye, &contact());
+        assert_eq!(routes(&bye), ["<sip:far;lr>", "<sip:near;lr>"]);
+        assert_eq!(bye.headers.cseq.number, 8);
+        assert_eq!(bye.uri, request.uri, "without a Contact in the answer we ask where we asked");
+        let ack = calling.ack(7);
+        assert_eq!((ack.headers.cseq.to_string(), routes(&ack)), ("7 ACK".to_owned(), routes(&bye)));
+    }
+
+    #[test]
+    fn strict_router_finds_itself_in_the_request_line_and_the_target_behind() {
+        let mut dialog = Dialog::uas(&invite(&["<sip:strict>", "<sip:loose;lr>"]), hop(), "alice").unwrap();
+        let bye = dialog.request(Method::Bye, &contact());
+        assert_eq!(bye.uri, "sip:strict".parse().unwrap());
+        assert_eq!(routes(&bye), ["<sip:loose;lr>", "<sip:bob@203.0.113.7:5070;transport=udp>"]);
+        assert_eq!(dialog.next_hop_uri(), bye.uri);
+    }
+
+    #[test]
+    fn invite_without_contact_or_with_a_broken_route_makes_no_dialog() {
+        let mut request = invite(&[]);
+        request.headers.remove("Contact");
+        let refused = Dialog::uas(&request, hop(), "alice").unwrap_err();
+        assert_eq!(refused.answer.map(|answer| answer.code), Some(400));
+        let request = invite(&["<sip:near"]);
+        assert!(Dialog::uas(&request, hop(), "alice").is_err());
+        assert!(Dialog::uac(&request, &{ request.response(200, None) }, hop()).is_err());
+    }
+
+    #[test]
+    fn request_older_than_the_newest_is_not_accepted() {
+        let mut request = invite(&[]);
+        let mut dialog = Dialog::uas(&request, hop(), "alice").unwrap();
+        for (number, accepted) in [(6, false), (8, true), (7, false), (20, true), (21, true)] {
+            request.headers.cseq.number = number;
+            assert_eq!(dialog.accepts(&request), accepted, "{number}");
+        }
+        let mut calling = Dialog::uac(&request, &request.response(200, None), hop()).unwrap();
+        request.headers.cseq.number = 3;
+        assert!(calling.accepts(&request), "the first one may be anything");
+    }
+
+    #[test]
+    fn new_contact_becomes_the_target_and_a_missing_one_does_not() {
+        let mut request = invite(&[]);
+        let mut dialog = Dialog::uas(&request, hop(), "alice").unwrap();
+        request.headers.set("Contact", "<sip:bob@203.0.113.99>");
+        dialog.refresh_target(&request.headers);
+        assert_eq!(dialog.target, "sip:bob@203.0.113.99".parse().unwrap());
+        request.headers.remove("Contact");
+        dialog.refresh_target(&request.headers);
+        assert_eq!(dialog.target, "sip:bob@203.0.113.99".parse().unwrap());
+    }
+}

@@ -48,7 +48,7 @@ pub struct Stack {
     pub(super) servers_ever: u64,
     /// Every transaction's next deadline.
     pub(super) due: BTreeSet<(Time, Tx)>,
-    /// Every transaction by its hop.
+    /// Every transaction that a broken transport matters to, by its hop.
     pub(super) hops: BTreeSet<(Hop, Tx)>,
     pub(super) out: VecDeque<Output>,
     pub(super) counters: Counters,
@@ -149,6 +149,12 @@ impl Stack {
     /// The books.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// True where nothing is in work and nothing waits to be polled.
+    pub fn is_empty(&self) -> bool {
+        let transactions = self.clients.len() + self.servers.len() + self.keys.len() + self.merges.len();
+        transactions + self.due.len() + self.hops.len() + self.out.len() == 0
     }
 
     fn handle_malformed(&mut self, hop: Hop, malformed: Malformed) {

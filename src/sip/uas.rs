@@ -134,7 +134,10 @@ impl Stack {
         };
         let hop = request.headers.via.first().map_or(hop, |via| routing::reply_hop(via, hop));
         self.keys.insert(key.clone(), tx);
-        self.hops.insert((hop, Tx::Server(tx)));
+        // The others lose nothing with their transport.
+        if request.method == Method::Invite {
+            self.hops.insert((hop, Tx::Server(tx)));
+        }
         self.servers.insert(tx, ServerEntry { hop, key, merge: None, tag: None, machine, armed: None });
         self.counters.servers = self.servers.len();
         self.settle_server(tx);
