@@ -6,6 +6,29 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod batch;
+mod bridge;
+mod chance;
+mod dialer;
+mod engine;
+mod events;
+mod gate;
+mod jitter;
+mod packets;
+mod player;
+mod port;
+mod recorder;
+mod report;
+mod route;
+mod sender;
+#[cfg(test)]
+mod tests;
+mod tick;
+
+pub use batch::{Batch, Datagram};
+pub use engine::Engine;
+pub use port::Port;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
@@ -47,6 +70,9 @@ pub struct Stream {
     pub send: Payload,
     /// What may come, by payload type.
     pub receive: Vec<Payload>,
+    /// Payload types that were agreed on though we know no codec for them: relayed untouched between two ports that
+    /// both have them under the same number.
+    pub foreign: Vec<u8>,
     /// Payload type under which we send telephone-event at 8 kHz (RFC 4733); absent: not agreed.
     pub send_digits: Option<u8>,
     /// Payload type under which telephone-event may come.
@@ -319,6 +345,23 @@ pub struct Quality {
     pub source: Option<SocketAddr>,
 }
 
+/// Memory that the engine is done with. It is handed back rather than freed on the media thread.
+#[derive(Debug)]
+pub enum Spent {
+    /// Of a closed port.
+    Port(Box<Port>),
+    /// Of an agreement that was replaced.
+    Stream(Box<Stream>),
+    /// Of a play that ended.
+    Sounds(Box<[Arc<Pcm>]>),
+    /// Empty blocks of a recording that ended.
+    Blocks(Vec<Block>),
+    /// A block that came back too late.
+    Block(Block),
+    /// Of digits that were sent.
+    Digits(Box<str>),
+}
+
 /// Limits of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -334,70 +377,4 @@ pub struct Config {
     pub rtcp_interval: Duration,
     /// Most ports.
     pub max_ports: usize,
-}
-
-/// Datagrams on their way out, in memory made once.
-pub struct Batch {
-    used: usize,
-    slots: Box<[Datagram]>,
-}
-
-/// One datagram of a [`Batch`].
-pub struct Datagram {
-    /// From which port of the engine.
-    pub slot: Slot,
-    /// From which of its sockets.
-    pub channel: Channel,
-    /// Where to.
-    pub to: SocketAddr,
-    len: usize,
-    bytes: [u8; MAX_PACKET],
-}
-
-impl Datagram {
-    /// What to send.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-impl Batch {
-    /// Room for `capacity` datagrams.
-    pub fn new(capacity: usize) -> Batch {
-        let empty = || Datagram {
-            slot: Slot(0),
-            channel: Channel::Rtp,
-            to: SocketAddr::from(([0, 0, 0, 0], 0)),
-            len: 0,
-            bytes: [0; MAX_PACKET],
-        };
-        Batch { used: 0, slots: (0..capacity).map(|_| empty()).collect() }
-    }
-
-    /// Add a datagram whose bytes `write` puts into the buffer it is given, returning how many. False: no room, nothing
-    /// was added.
-    pub fn push(&mut self, slot: Slot, channel: Channel, to: SocketAddr, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
-        let Some(datagram) = self.slots.get_mut(self.used) else { return false };
-        datagram.slot = slot;
-        datagram.channel = channel;
-        datagram.to = to;
-        datagram.len = write(&mut datagram.bytes).min(MAX_PACKET);
-        self.used += 1;
-        true
-    }
-
-    /// How many more fit.
-    pub fn room(&self) -> usize {
-        self.slots.len() - self.used
-    }
-
-    /// What is to be sent.
-    pub fn datagrams(&self) -> &[Datagram] {
-        &self.slots[..self.used]
-    }
-
-    /// Forget what was sent.
-    pub fn clear(&mut self) {
-        self.used = 0;
-    }
 }
