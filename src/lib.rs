@@ -2,11 +2,13 @@
 
 pub mod audio;
 pub mod codec;
+pub mod exchange;
 pub mod ids;
 pub mod media;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+pub mod switch;
 pub mod time;
 #[cfg(test)]
 mod vectors;
