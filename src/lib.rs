@@ -1,6 +1,11 @@
 //! Switchhook: a SIP user agent, an RTP mixer and a flow runner in one program.
 
+pub mod audio;
 pub mod codec;
 pub mod ids;
+pub mod media;
+pub mod rtp;
 pub mod time;
+#[cfg(test)]
+mod vectors;
 pub mod verbs;

@@ -6,6 +6,27 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod bridge;
+mod chance;
+mod dialer;
+mod engine;
+mod events;
+mod gate;
+mod jitter;
+mod packets;
+mod player;
+mod port;
+mod recorder;
+mod report;
+mod route;
+mod sender;
+#[cfg(test)]
+mod tests;
+mod tick;
+
+pub use engine::Engine;
+pub use port::Port;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
@@ -47,6 +68,9 @@ pub struct Stream {
     pub send: Payload,
     /// What may come, by payload type.
     pub receive: Vec<Payload>,
+    /// Payload types that were agreed on though we know no codec for them: relayed untouched between two ports that
+    /// both have them under the same number.
+    pub foreign: Vec<u8>,
     /// Payload type under which we send telephone-event at 8 kHz (RFC 4733); absent: not agreed.
     pub send_digits: Option<u8>,
     /// Payload type under which telephone-event may come.
@@ -319,6 +343,23 @@ pub struct Quality {
     pub source: Option<SocketAddr>,
 }
 
+/// Memory that the engine is done with. It is handed back rather than freed on the media thread.
+#[derive(Debug)]
+pub enum Spent {
+    /// Of a closed port.
+    Port(Box<Port>),
+    /// Of an agreement that was replaced.
+    Stream(Box<Stream>),
+    /// Of a play that ended.
+    Sounds(Box<[Arc<Pcm>]>),
+    /// Empty blocks of a recording that ended.
+    Blocks(Vec<Block>),
+    /// A block that came back too late.
+    Block(Block),
+    /// Of digits that were sent.
+    Digits(Box<str>),
+}
+
 /// Limits of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -376,7 +417,13 @@ impl Batch {
 
     /// Add a datagram whose bytes `write` puts into the buffer it is given, returning how many. False: no room, nothing
     /// was added.
-    pub fn push(&mut self, slot: Slot, channel: Channel, to: SocketAddr, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+    pub fn push(
+        &mut self,
+        slot: Slot,
+        channel: Channel,
+        to: SocketAddr,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
         let Some(datagram) = self.slots.get_mut(self.used) else { return false };
         datagram.slot = slot;
         datagram.channel = channel;
