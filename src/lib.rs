@@ -3,6 +3,7 @@
 pub mod audio;
 pub mod codec;
 pub mod ids;
+pub mod io;
 pub mod media;
 pub mod rtp;
 pub mod time;

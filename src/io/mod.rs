@@ -8,7 +8,11 @@
 //! ```
 
 pub mod clock;
+pub mod disk;
 pub mod driver;
 pub mod media_ports;
+pub mod pace;
 pub mod ring;
+mod stats;
 mod thread;
+pub mod worker;

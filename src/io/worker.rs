@@ -81,9 +81,7 @@ pub enum ToWorker {
     },
     /// The other end of a move; media threads send this to each other.
     Take {
-        /// Which port.
-        port: PortId,
-        /// Its memory, as it was.
+        /// The port, as it was.
         memory: Box<Port>,
         /// Its sockets.
         sockets: Sockets,
@@ -133,6 +131,18 @@ impl WorkerHandle {
     }
 }
 
+#[cfg(test)]
+impl WorkerHandle {
+    /// A handle whose inbox is read by the test.
+    pub(super) fn unconnected() -> io::Result<WorkerHandle> {
+        Ok(WorkerHandle { id: WorkerId(0), inbox: Ring::new(64)?, stats: Arc::default() })
+    }
+
+    pub(super) fn inbox(&self) -> &Ring<ToWorker> {
+        &self.inbox
+    }
+}
+
 /// A running media thread.
 #[derive(Debug)]
 pub struct Worker {
@@ -165,17 +175,19 @@ pub fn spawn(config: WorkerConfig, outbox: Ring<FromWorker>, disk: Ring<ToDisk>)
             Err(error) => return drop(ready.send(Err(error))),
         };
         let _ = ready.send(Ok(turns.driver.name()));
-        if catch_unwind(AssertUnwindSafe(|| turns.run())).is_err() {
-            tracing::error!(worker = own.id.0, "a media thread panicked; its calls are lost");
-            tell_death(&outbox, own.id);
-        }
+        watched(own.id, &outbox, || turns.run());
     })?;
     let driver = opened.recv().map_err(io::Error::other)??;
     Ok(Worker { handle, driver, thread })
 }
 
-/// Must be heard; but if nobody empties the ring for ten seconds, there is nobody to hear it.
-fn tell_death(outbox: &Ring<FromWorker>, id: WorkerId) {
+/// Run the thread; where it panics, say so.
+fn watched(id: WorkerId, outbox: &Ring<FromWorker>, run: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(run)).is_ok() {
+        return;
+    }
+    tracing::error!(worker = id.0, "a media thread panicked; its calls are lost");
+    // It must be heard; but if nobody empties the ring for ten seconds, there is nobody to hear it.
     for _ in 0..10_000 {
         if outbox.push(FromWorker::Dead(id)).is_ok() {
             return;
@@ -284,11 +296,7 @@ impl Turns {
                 ToWorker::Open { port, memory, sockets } => self.open(now, port, memory, sockets),
                 ToWorker::Command(command) => self.handle_command(now, command),
                 ToWorker::Move { port, to } => self.give(now, port, to),
-                ToWorker::Take { port, memory, sockets } => {
-                    self.open(now, port, memory, sockets);
-                    self.moved.retain(|(other, _)| *other != port);
-                    self.untold.push_back(FromWorker::Moved { port, worker: self.handle.id });
-                }
+                ToWorker::Take { memory, sockets } => self.take(now, memory, sockets),
                 ToWorker::Shutdown => return false,
             }
         }
@@ -298,7 +306,20 @@ impl Turns {
     fn open(&mut self, now: Time, port: PortId, memory: Box<Port>, sockets: Sockets) {
         self.engine.handle_command(now, Command::Open { port, memory });
         // No slot: the engine is full, and tells so.
-        let Some(slot) = self.engine.slot(port) else { return };
+        if let Some(slot) = self.engine.slot(port) {
+            self.connect(now, port, slot, sockets);
+        }
+    }
+
+    fn take(&mut self, now: Time, memory: Box<Port>, sockets: Sockets) {
+        let port = memory.id();
+        let slot = self.engine.take(now, memory);
+        self.moved.retain(|(other, _)| *other != port);
+        self.connect(now, port, slot, sockets);
+        self.untold.push_back(FromWorker::Moved { port, worker: self.handle.id });
+    }
+
+    fn connect(&mut self, now: Time, port: PortId, slot: Slot, sockets: Sockets) {
         let index = slot.0 as usize;
         if self.ports.len() <= index {
             self.ports.resize(index + 1, None);
@@ -310,7 +331,7 @@ impl Turns {
     }
 
     fn handle_command(&mut self, now: Time, command: Command) {
-        let port = command.port();
+        let port = port_of(&command);
         match self.moved.iter().find(|(moved, _)| *moved == port) {
             Some((_, to)) => self.parcels.push_back((to.clone(), ToWorker::Command(command))),
             None => self.engine.handle_command(now, command),
@@ -327,13 +348,13 @@ impl Turns {
         self.driver.stop(slot);
         self.handle_packets(now);
         self.driver.send(&mut self.batch);
-        let (Some(memory), Some(sockets)) = (self.engine.take(port), self.driver.take(slot)) else { return };
+        let (Some(memory), Some(sockets)) = (self.engine.give(port), self.driver.take(slot)) else { return };
         self.ports[slot.0 as usize] = None;
         if self.moved.len() == MOVED {
             self.moved.pop_front();
         }
         self.moved.push_back((port, to.clone()));
-        self.parcels.push_back((to, ToWorker::Take { port, memory, sockets }));
+        self.parcels.push_back((to, ToWorker::Take { memory, sockets }));
     }
 
     /// Hand the engine's events on.
@@ -352,6 +373,12 @@ impl Turns {
         }
         if told {
             self.outbox.wake();
+        }
+        while self.overflow.is_empty()
+            && let Some(spent) = self.engine.spent()
+        {
+            recorded = true;
+            self.write_down(ToDisk::Free(spent));
         }
         if recorded {
             self.disk.wake();
@@ -381,6 +408,8 @@ impl Turns {
     }
 
     fn close(&mut self, port: PortId) {
+        // Its goodbye is in the batch.
+        self.driver.send(&mut self.batch);
         if let Some(index) = self.ports.iter().position(|other| *other == Some(port)) {
             self.ports[index] = None;
             self.driver.close(Slot(index as u32));
@@ -417,6 +446,24 @@ impl Turns {
                 return;
             }
         }
+    }
+}
+
+fn port_of(command: &Command) -> PortId {
+    match command {
+        Command::Open { port, .. }
+        | Command::Update { port, .. }
+        | Command::Close { port }
+        | Command::Join { port, .. }
+        | Command::Leave { port }
+        | Command::Echo { port, .. }
+        | Command::Play { port, .. }
+        | Command::Stop { port, .. }
+        | Command::Record { port, .. }
+        | Command::Space { port, .. }
+        | Command::PauseRecording { port, .. }
+        | Command::StopRecording { port, .. }
+        | Command::Digits { port, .. } => *port,
     }
 }
 
