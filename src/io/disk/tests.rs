@@ -110,7 +110,7 @@ fn while_it_grows_the_file_is_valid_up_to_its_last_second() {
     let config = DiskConfig { recordings: folder.path().into(), call_records: None, clock: Clock::start() };
     let mut writer = Writer::new(config, Ring::new(1).unwrap(), Ring::new(1).unwrap());
     let from = WorkerHandle::unconnected().unwrap();
-    let mut add = |writer: &mut Writer, value: i16| {
+    let add = |writer: &mut Writer, value: i16| {
         let block = Block { samples: vec![value; 400] };
         assert!(writer.handle(ToDisk::Block { port: P, recording: R, block, from: from.clone() }).is_continue());
     };

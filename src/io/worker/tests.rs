@@ -102,18 +102,22 @@ impl Bench {
         }
     }
 
-    fn wait_closed(&self, port: PortId) {
-        match self.told() {
-            FromWorker::Event(_, Event::Closed { port: told, .. }) if told == port => {}
+    /// Wait until all these are told to be closed, in whatever order.
+    fn wait_closed<const N: usize>(&self, mut ports: [PortId; N]) {
+        let mut told = [(); N].map(|()| match self.told() {
+            FromWorker::Event(_, Event::Closed { port, .. }) => port,
             other => panic!("{other:?}"),
-        }
+        });
+        ports.sort();
+        told.sort();
+        assert_eq!(told, ports);
     }
 
     /// Until the worker has done what it was told so far: it answers for a port that was not there before.
     fn wait_idle(&mut self, worker: usize) {
         let (port, _) = self.open(worker);
         self.command(worker, Command::Close { port });
-        self.wait_closed(port);
+        self.wait_closed([port]);
     }
 
     fn end(self) {
@@ -142,6 +146,7 @@ fn stream(remote: SocketAddr) -> Stream {
         remote_rtcp: None,
         send: payload,
         receive: vec![payload],
+        foreign: Vec::new(),
         send_digits: None,
         receive_digits: None,
         ptime: 20,
@@ -229,7 +234,7 @@ fn an_idle_thread_is_woken_by_a_command() {
         for _ in 0..3 {
             let (port, _) = bench.open(0);
             bench.command(0, Command::Close { port });
-            bench.wait_closed(port);
+            bench.wait_closed([port]);
         }
         bench.end();
     });
@@ -248,8 +253,7 @@ fn opening_and_closing_ports_loses_nothing_of_others() {
             bench.command(0, Command::Close { port: two });
             assert_eq!(bo.hear(), number);
             caller.say(number + 1);
-            bench.wait_closed(one);
-            bench.wait_closed(two);
+            bench.wait_closed([one, two]);
         }
         assert_eq!(bench.workers[0].handle.counters().send_dropped, 0);
         bench.end();
@@ -311,7 +315,7 @@ fn events_wait_while_nobody_reads_them() {
         bench.command(0, Command::Close { port: *port });
     }
     for port in ports {
-        bench.wait_closed(port);
+        bench.wait_closed([port]);
     }
     bench.end();
 }
@@ -323,7 +327,7 @@ fn a_port_too_many_is_told_to_be_closed_and_its_sockets_are_free() {
         bench.open(0);
     }
     let (port, phone) = bench.open(0);
-    bench.wait_closed(port);
+    bench.wait_closed([port]);
     UdpSocket::bind(phone.to).unwrap();
     bench.end();
 }
