@@ -209,7 +209,7 @@ impl Sender {
             self.timestamp = end;
             self.next = Some(now + Duration::from_micros(u64::from(relayed.length) * 125));
         }
-        let marker = relayed.header.marker || std::mem::take(&mut self.marker);
+        let marker = std::mem::take(&mut self.marker) || relayed.header.marker;
         let header = Header { marker, sequence, timestamp, ssrc: self.ssrc, ..relayed.header };
         if out.send(&header, relayed.payload) {
             self.packets += 1;
