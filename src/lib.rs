@@ -4,6 +4,7 @@ pub mod audio;
 pub mod codec;
 pub mod exchange;
 pub mod ids;
+pub mod io;
 pub mod media;
 pub mod rtp;
 pub mod sdp;
