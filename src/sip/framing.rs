@@ -138,3 +138,6 @@ fn content_length(head: &[u8]) -> Result<usize, &'static str> {
     }
     found.ok_or("no Content-Length")
 }
+
+#[cfg(test)]
+mod tests;

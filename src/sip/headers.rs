@@ -85,21 +85,21 @@ const KNOWN: [(&str, &str, Kind); 58] = [
     ("Warning", "", Kind::List),
 ];
 
-/// The canonical name (long form; unknown ones as given) and kind of a field.
-pub(super) fn known(name: &str) -> (Cow<'static, str>, Kind) {
-    let found = KNOWN.iter().find(|(long, compact, _)| match name.len() {
+/// Long name and kind of a field, where we know it by this or its compact name.
+fn find(name: &str) -> Option<(&'static str, Kind)> {
+    let is = |(long, compact, _): &&(&str, &str, Kind)| match name.len() {
         1 => compact.eq_ignore_ascii_case(name),
         _ => long.eq_ignore_ascii_case(name),
-    });
-    match found {
-        Some((long, _, kind)) => (Cow::Borrowed(long), *kind),
-        None => (Cow::Owned(name.to_owned()), Kind::Text),
-    }
+    };
+    KNOWN.iter().find(is).map(|(long, _, kind)| (*long, *kind))
 }
 
-/// True for a comma list, which is kept as it came and split when asked for: most are never asked for.
-fn is_list(name: &str) -> bool {
-    known(name).1 == Kind::List
+/// The canonical name (long form; unknown ones as given) and kind of a field.
+pub(super) fn known(name: &str) -> (Cow<'static, str>, Kind) {
+    match find(name) {
+        Some((long, kind)) => (Cow::Borrowed(long), kind),
+        None => (Cow::Owned(name.to_owned()), Kind::Text),
+    }
 }
 
 /// All header fields. Content-Length is not among them: it is printed from the body.
@@ -127,19 +127,20 @@ impl Headers {
         Headers { via: Vec::new(), from, to, call_id, cseq, others: Vec::with_capacity(16), unread: Vec::new() }
     }
 
-    /// The first value of the field with this long name, case ignored. The five typed fields and Content-Length are
-    /// not found here.
+    /// The first value of the field, by long or compact name, case ignored. The five typed fields and Content-Length
+    /// are not found here.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
     /// Every value in order; one for each element where the field is a comma list, empty ones left out.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let (name, kind) = find(name).unwrap_or((name, Kind::Text));
+        // Lists are kept as they came and split here: most are never asked for.
+        let list = kind == Kind::List;
         let fields = self.others.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name));
-        fields.flat_map(|(name, value)| {
-            let list = is_list(name);
-            text::list(value, list).filter(move |one| !list || !one.is_empty())
-        })
+        let values = fields.flat_map(move |(_, value)| text::list(value, list));
+        values.filter(move |one| !list || !one.is_empty())
     }
 
     /// Every field but the typed ones: long name and whole value, in order.
@@ -175,6 +176,7 @@ impl Headers {
 
     /// Removes all values of the field.
     pub fn remove(&mut self, name: &str) {
+        let (name, _) = find(name).unwrap_or((name, Kind::Text));
         self.others.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
     }
 
@@ -186,11 +188,6 @@ impl Headers {
     /// How many hops are left.
     pub fn max_forwards(&self) -> Option<u32> {
         self.get("Max-Forwards")?.parse().ok()
-    }
-
-    /// How many fields are kept.
-    pub(super) fn len(&self) -> usize {
-        self.via.len() + self.others.len()
     }
 
     /// Notes what a field that could not be read was, for the answer to repeat.

@@ -106,8 +106,8 @@ struct Draft {
     /// The fields that came, of those that must come once.
     seen: Vec<Kind>,
     length: Option<usize>,
-    /// How many elements of comma lists there are beyond one for each field.
-    elements: usize,
+    /// How many values of fields were taken, each element of a comma list being one.
+    values: usize,
     fault: Option<Fault>,
 }
 
@@ -117,7 +117,7 @@ impl Draft {
         let nobody = NameAddr::new(Uri::sip(None, "", None));
         let cseq = CSeq { number: 0, method: Method::Options };
         let headers = Headers::new(nobody.clone(), nobody, String::new(), cseq);
-        Draft { headers, seen: Vec::new(), length: None, elements: 0, fault: None }
+        Draft { headers, seen: Vec::new(), length: None, values: 0, fault: None }
     }
 
     /// The first fault is the one that is told.
@@ -134,26 +134,27 @@ impl Draft {
         if line.len() > MAX_LINE {
             return self.fault("a line too long");
         }
-        match kind {
+        let elements = match kind {
             Kind::Via => return self.via(value, limits),
-            Kind::List | Kind::Text => {}
-            Kind::Once if self.headers.get(&name).is_none() => {}
-            Kind::Once => return self.fault("a field twice that may come once"),
             Kind::From | Kind::To | Kind::CallId | Kind::CSeq | Kind::ContentLength => {
                 return self.single(kind, value, start);
             }
+            Kind::List => 1 + value.bytes().filter(|b| *b == b',').count(),
+            Kind::Once | Kind::Text => 1,
+        };
+        if !self.has_room(elements, limits) {
+            return;
         }
-        if kind == Kind::List {
-            self.elements += value.bytes().filter(|b| *b == b',').count();
+        if kind == Kind::Once && self.headers.get(&name).is_some() {
+            return self.fault("a field twice that may come once");
         }
         self.headers.add(name, value);
-        self.check_count(limits);
     }
 
     fn via(&mut self, value: &str, limits: &Limits) {
         for one in text::list(value, true) {
             // Behind a broken one nothing is taken: the answer's way would have a gap.
-            if self.seen.contains(&Kind::Via) {
+            if self.seen.contains(&Kind::Via) || !self.has_room(1, limits) {
                 return;
             }
             let (via, fault) = match Via::read(one) {
@@ -166,13 +167,17 @@ impl Draft {
                 self.fault(fault);
             }
         }
-        self.check_count(limits);
     }
 
-    fn check_count(&mut self, limits: &Limits) {
-        if self.headers.len() + self.elements > limits.max_headers {
+    /// Takes the room for so many values; where there is not enough, they must be left out, which bounds all later work.
+    fn has_room(&mut self, values: usize, limits: &Limits) -> bool {
+        let room = values <= limits.max_headers - self.values;
+        if room {
+            self.values += values;
+        } else {
             self.fault("more fields than are taken");
         }
+        room
     }
 
     fn single(&mut self, kind: Kind, value: &str, start: &Start) {

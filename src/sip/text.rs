@@ -231,12 +231,10 @@ pub(super) fn host_port(text: &str) -> Result<(String, Option<u16>), &'static st
 /// A name (with the underscores that some use), an IPv4 address, or an IPv6 address in brackets.
 fn read_host(host: &str) -> Result<String, &'static str> {
     if let Some(inside) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return match inside.parse::<std::net::Ipv6Addr>() {
-            Ok(_) => Ok(host.to_owned()),
-            // RFC 3261's grammar makes three colons before an IPv4 tail; to be taken as two (RFC 5118 section 4.10).
-            Err(_) if inside.contains(":::") && inside.contains('.') => read_host(&host.replacen(":::", "::", 1)),
-            Err(_) => Err("an improper IPv6 address"),
-        };
+        // RFC 3261's grammar makes three colons before an IPv4 tail; to be taken as two (RFC 5118 section 4.10).
+        let host = if inside.contains('.') { host.replacen(":::", "::", 1) } else { host.to_owned() };
+        let address = host[1..host.len() - 1].parse::<std::net::Ipv6Addr>();
+        return address.map(|_| host).map_err(|_| "an improper IPv6 address");
     }
     let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     if !host.is_empty() && host.bytes().all(name) { Ok(host.to_owned()) } else { Err("an improper host") }

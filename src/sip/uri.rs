@@ -1,8 +1,8 @@
 //! Addresses (RFC 3261 section 19.1; RFC 3966 for `tel:`).
 //!
-//! rsip's `Uri` would not do: it takes no user with a dot (`sip:john.doe@example.com`), drops the headers behind `?`
-//! (which Refer-To needs), and takes no address with a scheme it does not know (`isbn:2983792873`), whose answer
-//! is 416, or none at all where it stands in To.
+//! rsip's `Uri` would not do: it takes `john.doe@example.com` as a host, and so it does with `example.com?Replaces=x`
+//! (Refer-To has such); it refuses IPv6 with a port, `tel:`, and every scheme it does not know, whose answer is 416
+//! and, in To or From, none at all. A test holds these reasons.
 
 use std::{fmt, str::FromStr};
 
@@ -281,3 +281,6 @@ impl fmt::Display for Uri {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
