@@ -34,7 +34,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crate::{
     codec::Codec,
     ids::{BridgeId, PlayId, PortId, RecordingId},
-    time::Time,
 };
 
 /// Samples a second inside the engine.

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     audio::{self, goertzel},
     rtp::{self, Header},
-    time::Epoch,
+    time::{Epoch, Time},
 };
 
 mod bridges;
