@@ -19,7 +19,7 @@ use super::{
 use crate::{
     ids::{CallId, FlowId, PortId},
     media,
-    sip::{self, Event},
+    sip,
     time::{Epoch, Time},
     verbs::Reply,
 };
