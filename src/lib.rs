@@ -5,3 +5,6 @@ pub mod ids;
 pub mod sip;
 pub mod time;
 pub mod verbs;
+
+#[cfg(test)]
+mod vectors_sip;
