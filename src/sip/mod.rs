@@ -22,6 +22,7 @@ mod follow_up;
 mod fuzz_stack;
 mod framing;
 pub mod fuzz;
+pub mod fuzz_stack;
 mod headers;
 mod invite_client;
 mod invite_server;
@@ -129,6 +130,7 @@ pub struct ClientTx(pub u64);
 
 /// What the stack asks of the world, or tells its user.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an event costs a move; a box would cost an allocation")]
 pub enum Output {
     /// Put these bytes on the wire.
     Send {
