@@ -263,7 +263,7 @@ impl Call {
         let response = incoming.response(core, 200, Some(&body));
         core.respond(incoming.tx, response.clone());
         core.invites.remove(&incoming.tx);
-        
+
         let accept = Accept::new(core.now, &core.config.sip, incoming.tx, response);
         let cseq = incoming.request.headers.cseq.number;
         self.enter(State::Accepting(Box::new(Accepting {
@@ -352,14 +352,7 @@ impl Call {
     }
 
     /// Refuse the unanswered INVITE.
-    pub fn refuse(
-        &mut self,
-        core: &mut Core,
-        code: u16,
-        reason: Option<&str>,
-        fields: &[(&str, String)],
-        end: End,
-    ) {
+    pub fn refuse(&mut self, core: &mut Core, code: u16, reason: Option<&str>, fields: &[(&str, String)], end: End) {
         if !matches!(self.state, State::Incoming(_)) {
             return;
         }

@@ -1,8 +1,8 @@
 //! What all calls share: the SIP stack, the configuration, the queue of outputs, and which call an answer belongs to.
 
 use std::{
-    net::SocketAddr,
     collections::{BTreeMap, HashMap, VecDeque},
+    net::SocketAddr,
     sync::Arc,
 };
 

@@ -47,7 +47,9 @@ fn key(text: &str) -> Option<char> {
     match (characters.next()?, characters.next()) {
         (c @ ('0'..='9' | '*' | '#'), None) => Some(c),
         (c @ ('A'..='D' | 'a'..='d'), None) => Some(c.to_ascii_uppercase()),
-        _ => ["10", "11", "12", "13", "14", "15"].iter().position(|n| *n == text).and_then(|at| "*#ABCD".chars().nth(at)),
+        _ => {
+            ["10", "11", "12", "13", "14", "15"].iter().position(|n| *n == text).and_then(|at| "*#ABCD".chars().nth(at))
+        }
     }
 }
 

@@ -134,7 +134,8 @@ impl Core {
     /// A sound that needs no loading; `None` for those that do.
     fn make(&mut self, sound: &Sound) -> Result<Option<Arc<Pcm>>, Failure> {
         let longest = self.config.limits.tone;
-        let allowed = |length: Duration| if length <= longest { Ok(()) } else { Err(Failure::Limit("length of a sound")) };
+        let allowed =
+            |length: Duration| if length <= longest { Ok(()) } else { Err(Failure::Limit("length of a sound")) };
         match sound {
             Sound::File(_) | Sound::Speech(_) => Ok(None),
             Sound::Silence(length) => {

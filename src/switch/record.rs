@@ -56,12 +56,21 @@ impl Call {
         };
         let capacity = BLOCK * usize::from(layout.channels());
         let blocks = (0..BLOCKS).map(|_| Block { samples: Vec::with_capacity(capacity) }).collect();
-        let limit = how.max.map(|max| u64::try_from(max.as_millis()).unwrap_or(u64::MAX).saturating_mul(u64::from(RATE / 1000)));
+        let limit = how
+            .max
+            .map(|max| u64::try_from(max.as_millis()).unwrap_or(u64::MAX).saturating_mul(u64::from(RATE / 1000)));
         core.recordings.insert(recording, self.id);
         core.out.push_back(Output::OpenRecording { recording, file, layout, port, worker });
         self.command(core, Command::Record { port, recording, layout, limit, blocks });
         let stop_on = how.stop_on.clone();
-        self.recordings.push(Recording { id: recording, stop_on, key: None, waiting: None, samples: None, written: None });
+        self.recordings.push(Recording {
+            id: recording,
+            stop_on,
+            key: None,
+            waiting: None,
+            samples: None,
+            written: None,
+        });
         Ok(recording)
     }
 
@@ -187,7 +196,10 @@ fn with_ending(file: &str) -> String {
 /// A relative path that stays below its folder.
 fn is_below(file: &str) -> bool {
     let part = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.starts_with('~');
-    file.len() <= 255 && file.split('/').all(part) && !file.contains(['\\', '\0', ':']) && !file.chars().any(char::is_control)
+    file.len() <= 255
+        && file.split('/').all(part)
+        && !file.contains(['\\', '\0', ':'])
+        && !file.chars().any(char::is_control)
 }
 
 /// The day as `YYYY-MM-DD`, from seconds since 1970 (the civil calendar from a count of days; 400 years have 146,097).

@@ -18,8 +18,7 @@ use super::{
 };
 use crate::{
     ids::{CallId, FlowId, PortId},
-    media,
-    sip,
+    media, sip,
     time::{Epoch, Time},
     verbs::Reply,
 };

@@ -42,15 +42,27 @@ pub(super) enum Doing {
     Progress,
     /// Media is waited for, to do this.
     Media(Box<Verb>),
-    Play { stop_on: String, key: Option<char> },
+    Play {
+        stop_on: String,
+        key: Option<char>,
+    },
     Gather(Box<Collector>),
     Record(RecordingId),
     Dial(Box<Hunt>),
-    Bridge { stop_on: String },
-    Room { stop_on: String },
-    Echo { stop_on: String, until: Option<Time> },
+    Bridge {
+        stop_on: String,
+    },
+    Room {
+        stop_on: String,
+    },
+    Echo {
+        stop_on: String,
+        until: Option<Time>,
+    },
     SendDigits,
-    Sleep { until: Time },
+    Sleep {
+        until: Time,
+    },
 }
 
 /// A request is answered now, or by its task.
