@@ -2,5 +2,6 @@
 
 pub mod codec;
 pub mod ids;
+pub mod script;
 pub mod time;
 pub mod verbs;
