@@ -10,6 +10,7 @@ pub mod rtp;
 pub mod sdp;
 pub mod sip;
 pub mod switch;
+pub mod script;
 pub mod time;
 #[cfg(test)]
 mod vectors;
