@@ -103,6 +103,7 @@ impl Call {
             }
         };
         let about = About {
+            parent: None,
             direction: Direction::Inbound,
             from: request.headers.from.uri.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
             to: request.uri.user_decoded().unwrap_or_default(),

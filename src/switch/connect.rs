@@ -84,6 +84,7 @@ impl Call {
     pub fn outgoing(core: &mut Core, outgoing: Outgoing) -> Call {
         let tag = outgoing.from.tag().unwrap_or_default().to_owned();
         let about = About {
+            parent: None,
             direction: Direction::Outbound,
             from: outgoing.from.uri.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
             to: outgoing.targets.front().map(target::shown).unwrap_or_default(),

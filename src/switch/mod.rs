@@ -37,6 +37,8 @@ mod route;
 mod switch;
 mod target;
 mod task;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod within;
 

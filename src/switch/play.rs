@@ -99,7 +99,7 @@ impl Call {
     pub fn handle_played(&mut self, core: &mut Core, play: PlayId, samples: u64) {
         if matches!(self.player, Player::Playing(now) if now == play) {
             self.player = Player::Idle;
-            core.tell(self.id, Notice::Played { play, samples });
+            core.tell(self.id, Notice::Played { samples });
         }
     }
 

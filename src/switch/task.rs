@@ -38,8 +38,6 @@ pub(super) struct Task {
 pub(super) enum Doing {
     /// The ACK is waited for.
     Answer,
-    /// Early media is waited for, to do nothing with it yet.
-    Progress,
     /// Media is waited for, to do this.
     Media(Box<Verb>),
     Play {
@@ -75,7 +73,6 @@ impl Task {
             Doing::Echo { until, .. } => *until,
             Doing::Sleep { until } => Some(*until),
             Doing::Answer
-            | Doing::Progress
             | Doing::Media(_)
             | Doing::Play { .. }
             | Doing::Record(_)
@@ -345,8 +342,7 @@ impl Switch {
                 Ok(None) => {}
                 Err(failure) => self.reply(ask, Reply::Failed(failure)),
             },
-            (Some(Task { ask, doing: Doing::Progress }), Ok(())) => self.reply(ask, Reply::Done),
-            (Some(Task { ask, doing: Doing::Answer | Doing::Media(_) | Doing::Progress }), Err(why)) => {
+            (Some(Task { ask, doing: Doing::Answer | Doing::Media(_) }), Err(why)) => {
                 self.reply(ask, Reply::Failed(Failure::Media(why)));
             }
             (Some(task @ Task { doing: Doing::Dial(_), .. }), Err(why)) => {
@@ -370,7 +366,6 @@ impl Switch {
             Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
             Doing::Echo { .. } => self.end_echo(id, LeaveReason::Limit),
             Doing::Answer
-            | Doing::Progress
             | Doing::Media(_)
             | Doing::Play { .. }
             | Doing::Record(_)
