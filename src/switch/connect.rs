@@ -265,6 +265,7 @@ impl Call {
             return self.say_bye(core);
         }
         self.about.answered = Some(core.now);
+        self.about.error = None;
         let agreed = match description(&response.headers, &response.body) {
             Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map(Some).map_err(|r| r.to_string()),
             // An answer that came in this dialog's 18x stands.

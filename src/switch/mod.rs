@@ -29,6 +29,7 @@ mod flow;
 mod gather;
 mod hunt;
 mod info;
+mod key;
 mod modify;
 mod play;
 mod port;
