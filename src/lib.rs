@@ -13,3 +13,6 @@ pub mod time;
 #[cfg(test)]
 mod vectors;
 pub mod verbs;
+
+#[cfg(test)]
+mod vectors_sip;

@@ -12,6 +12,7 @@ use crate::time::Time;
 
 /// What the owner must do next.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every one is a response, and it is handed on at once")]
 pub enum AcceptOutput {
     /// Answer the INVITE with this once more.
     Resend(Response),

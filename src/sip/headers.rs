@@ -63,7 +63,7 @@ const KNOWN: [(&str, &str, Kind); 58] = [
     ("Event", "o", Kind::Once),
     ("Expires", "", Kind::Once),
     ("History-Info", "", Kind::List),
-    ("Identity", "y", Kind::List),
+    ("Identity", "y", Kind::Text),
     ("In-Reply-To", "", Kind::List),
     ("MIME-Version", "", Kind::Once),
     ("Min-Expires", "", Kind::Once),
@@ -193,7 +193,7 @@ impl Headers {
 
     /// Notes what a field that could not be read was, for the answer to repeat.
     pub(super) fn note_unread(&mut self, kind: Kind, text: &str) {
-        self.unread.push((kind, text.to_owned()));
+        self.unread.push((kind, text.replace('\r', " ")));
     }
 
     fn unread(&self, kind: Kind) -> Option<&str> {

@@ -47,7 +47,7 @@ pub(super) fn message(bytes: &[u8], limits: &Limits) -> Result<Message, Malforme
         draft.field(&line, limits);
     }
     if !parts.ended {
-        draft.fault("no empty line behind the header");
+        draft.fault("a header that ends within a line");
     }
     let body = draft.body(parts.body);
     match start {
@@ -70,7 +70,8 @@ impl<'a> Parts<'a> {
         let bytes = &bytes[start..];
         match head_end(bytes, 0) {
             Some((head, body)) => Parts { head: &bytes[..head], body: &bytes[body..], ended: true },
-            None => Parts { head: bytes, body: &[], ended: false },
+            // Some leave the empty line out where no body follows; a datagram ends the header as well.
+            None => Parts { head: bytes, body: &[], ended: bytes.ends_with(b"\n") },
         }
     }
 }
@@ -119,6 +120,17 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
+/// Name, kind and value of an unfolded line.
+pub(super) fn field(line: &str) -> Option<(Cow<'static, str>, Kind, &str)> {
+    let (name, value) = line.split_once(':')?;
+    let (name, value) = (text::trim(name), text::trim(value));
+    if !text::is_token(name) || value.contains('\r') {
+        return None;
+    }
+    let (name, kind) = known(name);
+    Some((name, kind, value))
+}
+
 /// The first line.
 enum Start<'a> {
     Request { method: Option<Method>, name: &'a str, uri: Option<Uri> },
@@ -161,7 +173,7 @@ impl<'a> Start<'a> {
         let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
         let digits = code.len() == 3 && code.bytes().all(|b| b.is_ascii_digit());
         let code = code.parse().ok().filter(|code| digits && (100..700).contains(code))?;
-        version.eq_ignore_ascii_case("SIP/2.0").then_some(Start::Response { code, reason })
+        (version.eq_ignore_ascii_case("SIP/2.0") && !reason.contains('\r')).then_some(Start::Response { code, reason })
     }
 }
 
@@ -194,15 +206,10 @@ impl Draft {
     }
 
     fn field(&mut self, line: &str, limits: &Limits) {
-        let Some((name, value)) = line.split_once(':') else { return self.fault("a line without a colon") };
-        let (name, value) = (text::trim(name), text::trim(value));
-        if !text::is_token(name) || value.contains('\r') {
-            return self.fault("an improper line");
-        }
+        let Some((name, kind, value)) = field(line) else { return self.fault("an improper line") };
         if line.len() > MAX_LINE {
             return self.fault("a line too long");
         }
-        let (name, kind) = known(name);
         match kind {
             Kind::Via => return self.via(value, limits),
             Kind::List | Kind::Text => {}
@@ -220,12 +227,14 @@ impl Draft {
             if self.seen.contains(&Kind::Via) {
                 return;
             }
-            match Via::read(one) {
-                Ok(via) => self.headers.via.push(via),
-                Err(what) => {
-                    self.seen.push(Kind::Via);
-                    self.fault(what);
-                }
+            let (via, fault) = match Via::read(one) {
+                Ok((via, fault)) => (Some(via), fault),
+                Err(fault) => (None, Some(fault)),
+            };
+            self.headers.via.extend(via);
+            if let Some(fault) = fault {
+                self.seen.push(Kind::Via);
+                self.fault(fault);
             }
         }
         self.check_count(limits);

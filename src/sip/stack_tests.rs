@@ -104,9 +104,9 @@ impl Seen {
 
     /// Codes of the responses that were told.
     fn codes(&self) -> Vec<u16> {
-        let code = |event: &Event| match event {
-            Event::Response { response, .. } => response.code,
-            other => panic!("{other:?}"),
+        let code = |event: &Event| {
+            let Event::Response { response, .. } = event else { panic!("{event:?}") };
+            response.code
         };
         self.events.iter().map(code).collect()
     }
@@ -553,10 +553,8 @@ mod client {
     }
 
     fn failed_tx(event: Event) -> ClientTx {
-        match event {
-            Event::Failed { tx, why: Failure::Transport } => tx,
-            other => panic!("{other:?}"),
-        }
+        let Event::Failed { tx, why: Failure::Transport } = event else { panic!("{event:?}") };
+        tx
     }
 
     #[test]

@@ -97,15 +97,28 @@ pub(super) fn write_quoted(out: &mut impl std::fmt::Write, text: &str) -> std::f
 
 /// Reads `;name=value;name` up to the end of `text`.
 pub(super) fn params(text: &str) -> Result<Params, &'static str> {
+    match params_read(text) {
+        (params, None) => Ok(params),
+        (_, Some(fault)) => Err(fault),
+    }
+}
+
+/// The same, but the parameters before the first fault are kept.
+pub(super) fn params_read(text: &str) -> (Params, Option<&'static str>) {
     let mut params = Params::new();
     let mut rest = trim(text);
     while !rest.is_empty() {
-        let now = rest.strip_prefix(';').ok_or("something else where a parameter should be")?;
+        let Some(now) = rest.strip_prefix(';') else {
+            return (params, Some("something else where a parameter should be"));
+        };
         let end = find_outside(now, b';').unwrap_or(now.len());
-        params.push(param(&now[..end])?);
+        match param(&now[..end]) {
+            Ok(param) => params.push(param),
+            Err(fault) => return (params, Some(fault)),
+        }
         rest = &now[end..];
     }
-    Ok(params)
+    (params, None)
 }
 
 fn param(text: &str) -> Result<(String, Option<String>), &'static str> {
@@ -161,13 +174,13 @@ pub(super) fn write_params(out: &mut impl std::fmt::Write, params: &Params) -> s
 }
 
 /// Reads `host` or `host:port`, white space allowed around the colon (RFC 3261: COLON). The host keeps its brackets.
-pub(super) fn host_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
+pub(super) fn host_port(text: &str) -> Result<(String, Option<u16>), &'static str> {
     let end = match text.find(']') {
         Some(at) if text.starts_with('[') => at + 1,
         _ => text.find([':', ' ', '\t']).unwrap_or(text.len()),
     };
     let (host, rest) = text.split_at(end);
-    check_host(host)?;
+    let host = read_host(host)?;
     let rest = trim(rest);
     if rest.is_empty() {
         return Ok((host, None));
@@ -180,10 +193,15 @@ pub(super) fn host_port(text: &str) -> Result<(&str, Option<u16>), &'static str>
 }
 
 /// A name (with the underscores that some use), an IPv4 address, or an IPv6 address in brackets.
-fn check_host(host: &str) -> Result<(), &'static str> {
+fn read_host(host: &str) -> Result<String, &'static str> {
     if let Some(inside) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return inside.parse::<std::net::Ipv6Addr>().map(|_| ()).map_err(|_| "an improper IPv6 address");
+        return match inside.parse::<std::net::Ipv6Addr>() {
+            Ok(_) => Ok(host.to_owned()),
+            // RFC 3261's grammar makes three colons before an IPv4 tail; to be taken as two (RFC 5118 section 4.10).
+            Err(_) if inside.contains(":::") && inside.contains('.') => read_host(&host.replacen(":::", "::", 1)),
+            Err(_) => Err("an improper IPv6 address"),
+        };
     }
     let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    if !host.is_empty() && host.bytes().all(name) { Ok(()) } else { Err("an improper host") }
+    if !host.is_empty() && host.bytes().all(name) { Ok(host.to_owned()) } else { Err("an improper host") }
 }

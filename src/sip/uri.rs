@@ -109,7 +109,7 @@ impl Uri {
             Some((user, password)) => (Some(user.to_owned()), password.map(str::to_owned)),
             None => (None, None),
         };
-        Ok(Uri { scheme, user, password, host: host.to_owned(), port, params: read_params(params)?, headers })
+        Ok(Uri { scheme, user, password, host, port, params: read_params(params)?, headers })
     }
 
     fn read_tel(rest: &str) -> Result<Uri, &'static str> {

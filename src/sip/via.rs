@@ -23,10 +23,14 @@ pub struct Via {
 impl Via {
     /// Reads one value of the header. The version is read and let go, whatever it is: the request line decides about it.
     pub fn parse(text: &str) -> Result<Via, Malformed> {
-        Ok(Via::read(text)?)
+        match Via::read(text)? {
+            (via, None) => Ok(via),
+            (_, Some(fault)) => Err(fault.into()),
+        }
     }
 
-    pub(super) fn read(text: &str) -> Result<Via, &'static str> {
+    /// A fault in the parameters comes beside what stands before it: enough to send a 400 to.
+    pub(super) fn read(text: &str) -> Result<(Via, Option<&'static str>), &'static str> {
         let mut parts = text.splitn(3, '/');
         let (Some(name), Some(version), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
             return Err("a Via without its protocol");
@@ -41,7 +45,8 @@ impl Via {
         }
         let (place, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
         let (host, port) = text::host_port(text::trim(place))?;
-        Ok(Via { transport: transport.to_owned(), host: host.to_owned(), port, params: text::params(params)? })
+        let (params, fault) = text::params_read(params);
+        Ok((Via { transport: transport.to_owned(), host, port, params }, fault))
     }
 
     /// The branch, where there is one.
