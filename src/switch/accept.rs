@@ -71,6 +71,12 @@ pub(super) fn description(headers: &crate::sip::Headers, body: &[u8]) -> Result<
     sdp::Session::parse(body).map(Some).map_err(|e| BadBody { code: 400, why: e.to_string() })
 }
 
+/// The number that is called: the user without its parameters (RFC 3261 section 19.1.6).
+fn number(invite: &Request) -> String {
+    let user = invite.uri.user_decoded().unwrap_or_default();
+    user.split(';').next().unwrap_or_default().to_owned()
+}
+
 /// A Warning header with our own text (RFC 3261 section 20.43).
 pub(super) fn warning(why: &str) -> String {
     let plain = why.chars().map(|c| if c.is_control() || c == '"' || c == '\\' { ' ' } else { c });
@@ -103,9 +109,10 @@ impl Call {
             }
         };
         let about = About {
+            parent: None,
             direction: Direction::Inbound,
             from: request.headers.from.uri.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
-            to: request.uri.user_decoded().unwrap_or_default(),
+            to: number(&request),
             peer: Some(hop.remote),
             started: core.now,
             answered: None,

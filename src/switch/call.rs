@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    Direction, EndReason, Status,
+    Direction, EndReason, Status, TraceEvent,
     accept::{Accepting, Incoming},
     bridge::Joined,
     connect::{Inviting, Locating, Sent},
@@ -27,7 +27,7 @@ use super::{
     task::Task,
 };
 use crate::{
-    ids::{CallId, FlowId, PlayId, RequestId, WorkerId},
+    ids::{CallId, FlowId, RequestId, WorkerId},
     sip::Dialog,
     time::Time,
     verbs::Failure,
@@ -75,6 +75,8 @@ pub(super) struct Call {
 
 /// What the record will say.
 pub(super) struct About {
+    /// The name of the call whose flow dialled this one.
+    pub parent: Option<String>,
     pub direction: Direction,
     pub from: String,
     pub to: String,
@@ -131,7 +133,7 @@ pub(super) enum Notice {
     /// A key was pressed.
     Key(char),
     /// What was being played is over.
-    Played { play: PlayId, samples: u64 },
+    Played { samples: u64 },
     /// It could not be played.
     NotPlayed(String),
     /// The end is decided.
@@ -254,7 +256,7 @@ impl Call {
     }
 
     /// Decide the end; what comes later does not change it. `code`: the final code of the INVITE.
-    pub fn decide(&mut self, core: &mut Core, end: End, code: Option<u16>) {
+    pub fn decide(&mut self, core: &mut Core, mut end: End, code: Option<u16>) {
         if self.over.is_some() {
             return;
         }
@@ -262,7 +264,11 @@ impl Call {
             true => (Status::Completed, Some(200)),
             false => (end.unanswered, code),
         };
+        if status == Status::Canceled {
+            end.reason = EndReason::Canceled;
+        }
         tracing::info!(call = %self.name, ?status, reason = ?end.reason, code, "over");
+        core.trace(self.id, TraceEvent::Call(format!("over: {status:?}, {:?}", end.reason)));
         let until = core.now + core.config.limits.closing;
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);

@@ -84,6 +84,7 @@ impl Call {
     pub fn outgoing(core: &mut Core, outgoing: Outgoing) -> Call {
         let tag = outgoing.from.tag().unwrap_or_default().to_owned();
         let about = About {
+            parent: None,
             direction: Direction::Outbound,
             from: outgoing.from.uri.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
             to: outgoing.targets.front().map(target::shown).unwrap_or_default(),
@@ -264,6 +265,7 @@ impl Call {
             return self.say_bye(core);
         }
         self.about.answered = Some(core.now);
+        self.about.error = None;
         let agreed = match description(&response.headers, &response.body) {
             Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map(Some).map_err(|r| r.to_string()),
             // An answer that came in this dialog's 18x stands.

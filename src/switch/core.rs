@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Config, ConsoleReply, Output, Trace, TraceEvent, call::Notice};
+use super::{Config, ConsoleReply, Output, TraceEvent, call::Notice, trace::Seen};
 use crate::{
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
     media::{Command, Pcm},
@@ -40,6 +40,8 @@ pub(super) struct Core {
     pub queries: BTreeMap<QueryId, CallId>,
     pub loads: BTreeMap<LoadId, CallId>,
     pub recordings: BTreeMap<RecordingId, CallId>,
+    /// What is to be traced, in its order.
+    pub seen: Vec<Seen>,
     /// Tones that were made already; only ever looked up.
     pub tones: HashMap<Sound, Arc<Pcm>>,
     per_worker: Vec<usize>,
@@ -64,6 +66,7 @@ impl Core {
             queries: BTreeMap::new(),
             loads: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            seen: Vec::new(),
             tones: HashMap::new(),
             last_id: 0,
             chance: seed,
@@ -99,7 +102,7 @@ impl Core {
 
     pub fn trace(&mut self, call: CallId, what: TraceEvent) {
         if self.config.trace {
-            self.out.push_back(Output::Trace(Trace { at: self.now, call, what }));
+            self.seen.push(Seen::Fact { call, what });
         }
     }
 

@@ -52,8 +52,6 @@ impl Forks {
 impl Switch {
     /// Write the record of an ended call, and let it go, as far as the time has come for either.
     pub(super) fn let_go(&mut self, id: CallId) {
-        let parent = self.calls.get(&id).and_then(|call| call.parent);
-        let parent = parent.and_then(|parent| self.calls.get(&parent)).map(|call| call.name.clone());
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(over) = &call.over else { return };
         if !call.recorded {
@@ -64,7 +62,7 @@ impl Switch {
             }
             call.give_up_waiting(&mut self.core);
             call.recorded = true;
-            if let Some(record) = call.record_of(&self.core, parent) {
+            if let Some(record) = call.record_of(&self.core) {
                 self.core.out.push_back(Output::Record(Box::new(record)));
             }
         }
@@ -96,7 +94,7 @@ impl Call {
         }
     }
 
-    fn record_of(&self, core: &Core, parent: Option<String>) -> Option<CallRecord> {
+    fn record_of(&self, core: &Core) -> Option<CallRecord> {
         let (over, about) = (self.over.as_ref()?, &self.about);
         let unix = |at: Time| u64::try_from(core.epoch.unix(at).as_millis()).unwrap_or(u64::MAX);
         let heard = self.port.heard();
@@ -107,7 +105,7 @@ impl Call {
         let listened = heard.filter(|heard| heard.receiving && self.is_answered());
         Some(CallRecord {
             id: self.name.clone(),
-            parent,
+            parent: about.parent.clone(),
             direction: about.direction,
             from: about.from.clone(),
             to: about.to.clone(),

@@ -67,7 +67,8 @@ impl Switch {
             let Some((call, core)) = self.call(call) else { continue };
             call.task = None;
             if call.over.is_none() {
-                call.hang_up(core, end.clone());
+                let own = call.id == flow.call;
+                call.hang_up(core, if own { end.clone() } else { End::HUNG_UP });
             }
         }
     }

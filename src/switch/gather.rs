@@ -5,9 +5,14 @@
 //!      └──end──▶ before the first digit ──key──▶ ┘          └──pause──▶ done (no input)
 //! ```
 
+use super::{
+    switch::Switch,
+    task::{Ask, DIGITS, Doing, Task},
+};
 use crate::{
+    ids::CallId,
     time::Time,
-    verbs::{Gather, GatherEnd},
+    verbs::{Failure, Gather, GatherEnd, Reply},
 };
 
 /// The machine. The prompt itself is played by its owner.
@@ -101,6 +106,49 @@ impl Collector {
             State::Waiting { until } if until <= now && self.digits.is_empty() => Step::Done(GatherEnd::NoInput),
             State::Waiting { until } if until <= now => Step::Done(GatherEnd::Timeout),
             State::Waiting { .. } | State::Prompt { .. } => Step::Wait,
+        }
+    }
+}
+
+impl Switch {
+    /// Begin to collect; keys that were pressed before count.
+    pub(super) fn begin_gather(&mut self, ask: Ask, id: CallId, gather: Gather) -> Result<(), Failure> {
+        if gather.max == 0 || gather.max > DIGITS {
+            return Err(Failure::Limit("digits to collect"));
+        }
+        let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
+        let (prompt, barge_in) = (gather.prompt.clone(), gather.barge_in);
+        let mut collector = Collector::new(gather);
+        let mut step = Step::Wait;
+        while !matches!(step, Step::Done(_))
+            && let Some(key) = call.keys.pop_front()
+        {
+            step = collector.handle_key(core.now, key);
+        }
+        // Whoever knows the menu and typed ahead does not hear the prompt.
+        let prompted = collector.is_prompting() && !prompt.is_empty();
+        debug_assert!(collector.is_prompting() || barge_in, "only barge-in ends the prompt");
+        if prompted {
+            call.play(core, &prompt)?;
+        } else if collector.is_prompting() {
+            step = collector.handle_prompt_end(core.now);
+        }
+        call.task = Some(Task { ask, doing: Doing::Gather(Box::new(collector)) });
+        self.gathered(id, step);
+        Ok(())
+    }
+
+    /// What the collector wants done.
+    pub(super) fn gathered(&mut self, id: CallId, step: Step) {
+        let Some((call, core)) = self.call(id) else { return };
+        match step {
+            Step::Wait => {}
+            Step::StopPrompt => call.hush(core),
+            Step::Done(why) => {
+                call.hush(core);
+                let Some(Task { ask, doing: Doing::Gather(collector) }) = call.task.take() else { return };
+                self.reply(ask, Reply::Digits { digits: collector.digits().to_owned(), why });
+            }
         }
     }
 }

@@ -135,7 +135,7 @@ impl Switch {
             return Err(Failure::Limit("legs of a flow"));
         }
         let Some(call) = self.calls.get(&caller) else { return Err(Failure::NoSuchCall) };
-        let (shown, worker) = (call.about.from.clone(), call.worker);
+        let (shown, name, worker) = (call.about.from.clone(), call.name.clone(), call.worker);
         let Some(hunt) = self.hunt(caller) else { return Err(Failure::WrongState) };
         let (timeout, headers) = (hunt.dial.timeout, hunt.dial.headers.clone());
         let number = hunt.dial.caller_id.clone().unwrap_or(shown);
@@ -148,6 +148,7 @@ impl Switch {
         let outgoing = Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false };
         let mut leg = Call::outgoing(core, outgoing);
         (leg.flow, leg.parent, leg.worker) = (flow, Some(caller), worker);
+        leg.about.parent = Some(name);
         let id = leg.id;
         leg.locate(core);
         if let Some(hunt) = self.hunt(caller) {

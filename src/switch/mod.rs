@@ -29,6 +29,7 @@ mod flow;
 mod gather;
 mod hunt;
 mod info;
+mod key;
 mod modify;
 mod play;
 mod port;
@@ -37,6 +38,8 @@ mod route;
 mod switch;
 mod target;
 mod task;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod within;
 

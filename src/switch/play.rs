@@ -7,12 +7,14 @@ use super::{
     Output,
     call::{Call, Notice},
     core::Core,
+    switch::Switch,
+    task::Doing,
 };
 use crate::{
     audio,
-    ids::{LoadId, PlayId},
+    ids::{CallId, LoadId, PlayId},
     media::{Command, Pcm, RATE},
-    verbs::{Failure, SignalTone, Sound, Tone},
+    verbs::{Failure, Reply, SignalTone, Sound, Tone},
 };
 
 /// Tones that are kept, and the longest one that is.
@@ -99,7 +101,7 @@ impl Call {
     pub fn handle_played(&mut self, core: &mut Core, play: PlayId, samples: u64) {
         if matches!(self.player, Player::Playing(now) if now == play) {
             self.player = Player::Idle;
-            core.tell(self.id, Notice::Played { play, samples });
+            core.tell(self.id, Notice::Played { samples });
         }
     }
 
@@ -127,6 +129,34 @@ impl Call {
             }
         }
         self.player = Player::Idle;
+    }
+}
+
+impl Switch {
+    /// What was being played is over.
+    pub(super) fn play_ended(&mut self, id: CallId, samples: u64) {
+        let Some((call, core)) = self.call(id) else { return };
+        let now = core.now;
+        match call.task.as_mut().map(|task| &mut task.doing) {
+            Some(Doing::Play { key, .. }) => {
+                let reply = Reply::Played { key: *key, length: length(samples) };
+                self.finish_task(id, reply);
+            }
+            Some(Doing::Gather(collector)) => {
+                let step = collector.handle_prompt_end(now);
+                self.gathered(id, step);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// What was to be played cannot be had.
+    pub(super) fn play_failed(&mut self, id: CallId, why: String) {
+        let Some((call, _)) = self.call(id) else { return };
+        tracing::warn!(call = %call.name, why, "cannot play");
+        if let Some(Doing::Play { .. } | Doing::Gather(_)) = call.task.as_ref().map(|task| &task.doing) {
+            self.finish_task(id, Reply::Failed(Failure::Sound(why)));
+        }
     }
 }
 

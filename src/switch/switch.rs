@@ -14,7 +14,6 @@ use super::{
     flow::Flow,
     port::Port,
     task::Doing,
-    trace::Seen,
 };
 use crate::{
     ids::{CallId, FlowId, PortId},
@@ -35,8 +34,6 @@ pub struct Switch {
     pub(super) dirty: BTreeSet<CallId>,
     /// Taking no new calls.
     pub(super) draining: Option<Draining>,
-    /// Messages to be told.
-    pub(super) seen: Vec<Seen>,
     timers: BinaryHeap<Reverse<(Time, CallId)>>,
 }
 
@@ -59,7 +56,6 @@ impl Switch {
             forks: Forks::default(),
             dirty: BTreeSet::new(),
             draining: None,
-            seen: Vec::new(),
             timers: BinaryHeap::new(),
         }
     }
@@ -213,7 +209,7 @@ impl Switch {
             Notice::EarlyMedia => self.leg_has_early_media(id),
             Notice::Answered => self.on_answered(id),
             Notice::Key(key) => self.on_key(id, key),
-            Notice::Played { samples, .. } => self.play_ended(id, samples),
+            Notice::Played { samples } => self.play_ended(id, samples),
             Notice::NotPlayed(why) => self.play_failed(id, why),
             Notice::Over => self.on_over(id),
         }

@@ -7,20 +7,19 @@ use super::{
     ConsoleReply, Output,
     call::{Call, End, State},
     core::Core,
-    gather::{Collector, Step},
+    gather::Collector,
     hunt::Hunt,
-    play::length,
     switch::Switch,
 };
 use crate::{
     ids::{CallId, RecordingId, RequestId},
     media::Command,
     time::Time,
-    verbs::{Failure, Gather, LeaveReason, Origin, Record, Reply, Request, Verb},
+    verbs::{Failure, LeaveReason, Origin, Record, Reply, Request, Verb},
 };
 
 /// Most digits that are sent, and most that are collected, in one go.
-const DIGITS: usize = 128;
+pub(super) const DIGITS: usize = 128;
 
 /// Who asked, and under which number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +37,6 @@ pub(super) struct Task {
 pub(super) enum Doing {
     /// The ACK is waited for.
     Answer,
-    /// Early media is waited for, to do nothing with it yet.
-    Progress,
     /// Media is waited for, to do this.
     Media(Box<Verb>),
     Play {
@@ -75,7 +72,6 @@ impl Task {
             Doing::Echo { until, .. } => *until,
             Doing::Sleep { until } => Some(*until),
             Doing::Answer
-            | Doing::Progress
             | Doing::Media(_)
             | Doing::Play { .. }
             | Doing::Record(_)
@@ -241,101 +237,6 @@ impl Switch {
         Ok(None)
     }
 
-    fn begin_gather(&mut self, ask: Ask, id: CallId, gather: Gather) -> Result<(), Failure> {
-        if gather.max == 0 || gather.max > DIGITS {
-            return Err(Failure::Limit("digits to collect"));
-        }
-        let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
-        let (prompt, barge_in) = (gather.prompt.clone(), gather.barge_in);
-        let mut collector = Collector::new(gather);
-        let mut step = Step::Wait;
-        while !matches!(step, Step::Done(_))
-            && let Some(key) = call.keys.pop_front()
-        {
-            step = collector.handle_key(core.now, key);
-        }
-        // Whoever knows the menu and typed ahead does not hear the prompt.
-        let prompted = collector.is_prompting() && !prompt.is_empty();
-        debug_assert!(collector.is_prompting() || barge_in, "only barge-in ends the prompt");
-        if prompted {
-            call.play(core, &prompt)?;
-        } else if collector.is_prompting() {
-            step = collector.handle_prompt_end(core.now);
-        }
-        call.task = Some(Task { ask, doing: Doing::Gather(Box::new(collector)) });
-        self.gathered(id, step);
-        Ok(())
-    }
-
-    /// What the collector wants done.
-    pub(super) fn gathered(&mut self, id: CallId, step: Step) {
-        let Some((call, core)) = self.call(id) else { return };
-        match step {
-            Step::Wait => {}
-            Step::StopPrompt => call.hush(core),
-            Step::Done(why) => {
-                call.hush(core);
-                let Some(Task { ask, doing: Doing::Gather(collector) }) = call.task.take() else { return };
-                self.reply(ask, Reply::Digits { digits: collector.digits().to_owned(), why });
-            }
-        }
-    }
-
-    /// A key of the party: recordings first, then the task; else it waits for the next gather.
-    pub(super) fn on_key(&mut self, id: CallId, key: char) {
-        let Some((call, core)) = self.call(id) else { return };
-        if call.over.is_some() || call.key_stops_recording(core, key) {
-            return;
-        }
-        let now = core.now;
-        match call.task.as_mut().map(|task| &mut task.doing) {
-            Some(Doing::Play { stop_on, key: stopped }) if stop_on.contains(key) && stopped.is_none() => {
-                *stopped = Some(key);
-                if !call.stop_playing(core) {
-                    self.play_ended(id, 0);
-                }
-            }
-            Some(Doing::Gather(collector)) => {
-                let step = collector.handle_key(now, key);
-                self.gathered(id, step);
-            }
-            Some(Doing::Bridge { stop_on } | Doing::Room { stop_on }) if stop_on.contains(key) => {
-                self.part(id);
-                self.finish_task(id, Reply::Left(LeaveReason::Key(key)));
-            }
-            Some(Doing::Echo { stop_on, .. }) if stop_on.contains(key) => {
-                self.end_echo(id, LeaveReason::Key(key));
-            }
-            Some(_) | None => call.keep_key(key),
-        }
-    }
-
-    /// What was being played is over.
-    pub(super) fn play_ended(&mut self, id: CallId, samples: u64) {
-        let Some((call, core)) = self.call(id) else { return };
-        let now = core.now;
-        match call.task.as_mut().map(|task| &mut task.doing) {
-            Some(Doing::Play { key, .. }) => {
-                let reply = Reply::Played { key: *key, length: length(samples) };
-                self.finish_task(id, reply);
-            }
-            Some(Doing::Gather(collector)) => {
-                let step = collector.handle_prompt_end(now);
-                self.gathered(id, step);
-            }
-            Some(_) | None => {}
-        }
-    }
-
-    /// What was to be played cannot be had.
-    pub(super) fn play_failed(&mut self, id: CallId, why: String) {
-        let Some((call, _)) = self.call(id) else { return };
-        tracing::warn!(call = %call.name, why, "cannot play");
-        if let Some(Doing::Play { .. } | Doing::Gather(_)) = call.task.as_ref().map(|task| &task.doing) {
-            self.finish_task(id, Reply::Failed(Failure::Sound(why)));
-        }
-    }
-
     /// The media path of an incoming call is there, or cannot be had.
     pub(super) fn on_media(&mut self, id: CallId, result: Result<(), String>) {
         let Some((call, _)) = self.call(id) else { return };
@@ -345,8 +246,7 @@ impl Switch {
                 Ok(None) => {}
                 Err(failure) => self.reply(ask, Reply::Failed(failure)),
             },
-            (Some(Task { ask, doing: Doing::Progress }), Ok(())) => self.reply(ask, Reply::Done),
-            (Some(Task { ask, doing: Doing::Answer | Doing::Media(_) | Doing::Progress }), Err(why)) => {
+            (Some(Task { ask, doing: Doing::Answer | Doing::Media(_) }), Err(why)) => {
                 self.reply(ask, Reply::Failed(Failure::Media(why)));
             }
             (Some(task @ Task { doing: Doing::Dial(_), .. }), Err(why)) => {
@@ -370,7 +270,6 @@ impl Switch {
             Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
             Doing::Echo { .. } => self.end_echo(id, LeaveReason::Limit),
             Doing::Answer
-            | Doing::Progress
             | Doing::Media(_)
             | Doing::Play { .. }
             | Doing::Record(_)
@@ -381,7 +280,7 @@ impl Switch {
         }
     }
 
-    fn end_echo(&mut self, id: CallId, why: LeaveReason) {
+    pub(super) fn end_echo(&mut self, id: CallId, why: LeaveReason) {
         let Some((call, core)) = self.call(id) else { return };
         if let Some(port) = call.port.open().map(|open| open.id) {
             call.command(core, Command::Echo { port, on: false });

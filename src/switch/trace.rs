@@ -2,33 +2,46 @@
 
 use bytes::Bytes;
 
-use super::{Direction, TraceEvent, switch::Switch};
+use super::{Direction, Output, Trace, TraceEvent, switch::Switch};
 use crate::{
     ids::CallId,
     sip::{Hop, Limits, Message},
 };
 
-/// A message that was seen, till it is known whose it is.
-pub(super) struct Seen {
-    sent: bool,
-    hop: Hop,
-    bytes: Bytes,
+/// Something that was seen, in its order.
+pub(super) enum Seen {
+    /// A message: whose it is may only be known when the input is settled.
+    Message {
+        sent: bool,
+        hop: Hop,
+        bytes: Bytes,
+    },
+    Fact {
+        call: CallId,
+        what: TraceEvent,
+    },
 }
 
 impl Switch {
     pub(super) fn see(&mut self, sent: bool, hop: Hop, bytes: &Bytes) {
         if self.core.config.trace {
-            self.seen.push(Seen { sent, hop, bytes: bytes.clone() });
+            self.core.seen.push(Seen::Message { sent, hop, bytes: bytes.clone() });
         }
     }
 
     /// Tell what was seen, now that a new call is known.
     pub(super) fn tell_seen(&mut self) {
-        for Seen { sent, hop, bytes } in std::mem::take(&mut self.seen) {
-            let Some(call) = self.call_of(sent, &bytes) else { continue };
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            let first_line = text.lines().next().unwrap_or_default().to_owned();
-            self.core.trace(call, TraceEvent::Message { sent, hop, first_line, text });
+        for seen in std::mem::take(&mut self.core.seen) {
+            let (call, what) = match seen {
+                Seen::Fact { call, what } => (call, what),
+                Seen::Message { sent, hop, bytes } => {
+                    let Some(call) = self.call_of(sent, &bytes) else { continue };
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    let first_line = text.lines().next().unwrap_or_default().to_owned();
+                    (call, TraceEvent::Message { sent, hop, first_line, text })
+                }
+            };
+            self.core.out.push_back(Output::Trace(Trace { at: self.core.now, call, what }));
         }
     }
 

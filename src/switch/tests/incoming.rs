@@ -351,15 +351,20 @@ fn a_port_that_opens_after_the_end_of_its_call_is_closed_again() {
 fn every_message_of_a_call_is_traced_with_the_call() {
     let (mut world, mut caller, _, call) = answered_in(World::with(|config| config.trace = true));
     caller.send(&mut world, "BYE", None);
-    let lines: Vec<String> = world.node().traces.iter().filter_map(|trace| {
-        assert_eq!(trace.call, call);
-        match &trace.what {
-            TraceEvent::Message { sent, first_line, .. } => {
-                Some(format!("{} {}", if *sent { ">" } else { "<" }, first_line.split(" sip:").next().unwrap()))
+    let lines: Vec<String> = world
+        .node()
+        .traces
+        .iter()
+        .filter_map(|trace| {
+            assert_eq!(trace.call, call);
+            match &trace.what {
+                TraceEvent::Message { sent, first_line, .. } => {
+                    Some(format!("{} {}", if *sent { ">" } else { "<" }, first_line.split(" sip:").next().unwrap()))
+                }
+                TraceEvent::Sdp(_) | TraceEvent::Media(_) | TraceEvent::Call(_) => None,
             }
-            TraceEvent::Sdp(_) | TraceEvent::Media(_) | TraceEvent::Call(_) => None,
-        }
-    }).collect();
+        })
+        .collect();
     let want = ["< INVITE", "> SIP/2.0 100 Trying", "> SIP/2.0 200 OK", "< ACK", "< BYE", "> SIP/2.0 200 OK"];
     assert_eq!(lines, want);
 }

@@ -2,10 +2,11 @@
 
 mod dial;
 mod incoming;
-mod media;
+
 mod modify;
 mod outgoing;
 mod random;
+mod sounds;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,11 +19,11 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
-    ids::{InterfaceId, PlayId},
+    ids::InterfaceId,
     media::{Command, Pcm, Quality},
     sip::{Hop, Interface, Limits as SipLimits, Message, Method, Request as SipRequest, Response, Transport},
     time::Epoch,
-    verbs::{Dial, Facts, Gather, Origin, Record, Strategy, Verb},
+    verbs::{self, Dial, Facts, Gather, Origin, Record, Strategy, Verb},
 };
 
 /// How long a datagram travels.

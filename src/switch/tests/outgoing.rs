@@ -39,8 +39,12 @@ fn an_ordered_call_runs_its_script_when_it_is_answered() {
     assert!(!start.facts.inbound);
     assert_eq!((start.facts.caller.as_str(), start.facts.called.as_str()), ("+4930123", "bob"));
     let call = start.call;
-    assert_eq!(world.node().console, [ConsoleReply::Calling { request, call }, ConsoleReply::Answered { request, call }]);
-    let play = world.ask(start.flow, call, Verb::Play { sounds: vec![Sound::Silence(secs(1))], stop_on: String::new() });
+    assert_eq!(
+        world.node().console,
+        [ConsoleReply::Calling { request, call }, ConsoleReply::Answered { request, call }]
+    );
+    let play =
+        world.ask(start.flow, call, Verb::Play { sounds: vec![Sound::Silence(secs(1))], stop_on: String::new() });
     assert_eq!(world.reply(play), Some(&Reply::Played { key: None, length: secs(1) }));
     world.end_flow(start.flow, FlowEnd::Finished);
     world.settle();
@@ -140,7 +144,11 @@ fn two_forks_that_answer_end_as_one_call_and_one_goodbye() {
     world.say(address(CALLEE), answer(&invite, 200, "desk", Some(&sdp())));
     world.say(address(CALLEE), answer(&invite, 200, "bob", Some(&sdp())));
     world.settle();
-    assert_eq!(world.seen(), [format!("{CALLEE} ACK"), format!("{CALLEE} ACK")], "resent answers are acknowledged again");
+    assert_eq!(
+        world.seen(),
+        [format!("{CALLEE} ACK"), format!("{CALLEE} ACK")],
+        "resent answers are acknowledged again"
+    );
 
     let flow = world.node().starts[0].flow;
     world.end_flow(flow, FlowEnd::Finished);
@@ -193,7 +201,8 @@ fn a_name_is_looked_up_and_its_addresses_are_tried_in_turn() {
 
 #[test]
 fn targets_that_lead_nowhere_fail_at_once() {
-    for target in ["tel:+4930", "sips:bob@203.0.113.9", "sip:bob@203.0.113.9;transport=ws", "nonsense", "sip:[2001:db8::1]"]
+    for target in
+        ["tel:+4930", "sips:bob@203.0.113.9", "sip:bob@203.0.113.9;transport=ws", "nonsense", "sip:[2001:db8::1]"]
     {
         let mut world = World::new();
         originate(&mut world, target);
@@ -231,7 +240,10 @@ fn two_switches_call_each_other_and_either_hangs_up() {
         originate(&mut world, "sip:100@203.0.113.9");
         let start = world.nodes[other].starts[0].clone();
         let verb = Verb::Answer;
-        world.input(other, Input::Request(Request { origin: Origin::Flow(start.flow), id: RequestId(1), call: start.call, verb }));
+        world.input(
+            other,
+            Input::Request(Request { origin: Origin::Flow(start.flow), id: RequestId(1), call: start.call, verb }),
+        );
         world.settle();
         assert_eq!(world.nodes[other].replies, [(RequestId(1), Reply::Done)]);
         let ours = world.node().starts[0].flow;

@@ -1,6 +1,9 @@
 //! Whatever happens in whatever order, every call ends, leaves one record, and nothing is left behind.
 
-use proptest::prelude::*;
+use proptest::{
+    prelude::{Just, ProptestConfig, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest},
+    strategy::Strategy as Choice,
+};
 
 use super::*;
 
@@ -9,16 +12,24 @@ const PHONES: [&str; 3] = ["203.0.113.1:5060", "203.0.113.2:5060", "203.0.113.3:
 #[derive(Clone, Debug)]
 enum Deed {
     /// A new caller.
-    Invite { late: bool },
+    Invite {
+        late: bool,
+    },
     /// A caller acknowledges what it was last answered, if anything.
     Ack,
     Cancel,
     Bye,
     Reinvite,
     /// A phone answers its oldest open INVITE.
-    Phone { phone: usize, code: u16, body: bool },
+    Phone {
+        phone: usize,
+        code: u16,
+        body: bool,
+    },
     /// A phone answers whatever else it was asked.
-    PhoneAnswers { phone: usize },
+    PhoneAnswers {
+        phone: usize,
+    },
     /// The script wants something of the newest flow's call.
     Verb(u8),
     Key(char),
@@ -28,7 +39,7 @@ enum Deed {
     MediaAnswers(bool),
 }
 
-fn deed() -> impl proptest::strategy::Strategy<Value = Deed> {
+fn deed() -> impl Choice<Value = Deed> {
     prop_oneof![
         2 => any::<bool>().prop_map(|late| Deed::Invite { late }),
         3 => Just(Deed::Ack),
@@ -100,7 +111,9 @@ impl Story {
             Deed::Ack => {
                 let Some(caller) = self.callers.last_mut() else { return };
                 let at = world.inbox.iter().rposition(|(to, message)| match message {
-                    Message::Response(r) => *to == caller.at && r.code == 200 && r.headers.cseq.method == Method::Invite,
+                    Message::Response(r) => {
+                        *to == caller.at && r.code == 200 && r.headers.cseq.method == Method::Invite
+                    }
                     Message::Request(_) => false,
                 });
                 if let Some((_, Message::Response(response))) = at.and_then(|at| world.inbox.remove(at)) {

@@ -1,14 +1,7 @@
 use super::*;
 
 fn gather(max: usize) -> Gather {
-    Gather {
-        prompt: vec![],
-        max,
-        terminators: "#".into(),
-        first_timeout: secs(5),
-        timeout: secs(2),
-        barge_in: true,
-    }
+    Gather { prompt: vec![], max, terminators: "#".into(), first_timeout: secs(5), timeout: secs(2), barge_in: true }
 }
 
 #[test]
@@ -202,7 +195,10 @@ fn a_room_gathers_calls_of_several_flows_on_one_thread_and_ends_with_the_last() 
     assert_eq!(joins(&world), 1, "nothing is commanded on the way");
     world.input(0, Input::PortMoved { port, worker: to });
     assert_eq!(joins(&world), 2);
-    assert!(matches!(world.node().commands.last(), Some((WorkerId(0), Command::Join { role: media::Role::Listen, .. }))));
+    assert!(matches!(
+        world.node().commands.last(),
+        Some((WorkerId(0), Command::Join { role: media::Role::Listen, .. }))
+    ));
     world.automatic = true;
     world.key(1, '*');
     assert_eq!(world.reply(in_b), Some(&Reply::Left(verbs::LeaveReason::Key('*'))));
