@@ -101,9 +101,17 @@ fn check_text(path: &str, folder: &str, text: &str, faults: &mut Vec<String>) {
             faults.push(format!("{path}: {folder} may not know {other}"));
         }
     }
-    for word in WORLD.iter().filter(|w| own < FIRST_FLOOR_WITH_IO && code.contains(**w)) {
+    for word in WORLD.iter().filter(|w| own < FIRST_FLOOR_WITH_IO && holds(&code, w)) {
         faults.push(format!("{path}: {folder} may not touch {word}"));
     }
+}
+
+/// `word` is in there, not only as the beginning of a longer one.
+fn holds(code: &str, word: &str) -> bool {
+    code.match_indices(word).any(|(at, _)| {
+        let next = code[at + word.len()..].chars().next();
+        word.ends_with(':') || !next.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    })
 }
 
 /// The folders named right after `crate::`, be it one or a `{list, of, them}`.

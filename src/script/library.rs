@@ -36,7 +36,8 @@ pub struct Program {
 impl Program {
     /// Compile `text`; `name` stands in its error messages.
     pub fn compile(name: &str, text: &[u8]) -> Result<Program, ScriptError> {
-        let lua = Lua::new_with(StdLib::NONE, LuaOptions::new()).expect("no library is asked for that could be refused");
+        let lua =
+            Lua::new_with(StdLib::NONE, LuaOptions::new()).expect("no library is asked for that could be refused");
         let text = without_shebang(text);
         let chunk = lua.load(text).set_name(format!("@{name}")).set_mode(ChunkMode::Text);
         match chunk.into_function() {

@@ -22,7 +22,7 @@ mod pattern;
 mod reply;
 mod sounds;
 mod strings;
-pub mod thread;
+mod thread;
 mod vm;
 
 #[cfg(test)]
@@ -31,6 +31,7 @@ mod tests;
 use std::{path::PathBuf, rc::Rc, time::Duration};
 
 pub use library::{Library, Program, ScriptError, check};
+pub use thread::{FromScript, Outbox, Runner, spawn};
 pub use vm::{Level, Modules, Step, Vm};
 
 use crate::time::Time;

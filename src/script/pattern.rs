@@ -96,7 +96,16 @@ impl Search {
     /// From `from` on. With `anchor`, a leading `^` ties the match to `from`; without, it is an ordinary character.
     pub fn new(from: usize, last: Option<usize>, pattern: &[u8], anchor: bool) -> Search {
         let anchored = anchor && pattern.first() == Some(&b'^');
-        Search { from, last, plain: false, anchored, first: anchored.into(), at: None, choices: vec![], captures: vec![] }
+        Search {
+            from,
+            last,
+            plain: false,
+            anchored,
+            first: anchored.into(),
+            at: None,
+            choices: vec![],
+            captures: vec![],
+        }
     }
 
     /// Search for `pattern` as it is, without magic characters, from `from` on.

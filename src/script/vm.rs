@@ -9,9 +9,7 @@ use std::{
     time::Duration,
 };
 
-use mlua::{
-    Function, Lua, LuaOptions, MultiValue, StdLib, Table, Thread, Value, chunk::ChunkMode,
-};
+use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Thread, Value, chunk::ChunkMode};
 
 use super::{
     Clock, Limits, Program,

@@ -1,0 +1,2 @@
+call:answer()
+call:echo()
