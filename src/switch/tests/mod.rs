@@ -59,6 +59,8 @@ struct World {
     sent: u64,
     /// What came to addresses that no switch has.
     inbox: VecDeque<(SocketAddr, Message)>,
+    /// What switches said, be it lost or not.
+    said: Vec<Message>,
     /// Messages whose text says true here are lost.
     lose: Box<dyn FnMut(&str) -> bool>,
     /// Do the surroundings answer by themselves?
@@ -131,6 +133,7 @@ impl World {
             net: BTreeMap::new(),
             sent: 0,
             inbox: VecDeque::new(),
+            said: vec![],
             lose: Box::new(|_| false),
             automatic: true,
         };
@@ -178,6 +181,7 @@ impl World {
         match output {
             Output::Send { hop, bytes } => {
                 let from = node.address;
+                self.said.push(parsed(&bytes));
                 self.send(from, hop.remote, bytes);
             }
             Output::Resolve { query, host, .. } => node.queries.push((query, host)),
@@ -289,10 +293,7 @@ impl World {
                 let hop = Hop { transport: Transport::Udp, interface: InterfaceId(0), remote: from };
                 self.input(node, Input::Datagram { hop, bytes });
             }
-            None => {
-                let limits = SipLimits { max_headers: 100, max_message: 65_535 };
-                self.inbox.push_back((to, Message::parse(&bytes, &limits).expect("the switch sends proper messages")));
-            }
+            None => self.inbox.push_back((to, parsed(&bytes))),
         }
     }
 
@@ -383,6 +384,11 @@ impl World {
         }
         assert_eq!(self.nodes[0].records.len(), records, "{:?}", self.nodes[0].records);
     }
+}
+
+fn parsed(bytes: &[u8]) -> Message {
+    let limits = SipLimits { max_headers: 100, max_message: 65_535 };
+    Message::parse(bytes, &limits).expect("a proper message")
 }
 
 fn name(command: &Command) -> &'static str {

@@ -5,6 +5,8 @@ use proptest::{
     strategy::Strategy as Choice,
 };
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 const PHONES: [&str; 3] = ["203.0.113.1:5060", "203.0.113.2:5060", "203.0.113.3:5060"];
@@ -187,10 +189,38 @@ impl Story {
         }
         let (code, body) = code.unwrap_or((200, false));
         let body = body.then(sdp);
-        let tag = format!("phone{phone}");
+        let tag = format!("phone{phone}-{code}");
         self.world.say(at, answer(&request, code, &tag, body.as_deref()));
         self.world.settle();
     }
+}
+
+/// Dialogs that came into being, and those that were ended, by Call-ID and the peer's tag.
+fn dialogs(world: &World) -> (BTreeSet<(String, String)>, BTreeSet<(String, String)>) {
+    let (mut made, mut ended) = (BTreeSet::new(), BTreeSet::new());
+    for message in &world.said {
+        match message {
+            Message::Request(r) if r.method == Method::Bye => ended.insert(key(&r.headers, &r.headers.to)),
+            Message::Request(r)
+                if r.method == Method::Ack && r.headers.to.tag().is_some_and(|t| t.ends_with("-200")) =>
+            {
+                made.insert(key(&r.headers, &r.headers.to))
+            }
+            Message::Response(r) if r.code == 200 && r.headers.cseq.method == Method::Invite => {
+                made.insert(key(&r.headers, &r.headers.from))
+            }
+            // The caller's own BYE is only good with our tag in it.
+            Message::Response(r) if r.code == 200 && r.headers.cseq.method == Method::Bye => {
+                ended.insert(key(&r.headers, &r.headers.from))
+            }
+            Message::Request(_) | Message::Response(_) => false,
+        };
+    }
+    (made, ended)
+}
+
+fn key(headers: &sip::Headers, peer: &sip::NameAddr) -> (String, String) {
+    (headers.call_id.clone(), peer.tag().unwrap_or_default().to_owned())
 }
 
 proptest! {
@@ -216,6 +246,9 @@ proptest! {
         ids.sort_unstable();
         ids.dedup();
         prop_assert_eq!(ids.len(), written, "one record a call");
+        let (made, ended) = dialogs(&world);
+        let left: Vec<_> = made.difference(&ended).collect();
+        prop_assert!(left.is_empty(), "dialogs without an end: {left:?}");
         let opened = world.commands().iter().filter(|name| **name == "Open").count();
         let closed = world.commands().iter().filter(|name| **name == "Close").count();
         prop_assert_eq!(opened, closed, "each port that was opened is closed");
