@@ -22,7 +22,10 @@ const NAME: usize = 128;
 pub(super) enum Joined {
     Alone,
     /// With one other call.
-    Peer(CallId),
+    Peer {
+        peer: CallId,
+        bridge: BridgeId,
+    },
     /// In the room of this name.
     Room(String),
 }
@@ -53,20 +56,22 @@ impl Call {
 impl Switch {
     /// Bridge two calls, on the media thread of the first one. `role` is what the second one may do.
     pub(super) fn join(&mut self, first: CallId, second: CallId, role: Role) {
-        for (one, other) in [(first, second), (second, first)] {
-            let joined = self.calls.get(&one).map(|call| &call.joined);
-            if joined.is_some_and(|joined| !matches!(joined, Joined::Alone) && *joined != Joined::Peer(other)) {
-                self.part(one);
+        // Who is with each other already stays in the same bridge: nothing is to be heard of the change.
+        let bridge = match self.calls.get(&first).map(|call| &call.joined) {
+            Some(Joined::Peer { peer, bridge }) if *peer == second => *bridge,
+            Some(Joined::Peer { .. } | Joined::Room(_) | Joined::Alone) | None => {
+                self.part(first);
+                self.part(second);
+                BridgeId(self.core.id())
             }
-        }
+        };
         let Some(worker) = self.calls.get(&first).and_then(|call| call.port.worker()) else { return };
-        let bridge = BridgeId(self.core.id());
         if let Some((call, core)) = self.call(second) {
             call.move_port(core, worker);
-            call.enter_bridge(core, bridge, role, Joined::Peer(first));
+            call.enter_bridge(core, bridge, role, Joined::Peer { peer: first, bridge });
         }
         if let Some((call, core)) = self.call(first) {
-            call.enter_bridge(core, bridge, Role::Both, Joined::Peer(second));
+            call.enter_bridge(core, bridge, Role::Both, Joined::Peer { peer: second, bridge });
         }
     }
 
@@ -76,10 +81,10 @@ impl Switch {
         let joined = call.joined.clone();
         match joined {
             Joined::Alone => {}
-            Joined::Peer(peer) => {
+            Joined::Peer { peer, bridge } => {
                 call.leave_bridge(core);
                 let Some((call, core)) = self.call(peer) else { return };
-                if call.joined == Joined::Peer(id) {
+                if call.joined == (Joined::Peer { peer: id, bridge }) {
                     call.leave_bridge(core);
                     if matches!(call.task, Some(Task { doing: Doing::Bridge { .. }, .. })) {
                         self.finish_task(peer, Reply::Left(LeaveReason::PeerHungUp));
@@ -116,7 +121,7 @@ impl Switch {
         if id == other || !peer.is_hearable() || matches!(peer.joined, Joined::Room(_)) {
             return Err(Failure::WrongState);
         }
-        if peer.joined != Joined::Peer(id) {
+        if !matches!(peer.joined, Joined::Peer { peer, .. } if peer == id) {
             self.join(id, other, Role::Both);
         }
         let (call, _) = self.call(id).ok_or(Failure::NoSuchCall)?;

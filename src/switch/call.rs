@@ -150,6 +150,8 @@ pub(super) struct End {
     pub code: u16,
     /// What the one who dialled it is told.
     pub failure: Failure,
+    /// Somebody else answered: a phone that rang need not show a missed call.
+    pub elsewhere: bool,
 }
 
 impl End {
@@ -159,6 +161,14 @@ impl End {
     pub const NO_ROUTE: End = End::new(EndReason::AgentUnavailable, Status::Failed, 404, Failure::Unreachable);
     /// Ended on demand.
     pub const HUNG_UP: End = End::new(EndReason::AgentCompleted, Status::Canceled, 603, Failure::HungUp);
+    /// Another target of the hunt answered.
+    pub const ELSEWHERE: End = End {
+        reason: EndReason::AgentCompleted,
+        unanswered: Status::Canceled,
+        code: 603,
+        failure: Failure::HungUp,
+        elsewhere: true,
+    };
     /// The party hung up.
     pub const BY_PARTY: End = End::new(EndReason::CallerHangup, Status::Canceled, 487, Failure::HungUp);
     /// It rang for too long.
@@ -173,7 +183,12 @@ impl End {
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 
     const fn new(reason: EndReason, unanswered: Status, code: u16, failure: Failure) -> End {
-        End { reason, unanswered, code, failure }
+        End { reason, unanswered, code, failure, elsewhere: false }
+    }
+
+    /// What CANCEL says about it (RFC 3326 section 2).
+    pub const fn cancel_reason(&self) -> Option<&'static str> {
+        if self.elsewhere { Some("SIP;cause=200;text=\"Call completed elsewhere\"") } else { None }
     }
 
     /// The offered media will not do.

@@ -20,7 +20,7 @@ impl Call {
             }
             State::Locating(_) => self.decide_gone(core, end),
             State::Inviting(_) => {
-                self.cancel_invite(core);
+                self.cancel_invite(core, end.cancel_reason());
                 self.decide(core, end, Some(487));
             }
             State::Talking { .. } => {

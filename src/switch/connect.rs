@@ -354,13 +354,13 @@ impl Call {
     }
 
     /// CANCEL the INVITE (RFC 3261 section 9.1): its answer is still waited for, for 64*T1.
-    pub fn cancel_invite(&mut self, core: &mut Core) {
+    pub fn cancel_invite(&mut self, core: &mut Core, reason: Option<&str>) {
         let until = core.now + 65 * core.config.sip.t1;
         if let State::Inviting(inviting) = &mut self.state
             && inviting.canceled.is_none()
         {
             inviting.canceled = Some(until);
-            core.stack.cancel(core.now, inviting.tx, None);
+            core.stack.cancel(core.now, inviting.tx, reason);
         }
     }
 }

@@ -98,7 +98,7 @@ impl Switch {
             }
         }
         for leg in legs {
-            self.end_leg(leg);
+            self.end_leg(leg, End::HUNG_UP);
         }
         self.order_over(id);
     }
@@ -111,7 +111,7 @@ impl Switch {
             if let Some((call, _)) = self.call(call) {
                 call.task = None;
             }
-            self.end_leg(call);
+            self.end_leg(call, End::HUNG_UP);
         }
     }
 

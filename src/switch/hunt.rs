@@ -187,16 +187,16 @@ impl Switch {
 
     /// A target answered. The first one wins; whoever comes later is told goodbye.
     pub(super) fn leg_answers(&mut self, leg: CallId) {
-        let Some(caller) = self.caller_of(leg) else { return self.end_leg(leg) };
-        let Some(hunt) = self.hunt(caller) else { return self.end_leg(leg) };
+        let Some(caller) = self.caller_of(leg) else { return self.end_leg(leg, End::ELSEWHERE) };
+        let Some(hunt) = self.hunt(caller) else { return self.end_leg(leg, End::ELSEWHERE) };
         let place = hunt.legs.iter().position(|(id, _)| *id == leg);
-        let Some(place) = place.filter(|_| hunt.winner.is_none()) else { return self.end_leg(leg) };
+        let Some(place) = place.filter(|_| hunt.winner.is_none()) else { return self.end_leg(leg, End::ELSEWHERE) };
         let winner = hunt.legs.swap_remove(place);
         hunt.winner = Some(winner);
         let losers = std::mem::take(&mut hunt.legs);
         let other_early = hunt.early.take().is_some_and(|early| early != leg);
         for (loser, _) in losers {
-            self.end_leg(loser);
+            self.end_leg(loser, End::ELSEWHERE);
         }
         if other_early {
             self.part(caller);
@@ -207,7 +207,7 @@ impl Switch {
             State::Incoming(_) => {
                 if let Err(failure) = call.answer(core) {
                     self.dial_failed(caller, failure);
-                    self.end_leg(leg);
+                    self.end_leg(leg, End::HUNG_UP);
                 }
             }
             State::Accepting(_) | State::Locating(_) | State::Inviting(_) | State::Gone => {}
@@ -258,7 +258,7 @@ impl Switch {
         });
         self.dial_failed(caller, Failure::Media(why));
         for leg in legs.unwrap_or_default() {
-            self.end_leg(leg);
+            self.end_leg(leg, End::HUNG_UP);
         }
     }
 
@@ -275,11 +275,11 @@ impl Switch {
         call.parent.filter(|_| call.over.is_none())
     }
 
-    pub(super) fn end_leg(&mut self, leg: CallId) {
+    pub(super) fn end_leg(&mut self, leg: CallId, end: End) {
         if let Some((call, core)) = self.call(leg)
             && call.over.is_none()
         {
-            call.hang_up(core, End::HUNG_UP);
+            call.hang_up(core, end);
         }
     }
 }

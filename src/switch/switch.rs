@@ -95,7 +95,10 @@ impl Switch {
             Input::Request(request) => self.on_request(request),
             Input::FlowEnded { flow, end } => self.on_flow_ended(flow, end),
             Input::RecordingWritten { recording, result } => self.on_recording_written(recording, result),
-            Input::Configure(config) => self.core.config = *config,
+            Input::Configure(config) => {
+                let sip = self.core.config.sip.clone();
+                self.core.config = Config { sip, ..*config };
+            }
             Input::Originate(wish) => self.on_originate(wish),
             Input::Drain => self.draining = self.draining.or(Some(Draining::Waiting)),
         }

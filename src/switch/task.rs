@@ -192,47 +192,50 @@ impl Switch {
     /// The party can be played to, and the call is idle.
     fn begin_media_verb(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
         match verb {
-            Verb::Dial(dial) => return self.begin_dial(ask, id, dial).map(|()| None),
-            Verb::Bridge { other, stop_on } => return self.begin_bridge(ask, id, other, stop_on),
+            Verb::Dial(dial) => self.begin_dial(ask, id, dial).map(|()| None),
+            Verb::Bridge { other, stop_on } => self.begin_bridge(ask, id, other, stop_on),
+            Verb::Gather(gather) => self.begin_gather(ask, id, gather).map(|()| None),
             Verb::Join { room, stop_on, muted } => {
                 self.enter_room(id, room, muted)?;
-                let (call, _) = self.call(id).ok_or(Failure::NoSuchCall)?;
-                call.task = Some(Task { ask, doing: Doing::Room { stop_on } });
-                return Ok(None);
+                self.begin_task(ask, id, |_, _| Ok(Doing::Room { stop_on }))
             }
-            Verb::Gather(gather) => return self.begin_gather(ask, id, gather).map(|()| None),
-            Verb::Ring
-            | Verb::Progress
+            Verb::Play { sounds, stop_on } => self.begin_task(ask, id, |call, core| {
+                call.play(core, &sounds)?;
+                Ok(Doing::Play { stop_on, key: None })
+            }),
+            Verb::Record(record) => {
+                let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
+                call.begin_record(core, ask, &record)
+            }
+            Verb::Echo { stop_on, limit } => self.begin_task(ask, id, |call, core| {
+                call.echo(core, true);
+                Ok(Doing::Echo { stop_on, until: limit.map(|limit| core.now + limit) })
+            }),
+            Verb::SendDigits { digits, length, gap } => self.begin_task(ask, id, |call, core| {
+                call.send_digits(core, &digits, length, gap)?;
+                Ok(Doing::SendDigits)
+            }),
+            // Early media was all that was asked for; the others never wait for media.
+            Verb::Progress
+            | Verb::Ring
             | Verb::Answer
             | Verb::Reject { .. }
             | Verb::Hangup
-            | Verb::Play { .. }
-            | Verb::Record(_)
             | Verb::RecordStop { .. }
             | Verb::RecordPause { .. }
-            | Verb::Echo { .. }
-            | Verb::SendDigits { .. }
             | Verb::Sleep(_)
-            | Verb::SetVar { .. } => {}
+            | Verb::SetVar { .. } => Ok(Some(Reply::Done)),
         }
+    }
+
+    fn begin_task(
+        &mut self,
+        ask: Ask,
+        id: CallId,
+        begin: impl FnOnce(&mut Call, &mut Core) -> Result<Doing, Failure>,
+    ) -> Begun {
         let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
-        let port = call.port.open().map(|open| open.id).ok_or(Failure::WrongState)?;
-        let doing = match verb {
-            Verb::Play { sounds, stop_on } => {
-                call.play(core, &sounds)?;
-                Doing::Play { stop_on, key: None }
-            }
-            Verb::Record(record) => return call.begin_record(core, ask, &record),
-            Verb::Echo { stop_on, limit } => {
-                call.command(core, Command::Echo { port, on: true });
-                Doing::Echo { stop_on, until: limit.map(|limit| core.now + limit) }
-            }
-            Verb::SendDigits { digits, length, gap } => {
-                call.send_digits(core, &digits, length, gap)?;
-                Doing::SendDigits
-            }
-            _ => return Ok(Some(Reply::Done)),
-        };
+        let doing = begin(call, core)?;
         call.task = Some(Task { ask, doing });
         Ok(None)
     }
@@ -282,9 +285,7 @@ impl Switch {
 
     pub(super) fn end_echo(&mut self, id: CallId, why: LeaveReason) {
         let Some((call, core)) = self.call(id) else { return };
-        if let Some(port) = call.port.open().map(|open| open.id) {
-            call.command(core, Command::Echo { port, on: false });
-        }
+        call.echo(core, false);
         self.finish_task(id, Reply::Left(why));
     }
 
@@ -327,6 +328,12 @@ impl Call {
             }
         }
         Ok(Some(Reply::Done))
+    }
+
+    fn echo(&mut self, core: &mut Core, on: bool) {
+        if let Some(port) = self.port.open().map(|open| open.id) {
+            self.command(core, Command::Echo { port, on });
+        }
     }
 
     fn begin_record(&mut self, core: &mut Core, ask: Ask, how: &Record) -> Begun {

@@ -50,6 +50,7 @@ fn all_ring_at_once_the_first_answer_wins_and_the_others_are_cancelled() {
     world.request_at(address(BERT), Method::Ack);
     for (at, request) in [(ANNA, &requests[0]), (CARL, &requests[2])] {
         let cancel = world.request_at(address(at), Method::Cancel);
+        assert!(cancel.headers.get("Reason").is_some_and(|reason| reason.contains("cause=200")));
         says(&mut world, at, &cancel, 200, None);
         says(&mut world, at, request, 487, None);
     }

@@ -101,6 +101,7 @@ struct Story {
 }
 
 impl Story {
+    #[expect(clippy::too_many_lines, reason = "a table of deeds")]
     fn happen(&mut self, deed: Deed) {
         let world = &mut self.world;
         match deed {
@@ -195,8 +196,11 @@ impl Story {
     }
 }
 
+/// Call-ID and the tag of the peer.
+type DialogKey = (String, String);
+
 /// Dialogs that came into being, and those that were ended, by Call-ID and the peer's tag.
-fn dialogs(world: &World) -> (BTreeSet<(String, String)>, BTreeSet<(String, String)>) {
+fn dialogs(world: &World) -> (BTreeSet<DialogKey>, BTreeSet<DialogKey>) {
     let (mut made, mut ended) = (BTreeSet::new(), BTreeSet::new());
     for message in &world.said {
         match message {
@@ -219,7 +223,7 @@ fn dialogs(world: &World) -> (BTreeSet<(String, String)>, BTreeSet<(String, Stri
     (made, ended)
 }
 
-fn key(headers: &sip::Headers, peer: &sip::NameAddr) -> (String, String) {
+fn key(headers: &sip::Headers, peer: &sip::NameAddr) -> DialogKey {
     (headers.call_id.clone(), peer.tag().unwrap_or_default().to_owned())
 }
 
