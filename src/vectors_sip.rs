@@ -4,7 +4,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-use crate::sip::{Limits, Message, Request, fuzz};
+use crate::sip::{Limits, Message, fuzz};
 
 /// What reading a message gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{headers::Kind, parse};
+use super::{
+    headers::Kind,
+    lines::{Lines, field, head_end, read_length},
+};
 
 /// Why a stream is of no use any more; the connection is to be closed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,7 +103,7 @@ impl Framer {
 
     /// `None`: the header is not whole yet.
     fn look_for_body(&mut self, looked: usize) -> Option<Result<(), FramingError>> {
-        let end = parse::head_end(&self.buffer, looked).map(|(_, body)| body);
+        let end = head_end(&self.buffer, looked);
         if end.unwrap_or(self.buffer.len()) > self.max_message {
             return Some(Err(FramingError { what: "a header longer than is taken", head: None }));
         }
@@ -125,14 +128,16 @@ impl Framer {
 
 /// The one Content-Length of a header.
 fn content_length(head: &[u8]) -> Result<usize, &'static str> {
-    let head = String::from_utf8_lossy(head);
     let mut found = None;
-    for line in (parse::Lines { rest: &head }).skip(1) {
-        match parse::field(&line) {
+    for line in Lines::new(head).skip(1) {
+        match field(&line) {
             Some((_, Kind::ContentLength, _)) if found.is_some() => return Err("more than one Content-Length"),
-            Some((_, Kind::ContentLength, value)) => found = Some(parse::read_length(value)?),
+            Some((_, Kind::ContentLength, value)) => found = Some(read_length(value)?),
             _ => {}
         }
     }
     found.ok_or("no Content-Length")
 }
+
+#[cfg(test)]
+mod tests;

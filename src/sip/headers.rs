@@ -15,7 +15,7 @@ pub(super) enum Kind {
     CSeq,
     /// Not kept: the body knows its length.
     ContentLength,
-    /// A comma list, kept as one entry per element.
+    /// A comma list.
     List,
     /// At most once.
     Once,
@@ -85,14 +85,19 @@ const KNOWN: [(&str, &str, Kind); 58] = [
     ("Warning", "", Kind::List),
 ];
 
-/// The canonical name (long form; unknown ones as given) and kind of a field.
-pub(super) fn known(name: &str) -> (Cow<'static, str>, Kind) {
-    let found = KNOWN.iter().find(|(long, compact, _)| match name.len() {
+/// Long name and kind of a field, where we know it by this or its compact name.
+fn find(name: &str) -> Option<(&'static str, Kind)> {
+    let is = |(long, compact, _): &&(&str, &str, Kind)| match name.len() {
         1 => compact.eq_ignore_ascii_case(name),
         _ => long.eq_ignore_ascii_case(name),
-    });
-    match found {
-        Some((long, _, kind)) => (Cow::Borrowed(long), *kind),
+    };
+    KNOWN.iter().find(is).map(|(long, _, kind)| (*long, *kind))
+}
+
+/// The canonical name (long form; unknown ones as given) and kind of a field.
+pub(super) fn known(name: &str) -> (Cow<'static, str>, Kind) {
+    match find(name) {
+        Some((long, kind)) => (Cow::Borrowed(long), kind),
         None => (Cow::Owned(name.to_owned()), Kind::Text),
     }
 }
@@ -119,26 +124,31 @@ pub struct Headers {
 impl Headers {
     /// Only the given fields.
     pub fn new(from: NameAddr, to: NameAddr, call_id: String, cseq: CSeq) -> Headers {
-        Headers { via: Vec::new(), from, to, call_id, cseq, others: Vec::new(), unread: Vec::new() }
+        Headers { via: Vec::new(), from, to, call_id, cseq, others: Vec::with_capacity(16), unread: Vec::new() }
     }
 
-    /// The first value of the field with this long name, case ignored. The five typed fields and Content-Length are
-    /// not found here.
+    /// The first value of the field, by long or compact name, case ignored. The five typed fields and Content-Length
+    /// are not found here.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.others.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.all(name).next()
     }
 
-    /// Every value in order; one for each element where the field is a comma list.
+    /// Every value in order; one for each element where the field is a comma list, empty ones left out.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.others.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        let (name, kind) = find(name).unwrap_or((name, Kind::Text));
+        // Lists are kept as they came and split here: most are never asked for.
+        let list = kind == Kind::List;
+        let fields = self.others.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name));
+        let values = fields.flat_map(move |(_, value)| text::list(value, list));
+        values.filter(move |one| !list || !one.is_empty())
     }
 
-    /// Every field but the typed ones: long name and value, in order.
+    /// Every field but the typed ones: long name and whole value, in order.
     pub fn others(&self) -> impl Iterator<Item = (&str, &str)> {
         self.others.iter().map(|(name, value)| (name.as_ref(), value.as_str()))
     }
 
-    /// Adds values behind those that are there; a comma list is split. Line ends become spaces, so that no value can
+    /// Adds a field behind those that are there. Line ends become spaces, so that no value can
     /// smuggle in a field. The typed fields, Content-Length, and names that are none, are not taken.
     pub fn push(&mut self, name: &str, value: impl Into<String>) {
         let (name, kind) = known(name);
@@ -148,21 +158,14 @@ impl Headers {
         }
         match kind {
             Kind::Via | Kind::From | Kind::To | Kind::CallId | Kind::CSeq | Kind::ContentLength => {}
-            Kind::List | Kind::Once | Kind::Text if text::is_token(&name) => self.add(name, kind, &value),
+            Kind::List | Kind::Once | Kind::Text if text::is_token(&name) => self.add(name, &value),
             Kind::List | Kind::Once | Kind::Text => {}
         }
     }
 
-    /// Adds values of a field whose name and kind are known. How many entries that made is for the caller to see.
-    pub(super) fn add(&mut self, name: Cow<'static, str>, kind: Kind, value: &str) {
-        let value = text::trim(value);
-        if kind != Kind::List || value.is_empty() {
-            self.others.push((name, value.to_owned()));
-            return;
-        }
-        for one in text::list(value).filter(|one| !one.is_empty()) {
-            self.others.push((name.clone(), one.to_owned()));
-        }
+    /// Adds a field whose name and value are known to be good.
+    pub(super) fn add(&mut self, name: Cow<'static, str>, value: &str) {
+        self.others.push((name, text::trim(value).to_owned()));
     }
 
     /// Replaces all values of the field.
@@ -173,6 +176,7 @@ impl Headers {
 
     /// Removes all values of the field.
     pub fn remove(&mut self, name: &str) {
+        let (name, _) = find(name).unwrap_or((name, Kind::Text));
         self.others.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
     }
 
@@ -184,11 +188,6 @@ impl Headers {
     /// How many hops are left.
     pub fn max_forwards(&self) -> Option<u32> {
         self.get("Max-Forwards")?.parse().ok()
-    }
-
-    /// How many values are kept.
-    pub(super) fn len(&self) -> usize {
-        self.via.len() + self.others.len()
     }
 
     /// Notes what a field that could not be read was, for the answer to repeat.

@@ -129,3 +129,6 @@ fn finish(mut out: String, headers: &Headers, body: &Bytes) -> Bytes {
     out.extend_from_slice(body);
     out.into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,7 @@ pub mod fuzz_stack;
 mod headers;
 mod invite_client;
 mod invite_server;
+mod lines;
 mod message;
 mod name_addr;
 mod parse;

@@ -34,7 +34,7 @@ impl NameAddr {
         let (display, rest) = match text::quoted(text) {
             Some((said, rest)) => (Some(said), text::trim(rest)),
             None if text.starts_with('"') => return Err("a display name with unbalanced quotes"),
-            None => match text.find('<') {
+            None => match text.bytes().position(|b| b == b'<') {
                 Some(0) => (None, text),
                 // Characters that would need quotes are let through; what is meant is plain enough.
                 Some(at) => (Some(text::trim(&text[..at]).to_owned()), &text[at..]),
@@ -42,13 +42,13 @@ impl NameAddr {
             },
         };
         let inside = rest.strip_prefix('<').ok_or("no address behind the display name")?;
-        let (uri, params) = inside.split_once('>').ok_or("an address without its closing bracket")?;
+        let (uri, params) = text::cut(inside, b'>').ok_or("an address without its closing bracket")?;
         Ok(NameAddr { display, uri: Uri::read(uri)?, params: text::params(params)? })
     }
 
     /// Without brackets, parameters are the header's, and what could be the address's own must not be there (20.10).
     fn read_bare(text: &str) -> Result<NameAddr, &'static str> {
-        let (uri, params) = text.split_at(text.find(';').unwrap_or(text.len()));
+        let (uri, params) = text::cut_before(text, b';');
         if uri.contains([',', '?']) {
             return Err("an address that needs angle brackets and has none");
         }

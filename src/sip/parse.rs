@@ -4,14 +4,13 @@
 //! here: fields are unfolded, compact names made long, comma lists split. A fault does not end the reading, because
 //! the answer to a bad request has to repeat what the fields behind the fault say.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use super::{
     CSeq, Headers, Limits, Malformed, Message, Method, NameAddr, Request, Response, Uri, Via,
     cseq::{method_named, read_parts},
-    headers::{Kind, known},
+    headers::Kind,
+    lines::{Lines, field, read_length},
     status::reason_phrase,
     text,
 };
@@ -34,101 +33,25 @@ impl From<&'static str> for Fault {
 
 /// See [`Message::parse`].
 pub(super) fn message(bytes: &[u8], limits: &Limits) -> Result<Message, Malformed> {
-    let parts = Parts::split(bytes);
-    let head = String::from_utf8_lossy(parts.head);
-    let mut lines = Lines { rest: &head };
+    let mut lines = Lines::new(bytes);
     let first = lines.next().unwrap_or_default();
     let mut draft = Draft::new();
     if bytes.len() > limits.max_message {
         draft.fault(Fault { code: 513, what: "more bytes than are taken" });
     }
     let start = Start::read(&first, &mut draft)?;
-    for line in lines {
-        draft.field(&line, limits);
+    for line in lines.by_ref() {
+        draft.field(&line, &start, limits);
     }
-    if !parts.ended {
+    // The empty line may be missing where no body follows: a datagram ends the header as well.
+    if lines.broken_off {
         draft.fault("a header that ends within a line");
     }
-    let body = draft.body(parts.body);
+    let body = draft.body(lines.rest);
     match start {
         Start::Request { method, name, uri } => draft.request(method, name, uri, body),
         Start::Response { code, reason } => draft.response(code, reason, body),
     }
-}
-
-/// A message cut at the empty line. Line ends without CR are let through.
-struct Parts<'a> {
-    head: &'a [u8],
-    body: &'a [u8],
-    ended: bool,
-}
-
-impl<'a> Parts<'a> {
-    fn split(bytes: &'a [u8]) -> Parts<'a> {
-        // Empty lines before the start line are none of the message (RFC 3261 section 7.5).
-        let start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(bytes.len());
-        let bytes = &bytes[start..];
-        match head_end(bytes, 0) {
-            Some((head, body)) => Parts { head: &bytes[..head], body: &bytes[body..], ended: true },
-            // Some leave the empty line out where no body follows; a datagram ends the header as well.
-            None => Parts { head: bytes, body: &[], ended: bytes.ends_with(b"\n") },
-        }
-    }
-}
-
-/// Where the header ends (behind its last line's end), and where the body starts. Nothing before `from` is looked at.
-pub(super) fn head_end(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
-    let mut at = from;
-    loop {
-        let end = at + bytes.get(at..)?.iter().position(|b| *b == b'\n')? + 1;
-        match bytes.get(end..)? {
-            [b'\n', ..] => return Some((end, end + 1)),
-            [b'\r', b'\n', ..] => return Some((end, end + 2)),
-            _ => at = end,
-        }
-    }
-}
-
-/// Lines without their ends, unfolded.
-pub(super) struct Lines<'a> {
-    pub(super) rest: &'a str,
-}
-
-impl<'a> Lines<'a> {
-    fn physical(&mut self) -> Option<&'a str> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
-        self.rest = rest;
-        Some(line.strip_suffix('\r').unwrap_or(line))
-    }
-}
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = Cow<'a, str>;
-
-    fn next(&mut self) -> Option<Cow<'a, str>> {
-        let mut line = Cow::Borrowed(self.physical()?);
-        while self.rest.starts_with([' ', '\t']) {
-            let more = self.physical().unwrap_or_default();
-            let line = line.to_mut();
-            line.push(' ');
-            line.push_str(text::trim(more));
-        }
-        Some(line)
-    }
-}
-
-/// Name, kind and value of an unfolded line.
-pub(super) fn field(line: &str) -> Option<(Cow<'static, str>, Kind, &str)> {
-    let (name, value) = line.split_once(':')?;
-    let (name, value) = (text::trim(name), text::trim(value));
-    if !text::is_token(name) || value.contains('\r') {
-        return None;
-    }
-    let (name, kind) = known(name);
-    Some((name, kind, value))
 }
 
 /// The first line.
@@ -182,18 +105,19 @@ struct Draft {
     headers: Headers,
     /// The fields that came, of those that must come once.
     seen: Vec<Kind>,
-    cseq_method: String,
     length: Option<usize>,
+    /// How many values of fields were taken, each element of a comma list being one.
+    values: usize,
     fault: Option<Fault>,
 }
 
 impl Draft {
     fn new() -> Draft {
         // Stands in for what does not come or cannot be read; such a message never leaves this file as a good one.
-        let nobody = NameAddr::new(Uri::sip(None, "invalid", None));
+        let nobody = NameAddr::new(Uri::sip(None, "", None));
         let cseq = CSeq { number: 0, method: Method::Options };
         let headers = Headers::new(nobody.clone(), nobody, String::new(), cseq);
-        Draft { headers, seen: Vec::new(), cseq_method: String::new(), length: None, fault: None }
+        Draft { headers, seen: Vec::new(), length: None, values: 0, fault: None }
     }
 
     /// The first fault is the one that is told.
@@ -205,26 +129,32 @@ impl Draft {
         result.map_err(|what| self.fault(what)).ok()
     }
 
-    fn field(&mut self, line: &str, limits: &Limits) {
+    fn field(&mut self, line: &str, start: &Start, limits: &Limits) {
         let Some((name, kind, value)) = field(line) else { return self.fault("an improper line") };
         if line.len() > MAX_LINE {
             return self.fault("a line too long");
         }
-        match kind {
+        let elements = match kind {
             Kind::Via => return self.via(value, limits),
-            Kind::List | Kind::Text => {}
-            Kind::Once if self.headers.get(&name).is_none() => {}
-            Kind::Once => return self.fault("a field twice that may come once"),
-            Kind::From | Kind::To | Kind::CallId | Kind::CSeq | Kind::ContentLength => return self.single(kind, value),
+            Kind::From | Kind::To | Kind::CallId | Kind::CSeq | Kind::ContentLength => {
+                return self.single(kind, value, start);
+            }
+            Kind::List => 1 + value.bytes().filter(|b| *b == b',').count(),
+            Kind::Once | Kind::Text => 1,
+        };
+        if !self.has_room(elements, limits) {
+            return;
         }
-        self.headers.add(name, kind, value);
-        self.check_count(limits);
+        if kind == Kind::Once && self.headers.get(&name).is_some() {
+            return self.fault("a field twice that may come once");
+        }
+        self.headers.add(name, value);
     }
 
     fn via(&mut self, value: &str, limits: &Limits) {
-        for one in text::list(value) {
+        for one in text::list(value, true) {
             // Behind a broken one nothing is taken: the answer's way would have a gap.
-            if self.seen.contains(&Kind::Via) {
+            if self.seen.contains(&Kind::Via) || !self.has_room(1, limits) {
                 return;
             }
             let (via, fault) = match Via::read(one) {
@@ -237,16 +167,20 @@ impl Draft {
                 self.fault(fault);
             }
         }
-        self.check_count(limits);
     }
 
-    fn check_count(&mut self, limits: &Limits) {
-        if self.headers.len() > limits.max_headers {
+    /// Takes the room for so many values; where there is not enough, they must be left out, which bounds all later work.
+    fn has_room(&mut self, values: usize, limits: &Limits) -> bool {
+        let room = values <= limits.max_headers - self.values;
+        if room {
+            self.values += values;
+        } else {
             self.fault("more fields than are taken");
         }
+        room
     }
 
-    fn single(&mut self, kind: Kind, value: &str) {
+    fn single(&mut self, kind: Kind, value: &str, start: &Start) {
         if self.seen.contains(&kind) {
             return self.fault("a field twice that may come once");
         }
@@ -255,7 +189,7 @@ impl Draft {
             Kind::From => NameAddr::read(value).map(|from| self.headers.from = from),
             Kind::To => NameAddr::read(value).map(|to| self.headers.to = to),
             Kind::CallId => self.call_id(value),
-            Kind::CSeq => self.cseq(value),
+            Kind::CSeq => self.cseq(value, start),
             Kind::ContentLength => read_length(value).map(|length| self.length = Some(length)),
             Kind::Via | Kind::List | Kind::Once | Kind::Text => Ok(()),
         };
@@ -270,12 +204,17 @@ impl Draft {
         if text::is_call_id(value) { Ok(()) } else { Err("an improper Call-ID") }
     }
 
-    fn cseq(&mut self, value: &str) -> Result<(), &'static str> {
+    fn cseq(&mut self, value: &str, start: &Start) -> Result<(), &'static str> {
         let (number, name) = read_parts(value)?;
-        name.clone_into(&mut self.cseq_method);
-        match method_named(name) {
+        let method = method_named(name);
+        match start {
+            Start::Request { name: wanted, .. } if *wanted != name => return Err("a CSeq of another method"),
+            Start::Response { .. } if method.is_none() => return Err("a CSeq of an unknown method"),
+            Start::Request { .. } | Start::Response { .. } => {}
+        }
+        match method {
             Some(method) => self.headers.cseq = CSeq { number, method },
-            // Not a fault of its own: the request line has the same name, or another, and either is one.
+            // No fault of its own: the request line has the same.
             None => self.headers.note_unread(Kind::CSeq, value),
         }
         Ok(())
@@ -291,7 +230,7 @@ impl Draft {
     }
 
     /// What must be in every message is there, and what would be dangerous to misread can be read.
-    fn check(&mut self, method: &str) {
+    fn check(&mut self) {
         let needed =
             [(Kind::From, "no From"), (Kind::To, "no To"), (Kind::CallId, "no Call-ID"), (Kind::CSeq, "no CSeq")];
         for (kind, what) in needed {
@@ -299,9 +238,6 @@ impl Draft {
                 self.headers.note_unread(kind, "");
                 self.fault(what);
             }
-        }
-        if self.cseq_method != method {
-            self.fault("a CSeq of another method");
         }
         let hops = self.headers.get("Max-Forwards").map(|hops| hops.parse::<u8>().is_ok() && !hops.starts_with('+'));
         if hops == Some(false) {
@@ -320,7 +256,7 @@ impl Draft {
         uri: Option<Uri>,
         body: Bytes,
     ) -> Result<Message, Malformed> {
-        self.check(name);
+        self.check();
         match (self.fault.take(), method, uri) {
             (None, Some(method), Some(uri)) if !self.headers.via.is_empty() => {
                 Ok(Message::Request(Request { method, uri, headers: self.headers, body }))
@@ -340,11 +276,7 @@ impl Draft {
     }
 
     fn response(mut self, code: u16, reason: &str, body: Bytes) -> Result<Message, Malformed> {
-        let method = self.cseq_method.clone();
-        self.check(&method);
-        if method_named(&method).is_none() {
-            self.fault("a CSeq of an unknown method");
-        }
+        self.check();
         if self.headers.via.is_empty() {
             self.fault("no Via");
         }
@@ -353,10 +285,4 @@ impl Draft {
             Some(fault) => Err(Malformed::from(fault.what)),
         }
     }
-}
-
-/// Digits and nothing else.
-pub(super) fn read_length(value: &str) -> Result<usize, &'static str> {
-    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-    value.parse().ok().filter(|_| digits).ok_or("an improper Content-Length")
 }

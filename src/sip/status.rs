@@ -37,7 +37,7 @@ pub const fn reason_phrase(code: u16) -> &'static str {
         0..=199 => "Progress",
         201..=299 => "Success",
         303..=399 => "Redirection",
-        505..=599 => "Server Failure",
+        506..=599 => "Server Failure",
         _ => "Global Failure",
     }
 }

@@ -3,9 +3,21 @@
 /// Parameters in order: name, and value where there is one. A quoted value keeps its quotes, so that it prints as it came.
 pub type Params = Vec<(String, Option<String>)>;
 
+/// By byte: may it stand in a token?
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 0x7f {
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        byte += 1;
+    }
+    table
+};
+
 /// True for the bytes of a token.
 pub(super) const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+    TOKEN[byte as usize]
 }
 
 /// True for a token, which is never empty.
@@ -37,12 +49,13 @@ pub(super) fn find_outside(text: &str, separator: u8) -> Option<usize> {
     None
 }
 
-/// The elements of a comma list, trimmed. An empty element is yielded as such: who reads it decides.
-pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
+/// The elements of a comma list, trimmed; the whole text where it is no list. An empty element among others is yielded
+/// as such: who reads it decides.
+pub(super) fn list(text: &str, is_list: bool) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let now = rest?;
-        let end = find_outside(now, b',');
+        let end = if is_list { find_outside(now, b',') } else { None };
         rest = end.map(|at| &now[at + 1..]);
         Some(trim(&now[..end.unwrap_or(now.len())]))
     })
@@ -50,7 +63,18 @@ pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
 
 /// Without the white space around it.
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    text.trim_ascii()
+}
+
+/// Cuts at the first `at`, which is ASCII. Half the time of `split_once`, which is made for longer texts.
+pub(super) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let end = text.bytes().position(|b| b == at)?;
+    Some((&text[..end], &text[end + 1..]))
+}
+
+/// Cuts before the first `at`; where there is none, behind everything.
+pub(super) fn cut_before(text: &str, at: u8) -> (&str, &str) {
+    text.split_at(text.bytes().position(|b| b == at).unwrap_or(text.len()))
 }
 
 /// Reads a quoted string at the start of `text`: what it says, and what follows it.
@@ -122,7 +146,7 @@ pub(super) fn params_read(text: &str) -> (Params, Option<&'static str>) {
 }
 
 fn param(text: &str) -> Result<(String, Option<String>), &'static str> {
-    let (name, value) = match text.split_once('=') {
+    let (name, value) = match cut(text, b'=') {
         Some((name, value)) => (trim(name), Some(trim(value))),
         None => (trim(text), None),
     };
@@ -143,8 +167,20 @@ fn check_value(value: &str) -> Result<(), &'static str> {
             _ => Err("a parameter with unbalanced quotes"),
         };
     }
-    let bad = |c: char| c.is_ascii_control() || matches!(c, ' ' | '"' | '<' | '>' | ',' | '\u{fffd}');
-    if value.contains(bad) { Err("a parameter with an improper value") } else { Ok(()) }
+    if value.bytes().any(|b| is_improper(b) || b == b',') || has_unreadable(value) {
+        return Err("a parameter with an improper value");
+    }
+    Ok(())
+}
+
+/// True for what can stand neither in an address nor in a parameter's value.
+pub(super) const fn is_improper(byte: u8) -> bool {
+    matches!(byte, 0..=b' ' | 0x7f | b'<' | b'>' | b'"')
+}
+
+/// True where bytes came that were no UTF-8.
+pub(super) fn has_unreadable(text: &str) -> bool {
+    !text.is_ascii() && text.contains('\u{fffd}')
 }
 
 /// The value of the parameter `name`: `Some(None)` where it stands without one.
@@ -175,9 +211,9 @@ pub(super) fn write_params(out: &mut impl std::fmt::Write, params: &Params) -> s
 
 /// Reads `host` or `host:port`, white space allowed around the colon (RFC 3261: COLON). The host keeps its brackets.
 pub(super) fn host_port(text: &str) -> Result<(String, Option<u16>), &'static str> {
-    let end = match text.find(']') {
-        Some(at) if text.starts_with('[') => at + 1,
-        _ => text.find([':', ' ', '\t']).unwrap_or(text.len()),
+    let end = match text.starts_with('[').then(|| text.find(']')).flatten() {
+        Some(at) => at + 1,
+        None => text.bytes().position(|b| matches!(b, b':' | b' ' | b'\t')).unwrap_or(text.len()),
     };
     let (host, rest) = text.split_at(end);
     let host = read_host(host)?;
@@ -195,12 +231,10 @@ pub(super) fn host_port(text: &str) -> Result<(String, Option<u16>), &'static st
 /// A name (with the underscores that some use), an IPv4 address, or an IPv6 address in brackets.
 fn read_host(host: &str) -> Result<String, &'static str> {
     if let Some(inside) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return match inside.parse::<std::net::Ipv6Addr>() {
-            Ok(_) => Ok(host.to_owned()),
-            // RFC 3261's grammar makes three colons before an IPv4 tail; to be taken as two (RFC 5118 section 4.10).
-            Err(_) if inside.contains(":::") && inside.contains('.') => read_host(&host.replacen(":::", "::", 1)),
-            Err(_) => Err("an improper IPv6 address"),
-        };
+        // RFC 3261's grammar makes three colons before an IPv4 tail; to be taken as two (RFC 5118 section 4.10).
+        let host = if inside.contains('.') { host.replacen(":::", "::", 1) } else { host.to_owned() };
+        let address = host[1..host.len() - 1].parse::<std::net::Ipv6Addr>();
+        return address.map(|_| host).map_err(|_| "an improper IPv6 address");
     }
     let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     if !host.is_empty() && host.bytes().all(name) { Ok(host.to_owned()) } else { Err("an improper host") }

@@ -43,7 +43,7 @@ impl Via {
         if !text::is_token(transport) {
             return Err("a Via without a transport");
         }
-        let (place, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (place, params) = text::cut_before(rest, b';');
         let (host, port) = text::host_port(text::trim(place))?;
         let (params, fault) = text::params_read(params);
         Ok((Via { transport: transport.to_owned(), host, port, params }, fault))
