@@ -22,14 +22,16 @@ fn server(targets: &[std::net::SocketAddr], early: bool) -> Server {
 /// The messages of a SIPp log, as (seconds, received by SIPp, text).
 fn messages(file: &Path) -> Vec<(f64, bool, String)> {
     let text = fs::read_to_string(file).unwrap();
-    text.split("-----------------------------------------------").filter_map(|part| {
-        let (head, rest) = part.trim_start().split_once('\n')?;
-        let clock = head.split_whitespace().nth(1)?;
-        let mut parts = clock.split(':').map(|p| p.parse::<f64>().ok());
-        let at = parts.next()?? * 3600.0 + parts.next()?? * 60.0 + parts.next()??;
-        let (how, message) = rest.split_once('\n')?;
-        Some((at, how.contains("received"), message.trim_start().to_owned()))
-    }).collect()
+    text.split("-----------------------------------------------")
+        .filter_map(|part| {
+            let (head, rest) = part.trim_start().split_once('\n')?;
+            let clock = head.split_whitespace().nth(1)?;
+            let mut parts = clock.split(':').map(|p| p.parse::<f64>().ok());
+            let at = parts.next()?? * 3600.0 + parts.next()?? * 60.0 + parts.next()??;
+            let (how, message) = rest.split_once('\n')?;
+            Some((at, how.contains("received"), message.trim_start().to_owned()))
+        })
+        .collect()
 }
 
 fn time_of(file: &Path, received: bool, start: &str) -> Option<f64> {
@@ -49,7 +51,8 @@ fn the_first_answer_wins_and_the_others_are_cancelled_within_200_ms() {
         let (status, output) = process.finish();
         assert!(status.success(), "{name}: {output}");
     }
-    let invited: Vec<f64> = [&heard_by_winner, &heard_by_second, &heard_by_third].map(|f| time_of(f, true, "INVITE").unwrap()).into();
+    let invited: Vec<f64> =
+        [&heard_by_winner, &heard_by_second, &heard_by_third].map(|f| time_of(f, true, "INVITE").unwrap()).into();
     let spread = invited.iter().cloned().fold(f64::MIN, f64::max) - invited.iter().cloned().fold(f64::MAX, f64::min);
     assert!(spread < 0.1, "INVITEs {spread} s apart");
     let answered = time_of(&heard_by_winner, false, "SIP/2.0 200").unwrap();

@@ -25,7 +25,7 @@ pub fn caller(server: SocketAddr, folder: &Path, number: &str, extra: &[&str]) -
     command
         .arg(server.to_string())
         .args(["-s", number, "-i", "127.0.0.1", "-p", &free_port().to_string(), "-nostdin"])
-        .args(["-min_rtp_port", &free_port().max(10_000).to_string()])
+        .args(["-mp", &(free_port() & !1).to_string()])
         .args(["-timeout", "100", "-timeout_error", "-trace_err", "-trace_msg"])
         .args(extra)
         .current_dir(folder);
@@ -41,7 +41,7 @@ pub fn phone(folder: &Path, name: &str, extra: &[&str]) -> (Process, SocketAddr,
         .arg("-sf")
         .arg(scenario(name))
         .args(["-i", "127.0.0.1", "-p", &address.port().to_string(), "-nostdin"])
-        .args(["-min_rtp_port", &free_port().max(10_000).to_string()])
+        .args(["-mp", &(free_port() & !1).to_string()])
         .args(["-timeout", "100", "-timeout_error", "-trace_msg", "-message_file"])
         .arg(&messages)
         .args(extra)
@@ -102,7 +102,8 @@ fn a_thousand_calls_of_sipps_own_scenario_leave_nothing_behind() {
     server.wait_until_idle();
     let records = server.wait_for_records(1000);
     assert_eq!(records.len(), 1000);
-    let odd: Vec<_> = records.iter().filter(|r| r["status"] != "completed" || r["end_reason"] != "caller_hangup").collect();
+    let odd: Vec<_> =
+        records.iter().filter(|r| r["status"] != "completed" || r["end_reason"] != "caller_hangup").collect();
     assert!(odd.is_empty(), "{odd:#?}");
     assert!(server.stop().success());
 }
@@ -118,7 +119,10 @@ fn lost_and_repeated_messages_lose_no_call() {
     let server = server();
     let folder = server.folder.path().to_owned();
     // One message in ten is lost, each way.
-    passes(caller(server.sip, &folder, "100", &["-sn", "uac", "-m", "100", "-r", "50", "-d", "100", "-lost", "10"]), &folder);
+    passes(
+        caller(server.sip, &folder, "100", &["-sn", "uac", "-m", "100", "-r", "50", "-d", "100", "-lost", "10"]),
+        &folder,
+    );
     assert_eq!(server.wait_for_records(100).iter().filter(|r| r["status"] == "completed").count(), 100);
 }
 
@@ -164,7 +168,8 @@ fn an_unknown_number_gets_404() {
     let (status, output) = caller(server.sip, &folder, "999", &["-sn", "uac", "-m", "1"]).finish();
     assert!(!status.success(), "{}", tail(&output));
     let messages = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path());
-    let log = messages.filter(|p| p.to_string_lossy().contains("messages")).map(|p| std::fs::read_to_string(p).unwrap());
+    let log =
+        messages.filter(|p| p.to_string_lossy().contains("messages")).map(|p| std::fs::read_to_string(p).unwrap());
     assert!(log.collect::<String>().contains("SIP/2.0 404"));
     let records = server.wait_for_records(1);
     assert_eq!((&records[0]["status"], &records[0]["code"]), (&"failed".into(), &404.into()));
@@ -174,10 +179,15 @@ fn an_unknown_number_gets_404() {
 fn a_thousand_calls_out_are_bridged_and_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let (phone, address, _) = phone(folder.path(), "uas_answer_at_once", &[]);
-    let dial = format!("local peer, why = call:dial{{'sip:bob@{address}', timeout = 20}}\nif peer then call:bridge(peer) else error(why) end\n");
+    let dial = format!(
+        "local peer, why = call:dial{{'sip:bob@{address}', timeout = 20}}\nif peer then call:bridge(peer) else error(why) end\n"
+    );
     let dial = dial.replace("local peer", "call:answer()\nlocal peer");
     let server = Server::start(&numbers(&[("200", "dial.lua")]), &[("dial.lua", &dial)]);
-    passes(caller(server.sip, folder.path(), "200", &["-sn", "uac", "-m", "500", "-r", "50", "-d", "300"]), folder.path());
+    passes(
+        caller(server.sip, folder.path(), "200", &["-sn", "uac", "-m", "500", "-r", "50", "-d", "300"]),
+        folder.path(),
+    );
     server.wait_until_idle();
     let records = server.wait_for_records(1000);
     assert_eq!(records.iter().filter(|r| r["status"] == "completed").count(), 1000, "500 in, 500 out");

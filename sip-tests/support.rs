@@ -36,8 +36,9 @@ impl Server {
             fs::write(at("scripts").join(name), text).unwrap();
         }
         let (first, last) = rtp_range();
+        let numbers = if conf.contains("[[number]]") { "" } else { "number = []\n" };
         let base = format!(
-            "[folders]\nscripts = {:?}\nprompts = {:?}\nrecordings = {:?}\nrecords = {:?}\nstate = {:?}\n\
+            "{numbers}[folders]\nscripts = {:?}\nprompts = {:?}\nrecordings = {:?}\nrecords = {:?}\nstate = {:?}\n\
              [[interface]]\nbind = \"127.0.0.1:0\"\n",
             at("scripts"),
             at("prompts"),
@@ -46,7 +47,8 @@ impl Server {
             at("state")
         );
         let media = if conf.contains("[media]") { String::new() } else { "[media]\n".to_owned() };
-        let conf = format!("{base}{conf}\n{media}").replace("[media]\n", &format!("[media]\nrtp_ports = \"{first}-{last}\"\n"));
+        let conf = format!("{base}{conf}\n{media}")
+            .replace("[media]\n", &format!("[media]\nrtp_ports = \"{first}-{last}\"\n"));
         fs::write(at("switchhook.toml"), conf).unwrap();
         let mut command = Command::new(PROGRAM);
         command.arg("run").arg("--conf").arg(at("switchhook.toml")).current_dir(folder.path());
@@ -95,7 +97,11 @@ impl Server {
         let mut files: Vec<_> = fs::read_dir(self.path("records")).unwrap().map(|e| e.unwrap().path()).collect();
         files.sort();
         let lines = files.iter().flat_map(|file| {
-            fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<_>>()
+            fs::read_to_string(file)
+                .unwrap()
+                .lines()
+                .map(|line| serde_json::from_str(line).expect("JSON"))
+                .collect::<Vec<_>>()
         });
         lines.collect()
     }

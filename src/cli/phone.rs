@@ -19,7 +19,7 @@ use crate::{
     conf::{Conf, LogFormat},
     ids::RequestId,
     server::{self, Seen, Server, Wishes},
-    switch::{ConsoleReply, Originate, TraceEvent},
+    switch::{ConsoleReply, Originate, Trace, TraceEvent},
 };
 
 /// The order's number; there is only one.
@@ -107,28 +107,34 @@ impl Call {
             headers: Vec::new(),
             timeout: Duration::from_secs_f64(self.ring.clamp(1.0, 3600.0)),
         });
-        let answered = self.watch(&mut server);
-        server.stop();
+        let mut ladder = Ladder::default();
+        let answered = self.watch(&mut server, &mut ladder);
+        for seen in server.stop() {
+            if let Seen::Trace(trace) = seen {
+                self.draw(&mut ladder, &trace, &ProgressBar::hidden());
+            }
+        }
         let _ = std::fs::remove_dir_all(&home);
         let heard = self.record.as_deref().filter(|file| answered && file.exists()).map(read).transpose()?;
         Ok(Outcome { answered, heard })
     }
 
-    fn watch(&self, server: &mut Server) -> bool {
+    fn draw(&self, ladder: &mut Ladder, trace: &Trace, bar: &ProgressBar) {
+        bar.suspend(|| print!("{}", ladder.draw(trace)));
+        if let (true, TraceEvent::Message { text, .. }) = (self.messages, &trace.what) {
+            bar.suspend(|| println!("{}", text.trim_end()));
+        }
+    }
+
+    fn watch(&self, server: &mut Server, ladder: &mut Ladder) -> bool {
         let bar = ProgressBar::new_spinner();
         bar.set_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a constant"));
         bar.set_message(format!("calling {}", self.uri));
         bar.enable_steady_tick(Duration::from_millis(120));
-        let mut ladder = Ladder::default();
         let mut answered = false;
         while let Some(seen) = server.watch() {
             match seen {
-                Seen::Trace(trace) => {
-                    bar.suspend(|| print!("{}", ladder.draw(&trace)));
-                    if let (true, TraceEvent::Message { text, .. }) = (self.messages, &trace.what) {
-                        bar.suspend(|| println!("{}", text.trim_end()));
-                    }
-                }
+                Seen::Trace(trace) => self.draw(ladder, &trace, &bar),
                 Seen::Console(ConsoleReply::Answered { .. }) => {
                     answered = true;
                     bar.set_message("in the call");

@@ -75,10 +75,16 @@ impl Server {
         self.seen.blocking_recv()
     }
 
-    /// Stop at once; tells what was still held.
-    pub fn stop(self) -> Counts {
+    /// Stop at once; gives what was seen, but not watched yet.
+    pub fn stop(mut self) -> Vec<Seen> {
         self.order(Order::Stop);
-        self.join()
+        let mut left = Vec::new();
+        // The channel closes when the control task ends.
+        while let Some(seen) = self.watch() {
+            left.push(seen);
+        }
+        self.join();
+        left
     }
 
     /// Run until SIGTERM or SIGINT. The first one lets calls in progress end, for up to `drain`, and refuses new ones;
