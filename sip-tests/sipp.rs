@@ -1,9 +1,10 @@
 //! SIPp: its own scenarios and ours, calls in and out.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use crate::support::{Process, Server, breathe, free_port};
@@ -49,7 +50,7 @@ pub fn phone(folder: &Path, name: &str, extra: &[&str]) -> (Process, SocketAddr,
     let process = Process::start(command);
     // It is ready when its port is taken.
     for _ in 0..500 {
-        if std::net::UdpSocket::bind(address).is_err() {
+        if UdpSocket::bind(address).is_err() {
             break;
         }
         breathe(address);
@@ -157,8 +158,55 @@ fn an_invite_without_an_offer_gets_ours() {
 }
 
 #[test]
-fn a_200_whose_ack_is_lost_comes_again() {
-    scenario_passes("lost_ack", "100", &[]);
+fn a_200_whose_ack_is_lost_comes_again_at_doubling_gaps() {
+    let server = server();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let us = socket.local_addr().unwrap();
+    let message = |method: &str, cseq: &str, to_tag: &str, body: &str| {
+        format!(
+            "{method} sip:100@{0} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK{cseq}{method};rport\r\nFrom: <sip:x@{us}>;tag=1\r\n\
+             To: <sip:100@{0}>{to_tag}\r\nCall-ID: lost\r\nCSeq: {cseq} {method}\r\nContact: <sip:x@{us}>\r\nMax-Forwards: 70\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {1}\r\n\r\n{body}",
+            server.sip,
+            body.len()
+        )
+    };
+    let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n";
+    socket.send_to(message("INVITE", "1", "", sdp).as_bytes(), server.sip).unwrap();
+    let mut buffer = [0; 65_536];
+    let mut next = || {
+        let len = socket.recv(&mut buffer).expect("an answer");
+        String::from_utf8_lossy(&buffer[..len]).into_owned()
+    };
+    let mut answers = Vec::new();
+    while answers.len() < 3 {
+        let answer = next();
+        if answer.starts_with("SIP/2.0 200") {
+            answers.push((Duration::from_nanos(now_ns()), answer));
+        }
+    }
+    assert!(answers.iter().all(|(_, answer)| *answer == answers[0].1), "the same one each time");
+    let gaps: Vec<u128> = answers.windows(2).map(|pair| (pair[1].0 - pair[0].0).as_millis()).collect();
+    assert!((450..900).contains(&gaps[0]) && (900..1800).contains(&gaps[1]), "T1, then twice as long: {gaps:?} ms");
+    let tag = answers[0]
+        .1
+        .lines()
+        .find_map(|line| line.strip_prefix("To: ")?.split_once(";tag="))
+        .expect("a To-tag")
+        .1
+        .to_owned();
+    let tag = format!(";tag={}", tag.trim());
+    socket.send_to(message("ACK", "1", &tag, "").as_bytes(), server.sip).unwrap();
+    socket.send_to(message("BYE", "2", &tag, "").as_bytes(), server.sip).unwrap();
+    while !next().contains("2 BYE") {}
+    assert_eq!(server.wait_for_records(1)[0]["end_reason"], "caller_hangup");
+}
+
+/// The kernel's monotonic clock.
+fn now_ns() -> u64 {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("every Linux has it");
+    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
 }
 
 #[test]

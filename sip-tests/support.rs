@@ -121,6 +121,7 @@ impl Server {
     /// Ask the program to stop, and wait for it.
     pub fn stop(mut self) -> ExitStatus {
         signal(self.pid(), "TERM");
+        self.process.wait_for("stopped with");
         self.process.wait()
     }
 }
@@ -200,6 +201,17 @@ impl Process {
             all.push(line);
         }
         (self.wait(), all.join("\n"))
+    }
+}
+
+impl Drop for Server {
+    /// A failed test tells what the server complained about.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let complaints =
+                self.process.lines.try_iter().filter(|line| line.contains("ERROR") || line.contains("WARN"));
+            complaints.take(20).for_each(|line| eprintln!("server: {line}"));
+        }
     }
 }
 
