@@ -74,6 +74,11 @@ impl Run {
     pub(super) fn with(text: &str, limits: Limits, modules: Modules) -> Run {
         let mut vm = Vm::new(limits, still(), modules);
         let step = vm.start(&program("test.lua", text), &start("test.lua"));
+        Run::of(vm, step)
+    }
+
+    /// A VM that was just started.
+    pub(super) fn of(vm: Vm, step: Step) -> Run {
         let (logs, told, asked) = Default::default();
         let mut run = Run { vm, step, logs, told, asked, slices: 0, elapsed: Duration::ZERO };
         run.settle();
