@@ -8,7 +8,7 @@ use std::{
 
 use mlua::{HookTriggers, Lua, VmState};
 
-use super::{Clock, Limits};
+use super::{Clock, Limits, stop};
 use crate::time::Time;
 
 /// Instructions between two calls of the hook. Small, because a single instruction may copy megabytes.
@@ -32,8 +32,6 @@ pub(super) struct Meter {
     asked: Cell<Option<(Time, i64)>>,
     collecting: Cell<bool>,
     doom: Cell<Option<&'static str>>,
-    /// Hook calls since the doom.
-    blows: Cell<u32>,
     traceback: RefCell<String>,
 }
 
@@ -50,7 +48,6 @@ impl Meter {
             asked: Cell::default(),
             collecting: Cell::default(),
             doom: Cell::default(),
-            blows: Cell::default(),
             traceback: RefCell::default(),
         })
     }
@@ -61,13 +58,9 @@ impl Meter {
 
     /// Count in `lua` from now on.
     pub(super) fn install(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<()> {
-        self.hook_every(lua, EVERY)
-    }
-
-    fn hook_every(self: &Rc<Meter>, lua: &Lua, instructions: u32) -> mlua::Result<()> {
         let meter = Rc::clone(self);
-        let triggers = HookTriggers::new().every_nth_instruction(instructions);
-        lua.set_global_hook(triggers, move |lua, _| meter.hook(lua))
+        let triggers = HookTriggers::new().every_nth_instruction(EVERY);
+        lua.set_global_hook(triggers, move |lua, _| Ok(meter.hook(lua)))
     }
 
     /// A slice begins; after a wait also the time of uninterrupted running.
@@ -94,7 +87,6 @@ impl Meter {
 
     /// Forget that a limit was reached; what is used up stays so.
     pub(super) fn forgive(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<()> {
-        self.blows.set(0);
         if self.doom.take().is_some() { self.install(lua) } else { Ok(()) }
     }
 
@@ -116,11 +108,12 @@ impl Meter {
         self.traceback.borrow().clone()
     }
 
-    fn hook(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<VmState> {
+    fn hook(&self, lua: &Lua) -> VmState {
         self.left.set(self.left.get() - i64::from(EVERY));
         self.slice_left.set(self.slice_left.get() - i64::from(EVERY));
-        if let Some(doom) = self.doom.get() {
-            return self.blow(doom);
+        if self.doom.get().is_some() {
+            stop::arm(lua);
+            return VmState::Continue;
         }
         if !self.collecting.get() && lua.used_memory() > COLLECT_FROM {
             self.collecting.set(true);
@@ -135,7 +128,7 @@ impl Meter {
             return self.condemn(lua, "run_time");
         }
         if self.slice_left.get() > 0 && in_slice < self.limits.slice_time {
-            return Ok(VmState::Continue);
+            return VmState::Continue;
         }
         match self.asked.get() {
             None => self.asked.set(Some((now, self.left.get()))),
@@ -146,21 +139,15 @@ impl Meter {
                 }
             }
         }
-        Ok(VmState::Yield)
+        VmState::Yield
     }
 
-    /// The script ends here: it yields for good, or, where Lua cannot yield, gets errors until it can.
-    fn condemn(self: &Rc<Meter>, lua: &Lua, limit: &'static str) -> mlua::Result<VmState> {
+    /// The script ends here.
+    fn condemn(&self, lua: &Lua, limit: &'static str) -> VmState {
         self.doom.set(Some(limit));
         let traceback = lua.traceback(None, 0).map(|text| text.to_string_lossy()).unwrap_or_default();
         *self.traceback.borrow_mut() = traceback;
-        self.hook_every(lua, 1)?;
-        Ok(VmState::Yield)
-    }
-
-    fn blow(&self, doom: &'static str) -> mlua::Result<VmState> {
-        let blows = self.blows.get();
-        self.blows.set(blows.wrapping_add(1));
-        if blows % 8 == 7 { Ok(VmState::Yield) } else { Err(mlua::Error::runtime(format!("stopped: {doom} limit"))) }
+        stop::arm(lua);
+        VmState::Continue
     }
 }

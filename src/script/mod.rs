@@ -11,7 +11,8 @@
 //! ```
 //!
 //! A flow that reaches a limit is not killed by an error, which a `pcall` could catch: its coroutine yields and is never
-//! resumed. Only where Lua cannot yield (inside `__tostring`, say) an error is raised, at every instruction from then on.
+//! resumed. Only where Lua cannot yield (inside `__tostring`, say) an error is raised, at every instruction from then on
+//! (`stop.rs`).
 
 mod args;
 mod ask;
@@ -21,6 +22,7 @@ mod native;
 mod pattern;
 mod reply;
 mod sounds;
+mod stop;
 mod strings;
 mod thread;
 mod vm;

@@ -13,7 +13,7 @@ use super::{
     args::{Given, Refusal},
     ask::{Arguments, Asked, ask, kept_value},
     meter::Meter,
-    strings,
+    stop, strings,
     vm::{Level, Modules, Step},
 };
 use crate::{ids::CallId, verbs::Verb};
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub asked: RefCell<Option<Asked>>,
     /// What is to be told before the next step.
     pub out: RefCell<VecDeque<Step>>,
+    /// How the script failed: message and traceback.
+    pub failure: RefCell<Option<String>>,
     /// Only closers and handlers run now.
     pub ending: Cell<bool>,
     pub call: Cell<CallId>,
@@ -47,6 +49,7 @@ impl Shared {
             meter,
             asked: RefCell::default(),
             out: RefCell::default(),
+            failure: RefCell::default(),
             ending: Cell::default(),
             call: Cell::default(),
             unix: Cell::default(),
@@ -83,6 +86,17 @@ impl Shared {
         }
         *self.asked.borrow_mut() = Some(asked);
         Ok(MultiValue::new())
+    }
+
+    /// The script fails with `error`, and is still where it failed.
+    fn failed(&self, lua: &Lua, error: Value) -> mlua::Result<Value> {
+        let text = match &error {
+            Value::Error(error) => error.to_string(),
+            other => other.to_string()?,
+        };
+        let traceback = lua.traceback(None, 1)?.to_string_lossy();
+        *self.failure.borrow_mut() = Some(clean(&format!("{text}\n{traceback}")));
+        Ok(error)
     }
 
     fn log(&self, level: &str, text: &[u8]) -> (Option<String>, bool) {
@@ -145,11 +159,18 @@ impl Shared {
     }
 }
 
+/// A traceback without the lines that say nothing to the script's author: those of C and of the prelude.
+pub(super) fn clean(text: &str) -> String {
+    let says_something = |line: &&str| !line.starts_with("\t[C]:") && !line.starts_with("\t?");
+    text.lines().filter(says_something).collect::<Vec<_>>().join("\n")
+}
+
 /// Make the table.
 pub(super) fn table(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let rust = lua.create_table_with_capacity(0, 12)?;
     let limits = shared.meter.limits();
     rust.raw_set("sign", strings::sign())?;
+    rust.raw_set("stopped", stop::MESSAGE)?;
     rust.raw_set("coroutines", limits.coroutines)?;
     rust.raw_set("memory", limits.memory)?;
 
@@ -178,6 +199,8 @@ pub(super) fn table(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
         Ok(((own.unix.get() + elapsed).as_secs(), elapsed.as_secs_f64()))
     };
     rust.raw_set("time", lua.create_function(telling_time)?)?;
+    let own = Rc::clone(shared);
+    rust.raw_set("failed", lua.create_function(move |lua, error: Value| own.failed(lua, error))?)?;
     let own = Rc::clone(shared);
     let loading = move |lua: &Lua, name: mlua::LuaString| own.module(lua, &name.to_string_lossy());
     rust.raw_set("module", lua.create_function(loading)?)?;

@@ -8,7 +8,7 @@
 local rust = ...
 local ask, cancel, find, go_on_finding = rust.ask, rust.cancel, rust.find, rust.go_on_finding
 local error, type, select, tostring, pcall = error, type, select, tostring, pcall
-local next, rawget, getmetatable, raw_setmetatable = next, rawget, getmetatable, setmetatable
+local next, rawget, getmetatable, raw_setmetatable, raw_xpcall = next, rawget, getmetatable, setmetatable, xpcall
 local raw_load, raw_collectgarbage = load, collectgarbage
 local co_create, co_resume, co_yield, co_close = coroutine.create, coroutine.resume, coroutine.yield, coroutine.close
 local co_running, co_status, co_yieldable = coroutine.running, coroutine.status, coroutine.isyieldable
@@ -30,7 +30,7 @@ end
 
 ---------------------------------------------------------------- coroutines
 
-local USER, SPOILT = {}, {}
+local USER, SPOILT, STOPPED = {}, {}, rust.stopped
 local weak = { __mode = "k" }
 local made = raw_setmetatable({}, weak)   -- coroutine -> true: alive; SPOILT: stopped by a limit, never to be closed
 local below = raw_setmetatable({}, weak)  -- waiting coroutine -> the one that it waits for
@@ -50,7 +50,7 @@ function settle(co, ok, ...)
     if co_status(co) == "dead" and made[co] == true then
       alive = alive - 1
       -- Such an error may have been raised inside a hook; then hooks are off in this coroutine for ever.
-      made[co] = (type(first) == "userdata" or first == "not enough memory") and SPOILT or nil
+      made[co] = (first == STOPPED or first == "not enough memory" or type(first) == "userdata") and SPOILT or nil
     end
     return false, first
   end
@@ -384,14 +384,15 @@ end
 -- Without values: wait. True: it cannot be done now, and that is an expected failure. False: misuse.
 local function method(name)
   return function(self, a, b)
-    local answer, word, detail = ask(co_yieldable(), name, self, a, b)
+    local answer, word = ask(co_yieldable(), name, self, a, b)
     if answer == nil then return co_yield() end
-    if answer then return nil, word, detail end
+    if answer then return nil, word end
     error(word, 2)
   end
 end
 
 local methods, recording, handlers, values = {}, {}, {}, {}
+local call_kind = { __index = methods, __name = "call" }
 for _, name in next, {
   "answer", "ring", "progress", "reject", "hangup", "play", "say", "tone", "gather", "record", "dial", "bridge", "join",
   "echo", "send_digits", "sleep",
@@ -449,9 +450,14 @@ local function begin(facts, route, headers, start)
   raw_setmetatable(headers, {
     __index = function(_, name) return type(name) == "string" and lower[small(name)] or nil end,
   })
-  call = raw_setmetatable({ headers = headers }, { __index = methods, __name = "call" })
+  call = raw_setmetatable({ headers = headers }, call_kind)
   for name, value in next, facts do call[name] = value end
   return call
+end
+
+-- The body of the flow's coroutine. False first: it failed, and Rust knows how.
+local function enter(chunk)
+  return (raw_xpcall(chunk, rust.failed))
 end
 
 -- Close the to-be-closed variables of a script that is given up, innermost coroutine first; then give what remains to
@@ -462,12 +468,8 @@ local function finish(main, reason)
     chain[#chain + 1], main = main, below[main]
   end
   for i = #chain, 1, -1 do
-    local co = chain[i]
-    local suspended = co_status(co) == "suspended"
-    if made[co] ~= SPOILT then
-      local ok, failure = co_close(co)
-      if suspended and not ok then rust.log("error", "while closing: " .. tostring(failure)) end
-    end
+    local ok, failure = co_close(chain[i])
+    if not ok then rust.log("error", "while closing: " .. tostring(failure)) end
   end
   return function()
     for i = 1, #handlers do
@@ -477,4 +479,4 @@ local function finish(main, reason)
   end
 end
 
-return begin, finish, handlers, methods, { __index = recording, __name = "recording" }
+return begin, enter, finish, handlers, call_kind, { __index = recording, __name = "recording" }

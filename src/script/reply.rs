@@ -95,7 +95,7 @@ fn failed(lua: &Lua, failure: Failure) -> mlua::Result<Vec<Value>> {
         | Failure::Busy
         | Failure::Unreachable => Value::Nil,
     };
-    Ok(vec![Value::Nil, word, detail])
+    Ok(if detail.is_nil() { vec![Value::Nil, word] } else { vec![Value::Nil, word, detail] })
 }
 
 fn digit(lua: &Lua, key: Option<char>) -> mlua::Result<Value> {

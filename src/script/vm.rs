@@ -15,7 +15,7 @@ use super::{
     Clock, Limits, Program,
     ask::Want,
     meter::Meter,
-    native::{self, Shared},
+    native::{self, Shared, clean},
     reply::{self, Kinds},
 };
 use crate::{
@@ -72,6 +72,7 @@ pub struct Vm {
     lua: Lua,
     shared: Rc<Shared>,
     begin: Function,
+    enter: Function,
     finish: Function,
     handlers: Table,
     kinds: Kinds,
@@ -106,12 +107,12 @@ impl Vm {
         )?;
         let shared = Shared::new(Meter::new(limits, clock), modules);
         let prelude = lua.load(&PRELUDE[..]).set_mode(ChunkMode::Binary);
-        let (begin, finish, handlers, call, recording) = prelude.call(native::table(&lua, &shared)?)?;
+        let (begin, enter, finish, handlers, call, recording) = prelude.call(native::table(&lua, &shared)?)?;
         shared.meter.install(&lua)?;
         lua.set_memory_limit(limits.memory.max(256 << 10))?;
         let steps = VecDeque::new();
         let kinds = Kinds { call, recording };
-        Ok(Vm { lua, shared, begin, finish, handlers, kinds, state: State::Fresh, want: None, steps })
+        Ok(Vm { lua, shared, begin, enter, finish, handlers, kinds, state: State::Fresh, want: None, steps })
     }
 
     /// Run `program` for the call of `start`.
@@ -121,16 +122,18 @@ impl Vm {
         }
         self.shared.call.set(start.call);
         self.shared.unix.set(start.unix);
+        // A VM may have stood in the pool for long: its time begins now.
+        self.shared.meter.begin_slice(true);
         match self.prepare(program, start) {
-            Ok(thread) => {
+            Ok((thread, chunk)) => {
                 self.state = State::Running(thread);
-                self.run(MultiValue::new(), true)
+                self.run(MultiValue::from_vec(vec![Value::Function(chunk)]), true)
             }
             Err(error) => self.over(failed(&error)),
         }
     }
 
-    fn prepare(&self, program: &Program, start: &Start) -> mlua::Result<Thread> {
+    fn prepare(&self, program: &Program, start: &Start) -> mlua::Result<(Thread, Function)> {
         let lua = &self.lua;
         let facts = facts(lua, &start.facts)?;
         let route = lua.create_table_from(start.vars.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
@@ -139,7 +142,7 @@ impl Vm {
         let call: Table = self.begin.call((facts, route, headers, start.seed.cast_signed()))?;
         call.raw_set("_leg", start.call.0.cast_signed())?;
         let chunk = lua.load(&program.code[..]).set_mode(ChunkMode::Binary).into_function()?;
-        lua.create_thread(chunk)
+        Ok((lua.create_thread(self.enter.clone())?, chunk))
     }
 
     /// The answer to what was asked came, `elapsed` after the start.
@@ -193,7 +196,7 @@ impl Vm {
         let thread = thread.clone();
         let meter = Rc::clone(&self.shared.meter);
         meter.begin_slice(waited);
-        let result = catch_unwind(AssertUnwindSafe(|| thread.resume::<()>(values)));
+        let result = catch_unwind(AssertUnwindSafe(|| thread.resume::<Option<bool>>(values)));
         meter.end_slice();
         self.steps.extend(self.shared.out.take());
         let step = match (meter.doom(), result) {
@@ -203,13 +206,17 @@ impl Vm {
                 self.steps.push_back(Step::Log(Level::Error, text));
                 self.end(FlowEnd::Limit(limit), None)
             }
-            (None, Ok(Err(error))) => match failed(&error) {
-                // An error that was raised inside a hook leaves the hooks off, so nothing more can run in there.
-                end @ FlowEnd::Limit(_) => self.end(end, None),
-                end => self.end(end, Some(thread)),
-            },
-            (None, Ok(Ok(()))) if thread.is_finished() => self.end(FlowEnd::Finished, None),
-            (None, Ok(Ok(()))) => match self.shared.asked.take() {
+            (None, Ok(Err(error))) => self.end(failed(&error), None),
+            (None, Ok(Ok(success))) if thread.is_finished() => {
+                let end = match (success, self.shared.failure.take()) {
+                    (Some(false), Some(text)) => FlowEnd::Error(text),
+                    // Lua asks no handler when memory runs out.
+                    (Some(false), None) => FlowEnd::Limit("memory"),
+                    _ => FlowEnd::Finished,
+                };
+                self.end(end, None)
+            }
+            (None, Ok(Ok(_))) => match self.shared.asked.take() {
                 Some(asked) => {
                     self.want = Some(asked.want);
                     asked.step
@@ -314,12 +321,6 @@ fn text_of(error: &mlua::Error) -> String {
         mlua::Error::CallbackError { traceback, cause } => format!("{}\n{}", text_of(cause), clean(traceback)),
         other => other.to_string(),
     }
-}
-
-/// A traceback without the lines that say nothing: those of C and of the prelude.
-fn clean(text: &str) -> String {
-    let says_something = |line: &&str| !line.starts_with("\t[C]: in ?") && !line.starts_with("\t?");
-    text.lines().filter(says_something).collect::<Vec<_>>().join("\n")
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
