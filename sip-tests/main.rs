@@ -3,6 +3,7 @@
 
 mod baresip;
 mod command_line;
+mod docs;
 mod misbehaving;
 mod ring_all;
 mod sipp;
