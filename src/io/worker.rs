@@ -360,8 +360,7 @@ impl Turns {
     fn tell(&mut self) {
         self.empty_overflow();
         let (mut told, mut recorded) = (false, false);
-        loop {
-            let Some(item) = self.untold.pop_front().or_else(|| self.next_event(&mut recorded)) else { break };
+        while let Some(item) = self.untold.pop_front().or_else(|| self.next_event(&mut recorded)) {
             match self.outbox.push_quietly(item) {
                 Ok(()) => told = true,
                 Err(Full(item)) => {
