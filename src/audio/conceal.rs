@@ -13,6 +13,8 @@
 //!
 //! The first good samples after a loss are cross-faded with the repetition going on below them.
 
+use crate::audio::likeness::likeness;
+
 /// How much of the past is kept: three longest periods and the overlap.
 const HISTORY: usize = 400;
 /// Shortest pitch period, in samples: 200 Hz.
@@ -49,6 +51,8 @@ pub struct Conceal {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
+    /// Nothing was ever heard.
+    Fresh,
     /// Nothing is missing.
     Hearing,
     /// `made` samples were made up so far.
@@ -78,7 +82,7 @@ impl Conceal {
     /// Nothing heard yet.
     pub const fn new() -> Conceal {
         Conceal {
-            state: State::Hearing,
+            state: State::Fresh,
             history: [0; HISTORY],
             source: [0; HISTORY],
             repetition: Repetition { period: MAX_PERIOD, unvoiced: true, step: 0.0 },
@@ -89,6 +93,9 @@ impl Conceal {
     pub fn hear(&mut self, samples: &mut [i16]) {
         if let State::MakingUp { made } = self.state {
             self.state = State::Returning { made, done: 0, length: return_length(made) };
+        }
+        if matches!(self.state, State::Fresh) {
+            self.state = State::Hearing;
         }
         if let State::Returning { made, done, length } = self.state {
             let now = samples.len().min(length - done);
@@ -109,6 +116,7 @@ impl Conceal {
     /// Fill `out` with what is likely to have been there.
     pub fn make_up(&mut self, out: &mut [i16]) {
         let made = match self.state {
+            State::Fresh => return out.fill(0),
             State::MakingUp { made } => made,
             State::Hearing | State::Returning { .. } => {
                 self.begin();
@@ -125,14 +133,18 @@ impl Conceal {
 
     /// True where all that is made up is silence by now.
     pub fn is_silent(&self) -> bool {
-        matches!(self.state, State::MakingUp { made } if made >= SILENT)
+        match self.state {
+            State::Fresh => true,
+            State::MakingUp { made } => made >= SILENT,
+            State::Hearing | State::Returning { .. } => false,
+        }
     }
 
     /// A loss begins.
     fn begin(&mut self) {
         self.source = self.history;
-        let (period, likeness) = pitch(&self.source);
-        let unvoiced = likeness < VOICED;
+        let (period, alike) = pitch(&self.source);
+        let unvoiced = alike < VOICED;
         let repeated = if unvoiced { 3 * period } else { period };
         let step = f32::from(self.source[HISTORY - 1]) - f32::from(self.source[HISTORY - 1 - repeated]);
         self.repetition = Repetition { period, unvoiced, step };
@@ -198,28 +210,15 @@ fn level(at: usize) -> f32 {
 fn pitch(history: &[i16; HISTORY]) -> (usize, f32) {
     let samples: [f32; HISTORY] = std::array::from_fn(|at| f32::from(history[at]));
     let newest = &samples[HISTORY - WINDOW..];
-    let energy = dot(newest, newest);
     let mut best = (MAX_PERIOD, 0.0);
     for period in MIN_PERIOD..=MAX_PERIOD {
         let earlier = &samples[HISTORY - WINDOW - period..HISTORY - period];
-        // The 1.0 keeps silence from being divided by nothing.
-        let likeness = dot(newest, earlier) / (energy * dot(earlier, earlier)).sqrt().max(1.0);
-        if likeness > best.1 {
-            best = (period, likeness);
+        let alike = likeness(newest, earlier);
+        if alike > best.1 {
+            best = (period, alike);
         }
     }
     best
-}
-
-/// Sum of products. Eight sums side by side let the compiler use vector instructions. Lengths are multiples of eight.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0; 8];
-    for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
-        for lane in 0..8 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().sum()
 }
 
 #[cfg(test)]

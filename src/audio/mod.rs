@@ -5,6 +5,7 @@
 pub mod conceal;
 pub mod g711;
 pub mod goertzel;
+pub mod likeness;
 pub mod mix;
 mod resample;
 #[cfg(test)]

@@ -3,6 +3,15 @@
 //! Between opening and closing a port nothing is allocated, locked or logged. Memory that a port, a recording or a
 //! sound needs is made outside and comes in with the command. All audio is linear 16-bit, mono, at [`RATE`]; a tick
 //! handles [`FRAME`] samples of each port that is not merely relayed.
+//!
+//! | file | what |
+//! |---|---|
+//! | `engine` | ports by name and slot, and the commands to them |
+//! | `packets`, `tick` | the two ways in which time goes by: a packet comes, 20 ms are over |
+//! | `route` | relay, decode or drop: decided at every change |
+//! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out) |
+//! | `bridge` | who is with whom, and the sums of what they say |
+//! | `batch`, `events` | what comes out |
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -34,7 +43,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crate::{
     codec::Codec,
     ids::{BridgeId, PlayId, PortId, RecordingId},
-    time::Time,
 };
 
 /// Samples a second inside the engine.
@@ -148,7 +156,8 @@ pub enum Command {
         /// What is agreed now.
         stream: Box<Stream>,
     },
-    /// Forget the port. Answered by [`Event::Closed`].
+    /// Forget the port. What it was doing ends, and is told; [`Event::Closed`] follows from the next
+    /// [`Engine::handle_timeout`], which is due at once and sends the RTCP BYE.
     Close {
         /// Which port.
         port: PortId,
@@ -175,7 +184,7 @@ pub enum Command {
         on: bool,
     },
     /// Play sounds one after another without a gap, over whatever the port hears otherwise (which is silenced
-    /// meanwhile). Answered by one [`Event::PlayDone`]. What was playing is stopped first.
+    /// meanwhile). Answered by one [`Event::PlayDone`], also where the port is gone. What was playing is stopped first.
     Play {
         /// Which port.
         port: PortId,
@@ -192,6 +201,7 @@ pub enum Command {
         play: PlayId,
     },
     /// Record. Blocks come back one by one as [`Event::Recorded`]; the disk returns them with [`Command::Space`].
+    /// Answered by one [`Event::RecordDone`]: at once where the port is gone or has two recordings already.
     Record {
         /// Which port.
         port: PortId,
@@ -229,7 +239,8 @@ pub enum Command {
         /// Which recording.
         recording: RecordingId,
     },
-    /// Send digits as RFC 4733 events, one after another. Answered by [`Event::DigitsSent`].
+    /// Send digits as RFC 4733 events, one after another, after those of at most four orders before. Answered by one
+    /// [`Event::DigitsSent`]: at once where there are more orders, no port, or a peer that takes no digits.
     Digits {
         /// Which port.
         port: PortId,
@@ -269,7 +280,7 @@ pub enum Event {
         port: PortId,
         /// Which play.
         play: PlayId,
-        /// Samples that were sent.
+        /// Samples that were played (on hold they are not heard, but time goes on).
         samples: u64,
         /// True: it ran to its end.
         finished: bool,

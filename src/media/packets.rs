@@ -57,8 +57,9 @@ impl Engine {
         let Some(port) = self.port(slot) else { return };
         match (port.route, accepted.kind) {
             (Route::Relay(to), _) => self.relay(now, to, &accepted, out),
-            (Route::Decode, Kind::Audio(codec)) => port.hear(now, codec, &accepted),
-            (Route::Decode, Kind::Digits | Kind::Foreign | Kind::Refused) | (Route::Idle, _) => {}
+            (Route::Decode, Kind::Audio(codec)) => port.hear(codec, &accepted),
+            (Route::Decode, Kind::Digits | Kind::Foreign | Kind::Refused) => port.pass_over(&accepted),
+            (Route::Idle, _) => {}
         }
     }
 

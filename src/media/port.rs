@@ -8,7 +8,7 @@ use super::{
     dialer::Dialer,
     events::Events,
     gate::{Gate, Verdict},
-    jitter::Jitter,
+    jitter::{Jitter, Packet, Pulled},
     player::Player,
     recorder::Recorder,
     report::Report,
@@ -233,8 +233,14 @@ impl Port {
     }
 
     /// Audio to be heard at its tick.
-    pub(super) fn hear(&mut self, now: Time, codec: Codec, packet: &Accepted<'_>) {
-        self.jitter.put(now, packet.number, packet.header.timestamp, codec, packet.payload);
+    pub(super) fn hear(&mut self, codec: Codec, packet: &Accepted<'_>) {
+        let Accepted { number, header, payload, .. } = *packet;
+        self.jitter.push(Packet { number, timestamp: header.timestamp, codec, payload });
+    }
+
+    /// A packet without audio, such as digits.
+    pub(super) fn pass_over(&mut self, packet: &Accepted<'_>) {
+        self.jitter.skip(packet.number);
     }
 
     /// Take what is to be heard in this tick; a second time it is the same. True: there is something.
@@ -244,7 +250,7 @@ impl Port {
         }
         self.taken = tick;
         self.summed = false;
-        let spoke = self.route == Route::Decode && self.jitter.pull(&mut self.said);
+        let spoke = self.route == Route::Decode && self.jitter.pull(&mut self.said) != Pulled::Nothing;
         if self.spoke && !spoke {
             self.said.fill(0);
         }
@@ -299,12 +305,13 @@ impl Port {
     /// What it saw.
     pub(super) fn quality(&self) -> Quality {
         let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
+        let jitter = self.jitter.stats();
         Quality {
             sent: self.sender.sent().0,
             received: self.reception.received(),
             lost: self.reception.lost().max(0) as u64,
-            late: self.jitter.late(),
-            concealed: self.jitter.concealed(),
+            late: jitter.late,
+            concealed: jitter.concealed,
             refused: self.refused,
             jitter_us: micros(self.reception.jitter()),
             round_trip_us: self.report.round_trip().map(micros),

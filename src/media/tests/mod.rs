@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     audio::{self, goertzel},
     rtp::{self, Header},
-    time::Epoch,
+    time::{Epoch, Time},
 };
 
 mod bridges;
@@ -152,7 +152,7 @@ impl World {
         let next = Header {
             payload_type: 0,
             marker: true,
-            sequence: 65000 + n as u16,
+            sequence: 65000_u16.wrapping_add(n as u16),
             timestamp: n as u32 * 1000,
             ssrc: 7 + n as u32,
         };
