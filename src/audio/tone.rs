@@ -26,6 +26,11 @@ const EDGE: usize = 40;
 /// A beep without a length of its own.
 const BEEP: Duration = Duration::from_millis(200);
 
+/// The countries whose tones are known: ISO 3166 alpha-2, lower case.
+pub fn countries() -> impl Iterator<Item = &'static str> {
+    COUNTRIES.iter().map(|country| country.code)
+}
+
 /// A tone, ready to be played.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ToneSound {
@@ -39,7 +44,7 @@ pub struct ToneSound {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownTone {
     /// Nobody told how it sounds there.
-    #[error("no tones are known for the country {0:?} (known: {known})", known = countries())]
+    #[error("no tones are known for the country {0:?} (known: {known})", known = countries().collect::<Vec<_>>().join(" "))]
     Country(String),
     /// Neither one nor two, or out of range.
     #[error("a tone has one or two frequencies of 20 to 3800 Hz")]
@@ -95,11 +100,6 @@ pub fn digit(key: char, length: Duration) -> Option<Vec<i16>> {
     rise(&mut samples);
     fall(&mut samples);
     Some(samples)
-}
-
-/// The codes of all countries whose signals are known, as a list to be read.
-fn countries() -> String {
-    COUNTRIES.iter().map(|c| c.code).collect::<Vec<_>>().join(" ")
 }
 
 /// What is to be heard while a tone is on. Frequencies in Hz.

@@ -28,15 +28,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let counters = Counters {
-            turns: 1,
-            received: 2,
-            sent: 3,
-            send_dropped: 4,
-            too_long: 5,
-            receive_errors: 6,
-            starved: 7,
-        };
+        let counters =
+            Counters { turns: 1, received: 2, sent: 3, send_dropped: 4, too_long: 5, receive_errors: 6, starved: 7 };
         let stats = Stats::default();
         stats.write(&counters);
         assert_eq!(stats.read(), counters);

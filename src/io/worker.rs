@@ -163,8 +163,7 @@ impl Worker {
 
 /// Start a media thread. Returns when its driver is open, or could not be.
 pub fn spawn(config: WorkerConfig, outbox: Ring<FromWorker>, disk: Ring<ToDisk>) -> io::Result<Worker> {
-    let handle =
-        WorkerHandle { id: config.id, inbox: Ring::new(config.inbox)?, stats: Arc::default() };
+    let handle = WorkerHandle { id: config.id, inbox: Ring::new(config.inbox)?, stats: Arc::default() };
     let (ready, opened) = std::sync::mpsc::sync_channel(1);
     let own = handle.clone();
     let thread = thread::Builder::new().name(format!("media-{}", config.id.0)).spawn(move || {

@@ -55,11 +55,8 @@ impl Bench {
             };
             spawn(config, outbox.clone(), disk.clone())
         });
-        let config = media_ports::Config {
-            range: 20_000..=59_999,
-            receive_buffer: 1 << 20,
-            ..media_ports::Config::default()
-        };
+        let config =
+            media_ports::Config { range: 20_000..=59_999, receive_buffer: 1 << 20, ..media_ports::Config::default() };
         let media_ports = MediaPorts::new(config, u64::from(std::process::id()) * 7919).map_err(io::Error::other)?;
         Ok(Bench { workers: workers.collect::<io::Result<_>>()?, outbox, disk, media_ports, ports: 0 })
     }
@@ -346,8 +343,7 @@ fn what_a_port_records_is_a_file_in_the_end() {
     with_each(|mut bench| {
         let folder = tempfile::TempDir::new().unwrap();
         let written = Ring::new(8).unwrap();
-        let config =
-            DiskConfig { recordings: folder.path().into(), call_records: None, clock: Clock::start() };
+        let config = DiskConfig { recordings: folder.path().into(), call_records: None, clock: Clock::start() };
         let disk = disk::spawn(config, bench.disk.clone(), written.clone()).unwrap();
         let (port, _phone) = bench.open(0);
         let recording = RecordingId(5);

@@ -1,0 +1,271 @@
+---@meta
+-- What every Switchhook script finds, for the Lua language server (LuaLS): completion, types, and help while you type.
+-- Put `"workspace.library": ["scripts/meta"]` into its settings. This file is never run.
+--
+-- Times are seconds (1.5 is one and a half). What can go wrong in normal operation comes back as `nil, reason, detail`;
+-- mistakes in the script raise an error.
+
+---A function that failed: why.
+---@alias Reason
+---| "hangup"            # the call is gone
+---| "wrong_state"       # the call is not in a state for this, such as answering twice
+---| "no_such_call"      # that leg is gone
+---| "no_such_recording" # that recording ended
+---| "no_answer"         # dial: nobody answered in time
+---| "busy"              # dial: busy
+---| "refused"           # dial: refused; detail is the SIP status code
+---| "unreachable"       # dial: no way there
+---| "sound"             # the sound cannot be had; detail says why
+---| "media"             # no audio in common; detail says why
+---| "limit"             # a limit of the configuration; detail says which
+---| "store"             # the store failed; detail says why
+---| "cannot_wait"       # called from where Lua cannot wait
+
+---A sound: a WAV file below the prompt folder, or a table that says what to speak, which tone, or how long silence.
+---@alias Sound string|SpokenSound|ToneSound|SilentSound
+
+---@class SpokenSound
+---@field say string Text to be spoken, at most 4000 characters.
+---@field language? string BCP 47 tag such as "en-US".
+---@field voice? string The speech engine's own name of a voice.
+
+---@class ToneSound
+---@field tone string|integer|integer[] "beep", "ringing", "busy", "congestion", "dial", or one or two frequencies in Hz.
+---@field seconds? number How long.
+---@field country? string Whose cadence: ISO 3166 letters such as "de".
+
+---@class SilentSound
+---@field silence number Seconds.
+
+---The call that this flow is about, or a phone that it dialled.
+---@class Call
+---@field id string The id that logs and call records carry.
+---@field caller string Number of the caller; "anonymous" where there is none.
+---@field caller_name string Name of the caller, perhaps empty.
+---@field called string Number that was called.
+---@field sip_call_id string The SIP Call-ID.
+---@field source string Where the call came from, "address:port".
+---@field inbound boolean False: Switchhook made this call.
+---@field headers table<string, string> Header fields whose names begin with X-; upper and lower case are the same.
+---@field target? string A phone that was dialled: its SIP URI.
+---@field index? integer A phone that was dialled: its place in the list of targets.
+call = {}
+
+---Answer. Returns when the caller's side has confirmed.
+---@return true? ok
+---@return Reason? reason
+function call:answer() end
+
+---Let the caller hear ringing (180).
+---@return true? ok
+---@return Reason? reason
+function call:ring() end
+
+---Open early audio to the caller before answering (183).
+---@return true? ok
+---@return Reason? reason
+---@return string? detail
+function call:progress() end
+
+---Refuse the call before answering it.
+---@param code integer SIP status code, 300 to 699.
+---@param reason? string Reason phrase.
+---@return true? ok
+---@return Reason? reason
+function call:reject(code, reason) end
+
+---End the call. On the flow's own call the script ends here.
+---@return true? ok
+---@return Reason? reason
+function call:hangup() end
+
+---@class PlayOptions
+---@field stop_on? string Digits that stop it; "any" for all.
+
+---Play a sound, or several without a gap.
+---@param sound Sound|Sound[]
+---@param options? PlayOptions
+---@return true? ok
+---@return string|Reason? key The digit that stopped it, or the reason.
+---@return number|string? seconds How long it played, or the detail.
+function call:play(sound, options) end
+
+---@class SayOptions: PlayOptions
+---@field language? string BCP 47 tag such as "en-US".
+---@field voice? string The speech engine's own name of a voice.
+
+---Speak a text.
+---@param text string At most 4000 characters.
+---@param options? SayOptions
+---@return true? ok
+---@return string|Reason? key The digit that stopped it, or the reason.
+---@return number|string? seconds How long it played, or the detail.
+function call:say(text, options) end
+
+---@class ToneOptions: PlayOptions
+---@field seconds? number How long; without it until stopped (a beep is short by itself).
+---@field country? string Whose cadence: ISO 3166 letters such as "de".
+
+---Play a signal tone, or one or two frequencies.
+---@param tone string|integer|integer[] "beep", "ringing", "busy", "congestion", "dial", or 20 to 3800 Hz.
+---@param options? ToneOptions
+---@return true? ok
+---@return string|Reason? key The digit that stopped it, or the reason.
+---@return number|string? seconds How long it played, or the detail.
+function call:tone(tone, options) end
+
+---@class GatherOptions
+---@field prompt? Sound|Sound[] Played first.
+---@field say? string Spoken after the prompt.
+---@field language? string BCP 47 tag such as "en-US".
+---@field voice? string The speech engine's own name of a voice.
+---@field max? integer Stop after so many digits, 1 to 128; 1.
+---@field terminators? string Digits that end it without being counted; "#".
+---@field timeout? number Longest pause between digits, in seconds; 5.
+---@field first_timeout? number Longest pause before the first digit, from the end of the prompt; as `timeout`.
+---@field barge_in? boolean The first digit stops the prompt; true.
+
+---Collect digits.
+---@param options? GatherOptions
+---@return string? digits Perhaps empty.
+---@return "max"|"terminator"|"timeout"|"no_input"|Reason? why What ended it.
+---@return string? key The terminator, or the detail.
+function call:gather(options) end
+
+---@class RecordOptions
+---@field file? string File name below the recording folder; made from date and call id without it.
+---@field stereo? boolean Two channels: the party left, what it hears right; false.
+---@field party_only? boolean Only what the party says; false.
+---@field max? number Ends after so many seconds of audio.
+---@field stop_on? string Digits of the party that end it; "any" for all.
+---@field wait? boolean Return when the recording has ended; false: go on while it runs.
+
+---Record.
+---@param options? RecordOptions
+---@return Recording? recording
+---@return Reason? reason
+---@return string? detail
+function call:record(options) end
+
+---@class DialOptions
+---@field [integer] string SIP URIs, 1 to 32.
+---@field strategy? "all"|"in_turn" All at once, or one after another; "all".
+---@field timeout? number How long to ring in seconds (each, with "in_turn"); 30.
+---@field early_media? boolean Let the caller hear the first phone that sends audio before its answer; false.
+---@field caller_id? string Number shown to the phones; the caller's own without it.
+---@field headers? table<string, string> Header fields added to each INVITE.
+---@field ringback? Sound What the caller hears meanwhile; the country's ringing without it.
+
+---Ring other phones. The first to answer is connected to this call.
+---@param targets string|DialOptions
+---@param options? DialOptions Where `targets` is one URI.
+---@return Call? peer
+---@return Reason? reason
+---@return integer|string? detail
+function call:dial(targets, options) end
+
+---@class LeaveOptions
+---@field stop_on? string Digits of this call's party that end it; "any" for all.
+
+---Stay connected with another call of this flow until one of them leaves.
+---@param peer Call
+---@param options? LeaveOptions
+---@return "peer_hangup"|"key"|nil why
+---@return string|Reason? key
+function call:bridge(peer, options) end
+
+---@class JoinOptions: LeaveOptions
+---@field muted? boolean Hear, but be not heard; false.
+
+---Enter a conference room, and stay in it until a digit or the end.
+---@param room string Its name, at most 64 bytes.
+---@param options? JoinOptions
+---@return "key"|nil why
+---@return string|Reason? key
+function call:join(room, options) end
+
+---@class EchoOptions: LeaveOptions
+---@field limit? number Longest time in seconds.
+
+---Send the party's own audio back.
+---@param options? EchoOptions
+---@return "key"|"limit"|nil why
+---@return string|Reason? key
+function call:echo(options) end
+
+---@class DigitOptions
+---@field length? number Of each, 0.04 to 5 seconds; 0.1.
+---@field gap? number Between them, 0.04 to 5 seconds; 0.1.
+
+---Send digits (RFC 4733).
+---@param digits string 0-9 * # A-D, and "," for a pause of a second.
+---@param options? DigitOptions
+---@return true? ok
+---@return Reason? reason
+function call:send_digits(digits, options) end
+
+---Wait.
+---@param seconds number At most 86400.
+---@return true? ok
+---@return Reason? reason
+function call:sleep(seconds) end
+
+---A recording that runs, or has ended.
+---@class Recording
+---@field file? string When it has ended: the file, below the recording folder.
+---@field seconds? number When it has ended: its length.
+---@field key? string When it has ended: the digit that ended it.
+recording = {}
+
+---Finish it.
+---@return Recording? recording
+---@return Reason? reason
+---@return string? detail
+function recording:stop() end
+
+---Leave out what comes from now on.
+---@return true? ok
+---@return Reason? reason
+function recording:pause() end
+
+---Go on.
+---@return true? ok
+---@return Reason? reason
+function recording:resume() end
+
+---The key-value store, shared by all calls and kept over restarts. Keys have at most 256, values 65536 bytes.
+store = {}
+
+---@param key string
+---@return string? value nil: there is none (or it failed: then with a reason).
+---@return Reason? reason
+---@return string? detail
+function store.get(key) end
+
+---@param key string
+---@param value string|number|boolean|nil nil: forget the key.
+---@return true? ok
+---@return Reason? reason
+---@return string? detail
+function store.set(key, value) end
+
+---Add to a whole number in one step; 0 where there is none.
+---@param key string
+---@param by? integer 1.
+---@return integer? sum
+---@return Reason? reason
+---@return string? detail
+function store.add(key, by) end
+
+---The variables of the route or order, and what is known of the call. What is set here gets into the call record.
+---@type table<string, string>
+vars = {}
+
+---Write a line to the log.
+---@param level "debug"|"info"|"warn"|"error"|any The level; or the text, if it is the only argument.
+---@param text? any
+function log(level, text) end
+
+---Have a function called when the flow ends, for whatever reason. Only log, vars and store work in it.
+---@param handler fun(reason: "hangup"|"finished"|"error"|"limit")
+function on_hangup(handler) end

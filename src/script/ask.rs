@@ -1,0 +1,348 @@
+//! The functions of the call API: what a script asks for becomes a [`Verb`] or a [`KeepOp`].
+
+use std::time::Duration;
+
+use mlua::{Table, Value};
+
+use super::{
+    args::{ALL_DIGITS, Given, Options, Refusal, describe, misuse},
+    sounds::{sound, sounds, speech, tone},
+    vm::Step,
+};
+use crate::{
+    ids::{CallId, RecordingId},
+    verbs::{Dial, Gather, KeepOp, Record, Sound, Strategy, Verb},
+};
+
+/// Longest key of the store, in bytes.
+const LONGEST_KEY: usize = 256;
+/// Longest value of the store, in bytes.
+const LONGEST_VALUE: usize = 65_536;
+/// Most phones that one dial may ring.
+const MOST_TARGETS: usize = 32;
+/// How long a dial rings where the script does not say.
+const RING_TIME: Duration = Duration::from_secs(30);
+/// How long a gather waits for a digit where the script does not say.
+const DIGIT_TIME: Duration = Duration::from_secs(5);
+
+/// What the script waits for.
+pub(super) struct Asked {
+    /// The step to take.
+    pub step: Step,
+    /// How the reply is turned into values.
+    pub want: Want,
+}
+
+/// What the script gets for the reply, where the reply alone does not tell.
+pub(super) enum Want {
+    /// As the reply says.
+    Plain,
+    /// A recording object of this call.
+    Recording(CallId),
+    /// The end of this recording object.
+    Recorded(Table),
+    /// A call object for one of these targets.
+    Peer(Vec<String>),
+    /// A whole number.
+    Number,
+}
+
+/// The arguments behind the function's name.
+pub(super) struct Arguments {
+    pub own: Value,
+    pub a: Value,
+    pub b: Value,
+}
+
+/// Turn the call of `name` into what is to be asked. True in the result: it concerns the store, not a call.
+pub(super) fn ask(name: &str, given: &Arguments) -> Result<Asked, Refusal> {
+    if let Some(operation) = name.strip_prefix("store.") {
+        return keep(name, operation, given);
+    }
+    if let Some(operation) = name.strip_prefix("recording.") {
+        return recording(operation, given);
+    }
+    let function = format!("call:{name}");
+    let leg = leg(&function, &given.own)?;
+    let (verb, want) = verb(name, &function, leg, given)?;
+    Ok(Asked { step: Step::Request(leg, verb), want })
+}
+
+fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(Verb, Want), Refusal> {
+    let verb = match name {
+        "answer" => Verb::Answer,
+        "ring" => Verb::Ring,
+        "progress" => Verb::Progress,
+        "hangup" => Verb::Hangup,
+        "reject" => reject(function, given)?,
+        "play" => {
+            let options = Options::new(function, &given.b, &["stop_on"], false)?;
+            let sounds = sounds(&Given::argument(function, "the sound", &given.a))?;
+            Verb::Play { sounds, stop_on: options.digits("stop_on", "")? }
+        }
+        "say" => {
+            let options = Options::new(function, &given.b, &["language", "voice", "stop_on"], false)?;
+            let spoken = speech(&Given::argument(function, "the text", &given.a), &options)?;
+            Verb::Play { sounds: vec![spoken], stop_on: options.digits("stop_on", "")? }
+        }
+        "tone" => {
+            let options = Options::new(function, &given.b, &["seconds", "country", "stop_on"], false)?;
+            let sound = tone(&Given::argument(function, "the tone", &given.a), &options)?;
+            Verb::Play { sounds: vec![sound], stop_on: options.digits("stop_on", "")? }
+        }
+        "gather" => Verb::Gather(gather(function, given)?),
+        "record" => {
+            let record = record(function, given)?;
+            return Ok((Verb::Record(record), Want::Recording(leg)));
+        }
+        "dial" => {
+            let dial = dial(function, given)?;
+            let targets = dial.targets.clone();
+            return Ok((Verb::Dial(dial), Want::Peer(targets)));
+        }
+        "bridge" => {
+            let options = Options::new(function, &given.b, &["stop_on"], false)?;
+            let Some(other) = handle(&given.a, "_leg")? else {
+                return Given::argument(function, "the other call", &given.a).wrong("a call object");
+            };
+            Verb::Bridge { other: CallId(other), stop_on: options.digits("stop_on", "")? }
+        }
+        "join" => {
+            let options = Options::new(function, &given.b, &["stop_on", "muted"], false)?;
+            let room = Given::argument(function, "the room", &given.a).text(64)?;
+            Verb::Join { room, stop_on: options.digits("stop_on", "")?, muted: options.flag("muted", false)? }
+        }
+        "echo" => {
+            let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
+            Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
+        }
+        "send_digits" => send_digits(function, given)?,
+        "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
+        _ => return misuse(format!("{function}: there is no such function")),
+    };
+    Ok((verb, Want::Plain))
+}
+
+/// The number that an object of ours carries under `name`.
+fn handle(value: &Value, name: &str) -> Result<Option<u64>, Refusal> {
+    let Value::Table(table) = value else { return Ok(None) };
+    match table.raw_get::<Value>(name)? {
+        Value::Integer(number) => Ok(Some(number.cast_unsigned())),
+        _ => Ok(None),
+    }
+}
+
+fn leg(function: &str, own: &Value) -> Result<CallId, Refusal> {
+    match handle(own, "_leg")? {
+        Some(leg) => Ok(CallId(leg)),
+        None => {
+            misuse(format!("{function}: write it with a colon, {function}(...), on a call; found {}", describe(own)))
+        }
+    }
+}
+
+fn reject(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
+    let code = Given::argument(function, "the code", &given.a).whole(300..=699)?;
+    let reason = Given::argument(function, "the reason", &given.b).optional();
+    let reason = reason.map(|reason| header_text(&reason)).transpose()?;
+    Ok(Verb::Reject { code: u16::try_from(code).expect("699 fits"), reason })
+}
+
+fn gather(function: &str, given: &Arguments) -> Result<Gather, Refusal> {
+    let known = ["prompt", "say", "language", "voice", "max", "terminators", "timeout", "first_timeout", "barge_in"];
+    let options = Options::new(function, &given.a, &known, false)?;
+    let mut prompt = options.get("prompt")?.map_or(Ok(vec![]), |given| sounds(&given))?;
+    if let Some(text) = options.get("say")? {
+        prompt.push(speech(&text, &options)?);
+    }
+    let max = options.get("max")?.map_or(Ok(1), |given| given.whole(1..=128))?;
+    let timeout = options.seconds("timeout", 0.0)?.unwrap_or(DIGIT_TIME);
+    Ok(Gather {
+        prompt,
+        max: usize::try_from(max).expect("128 fits"),
+        terminators: options.digits("terminators", "#")?,
+        first_timeout: options.seconds("first_timeout", 0.0)?.unwrap_or(timeout),
+        timeout,
+        barge_in: options.flag("barge_in", true)?,
+    })
+}
+
+fn record(function: &str, given: &Arguments) -> Result<Record, Refusal> {
+    let known = ["file", "stereo", "party_only", "max", "stop_on", "wait"];
+    let options = Options::new(function, &given.a, &known, false)?;
+    let record = Record {
+        file: options.get("file")?.map(|given| given.path()).transpose()?,
+        stereo: options.flag("stereo", false)?,
+        party_only: options.flag("party_only", false)?,
+        max: options.seconds("max", 0.1)?,
+        stop_on: options.digits("stop_on", "")?,
+        wait: options.flag("wait", false)?,
+    };
+    if record.stereo && record.party_only {
+        return misuse(format!("{function}: 'stereo' and 'party_only' exclude each other"));
+    }
+    Ok(record)
+}
+
+fn dial(function: &str, given: &Arguments) -> Result<Dial, Refusal> {
+    let known = ["strategy", "timeout", "early_media", "caller_id", "headers", "ringback"];
+    let (targets, options) = match &given.a {
+        Value::String(_) => {
+            let target = target(&Given::argument(function, "the target", &given.a))?;
+            (vec![target], Options::new(function, &given.b, &known, false)?)
+        }
+        Value::Table(table) => (targets(function, table)?, Options::new(function, &given.a, &known, true)?),
+        other => return misuse(format!("{function}: give a SIP URI, or a table of them, not {}", describe(other))),
+    };
+    let strategy = match options.get("strategy")? {
+        None => Strategy::All,
+        Some(given) => match &given.value {
+            Value::String(text) if text.as_bytes() == *b"all" => Strategy::All,
+            Value::String(text) if text.as_bytes() == *b"in_turn" => Strategy::InTurn,
+            _ => return given.wrong("'all' or 'in_turn'"),
+        },
+    };
+    Ok(Dial {
+        targets,
+        strategy,
+        timeout: options.seconds("timeout", 1.0)?.unwrap_or(RING_TIME),
+        early_media: options.flag("early_media", false)?,
+        caller_id: options.get("caller_id")?.map(|given| header_text(&given)).transpose()?,
+        headers: options.get("headers")?.map_or(Ok(vec![]), |given| headers(&given))?,
+        ringback: options.get("ringback")?.map(|given| ringback(&given)).transpose()?,
+    })
+}
+
+fn targets(function: &str, table: &Table) -> Result<Vec<String>, Refusal> {
+    let count = table.raw_len();
+    if !(1..=MOST_TARGETS).contains(&count) {
+        return misuse(format!("{function}: there must be 1 to {MOST_TARGETS} targets, not {count}"));
+    }
+    (1..=count)
+        .map(|index| {
+            let value: Value = table.raw_get(index)?;
+            target(&Given::argument(function, &format!("target {index}"), &value))
+        })
+        .collect()
+}
+
+fn target(given: &Given) -> Result<String, Refusal> {
+    let uri = given.text(512)?;
+    let scheme = uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"));
+    if !scheme || uri.len() < 5 || uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
+        return given.wrong("a SIP URI such as 'sip:anna@example.com'");
+    }
+    Ok(uri)
+}
+
+fn ringback(given: &Given) -> Result<Sound, Refusal> {
+    sound(given)
+}
+
+/// Text that stands in one header line.
+fn header_text(given: &Given) -> Result<String, Refusal> {
+    let text = given.text(256)?;
+    if text.chars().any(char::is_control) { given.wrong("one line of text") } else { Ok(text) }
+}
+
+fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
+    const OURS: [&str; 22] = [
+        "via",
+        "from",
+        "to",
+        "call-id",
+        "cseq",
+        "contact",
+        "max-forwards",
+        "route",
+        "record-route",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "require",
+        "supported",
+        "allow",
+        "user-agent",
+        "authorization",
+        "proxy-authorization",
+        "rack",
+        "rseq",
+        "session-expires",
+        "expires",
+    ];
+    let Value::Table(table) = &given.value else { return given.wrong("a table of names and values") };
+    let mut headers = Vec::new();
+    for pair in table.pairs::<Value, Value>() {
+        let (name, value) = pair?;
+        let name = Given { place: format!("{}: a name", given.place), value: name };
+        let text = name.text(64)?;
+        let token = text.chars().all(|c| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c));
+        if !token || text.len() < 2 || OURS.contains(&text.to_ascii_lowercase().as_str()) {
+            return name.wrong("a header name that is not the stack's own");
+        }
+        let value = Given { place: format!("{}: '{text}'", given.place), value };
+        headers.push((text, header_text(&value)?));
+        if headers.len() > 32 {
+            return misuse(format!("{} has more than 32 entries", given.place));
+        }
+    }
+    headers.sort();
+    Ok(headers)
+}
+
+fn send_digits(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
+    let options = Options::new(function, &given.b, &["length", "gap"], false)?;
+    let digits = Given::argument(function, "the digits", &given.a).digits(&format!("{ALL_DIGITS},"), false)?;
+    if digits.is_empty() {
+        return misuse(format!("{function}: the digits must not be empty"));
+    }
+    let time = |name: &str| options.get(name)?.map_or(Ok(Duration::from_millis(100)), |t| t.seconds_up_to(0.04, 5.0));
+    Ok(Verb::SendDigits { digits, length: time("length")?, gap: time("gap")? })
+}
+
+fn recording(operation: &str, given: &Arguments) -> Result<Asked, Refusal> {
+    let function = format!("recording:{operation}");
+    let (Value::Table(table), Some(leg), Some(id)) =
+        (&given.own, handle(&given.own, "_leg")?, handle(&given.own, "_recording")?)
+    else {
+        return misuse(format!(
+            "{function}: write it with a colon, on what call:record gave; found {}",
+            describe(&given.own)
+        ));
+    };
+    let recording = RecordingId(id);
+    let (verb, want) = match operation {
+        "stop" => (Verb::RecordStop { recording }, Want::Recorded(table.clone())),
+        "pause" => (Verb::RecordPause { recording, paused: true }, Want::Plain),
+        _ => (Verb::RecordPause { recording, paused: false }, Want::Plain),
+    };
+    Ok(Asked { step: Step::Request(CallId(leg), verb), want })
+}
+
+fn keep(function: &str, operation: &str, given: &Arguments) -> Result<Asked, Refusal> {
+    let key = Given::argument(function, "the key", &given.own).text(LONGEST_KEY)?;
+    let value = Given::argument(function, "the value", &given.a);
+    let (op, want) = match operation {
+        "get" => (KeepOp::Get { key }, Want::Plain),
+        "set" => (KeepOp::Set { key, value: kept_value(&value, LONGEST_VALUE)? }, Want::Plain),
+        _ => {
+            let by = value.optional().map_or(Ok(1), |given| given.whole(i64::MIN..=i64::MAX))?;
+            (KeepOp::Add { key, by }, Want::Number)
+        }
+    };
+    Ok(Asked { step: Step::Keep(op), want })
+}
+
+/// A text, number, boolean or nothing, as text.
+pub(super) fn kept_value(given: &Given, most: usize) -> Result<Option<String>, Refusal> {
+    let text = match &given.value {
+        Value::Nil => return Ok(None),
+        Value::Boolean(yes) => yes.to_string(),
+        Value::Integer(number) => number.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if text.as_bytes().is_empty() => String::new(),
+        Value::String(_) => given.text(most)?,
+        _ => return given.wrong("a text, a number, true, false or nil"),
+    };
+    Ok(Some(text))
+}

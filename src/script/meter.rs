@@ -1,0 +1,153 @@
+//! The limits of one VM: counts instructions in a hook, ends time slices, and ends flows.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+use mlua::{HookTriggers, Lua, VmState};
+
+use super::{Clock, Limits, stop};
+use crate::time::Time;
+
+/// Instructions between two calls of the hook. Small, because a single instruction may copy megabytes.
+const EVERY: u32 = 50;
+/// The collector rests while a VM uses less than this: most flows end before it would have found anything.
+const COLLECT_FROM: usize = 160 << 10;
+
+/// What a flow has used, and may still use.
+pub(super) struct Meter {
+    limits: Limits,
+    clock: Clock,
+    /// Instructions left in all.
+    left: Cell<i64>,
+    /// Instructions left in this slice.
+    slice_left: Cell<i64>,
+    slice_from: Cell<Time>,
+    /// How long it has run since its last wait, up to this slice.
+    ran: Cell<Duration>,
+    run_time: Cell<Duration>,
+    /// The hook asked to yield in this slice, with so many instructions left then: if it is called again, Lua could not.
+    asked: Cell<Option<(Time, i64)>>,
+    collecting: Cell<bool>,
+    doom: Cell<Option<&'static str>>,
+    traceback: RefCell<String>,
+}
+
+impl Meter {
+    pub(super) fn new(limits: Limits, clock: Clock) -> Rc<Meter> {
+        Rc::new(Meter {
+            limits,
+            left: Cell::new(i64::try_from(limits.instructions).unwrap_or(i64::MAX)),
+            slice_left: Cell::new(limits.slice_instructions.into()),
+            slice_from: Cell::new(clock()),
+            clock,
+            ran: Cell::default(),
+            run_time: Cell::new(limits.run_time),
+            asked: Cell::default(),
+            collecting: Cell::default(),
+            doom: Cell::default(),
+            traceback: RefCell::default(),
+        })
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Count in `lua` from now on.
+    pub(super) fn install(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<()> {
+        let meter = Rc::clone(self);
+        let triggers = HookTriggers::new().every_nth_instruction(EVERY);
+        lua.set_global_hook(triggers, move |lua, _| Ok(meter.hook(lua)))
+    }
+
+    /// A slice begins; after a wait also the time of uninterrupted running.
+    pub(super) fn begin_slice(&self, waited: bool) {
+        if waited {
+            self.ran.set(Duration::ZERO);
+        }
+        self.slice_left.set(self.limits.slice_instructions.into());
+        self.slice_from.set((self.clock)());
+        self.asked.set(None);
+    }
+
+    /// The slice is over.
+    pub(super) fn end_slice(&self) {
+        self.ran.set(self.ran.get() + ((self.clock)() - self.slice_from.get()));
+    }
+
+    /// The script is over; closers and handlers get limits of their own.
+    pub(super) fn begin_ending(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<()> {
+        self.left.set(i64::try_from(self.limits.ending_instructions).unwrap_or(i64::MAX));
+        self.run_time.set(self.limits.ending_time);
+        self.forgive(lua)
+    }
+
+    /// Forget that a limit was reached; what is used up stays so.
+    pub(super) fn forgive(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<()> {
+        if self.doom.take().is_some() { self.install(lua) } else { Ok(()) }
+    }
+
+    /// Work done outside Lua's instructions, in steps of about an instruction's cost. True: the slice is over.
+    pub(super) fn charge(&self, steps: usize) -> bool {
+        let steps = i64::try_from(steps).unwrap_or(i64::MAX);
+        self.left.set(self.left.get().saturating_sub(steps));
+        self.slice_left.set(self.slice_left.get().saturating_sub(steps));
+        self.slice_left.get() <= 0 || (self.clock)() - self.slice_from.get() >= self.limits.slice_time
+    }
+
+    /// The limit that was reached, if one was.
+    pub(super) fn doom(&self) -> Option<&'static str> {
+        self.doom.get()
+    }
+
+    /// Where the script was when the limit was reached.
+    pub(super) fn traceback(&self) -> String {
+        self.traceback.borrow().clone()
+    }
+
+    fn hook(&self, lua: &Lua) -> VmState {
+        self.left.set(self.left.get() - i64::from(EVERY));
+        self.slice_left.set(self.slice_left.get() - i64::from(EVERY));
+        if self.doom.get().is_some() {
+            stop::arm(lua);
+            return VmState::Continue;
+        }
+        if !self.collecting.get() && lua.used_memory() > COLLECT_FROM {
+            self.collecting.set(true);
+            lua.gc_restart();
+        }
+        let now = (self.clock)();
+        let in_slice = now - self.slice_from.get();
+        if self.left.get() <= 0 {
+            return self.condemn(lua, "instructions");
+        }
+        if self.ran.get() + in_slice > self.run_time.get() {
+            return self.condemn(lua, "run_time");
+        }
+        if self.slice_left.get() > 0 && in_slice < self.limits.slice_time {
+            return VmState::Continue;
+        }
+        match self.asked.get() {
+            None => self.asked.set(Some((now, self.left.get()))),
+            Some((from, left)) => {
+                let stuck = left - self.left.get() > 20 * i64::from(self.limits.slice_instructions);
+                if stuck || now - from > self.limits.stuck_time {
+                    return self.condemn(lua, "uninterruptible");
+                }
+            }
+        }
+        VmState::Yield
+    }
+
+    /// The script ends here.
+    fn condemn(&self, lua: &Lua, limit: &'static str) -> VmState {
+        self.doom.set(Some(limit));
+        let traceback = lua.traceback(None, 0).map(|text| text.to_string_lossy()).unwrap_or_default();
+        *self.traceback.borrow_mut() = traceback;
+        stop::arm(lua);
+        VmState::Continue
+    }
+}

@@ -1,0 +1,107 @@
+//! What a script gets back.
+
+use std::time::Duration;
+
+use mlua::{IntoLua, Lua, MultiValue, Table, Value};
+
+use super::ask::Want;
+use crate::{
+    ids::CallId,
+    verbs::{Failure, GatherEnd, LeaveReason, Reply},
+};
+
+/// The objects' metatables.
+pub(super) struct Kinds {
+    pub call: Table,
+    pub recording: Table,
+}
+
+/// The values that the waiting function returns.
+pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua::Result<MultiValue> {
+    let values = match (reply, want) {
+        (Reply::Failed(failure), _) => failed(lua, failure)?,
+        (Reply::Done, _) => vec![Value::Boolean(true)],
+        (Reply::Played { key, length }, _) => vec![Value::Boolean(true), digit(lua, key)?, seconds(length)],
+        (Reply::Digits { digits, why }, _) => {
+            let (word, key) = match why {
+                GatherEnd::Max => ("max", None),
+                GatherEnd::Terminator(key) => ("terminator", Some(key)),
+                GatherEnd::Timeout => ("timeout", None),
+                GatherEnd::NoInput => ("no_input", None),
+            };
+            vec![digits.into_lua(lua)?, word.into_lua(lua)?, digit(lua, key)?]
+        }
+        (Reply::Recording(id), Want::Recording(leg)) => {
+            let table = object(lua, &kinds.recording, leg)?;
+            table.raw_set("_recording", id.0.cast_signed())?;
+            vec![Value::Table(table)]
+        }
+        (Reply::Recorded { recording, file, length, key }, want) => {
+            let table = match want {
+                Want::Recorded(table) => table,
+                Want::Recording(leg) => object(lua, &kinds.recording, leg)?,
+                Want::Plain | Want::Peer(_) | Want::Number => lua.create_table()?,
+            };
+            table.raw_set("_recording", recording.0.cast_signed())?;
+            table.raw_set("file", file)?;
+            table.raw_set("seconds", length.as_secs_f64())?;
+            table.raw_set("key", digit(lua, key)?)?;
+            vec![Value::Table(table)]
+        }
+        (Reply::Dialed { call, target }, want) => {
+            let peer = object(lua, &kinds.call, call)?;
+            if let Want::Peer(targets) = want {
+                peer.raw_set("target", targets.get(target).map(String::as_str))?;
+                peer.raw_set("index", target + 1)?;
+            }
+            vec![Value::Table(peer)]
+        }
+        (Reply::Left(reason), _) => {
+            let key = match reason {
+                LeaveReason::Key(key) => Some(key),
+                LeaveReason::PeerHungUp | LeaveReason::Limit => None,
+            };
+            vec![reason.as_str().into_lua(lua)?, digit(lua, key)?]
+        }
+        (Reply::Value(Some(text)), Want::Number) => match text.parse::<i64>() {
+            Ok(number) => vec![Value::Integer(number)],
+            Err(_) => vec![text.into_lua(lua)?],
+        },
+        (Reply::Value(value), _) => vec![value.into_lua(lua)?],
+        (Reply::Recording(_), _) => vec![Value::Boolean(true)],
+    };
+    Ok(MultiValue::from_vec(values))
+}
+
+/// A new object of `kind` for `leg`.
+pub(super) fn object(lua: &Lua, kind: &Table, leg: CallId) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.raw_set("_leg", leg.0.cast_signed())?;
+    table.set_metatable(Some(kind.clone()))?;
+    Ok(table)
+}
+
+fn failed(lua: &Lua, failure: Failure) -> mlua::Result<Vec<Value>> {
+    let word = failure.as_str().into_lua(lua)?;
+    let detail = match failure {
+        Failure::Refused(code) => Value::Integer(code.into()),
+        Failure::Sound(why) | Failure::Media(why) | Failure::Store(why) => why.into_lua(lua)?,
+        Failure::Limit(which) => which.into_lua(lua)?,
+        Failure::WrongState
+        | Failure::NoSuchCall
+        | Failure::NoSuchRecording
+        | Failure::HungUp
+        | Failure::NoAnswer
+        | Failure::Busy
+        | Failure::Unreachable => Value::Nil,
+    };
+    Ok(if detail.is_nil() { vec![Value::Nil, word] } else { vec![Value::Nil, word, detail] })
+}
+
+fn digit(lua: &Lua, key: Option<char>) -> mlua::Result<Value> {
+    key.map(String::from).into_lua(lua)
+}
+
+fn seconds(length: Duration) -> Value {
+    Value::Number(length.as_secs_f64())
+}
