@@ -124,7 +124,9 @@ fn lost_and_repeated_messages_lose_no_call() {
         caller(server.sip, &folder, "100", &["-sn", "uac", "-m", "100", "-r", "50", "-d", "100", "-lost", "10"]),
         &folder,
     );
-    assert_eq!(server.wait_for_records(100).iter().filter(|r| r["status"] == "completed").count(), 100);
+    let records = server.wait_for_records(100);
+    let odd: Vec<_> = records.iter().filter(|r| r["status"] != "completed").collect();
+    assert!(odd.is_empty(), "{odd:#?}");
 }
 
 #[test]

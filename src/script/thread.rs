@@ -349,3 +349,34 @@ fn log(flow: FlowId, call: CallId, script: &str, level: Level, text: &str) {
         Level::Error => tracing::error!(%flow, %call, script, "{text}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, fs, time::Duration};
+
+    use super::*;
+    use crate::{script::Limits, verbs::Facts};
+
+    #[test]
+    fn a_machine_that_stood_ready_for_an_hour_has_all_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.lua"), "for i = 1, 1000 do end").unwrap();
+        let now = Rc::new(Cell::new(Time::START));
+        let clock = Rc::clone(&now);
+        let config = Config { folder: folder.path().to_owned(), pool: 1, limits: Limits::default() };
+        let mut runner = Runner::new(config, Rc::new(move || clock.get()));
+        assert!(runner.fill_pool());
+        now.set(Time::START + Duration::from_secs(3600));
+        runner.handle(ToFlow::Start(Box::new(Start {
+            flow: FlowId(1),
+            call: CallId(1),
+            script: "a.lua".into(),
+            facts: Facts::default(),
+            vars: Vec::new(),
+            unix: Duration::ZERO,
+            seed: 1,
+        })));
+        while runner.turn() {}
+        assert_eq!(runner.poll(), Some(FromScript::Ended { flow: FlowId(1), end: FlowEnd::Finished }));
+    }
+}

@@ -3,8 +3,10 @@
 //! One turn of the thread: [`Driver::turn`] sends what is ready and sleeps; [`Driver::next`] gives the packets that
 //! came, one by one; answers go into the batch that the next turn (or [`Driver::send`], when it is full) sends.
 
+mod about;
 mod buffers;
 mod epoll;
+mod places;
 mod received;
 mod uring;
 

@@ -3,13 +3,6 @@
 //!
 //! A receive belongs to a place in the table of registered files. A place is used again only after the last completion
 //! of its receive, so a completion can never be taken for one of a later port; the generation in its name says so, too.
-//!
-//! ```text
-//! Free ──add──▶ Armed ──close──▶ Closing ──last completion──▶ Free
-//!               │   ▲ └──stop──▶ Stopping ─last completion──▶ Stopped ──take──▶ Free
-//!               ▼   └─ next turn
-//!              Idle (no buffer was left, or the socket had an error)
-//! ```
 
 #![expect(unsafe_code, reason = "the kernel is given addresses")]
 
@@ -30,8 +23,10 @@ use socket2::SockAddr;
 
 use super::{
     Counters, Received, Wait,
+    about::About,
     buffers::{self, Buffers},
     drain,
+    places::{Places, State},
     received::{self, Came},
 };
 use crate::{
@@ -62,13 +57,7 @@ pub struct Uring {
     shape: Box<libc::msghdr>,
     addresses: Box<[SockAddr]>,
     wake: OwnedFd,
-    /// By place.
-    places: Box<[Place]>,
-    free: Vec<u32>,
-    /// Places of RTP and RTCP, by slot.
-    by_slot: Vec<Option<[u32; 2]>>,
-    /// To be armed in the next turn.
-    idle: Vec<u32>,
+    places: Places,
     /// Read before their turn.
     ahead: VecDeque<Came>,
     /// The buffer that was lent last.
@@ -76,53 +65,6 @@ pub struct Uring {
     /// The kernel can gather by itself (6.12).
     gathers: bool,
     counters: Counters,
-}
-
-struct Place {
-    slot: Slot,
-    channel: Channel,
-    generation: u32,
-    socket: Option<UdpSocket>,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Free,
-    Armed,
-    Idle,
-    Closing,
-    Stopping,
-    Stopped,
-}
-
-/// What a completion is about: carried in its 64 bits as a kind, a generation (24 bits) and a place (32).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum About {
-    Receive { generation: u32, place: u32 },
-    Send,
-    Wake,
-    Cancel,
-}
-
-impl About {
-    fn number(self) -> u64 {
-        match self {
-            About::Receive { generation, place } => u64::from(generation & 0xff_ffff) << 32 | u64::from(place),
-            About::Send => 1 << 56,
-            About::Wake => 2 << 56,
-            About::Cancel => 3 << 56,
-        }
-    }
-
-    fn of(number: u64) -> About {
-        match number >> 56 {
-            0 => About::Receive { generation: (number >> 32) as u32, place: number as u32 },
-            1 => About::Send,
-            2 => About::Wake,
-            _ => About::Cancel,
-        }
-    }
 }
 
 impl Uring {
@@ -153,10 +95,7 @@ impl Uring {
             shape,
             addresses: vec![no_address; SENDS].into(),
             wake,
-            places: (0..places).map(|_| Place::free()).collect(),
-            free: (0..places as u32).rev().collect(),
-            by_slot: Vec::with_capacity(max_ports),
-            idle: Vec::with_capacity(places),
+            places: Places::new(places, max_ports),
             ahead: VecDeque::with_capacity(buffers::COUNT as usize),
             lent: None,
             gathers,
@@ -170,73 +109,75 @@ impl Uring {
 
     pub(super) fn add(&mut self, slot: Slot, sockets: Sockets) -> io::Result<()> {
         self.close(slot);
-        let index = slot.0 as usize;
-        if self.by_slot.len() <= index {
-            self.by_slot.resize(index + 1, None);
-        }
-        if self.free.len() < 2 {
-            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "no room for another media port"));
-        }
         let rtp = self.settle(slot, Channel::Rtp, sockets.rtp)?;
-        match self.settle(slot, Channel::Rtcp, sockets.rtcp) {
-            Ok(rtcp) => self.by_slot[index] = Some([rtp, rtcp]),
+        let rtcp = match self.settle(slot, Channel::Rtcp, sockets.rtcp) {
+            Ok(rtcp) => rtcp,
             Err(error) => {
                 drop(self.clear(rtp));
                 return Err(error);
             }
-        }
-        self.by_slot[index].into_iter().flatten().for_each(|place| self.arm(place));
+        };
+        self.places.join(slot, [rtp, rtcp]);
+        self.arm(rtp);
+        self.arm(rtcp);
         Ok(())
     }
 
     /// Put a socket into a free place.
     fn settle(&mut self, slot: Slot, channel: Channel, socket: UdpSocket) -> io::Result<u32> {
-        let index = self.free.pop().ok_or(io::ErrorKind::QuotaExceeded)?;
-        if let Err(error) = self.ring.submitter().register_files_update(index, &[socket.as_raw_fd()]) {
-            self.free.push(index);
-            return Err(error);
-        }
-        let place = &mut self.places[index as usize];
-        place.slot = slot;
-        place.channel = channel;
-        place.generation = (place.generation + 1) & 0xff_ffff;
-        place.socket = Some(socket);
-        Ok(index)
+        let no_room = || io::Error::new(io::ErrorKind::QuotaExceeded, "no room for another media port");
+        let next = self.places.next_free().ok_or_else(no_room)?;
+        self.ring.submitter().register_files_update(next, &[socket.as_raw_fd()])?;
+        self.places.fill(slot, channel, socket).ok_or_else(no_room)
+    }
+
+    /// Take the socket out of a place that receives nothing any more.
+    fn clear(&mut self, place: u32) -> Option<UdpSocket> {
+        // Cannot fail for a place of the table; and if so, the next socket put there replaces this one.
+        let _ = self.ring.submitter().register_files_update(place, &[NO_FILE]);
+        self.places.empty(place)
     }
 
     /// Begin to receive.
-    fn arm(&mut self, index: u32) {
-        let place = &mut self.places[index as usize];
-        place.state = State::Armed;
-        let about = About::Receive { generation: place.generation, place: index };
+    fn arm(&mut self, place: u32) {
+        *self.places.state(place) = State::Armed;
         let shape: *const libc::msghdr = &raw const *self.shape;
-        let receive = opcode::RecvMsgMulti::new(Fixed(index), shape, buffers::GROUP).build();
-        // SAFETY: `shape` lives as long as the ring; the buffers are the group's.
-        unsafe { self.push(receive.user_data(about.number())) };
+        let receive = opcode::RecvMsgMulti::new(Fixed(place), shape, buffers::GROUP).build();
+        // SAFETY: `shape` lives as long as the ring, and so do the buffers of the group.
+        unsafe { self.push(receive.user_data(self.places.receive(place).number())) };
+    }
+
+    /// End a receive; its last completion comes soon.
+    fn cancel(&mut self, place: u32, state: State) {
+        *self.places.state(place) = state;
+        let receive = self.places.receive(place).number();
+        let cancel = opcode::AsyncCancel::new(receive).build().user_data(About::Cancel.number());
+        // SAFETY: it carries no address.
+        unsafe { self.push(cancel) };
     }
 
     pub(super) fn close(&mut self, slot: Slot) {
-        for index in self.leave_slot(slot).into_iter().flatten() {
-            match self.places[index as usize].state {
-                State::Armed => self.cancel(index, State::Closing),
-                State::Stopping => self.places[index as usize].state = State::Closing,
-                State::Idle | State::Stopped => drop(self.clear(index)),
+        for place in self.places.leave(slot).into_iter().flatten() {
+            match *self.places.state(place) {
+                State::Armed => self.cancel(place, State::Closing),
+                State::Stopping => *self.places.state(place) = State::Closing,
+                State::Idle | State::Stopped => drop(self.clear(place)),
                 State::Free | State::Closing => {}
             }
         }
     }
 
     pub(super) fn stop(&mut self, slot: Slot) {
-        let Some(Some(both)) = self.by_slot.get(slot.0 as usize).copied() else { return };
-        for index in both {
-            match self.places[index as usize].state {
-                State::Armed => self.cancel(index, State::Stopping),
-                State::Idle => self.places[index as usize].state = State::Stopped,
+        let Some(both) = self.places.of(slot) else { return };
+        for place in both {
+            match *self.places.state(place) {
+                State::Armed => self.cancel(place, State::Stopping),
+                State::Idle => *self.places.state(place) = State::Stopped,
                 State::Free | State::Closing | State::Stopping | State::Stopped => {}
             }
         }
         for _ in 0..TRIES {
-            if both.iter().all(|index| self.places[*index as usize].state == State::Stopped) {
+            if both.iter().all(|place| *self.places.state(*place) == State::Stopped) {
                 return;
             }
             self.enter(1, Some(PATIENCE), Duration::ZERO);
@@ -246,40 +187,19 @@ impl Uring {
     }
 
     pub(super) fn take(&mut self, slot: Slot) -> Option<Sockets> {
-        let both = self.by_slot.get(slot.0 as usize).copied().flatten()?;
-        if both.iter().any(|index| self.places[*index as usize].state != State::Stopped) {
+        let both = self.places.of(slot)?;
+        if both.iter().any(|place| *self.places.state(*place) != State::Stopped) {
             return None;
         }
-        let [rtp, rtcp] = self.leave_slot(slot)?.map(|index| self.clear(index));
+        let [rtp, rtcp] = self.places.leave(slot)?.map(|place| self.clear(place));
         Some(Sockets { rtp: rtp?, rtcp: rtcp? })
-    }
-
-    fn leave_slot(&mut self, slot: Slot) -> Option<[u32; 2]> {
-        self.by_slot.get_mut(slot.0 as usize)?.take()
-    }
-
-    /// End a receive; its last completion comes soon.
-    fn cancel(&mut self, index: u32, state: State) {
-        let place = &mut self.places[index as usize];
-        place.state = state;
-        let receive = About::Receive { generation: place.generation, place: index };
-        let cancel = opcode::AsyncCancel::new(receive.number()).build().user_data(About::Cancel.number());
-        // SAFETY: it carries no address.
-        unsafe { self.push(cancel) };
-    }
-
-    /// Take the socket out of a place that receives nothing any more.
-    fn clear(&mut self, index: u32) -> Option<UdpSocket> {
-        // Cannot fail for a place of the table; and if so, the next socket put there replaces this one.
-        let _ = self.ring.submitter().register_files_update(index, &[NO_FILE]);
-        self.places[index as usize].state = State::Free;
-        self.free.push(index);
-        self.places[index as usize].socket.take()
     }
 
     pub(super) fn turn(&mut self, batch: &mut Batch, wait: Wait) {
         self.give_back_lent();
-        self.arm_idle();
+        while let Some(place) = self.places.next_idle() {
+            self.arm(place);
+        }
         self.queue(batch);
         let gathering = wait.gathering();
         if gathering.is_zero() {
@@ -308,15 +228,15 @@ impl Uring {
                 // The addresses are needed again.
                 self.submit();
             }
-            let Some(Some([rtp, rtcp])) = self.by_slot.get(datagram.slot.0 as usize) else {
+            let Some([rtp, rtcp]) = self.places.of(datagram.slot) else {
                 self.counters.send_dropped += 1;
                 continue;
             };
-            let index = if datagram.channel == Channel::Rtp { *rtp } else { *rtcp };
+            let place = if datagram.channel == Channel::Rtp { rtp } else { rtcp };
             let address = &mut self.addresses[nth];
             *address = SockAddr::from(datagram.to);
             let bytes = datagram.bytes();
-            let send = opcode::Send::new(Fixed(index), bytes.as_ptr(), bytes.len() as u32)
+            let send = opcode::Send::new(Fixed(place), bytes.as_ptr(), bytes.len() as u32)
                 // Done or failed, but never waiting, when the submission returns.
                 .flags(libc::MSG_DONTWAIT)
                 .dest_addr(address.as_ptr().cast())
@@ -424,10 +344,13 @@ impl Uring {
 
     fn received(&mut self, generation: u32, index: u32, completion: &cqueue::Entry) -> Option<Came> {
         let buffer = cqueue::buffer_select(completion.flags()).filter(|id| self.buffers.claim(*id).is_some());
-        let place = self.places.get_mut(index as usize).filter(|place| place.generation == generation)?;
+        let Some(place) = self.places.completed(generation, index) else {
+            buffer.into_iter().for_each(|id| self.buffers.give_back(id));
+            return None;
+        };
         let (slot, channel, open) = (place.slot, place.channel, place.state != State::Closing);
-        if !cqueue::more(completion.flags()) {
-            self.ended(index);
+        if !cqueue::more(completion.flags()) && self.places.handle_end(index) {
+            drop(self.clear(index));
         }
         let Ok(length) = usize::try_from(completion.result()) else {
             match -completion.result() {
@@ -452,29 +375,6 @@ impl Uring {
         None
     }
 
-    /// The last completion of a receive is in.
-    fn ended(&mut self, index: u32) {
-        let place = &mut self.places[index as usize];
-        match place.state {
-            State::Armed => {
-                place.state = State::Idle;
-                self.idle.push(index);
-            }
-            State::Closing => drop(self.clear(index)),
-            State::Stopping => place.state = State::Stopped,
-            State::Free | State::Idle | State::Stopped => {}
-        }
-    }
-
-    fn arm_idle(&mut self) {
-        while let Some(index) = self.idle.pop() {
-            // It may have been closed or stopped meanwhile, and even be in use again.
-            if self.places[index as usize].state == State::Idle {
-                self.arm(index);
-            }
-        }
-    }
-
     fn watch_wake(&mut self) {
         let poll = opcode::PollAdd::new(Fd(self.wake.as_raw_fd()), libc::POLLIN as u32).multi(true).build();
         // SAFETY: it carries no address.
@@ -490,12 +390,6 @@ impl Drop for Uring {
     fn drop(&mut self) {
         // No receive may fill a buffer after this, though the kernel ends them in its own time.
         let _ = self.ring.submitter().unregister_buf_ring(buffers::GROUP);
-    }
-}
-
-impl Place {
-    fn free() -> Place {
-        Place { slot: Slot(0), channel: Channel::Rtp, generation: 0, socket: None, state: State::Free }
     }
 }
 
