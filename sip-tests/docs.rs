@@ -286,7 +286,7 @@ fn the_call_record_in_the_docs_has_every_field() {
 fn faults_in_the_docs_are_found() {
     let page = Page { path: "x.md".into(), text: "# A b, c\n`k`\n```sh\nx 'y z' # w\n```\n".to_owned() };
     assert_eq!((page.anchors(), page.quoted()), (vec!["a-b-c".to_owned()], vec!["k".to_owned()]));
-    assert_eq!(words(&page.blocks_in("sh")[0].text.lines().next().unwrap()[..]), ["x", "y z"]);
+    assert_eq!(words(&page.blocks_in("sh")[0].text.lines().next().unwrap()), ["x", "y z"]);
     assert_eq!(words("a --digits 12# | b"), ["a", "--digits", "12#"]);
     assert!(Arguments::try_parse_from(["switchhook", "rnu"]).is_err());
 }

@@ -56,7 +56,10 @@ fn a_recording_begun_and_ended_in_a_bridged_call_ends_and_begins_the_relay_witho
         let (all, at_once) = relayed(&world, at(from), at(to));
         let expected = (to - from) as usize / 20;
         assert!(all.abs_diff(expected) <= 2, "{all} of {expected} packets from {from} ms on");
-        assert!(if relay { at_once == all } else { at_once < all / 10 }, "{at_once} of {all} at once from {from} ms on");
+        assert!(
+            if relay { at_once == all } else { at_once < all / 10 },
+            "{at_once} of {all} at once from {from} ms on"
+        );
     }
     let gap = callee_gap(&world, talk);
     assert!(gap <= Duration::from_millis(40), "{gap:?}");
@@ -119,8 +122,10 @@ fn seconds_frame(frame: &[i16], tone: f64) -> bool {
 fn keys_pass_through_a_bridge_once_whether_it_is_relayed_or_listened_to() {
     for listen in ["", "call:record{file = 'x.wav'}"] {
         let script = format!("{DIALS} {listen} call:bridge(peer)");
-        let (mut world, mut hand) =
-            bridge(&script, "call:answer() vars.keys = call:gather{max = 9, first_timeout = 20, timeout = 3} call:sleep(5)");
+        let (mut world, mut hand) = bridge(
+            &script,
+            "call:answer() vars.keys = call:gather{max = 9, first_timeout = 20, timeout = 3} call:sleep(5)",
+        );
         hand.invite(&mut world);
         hand.run(&mut world, secs(2));
         for key in [5, 5, 1] {
@@ -140,7 +145,10 @@ fn a_key_ends_a_bridge_and_the_callee_can_be_played_to_and_bridged_again() {
     let script = format!(
         "{DIALS} vars.first = call:bridge(peer, {{stop_on = '*'}}) call:play('menu.wav') vars.second = call:bridge(peer)"
     );
-    let (mut world, mut hand) = bridge(&script, "call:answer() call:record{file = 'callee.wav'} call:play('hello.wav', {stop_on = '9'}) call:sleep(8)");
+    let (mut world, mut hand) = bridge(
+        &script,
+        "call:answer() call:record{file = 'callee.wav'} call:play('hello.wav', {stop_on = '9'}) call:sleep(8)",
+    );
     world.host(CALLEE).prompts.insert("hello.wav".into(), hum(1400.0, 64_000));
     world.host(SERVER).prompts.insert("menu.wav".into(), hum(600.0, 16_000));
     hand.invite(&mut world);

@@ -25,8 +25,8 @@ use crate::{
     ids::RequestId,
     sip,
     switch::{
-        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Route, Status,
-        TraceEvent,
+        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Route,
+        Status, TraceEvent,
     },
     time::Time,
 };
@@ -142,9 +142,8 @@ fn messages(world: &mut World, ip: IpAddr) -> Vec<(Time, bool, IpAddr, String)> 
 
 /// When `ip` first sent (or got) a message that begins so to or from `peer`.
 fn when(world: &mut World, ip: IpAddr, sent: bool, peer: IpAddr, line: &str) -> Option<Time> {
-    let found = |message: &&(Time, bool, IpAddr, String)| {
-        message.1 == sent && message.2 == peer && message.3.starts_with(line)
-    };
+    let found =
+        |message: &&(Time, bool, IpAddr, String)| message.1 == sent && message.2 == peer && message.3.starts_with(line);
     messages(world, ip).iter().find(found).map(|message| message.0)
 }
 
@@ -228,4 +227,3 @@ fn recording<'a>(world: &'a mut World, ip: IpAddr, name: &str) -> &'a Recording 
     let host = world.host(ip);
     host.recordings.values().find(|recording| recording.file == name).unwrap_or_else(|| panic!("no {name}"))
 }
-

@@ -182,7 +182,9 @@ fn when_all_fail_the_flow_goes_on_with_the_reason_that_says_most() {
 
 #[test]
 fn one_bad_target_does_not_spoil_the_others() {
-    for bad in ["sip:1@[nonsense", "sip:1@nowhere.example", "sip:1@10.0.0.4:5999", "sip:1@10.9.9.9", "sip:1@[2001:db8::1]"] {
+    for bad in
+        ["sip:1@[nonsense", "sip:1@nowhere.example", "sip:1@10.0.0.4:5999", "sip:1@10.9.9.9", "sip:1@[2001:db8::1]"]
+    {
         let good = "call:ring() call:sleep(3) call:answer() call:play('hello.wav') call:sleep(60)";
         let targets = format!("'sip:1@10.0.0.5', '{bad}', 'sip:1@10.0.0.3', timeout = 20");
         let mut world = hunt(&dialling(&targets), [good, "", "call:reject(486)"]);
@@ -249,7 +251,10 @@ fn a_caller_who_gives_up_before_the_answer_takes_the_ringing_phone_along() {
     let passed_on = when(&mut world, SERVER, true, FIRST, "CANCEL").unwrap();
     assert!(passed_on - cancelled < Duration::from_millis(100));
     assert!(when(&mut world, SERVER, true, PHONE, "SIP/2.0 487").is_some());
-    assert!(when(&mut world, SERVER, false, PHONE, "ACK").is_some() || when(&mut world, PHONE, true, SERVER, "ACK").is_some());
+    assert!(
+        when(&mut world, SERVER, false, PHONE, "ACK").is_some()
+            || when(&mut world, PHONE, true, SERVER, "ACK").is_some()
+    );
     assert!(when(&mut world, SERVER, false, FIRST, "SIP/2.0 487").is_some());
     assert!(when(&mut world, SERVER, false, PHONE, "INVITE").is_some());
     assert!(when(&mut world, SERVER, true, PHONE, "SIP/2.0 180").is_some(), "the caller hears that it rings");
@@ -290,7 +295,9 @@ fn a_redirection_is_followed_and_one_in_a_circle_ends() {
                 answered += 1;
                 let text = String::from_utf8_lossy(&datagram.bytes).into_owned();
                 let answer = phone::answer_to(&text, "302 Moved Temporarily", &format!("Contact: <{contact}>\r\n"), "");
-                world.net.send(world.now, Datagram { from: datagram.to, to: datagram.from, bytes: answer.into_bytes() });
+                world
+                    .net
+                    .send(world.now, Datagram { from: datagram.to, to: datagram.from, bytes: answer.into_bytes() });
             }
         }
         finish(&mut world);
