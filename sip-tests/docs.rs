@@ -154,15 +154,19 @@ fn every_configuration_in_the_docs_is_valid() {
 fn every_command_line_in_the_docs_is_one_that_the_program_takes() {
     let mut parsed = 0;
     for (place, words) in commands() {
-        let ours = words.iter().position(|word| word == "switchhook" || word.ends_with("/switchhook"));
-        let cargo = words.starts_with(&["cargo".to_owned(), "run".to_owned()]);
-        let arguments = match (ours, cargo) {
-            (_, true) => words.iter().skip_while(|word| *word != "--").skip(1).collect::<Vec<_>>(),
-            // Only as the command itself, or behind sudo; else it is somebody's argument.
-            (Some(at), false) if at == 0 || words[0] == "sudo" => words.iter().skip(at + 1).collect(),
-            _ => continue,
+        let is_ours =
+            |at: usize| words.get(at).is_some_and(|word| word == "switchhook" || word.ends_with("/switchhook"));
+        let skipped = if words.starts_with(&["cargo".to_owned(), "run".to_owned()]) {
+            words.iter().position(|word| word == "--").unwrap_or(words.len())
+        } else if is_ours(0) {
+            0
+        } else if words.first().is_some_and(|word| word == "sudo") && is_ours(1) {
+            1
+        } else {
+            continue;
         };
-        let line = std::iter::once("switchhook").chain(arguments.into_iter().map(String::as_str));
+        let arguments = words.iter().skip(skipped + 1);
+        let line = std::iter::once("switchhook").chain(arguments.map(String::as_str));
         match Arguments::try_parse_from(line) {
             Ok(_) => {}
             Err(told) if !told.use_stderr() => {} // --help, --version
@@ -171,6 +175,19 @@ fn every_command_line_in_the_docs_is_one_that_the_program_takes() {
         parsed += 1;
     }
     assert!(parsed > 3, "only {parsed} found");
+}
+
+/// Those of the page for authors are run, not only compiled, by a test beside the script runtime.
+#[test]
+fn every_flow_in_the_readme_compiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let flows = page("README.md").blocks_in("lua");
+    assert!(!flows.is_empty());
+    for flow in flows {
+        fs::write(folder.path().join(format!("line{}.lua", flow.line)), flow.text).unwrap();
+    }
+    let faults: Vec<String> = switchhook::script::check(folder.path()).iter().map(ToString::to_string).collect();
+    assert_eq!(faults, Vec::<String>::new());
 }
 
 #[test]
