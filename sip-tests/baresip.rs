@@ -61,10 +61,7 @@ impl Phone {
             if self.seen.contains(text) {
                 return;
             }
-            let len = self
-                .control
-                .read(&mut chunk)
-                .unwrap_or_else(|error| panic!("no {text}: {error}; so far: {}", self.seen));
+            let len = self.control.read(&mut chunk).unwrap_or_else(|error| panic!("no {text}: {error}; so far: {}", self.seen));
             assert!(len > 0, "baresip went away; so far: {}", self.seen);
             self.seen.push_str(&String::from_utf8_lossy(&chunk[..len]));
         }
@@ -116,10 +113,7 @@ fn its_keys_arrive_once_each_and_it_hears_the_speech() {
 
 #[test]
 fn two_of_them_hear_each_other_in_a_conference() {
-    let server = Server::start(
-        "[[number]]\nnumber = \"104\"\nscript = \"room.lua\"\n",
-        &[("room.lua", "call:answer() call:join('lobby')")],
-    );
+    let server = Server::start("[[number]]\nnumber = \"104\"\nscript = \"room.lua\"\n", &[("room.lua", "call:answer() call:join('lobby')")]);
     let phones: Vec<_> = [600.0, 1000.0]
         .map(|frequency| {
             let folder = tempfile::tempdir().unwrap();
@@ -136,10 +130,7 @@ fn two_of_them_hear_each_other_in_a_conference() {
         drop(phone);
         let (channels, _) = read_wav(&heard(folder.path()));
         let (low, high) = (seconds_of(&channels[0], 600.0), seconds_of(&channels[0], 1000.0));
-        assert!(
-            low.min(high) == 0.0 && low.max(high) > 0.5,
-            "its own tone never, the other's: {low} s of 600 Hz, {high} s of 1000 Hz"
-        );
+        assert!(low.min(high) == 0.0 && low.max(high) > 0.5, "its own tone never, the other's: {low} s of 600 Hz, {high} s of 1000 Hz");
     }
     server.wait_until_idle();
 }
