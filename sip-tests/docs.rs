@@ -36,8 +36,9 @@ fn page(path: &str) -> Page {
 
 /// README.md and all of docs/.
 fn pages() -> Vec<Page> {
-    let names = fs::read_dir(top().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
-    let names = names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".md"));
+    let names = fs::read_dir(top().join("docs")).expect("the folder is there");
+    let names = names.map(|entry| entry.expect("readable").file_name());
+    let names = names.map(|name| name.into_string().expect("UTF-8")).filter(|name| name.ends_with(".md"));
     let mut pages: Vec<Page> = names.map(|name| page(&format!("docs/{name}"))).collect();
     pages.push(page("README.md"));
     pages
@@ -221,7 +222,7 @@ fn every_link_in_the_docs_leads_somewhere() {
 
 /// `table.key` for each key of the defaults.
 fn keys() -> Vec<(String, String)> {
-    let defaults: toml::Table = toml::from_str(DEFAULTS).unwrap();
+    let defaults: toml::Table = toml::from_str(DEFAULTS).expect("the defaults are TOML");
     let mut keys = Vec::new();
     for (table, content) in &defaults {
         let tables = match content {
@@ -303,7 +304,7 @@ fn the_call_record_in_the_docs_has_every_field() {
 fn faults_in_the_docs_are_found() {
     let page = Page { path: "x.md".into(), text: "# A b, c\n`k`\n```sh\nx 'y z' # w\n```\n".to_owned() };
     assert_eq!((page.anchors(), page.quoted()), (vec!["a-b-c".to_owned()], vec!["k".to_owned()]));
-    assert_eq!(words(&page.blocks_in("sh")[0].text.lines().next().unwrap()[..]), ["x", "y z"]);
+    assert_eq!(words(page.blocks_in("sh")[0].text.trim_end()), ["x", "y z"]);
     assert_eq!(words("a --digits 12# | b"), ["a", "--digits", "12#"]);
     assert!(Arguments::try_parse_from(["switchhook", "rnu"]).is_err());
 }
