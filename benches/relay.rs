@@ -57,12 +57,12 @@ fn main() -> Result<(), Failure> {
     let length = Duration::from_secs(numbers.get(1).copied().unwrap_or(2) as u64);
     let clock = Clock::start();
     println!("{legs} legs, {} packets a second, {PACKET} bytes, loopback", legs * PACKETS_A_SECOND);
-    println!("driver    wake-up   relay   legs  CPU µs/packet  of a core    p50 ms  p99 ms  lost");
+    println!("driver    wake-up   relay   legs  CPU µs/packet  of a core  sleeps/s    p50 ms  p99 ms  lost");
     for (driver, other) in [(Choice::Epoll, "io_uring"), (Choice::IoUring, "epoll")] {
         if only(other) {
             continue;
         }
-        for gather in [Duration::ZERO, Duration::from_millis(1)] {
+        for gather in [0, 150, 1000].map(Duration::from_micros) {
             let wake = Gather::Fixed(gather);
             let mut cost = [0.0; 2];
             // By turns, so that what else the machine does hits both.
@@ -106,6 +106,8 @@ enum Kind {
 struct Figures {
     cpu: Duration,
     length: Duration,
+    /// How often the thread went to sleep.
+    sleeps: u64,
     sent: usize,
     /// Of the packets that came back.
     latencies: Vec<Duration>,
@@ -135,8 +137,9 @@ impl Figures {
         };
         let (cpu, core) = (self.cpu_per_packet(), 100.0 * self.of_a_core());
         let (p50, p99) = (self.latency_ms(50), self.latency_ms(99));
+        let sleeps = self.sleeps as f64 / self.length.as_secs_f64();
         let lost = self.sent.saturating_sub(self.latencies.len());
-        println!("{driver:9} {wake:9} {relay:6} {legs:5} {cpu:14.2} {core:9.0} % {p50:9.3} {p99:7.3} {lost:5}");
+        println!("{driver:9} {wake:9} {relay:6} {legs:5} {cpu:14.2} {core:9.0} % {sleeps:9.0} {p50:9.3} {p99:7.3} {lost:5}");
     }
 }
 
@@ -171,14 +174,16 @@ fn measure(
     pin(relay.thread, 0);
     pin(gettid(), 1);
     generator.run(WARM_UP)?;
-    let (_, before) = (generator.forget(), relay.cpu()?);
+    generator.forget();
+    let (before, slept) = (relay.cpu()?, relay.sleeps()?);
     let (start, begin) = (generator.sent, clock.now());
     generator.run(length)?;
     let (cpu, length, sent) = (relay.cpu()? - before, clock.now() - begin, generator.sent - start);
+    let sleeps = relay.sleeps()? - slept;
     relay.end();
     let mut latencies = generator.forget();
     latencies.sort_unstable();
-    Ok(Some(Figures { cpu, length, sent, latencies }))
+    Ok(Some(Figures { cpu, length, sleeps, sent, latencies }))
 }
 
 /// The thread under test.
@@ -195,17 +200,17 @@ impl Relay {
         to: SocketAddr,
         clock: Clock,
     ) -> Result<Relay, Failure> {
-        let Gather::Fixed(gather) = wake else { return Err("the bare loop has no load to look at".into()) };
+        let Gather::Fixed(apart) = wake else { return Err("the bare loop has no load to look at".into()) };
         let over = Arc::new(AtomicBool::new(false));
         let (ready, opened) = mpsc::sync_channel::<Result<Pid, io::Error>>(1);
         let stop = Arc::clone(&over);
         let thread = thread::spawn(move || {
-            let driver = match bare_driver(choice, sockets) {
+            let driver = match bare_driver(choice, sockets, clock) {
                 Ok(driver) => driver,
                 Err(error) => return drop(ready.send(Err(error))),
             };
             let _ = ready.send(Ok(gettid()));
-            bare_loop(driver, gather, to, clock, &stop);
+            bare_loop(driver, apart, to, clock, &stop);
         });
         let end = move || {
             over.store(true, Relaxed);
@@ -249,25 +254,31 @@ impl Relay {
         Ok(Duration::from(clock_gettime(clock)?))
     }
 
+    fn sleeps(&self) -> Result<u64, Failure> {
+        let status = fs::read_to_string(format!("/proc/self/task/{}/status", self.thread))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        Ok(line.unwrap_or("0").trim().parse()?)
+    }
+
     fn end(self) {
         (self.end)();
     }
 }
 
-fn bare_driver(choice: Choice, sockets: Vec<Sockets>) -> io::Result<Driver> {
+fn bare_driver(choice: Choice, sockets: Vec<Sockets>, clock: Clock) -> io::Result<Driver> {
     let wake = Ring::<()>::new(1)?.wake_fd()?;
-    let mut driver = Driver::open(choice, wake, sockets.len())?;
+    let mut driver = Driver::open(choice, wake, sockets.len(), clock)?;
     for (number, sockets) in sockets.into_iter().enumerate() {
         driver.add(Slot(number as u32), sockets)?;
     }
     Ok(driver)
 }
 
-fn bare_loop(mut driver: Driver, gather: Duration, to: SocketAddr, clock: Clock, over: &AtomicBool) {
+fn bare_loop(mut driver: Driver, apart: Duration, to: SocketAddr, clock: Clock, over: &AtomicBool) {
     let mut batch = Batch::new(256);
+    let mut now = clock.now();
     while !over.load(Relaxed) {
-        let now = clock.now();
-        driver.turn(&mut batch, Wait { now, until: Some(now + Duration::from_millis(20)), gather });
+        now = driver.turn(&mut batch, Wait { until: Some(now + Duration::from_millis(20)), apart });
         while let Some(came) = driver.next() {
             if came.from != to {
                 continue;
@@ -367,6 +378,10 @@ impl Generator {
         self.next = self.clock.now();
         let end = self.next + length;
         while self.next < end {
+            // Held up itself: no burst to make up for it, which no peer would send.
+            if self.clock.now() - self.next > Duration::from_millis(2) {
+                self.next = self.clock.now();
+            }
             // A few at a time, so that what comes back is not left waiting.
             for _ in 0..8 {
                 if self.next > self.clock.now() {

@@ -17,6 +17,9 @@ use crate::{
 /// Where Debian keeps baresip's modules.
 const MODULES: &str = "/usr/lib/baresip/modules";
 
+/// baresip hangs up when its file ends: it shall be longer than any test, in seconds.
+const LONG: u32 = 120;
+
 /// A running baresip with a control socket.
 struct Phone {
     _process: Process,
@@ -61,7 +64,10 @@ impl Phone {
             if self.seen.contains(text) {
                 return;
             }
-            let len = self.control.read(&mut chunk).unwrap_or_else(|error| panic!("no {text}: {error}; so far: {}", self.seen));
+            let len = self
+                .control
+                .read(&mut chunk)
+                .unwrap_or_else(|error| panic!("no {text}: {error}; so far: {}", self.seen));
             assert!(len > 0, "baresip went away; so far: {}", self.seen);
             self.seen.push_str(&String::from_utf8_lossy(&chunk[..len]));
         }
@@ -88,7 +94,7 @@ fn its_keys_arrive_once_each_and_it_hears_the_speech() {
         call:sleep(0.3)";
     let server = Server::start("[[number]]\nnumber = \"100\"\nscript = \"menu.lua\"\n", &[("menu.lua", script)]);
     let folder = tempfile::tempdir().unwrap();
-    tone(&folder.path().join("speak.wav"), 1000.0, 8000);
+    tone(&folder.path().join("speak.wav"), 1000.0, 8000, LONG);
     let mut phone = Phone::start(folder.path(), &folder.path().join("speak.wav"));
     phone.dial(&format!("sip:100@{}", server.sip));
     for key in ["1", "2", "2", "3"] {
@@ -113,11 +119,14 @@ fn its_keys_arrive_once_each_and_it_hears_the_speech() {
 
 #[test]
 fn two_of_them_hear_each_other_in_a_conference() {
-    let server = Server::start("[[number]]\nnumber = \"104\"\nscript = \"room.lua\"\n", &[("room.lua", "call:answer() call:join('lobby')")]);
+    let server = Server::start(
+        "[[number]]\nnumber = \"104\"\nscript = \"room.lua\"\n",
+        &[("room.lua", "call:answer() call:join('lobby')")],
+    );
     let phones: Vec<_> = [600.0, 1000.0]
         .map(|frequency| {
             let folder = tempfile::tempdir().unwrap();
-            tone(&folder.path().join("speak.wav"), frequency, 8000);
+            tone(&folder.path().join("speak.wav"), frequency, 8000, LONG);
             let mut phone = Phone::start(folder.path(), &folder.path().join("speak.wav"));
             phone.dial(&format!("sip:104@{}", server.sip));
             (folder, phone)
@@ -130,7 +139,10 @@ fn two_of_them_hear_each_other_in_a_conference() {
         drop(phone);
         let (channels, _) = read_wav(&heard(folder.path()));
         let (low, high) = (seconds_of(&channels[0], 600.0), seconds_of(&channels[0], 1000.0));
-        assert!(low.min(high) == 0.0 && low.max(high) > 0.5, "its own tone never, the other's: {low} s of 600 Hz, {high} s of 1000 Hz");
+        assert!(
+            low.min(high) == 0.0 && low.max(high) > 0.5,
+            "its own tone never, the other's: {low} s of 600 Hz, {high} s of 1000 Hz"
+        );
     }
     server.wait_until_idle();
 }

@@ -43,7 +43,7 @@ fn the_command_line_phone_plays_presses_keys_and_records() {
         recording:stop()";
     let server = Server::start("[[number]]\nnumber = \"100\"\nscript = \"a.lua\"\n", &[("a.lua", script)]);
     let folder = tempfile::tempdir().unwrap();
-    tone(&folder.path().join("hello.wav"), 1000.0, 44_100);
+    tone(&folder.path().join("hello.wav"), 1000.0, 44_100, 1);
     let uri = format!("sip:100@{}", server.sip);
     for transport in ["", ";transport=tcp"] {
         let uri = format!("{uri}{transport}");
@@ -150,12 +150,12 @@ fn a_changed_script_serves_new_calls_and_a_broken_one_does_not_replace_it() {
     server.wait_for("a.lua:1");
 }
 
-/// A second of a sine.
-pub fn tone(file: &std::path::Path, frequency: f64, rate: u32) {
+/// So many seconds of a sine.
+pub fn tone(file: &std::path::Path, frequency: f64, rate: u32, seconds: u32) {
     let spec =
         hound::WavSpec { channels: 1, sample_rate: rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
     let mut writer = hound::WavWriter::create(file, spec).unwrap();
-    for n in 0..rate {
+    for n in 0..rate * seconds {
         let sample = 10_000.0 * (2.0 * std::f64::consts::PI * frequency * f64::from(n) / f64::from(rate)).sin();
         writer.write_sample(sample as i16).unwrap();
     }

@@ -247,8 +247,8 @@ impl Control {
                     self.echoes.push(Input::FlowEnded { flow, end });
                 }
             }
-            Output::Reply { flow, request, reply } => self.to_flow(ToFlow::Reply { flow, request, reply }),
-            Output::Stop { flow } => self.to_flow(ToFlow::Stop { flow }),
+            Output::Reply { flow, request, reply } => self.tell_flow(ToFlow::Reply { flow, request, reply }),
+            Output::Stop { flow } => self.tell_flow(ToFlow::Stop { flow }),
             Output::Record(record) => self.record(&record),
             Output::Trace(trace) => self.tell(Seen::Trace(trace)),
             Output::Console(reply) => self.tell(Seen::Console(reply)),
@@ -290,16 +290,16 @@ impl Control {
             }
             command => ToWorker::Command(command),
         };
-        self.to_worker(worker, order);
+        self.tell_worker(worker, order);
     }
 
     fn move_port(&mut self, port: PortId, from: WorkerId, to: WorkerId) {
         let to = self.ends.workers[usize::from(to.0)].clone();
-        self.to_worker(from, ToWorker::Move { port, to });
+        self.tell_worker(from, ToWorker::Move { port, to });
     }
 
     /// The rings are sized for every port to have several commands waiting: one that is full means a dead thread.
-    fn to_worker(&mut self, worker: WorkerId, order: ToWorker) {
+    fn tell_worker(&mut self, worker: WorkerId, order: ToWorker) {
         if self.ends.workers[usize::from(worker.0)].send(order).is_err() {
             tracing::error!(worker = worker.0, "a media thread takes no commands: one is lost");
         }
@@ -328,7 +328,7 @@ impl Control {
         }
     }
 
-    fn to_flow(&mut self, word: ToFlow) {
+    fn tell_flow(&mut self, word: ToFlow) {
         if !(self.ends.flows)(word) {
             tracing::error!("a script thread takes no more words: one is lost");
         }

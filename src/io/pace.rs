@@ -13,13 +13,17 @@ pub enum Gather {
     /// By load: see [`LADDER`].
     #[default]
     Auto,
-    /// Always this long, 1 ms at most; zero wakes up for each packet.
+    /// Wake-ups are at least this far apart, 1 ms at most; zero: wake up for each packet.
     Fixed(Duration),
 }
 
-/// Packets a second from which on they gather, and how long.
-pub const LADDER: [(u32, Duration); 3] =
-    [(60_000, Duration::from_millis(1)), (20_000, Duration::from_micros(250)), (0, Duration::ZERO)];
+/// Packets a second from which on they gather, and how far apart wake-ups are then.
+pub const LADDER: [(u32, Duration); 4] = [
+    (60_000, Duration::from_millis(1)),
+    (30_000, Duration::from_micros(250)),
+    (10_000, Duration::from_micros(150)),
+    (0, Duration::ZERO),
+];
 
 /// The longest that packets may gather.
 pub const LONGEST: Duration = Duration::from_millis(1);
@@ -33,19 +37,19 @@ pub(super) struct Pace {
     wish: Gather,
     window_ends: Time,
     packets: u32,
-    gather: Duration,
+    apart: Duration,
 }
 
 impl Pace {
     pub(super) fn new(wish: Gather) -> Pace {
-        let gather = match wish {
+        let apart = match wish {
             Gather::Auto => Duration::ZERO,
             Gather::Fixed(wish) => wish.min(LONGEST),
         };
-        Pace { wish, window_ends: Time::START, packets: 0, gather }
+        Pace { wish, window_ends: Time::START, packets: 0, apart }
     }
 
-    /// So many packets came in this turn.
+    /// The thread woke up at `now`, and so many packets had come.
     pub(super) fn handle_packets(&mut self, now: Time, packets: u32) {
         self.packets = self.packets.saturating_add(packets);
         if now < self.window_ends {
@@ -56,14 +60,15 @@ impl Pace {
         let awake = now - self.window_ends < WINDOW;
         if self.wish == Gather::Auto {
             let step = LADDER.iter().find(|(from, _)| awake && load >= *from);
-            self.gather = step.map_or(Duration::ZERO, |(_, gather)| *gather);
+            self.apart = step.map_or(Duration::ZERO, |(_, apart)| *apart);
         }
         self.packets = 0;
         self.window_ends = now + WINDOW;
     }
 
-    pub(super) fn gather(&self) -> Duration {
-        self.gather
+    /// How far apart wake-ups are to be.
+    pub(super) fn apart(&self) -> Duration {
+        self.apart
     }
 }
 
@@ -74,25 +79,23 @@ mod tests {
     /// The pace after a second of so many packets.
     fn at(wish: Gather, packets_a_second: u32) -> Duration {
         let mut pace = Pace::new(wish);
-        for millisecond in 0..1000 {
-            let now = Time::START + Duration::from_millis(millisecond);
-            pace.handle_packets(now, packets_a_second / 1000);
-        }
-        pace.gather()
+        let moments = (0..1000).map(|millisecond| Time::START + Duration::from_millis(millisecond));
+        moments.for_each(|now| pace.handle_packets(now, packets_a_second / 1000));
+        pace.apart()
     }
 
     #[test]
     fn packets_gather_the_longer_the_more_there_are() {
-        let paces = [5_000, 30_000, 100_000].map(|load| at(Gather::Auto, load));
-        assert_eq!(paces, [Duration::ZERO, Duration::from_micros(250), Duration::from_millis(1)]);
+        let paces = [5_000, 20_000, 100_000].map(|load| at(Gather::Auto, load));
+        assert_eq!(paces, [Duration::ZERO, Duration::from_micros(150), Duration::from_millis(1)]);
     }
 
     #[test]
     fn a_fixed_pace_does_not_look_at_the_load_and_has_a_limit() {
         for load in [0, 100_000] {
             assert_eq!(at(Gather::Fixed(Duration::from_micros(300)), load), Duration::from_micros(300));
+            assert_eq!(at(Gather::Fixed(Duration::from_secs(1)), load), LONGEST);
         }
-        assert_eq!(Pace::new(Gather::Fixed(Duration::from_secs(1))).gather(), LONGEST);
     }
 
     #[test]
@@ -101,8 +104,8 @@ mod tests {
         for millisecond in 0..200 {
             pace.handle_packets(Time::START + Duration::from_millis(millisecond), 100);
         }
-        assert!(!pace.gather().is_zero());
-        pace.handle_packets(Time::START + Duration::from_secs(2), 1);
-        assert_eq!(pace.gather(), Duration::ZERO);
+        let later = Time::START + Duration::from_secs(2);
+        pace.handle_packets(later, 1);
+        assert_eq!(pace.apart(), Duration::ZERO);
     }
 }

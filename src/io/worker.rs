@@ -225,7 +225,7 @@ impl Turns {
     ) -> io::Result<Turns> {
         let ports = config.engine.max_ports;
         Ok(Turns {
-            driver: Driver::open(config.driver, handle.inbox.wake_fd()?, ports)?,
+            driver: Driver::open(config.driver, handle.inbox.wake_fd()?, ports, config.clock)?,
             handle,
             clock: config.clock,
             engine: Engine::new(config.engine, config.clock.epoch()),
@@ -248,10 +248,8 @@ impl Turns {
 
     /// False: it was the last one.
     fn turn(&mut self) -> bool {
-        let now = self.clock.now();
-        let wait = Wait { now, until: self.deadline(now), gather: self.pace.gather() };
-        self.driver.turn(&mut self.batch, wait);
-        let now = self.clock.now();
+        let wait = Wait { until: self.deadline(), apart: self.pace.apart() };
+        let now = self.driver.turn(&mut self.batch, wait);
         let packets = self.handle_packets(now);
         self.pace.handle_packets(now, packets);
         let go_on = self.handle_inbox(now);
@@ -262,9 +260,9 @@ impl Turns {
         go_on
     }
 
-    fn deadline(&self, now: Time) -> Option<Time> {
+    fn deadline(&self) -> Option<Time> {
         let waiting = !self.untold.is_empty() || !self.overflow.is_empty() || !self.parcels.is_empty();
-        Time::soonest(self.engine.timeout(), waiting.then(|| now + RETRY))
+        Time::soonest(self.engine.timeout(), waiting.then(|| self.clock.now() + RETRY))
     }
 
     fn handle_packets(&mut self, now: Time) -> u32 {
@@ -360,8 +358,7 @@ impl Turns {
     fn tell(&mut self) {
         self.empty_overflow();
         let (mut told, mut recorded) = (false, false);
-        loop {
-            let Some(item) = self.untold.pop_front().or_else(|| self.next_event(&mut recorded)) else { break };
+        while let Some(item) = self.untold.pop_front().or_else(|| self.next_event(&mut recorded)) {
             match self.outbox.push_quietly(item) {
                 Ok(()) => told = true,
                 Err(Full(item)) => {

@@ -161,7 +161,8 @@ impl Shared {
 
 /// A traceback without the lines that say nothing to the script's author: those of C and of the prelude.
 pub(super) fn clean(text: &str) -> String {
-    let says_something = |line: &&str| !line.starts_with("\t[C]:") && !line.starts_with("\t?");
+    let nothing = ["\t[C]:", "\t?", "\t(...tail calls...)"];
+    let says_something = |line: &&str| !nothing.iter().any(|start| line.starts_with(start));
     text.lines().filter(says_something).collect::<Vec<_>>().join("\n")
 }
 

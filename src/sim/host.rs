@@ -123,8 +123,8 @@ impl Host {
         let Some(socket) = self.sockets.get(&(port & !1)).copied() else { return false };
         let engine = &mut self.engines[usize::from(socket.worker.0)];
         if let Some(slot) = engine.slot(socket.port) {
-            let mut bytes = datagram.bytes;
-            engine.handle_packet(now, slot, channel, datagram.from, &mut bytes, &mut self.batch);
+            let bytes = datagram.bytes;
+            engine.handle_packet(now, slot, channel, datagram.from, &bytes, &mut self.batch);
             self.flush(usize::from(socket.worker.0), out);
         }
         self.settle(now, out);

@@ -56,17 +56,17 @@ impl Net {
 
     /// Send a datagram.
     pub fn send(&mut self, now: Time, datagram: Datagram) {
-        if self.chance.next() < self.weather.loss {
+        if self.chance.share() < self.weather.loss {
             return;
         }
-        if self.chance.next() < self.weather.duplicated {
+        if self.chance.share() < self.weather.duplicated {
             self.launch(now, datagram.clone());
         }
         self.launch(now, datagram);
     }
 
     fn launch(&mut self, now: Time, datagram: Datagram) {
-        let at = now + self.weather.latency + self.weather.jitter.mul_f64(self.chance.next());
+        let at = now + self.weather.latency + self.weather.jitter.mul_f64(self.chance.share());
         self.serial += 1;
         self.under_way.push(Reverse((at, self.serial)));
         self.datagrams.insert(self.serial, datagram);
@@ -94,7 +94,7 @@ pub struct Chance(pub u64);
 
 impl Chance {
     /// Evenly from 0 to 1, 1 excluded.
-    pub fn next(&mut self) -> f64 {
+    pub fn share(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
@@ -109,6 +109,6 @@ impl Chance {
 
     /// Evenly from 0 to `below`, which is excluded.
     pub fn below(&mut self, below: usize) -> usize {
-        (self.next() * below as f64) as usize
+        (self.share() * below as f64) as usize
     }
 }

@@ -24,9 +24,7 @@ impl About {
 
     pub(super) fn number(self) -> u64 {
         match self {
-            About::Receive { generation, place } => {
-                u64::from(generation & Self::GENERATIONS) << 32 | u64::from(place)
-            }
+            About::Receive { generation, place } => u64::from(generation & Self::GENERATIONS) << 32 | u64::from(place),
             About::Send => 1 << 56,
             About::Wake => 2 << 56,
             About::Cancel => 3 << 56,

@@ -7,6 +7,7 @@ use std::{
     io::{self, ErrorKind},
     net::UdpSocket,
     os::fd::{AsFd, OwnedFd},
+    time::Duration,
 };
 
 use nix::{
@@ -19,7 +20,7 @@ use nix::{
 
 use super::{Counters, Received, Wait, drain};
 use crate::{
-    io::media_ports::Sockets,
+    io::{clock::Clock, media_ports::Sockets},
     media::{Batch, Channel, Datagram, MAX_PACKET, Slot},
     time::Time,
 };
@@ -48,6 +49,9 @@ pub struct Epoll {
     done: usize,
     /// One byte longer than the longest packet, so that a longer one is noticed.
     buffer: Box<[u8; MAX_PACKET + 1]>,
+    clock: Clock,
+    /// When the last sleep ended.
+    woke: Time,
     counters: Counters,
 }
 
@@ -57,7 +61,7 @@ struct Open {
 }
 
 impl Epoll {
-    pub(super) fn open(wake: OwnedFd) -> io::Result<Epoll> {
+    pub(super) fn open(wake: OwnedFd, clock: Clock) -> io::Result<Epoll> {
         let epoll = EpollFd::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         epoll.add(&wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
@@ -73,6 +77,8 @@ impl Epoll {
             reported: 0,
             done: 0,
             buffer: Box::new([0; MAX_PACKET + 1]),
+            clock,
+            woke: Time::START,
             counters: Counters::default(),
         })
     }
@@ -102,33 +108,40 @@ impl Epoll {
         Some(sockets)
     }
 
-    pub(super) fn turn(&mut self, batch: &mut Batch, wait: Wait) {
+    pub(super) fn turn(&mut self, batch: &mut Batch, wait: Wait) -> Time {
         self.send(batch);
-        let timeout = if wait.left().is_some_and(|left| left.is_zero()) {
+        let now = self.clock.now();
+        let timeout = if wait.until.is_some_and(|until| until <= now) {
             EpollTimeout::ZERO
         } else {
-            let gathering = wait.gathering();
-            if !gathering.is_zero() {
+            let gather = Time::soonest(Some(self.woke + wait.apart), wait.until).map_or(Duration::ZERO, |end| end - now);
+            if !gather.is_zero() {
                 // Sleeps through packets, not through commands. Interrupted by a signal: a shorter sleep.
                 let wake = &mut [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
-                let _ = ppoll(wake, Some(gathering.into()), None);
+                let _ = ppoll(wake, Some(gather.into()), None);
             }
-            self.set_alarm(wait);
+            self.set_alarm(wait.until);
             EpollTimeout::NONE
         };
         // Interrupted by a signal: an empty turn.
         self.reported = self.epoll.wait(&mut self.events, timeout).unwrap_or(0);
         self.done = 0;
         self.counters.turns += 1;
+        self.woke = self.clock.now();
+        self.woke
     }
 
-    fn set_alarm(&mut self, wait: Wait) {
-        if self.alarm == wait.until {
+    fn set_alarm(&mut self, at: Option<Time>) {
+        if self.alarm == at {
             return;
         }
-        self.alarm = wait.until;
-        let set = match wait.left() {
-            Some(left) => self.timer.set(Expiration::OneShot(left.into()), TimerSetTimeFlags::empty()),
+        self.alarm = at;
+        let set = match at {
+            // Zero would mean never.
+            Some(at) => {
+                let left = (at - self.clock.now()).max(Duration::from_nanos(1));
+                self.timer.set(Expiration::OneShot(left.into()), TimerSetTimeFlags::empty())
+            }
             None => self.timer.unset(),
         };
         set.expect("a valid timer takes any time");

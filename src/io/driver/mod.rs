@@ -13,7 +13,7 @@ mod uring;
 use std::{fmt, io, net::SocketAddr, os::fd::OwnedFd, time::Duration};
 
 use self::{epoll::Epoll, uring::Uring};
-use super::media_ports::Sockets;
+use super::{clock::Clock, media_ports::Sockets};
 use crate::{
     media::{Batch, Channel, Slot},
     time::Time,
@@ -34,24 +34,10 @@ pub enum Choice {
 /// How long to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// The present.
-    pub now: Time,
     /// Wake up then, at the latest; absent: when something comes.
     pub until: Option<Time>,
-    /// Let packets gather this long before waking up for them, so that one wake-up serves many. Zero: wake at once.
-    pub gather: Duration,
-}
-
-impl Wait {
-    /// What is left until the deadline.
-    fn left(&self) -> Option<Duration> {
-        self.until.map(|until| until - self.now)
-    }
-
-    /// How long to gather: not beyond the deadline.
-    fn gathering(&self) -> Duration {
-        self.left().map_or(self.gather, |left| left.min(self.gather))
-    }
+    /// Wake up for packets no sooner than this after the last time, so that one wake-up serves many. Zero: at once.
+    pub apart: Duration,
 }
 
 /// A datagram that came. Its bytes may be changed in place.
@@ -97,17 +83,16 @@ pub enum Driver {
 impl Driver {
     /// A driver for the calling thread, which alone may use it. `wake` is an eventfd that ends a sleep. `max_ports` is
     /// how many ports there may be at a time.
-    pub fn open(choice: Choice, wake: OwnedFd, max_ports: usize) -> io::Result<Driver> {
+    pub fn open(choice: Choice, wake: OwnedFd, max_ports: usize, clock: Clock) -> io::Result<Driver> {
+        let epoll = |wake| Ok(Driver::Epoll(Box::new(Epoll::open(wake, clock)?)));
+        let uring = |wake| Ok(Driver::IoUring(Box::new(Uring::open(wake, max_ports, clock)?)));
         match choice {
-            Choice::Epoll => Ok(Driver::Epoll(Box::new(Epoll::open(wake)?))),
-            Choice::IoUring => Ok(Driver::IoUring(Box::new(Uring::open(wake, max_ports)?))),
-            Choice::Auto => match Uring::open(wake.try_clone()?, max_ports) {
-                Ok(uring) => Ok(Driver::IoUring(Box::new(uring))),
-                Err(error) => {
-                    tracing::info!(%error, "io_uring is not to be had here; using epoll");
-                    Ok(Driver::Epoll(Box::new(Epoll::open(wake)?)))
-                }
-            },
+            Choice::Epoll => epoll(wake),
+            Choice::IoUring => uring(wake),
+            Choice::Auto => uring(wake.try_clone()?).or_else(|error: io::Error| {
+                tracing::info!(%error, "io_uring is not to be had here; using epoll");
+                epoll(wake)
+            }),
         }
     }
 
@@ -155,7 +140,8 @@ impl Driver {
     }
 
     /// Send what is in the batch, empty it, and sleep until a datagram comes, the eventfd is written or time is up.
-    pub fn turn(&mut self, batch: &mut Batch, wait: Wait) {
+    /// Gives the moment of waking up.
+    pub fn turn(&mut self, batch: &mut Batch, wait: Wait) -> Time {
         match self {
             Driver::Epoll(epoll) => epoll.turn(batch, wait),
             Driver::IoUring(uring) => uring.turn(batch, wait),

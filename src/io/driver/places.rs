@@ -51,13 +51,7 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn new(count: usize, max_ports: usize) -> Places {
-        let free = |_| Place {
-            slot: Slot(0),
-            channel: Channel::Rtp,
-            state: State::Free,
-            generation: 0,
-            socket: None,
-        };
+        let free = |_| Place { slot: Slot(0), channel: Channel::Rtp, state: State::Free, generation: 0, socket: None };
         Places {
             places: (0..count).map(free).collect(),
             free: (0..count as u32).rev().collect(),

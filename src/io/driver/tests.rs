@@ -26,16 +26,15 @@ struct Bench {
 
 impl Bench {
     fn new(choice: Choice) -> io::Result<Bench> {
-        let wake = Ring::new(1)?;
-        let driver = Driver::open(choice, wake.wake_fd()?, 64)?;
-        Ok(Bench { driver, wake, clock: Clock::start(), batch: Batch::new(64) })
+        let (wake, clock) = (Ring::new(1)?, Clock::start());
+        let driver = Driver::open(choice, wake.wake_fd()?, 64, clock)?;
+        Ok(Bench { driver, wake, clock, batch: Batch::new(64) })
     }
 
     /// One turn of at most `limit`; tells how long it took.
-    fn turn(&mut self, limit: Duration, gather: Duration) -> Duration {
+    fn turn(&mut self, limit: Duration, apart: Duration) -> Duration {
         let now = self.clock.now();
-        self.driver.turn(&mut self.batch, Wait { now, until: Some(now + limit), gather });
-        self.clock.now() - now
+        self.driver.turn(&mut self.batch, Wait { until: Some(now + limit), apart }) - now
     }
 
     /// What comes until there are `count` datagrams, or none for a while: slot, source, first two bytes as a number.
@@ -111,9 +110,9 @@ fn a_datagram_comes_with_its_source_and_is_answered_from_the_same_socket() {
 #[test]
 fn a_sleep_ends_at_its_deadline_and_not_before() {
     with_each(|mut bench| {
-        for gather in [Duration::ZERO, Duration::from_millis(1)] {
+        for apart in [Duration::ZERO, Duration::from_millis(1)] {
             let limit = Duration::from_micros(12_345);
-            let took = bench.turn(limit, gather);
+            let took = bench.turn(limit, apart);
             assert!(took >= limit, "{took:?}");
             assert!(bench.rest().is_empty());
         }

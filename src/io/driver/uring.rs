@@ -30,8 +30,9 @@ use super::{
     received::{self, Came},
 };
 use crate::{
-    io::media_ports::Sockets,
+    io::{clock::Clock, media_ports::Sockets},
     media::{Batch, Channel, Slot},
+    time::Time,
 };
 
 /// Room for submissions.
@@ -64,11 +65,14 @@ pub struct Uring {
     lent: Option<u16>,
     /// The kernel can gather by itself (6.12).
     gathers: bool,
+    clock: Clock,
+    /// When the last sleep ended.
+    woke: Time,
     counters: Counters,
 }
 
 impl Uring {
-    pub(super) fn open(wake: OwnedFd, max_ports: usize) -> io::Result<Uring> {
+    pub(super) fn open(wake: OwnedFd, max_ports: usize, clock: Clock) -> io::Result<Uring> {
         // The kernel refuses a table that is larger than the number of files we may open.
         let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft as usize);
         let places = (2 * max_ports + SPARE_PLACES).min(files).min(1 << 20);
@@ -99,6 +103,8 @@ impl Uring {
             ahead: VecDeque::with_capacity(buffers::COUNT as usize),
             lent: None,
             gathers,
+            clock,
+            woke: Time::START,
             counters: Counters::default(),
         };
         // SAFETY: the buffers live as long as `uring`, whose drop takes them from the kernel before they go.
@@ -195,23 +201,32 @@ impl Uring {
         Some(Sockets { rtp: rtp?, rtcp: rtcp? })
     }
 
-    pub(super) fn turn(&mut self, batch: &mut Batch, wait: Wait) {
+    pub(super) fn turn(&mut self, batch: &mut Batch, wait: Wait) -> Time {
         self.give_back_lent();
         while let Some(place) = self.places.next_idle() {
             self.arm(place);
         }
         self.queue(batch);
-        let gathering = wait.gathering();
-        if gathering.is_zero() {
-            self.enter(1, wait.left(), Duration::ZERO);
+        let mut now = self.clock.now();
+        if !wait.apart.is_zero() {
+            // First the sends, which take their time.
+            self.submit();
+            now = self.clock.now();
+        }
+        let gather = Time::soonest(Some(self.woke + wait.apart), wait.until).map_or(Duration::ZERO, |end| end - now);
+        let left = wait.until.map(|until| until - now);
+        if gather.is_zero() {
+            self.enter(1, left, Duration::ZERO);
         } else if self.gathers {
-            self.enter(GATHER, wait.left(), gathering);
+            self.enter(GATHER, left, gather);
         } else {
-            self.enter(GATHER, Some(gathering), Duration::ZERO);
+            self.enter(GATHER, Some(gather), Duration::ZERO);
         }
         self.submit();
         batch.clear();
         self.counters.turns += 1;
+        self.woke = self.clock.now();
+        self.woke
     }
 
     pub(super) fn send(&mut self, batch: &mut Batch) {

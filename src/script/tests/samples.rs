@@ -51,7 +51,7 @@ fn word(verb: &Verb) -> String {
 }
 
 /// What each verb gets where a story does not say otherwise.
-fn usual(verb: &Verb) -> Reply {
+pub(super) fn usual(verb: &Verb) -> Reply {
     match verb {
         Verb::Play { .. } => Reply::Played { key: None, length: Duration::from_secs(2) },
         Verb::Gather(_) => Reply::Digits { digits: String::new(), why: GatherEnd::NoInput },
