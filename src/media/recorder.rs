@@ -101,7 +101,7 @@ impl Recorder {
     fn room(&mut self, port: PortId, events: &mut Events) -> Option<usize> {
         let channels = usize::from(self.layout.channels());
         loop {
-            let Some(block) = self.filling.take().or_else(|| self.empty.pop()) else { return None };
+            let block = self.filling.take().or_else(|| self.empty.pop())?;
             let room = (block.samples.capacity() - block.samples.len()) / channels;
             if room > 0 {
                 self.filling = Some(block);
@@ -137,6 +137,8 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events it is about")]
+
     use super::*;
 
     const P: PortId = PortId(1);
