@@ -166,10 +166,8 @@ impl Jitter {
             if self.fifo.lengthen((-excess) as usize + SPARE, alike).is_some() {
                 self.pause = STRETCH_PAUSE;
             }
-        } else if quiet || excess >= TOO_LONG {
-            if self.fifo.shorten(excess as usize, FRAME, alike).is_some() {
-                self.pause = if far { HASTY_CUT_PAUSE } else { CUT_PAUSE };
-            }
+        } else if (quiet || excess >= TOO_LONG) && self.fifo.shorten(excess as usize, FRAME, alike).is_some() {
+            self.pause = if far { HASTY_CUT_PAUSE } else { CUT_PAUSE };
         }
     }
 }

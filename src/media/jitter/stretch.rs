@@ -138,16 +138,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_alike_is_left_alone_unless_anything_will_do() {
-        let ramp: Vec<i16> = (0..300).map(|n: i32| ((n - 32) * (n - 60) / 3) as i16).collect();
-        let mut fifo = filled(&ramp);
-        assert_eq!(fifo.shorten(120, 160, 0.999), None);
-        assert_eq!(fifo.len(), 300);
-        let dropped = fifo.shorten(120, 160, -1.0).expect("anything will do");
-        let mut out = [0; 300];
-        let left = fifo.take(&mut out);
-        assert_eq!(left, 300 - dropped);
-        assert!(largest_step(&out[..left]) < 2 * largest_step(&ramp));
+    fn what_is_not_alike_is_left_alone_and_where_it_must_be_joined_nothing_clicks() {
+        // Half a period is all that may go: the two places are opposites.
+        for longest in [40, 45, 50] {
+            let mut fifo = filled(&tone(400));
+            assert_eq!(fifo.shorten(longest, 160, 0.75), None);
+            assert_eq!(fifo.lengthen(longest, 0.75), None);
+            assert_eq!(fifo.len(), 400);
+            let dropped = fifo.shorten(longest, 160, -1.0).expect("anything will do");
+            let added = fifo.lengthen(longest, -1.0).expect("anything will do");
+            assert!((MIN_PIECE..=longest).contains(&dropped) && (MIN_PIECE..=longest).contains(&added));
+            let mut out = [0; 400 + MAX_PIECE];
+            let left = fifo.take(&mut out);
+            assert_eq!(left, 400 - dropped + added);
+            assert!(largest_step(&out[..left]) < largest_step(&tone(400)) * 5 / 4);
+        }
     }
 
     #[test]
