@@ -139,7 +139,9 @@ impl Figures {
         let (p50, p99) = (self.latency_ms(50), self.latency_ms(99));
         let sleeps = self.sleeps as f64 / self.length.as_secs_f64();
         let lost = self.sent.saturating_sub(self.latencies.len());
-        println!("{driver:9} {wake:9} {relay:6} {legs:5} {cpu:14.2} {core:9.0} % {sleeps:9.0} {p50:9.3} {p99:7.3} {lost:5}");
+        println!(
+            "{driver:9} {wake:9} {relay:6} {legs:5} {cpu:14.2} {core:9.0} % {sleeps:9.0} {p50:9.3} {p99:7.3} {lost:5}"
+        );
     }
 }
 

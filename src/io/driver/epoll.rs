@@ -114,7 +114,8 @@ impl Epoll {
         let timeout = if wait.until.is_some_and(|until| until <= now) {
             EpollTimeout::ZERO
         } else {
-            let gather = Time::soonest(Some(self.woke + wait.apart), wait.until).map_or(Duration::ZERO, |end| end - now);
+            let gather =
+                Time::soonest(Some(self.woke + wait.apart), wait.until).map_or(Duration::ZERO, |end| end - now);
             if !gather.is_zero() {
                 // Sleeps through packets, not through commands. Interrupted by a signal: a shorter sleep.
                 let wake = &mut [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
