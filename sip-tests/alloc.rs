@@ -150,7 +150,7 @@ impl Watched {
             }
             8 => self.command(Command::Update { port, stream: Box::new(stream(n)) }),
             11 => self.command(Command::Leave { port }),
-            13 => self.command(Command::Echo { port, on: tick % 2 == 0 }),
+            13 => self.command(Command::Echo { port, on: tick.is_multiple_of(2) }),
             17 => {
                 let roles = [Role::Both, Role::Both, Role::Listen, Role::Speak];
                 let role = roles[tick as usize / 23 % 4];
@@ -158,7 +158,7 @@ impl Watched {
             }
             _ => {}
         }
-        if tick % 5 == 0
+        if tick.is_multiple_of(5)
             && let Some((port, recording, block)) = self.disk.pop_front()
         {
             self.command(Command::Space { port, recording, block });

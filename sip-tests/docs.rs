@@ -36,8 +36,9 @@ fn page(path: &str) -> Page {
 
 /// README.md and all of docs/.
 fn pages() -> Vec<Page> {
-    let names = fs::read_dir(top().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
-    let names = names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".md"));
+    let names = fs::read_dir(top().join("docs")).expect("the folder is there");
+    let names = names.map(|entry| entry.expect("readable").file_name());
+    let names = names.map(|name| name.into_string().expect("UTF-8")).filter(|name| name.ends_with(".md"));
     let mut pages: Vec<Page> = names.map(|name| page(&format!("docs/{name}"))).collect();
     pages.push(page("README.md"));
     pages
@@ -154,15 +155,19 @@ fn every_configuration_in_the_docs_is_valid() {
 fn every_command_line_in_the_docs_is_one_that_the_program_takes() {
     let mut parsed = 0;
     for (place, words) in commands() {
-        let ours = words.iter().position(|word| word == "switchhook" || word.ends_with("/switchhook"));
-        let cargo = words.starts_with(&["cargo".to_owned(), "run".to_owned()]);
-        let arguments = match (ours, cargo) {
-            (_, true) => words.iter().skip_while(|word| *word != "--").skip(1).collect::<Vec<_>>(),
-            // Only as the command itself, or behind sudo; else it is somebody's argument.
-            (Some(at), false) if at == 0 || words[0] == "sudo" => words.iter().skip(at + 1).collect(),
-            _ => continue,
+        let is_ours =
+            |at: usize| words.get(at).is_some_and(|word| word == "switchhook" || word.ends_with("/switchhook"));
+        let skipped = if words.starts_with(&["cargo".to_owned(), "run".to_owned()]) {
+            words.iter().position(|word| word == "--").unwrap_or(words.len())
+        } else if is_ours(0) {
+            0
+        } else if words.first().is_some_and(|word| word == "sudo") && is_ours(1) {
+            1
+        } else {
+            continue;
         };
-        let line = std::iter::once("switchhook").chain(arguments.into_iter().map(String::as_str));
+        let arguments = words.iter().skip(skipped + 1);
+        let line = std::iter::once("switchhook").chain(arguments.map(String::as_str));
         match Arguments::try_parse_from(line) {
             Ok(_) => {}
             Err(told) if !told.use_stderr() => {} // --help, --version
@@ -171,6 +176,19 @@ fn every_command_line_in_the_docs_is_one_that_the_program_takes() {
         parsed += 1;
     }
     assert!(parsed > 3, "only {parsed} found");
+}
+
+/// Those of the page for authors are run, not only compiled, by a test beside the script runtime.
+#[test]
+fn every_flow_in_the_readme_compiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let flows = page("README.md").blocks_in("lua");
+    assert!(!flows.is_empty());
+    for flow in flows {
+        fs::write(folder.path().join(format!("line{}.lua", flow.line)), flow.text).unwrap();
+    }
+    let faults: Vec<String> = switchhook::script::check(folder.path()).iter().map(ToString::to_string).collect();
+    assert_eq!(faults, Vec::<String>::new());
 }
 
 #[test]
@@ -204,7 +222,7 @@ fn every_link_in_the_docs_leads_somewhere() {
 
 /// `table.key` for each key of the defaults.
 fn keys() -> Vec<(String, String)> {
-    let defaults: toml::Table = toml::from_str(DEFAULTS).unwrap();
+    let defaults: toml::Table = toml::from_str(DEFAULTS).expect("the defaults are TOML");
     let mut keys = Vec::new();
     for (table, content) in &defaults {
         let tables = match content {
@@ -286,7 +304,7 @@ fn the_call_record_in_the_docs_has_every_field() {
 fn faults_in_the_docs_are_found() {
     let page = Page { path: "x.md".into(), text: "# A b, c\n`k`\n```sh\nx 'y z' # w\n```\n".to_owned() };
     assert_eq!((page.anchors(), page.quoted()), (vec!["a-b-c".to_owned()], vec!["k".to_owned()]));
-    assert_eq!(words(&page.blocks_in("sh")[0].text.lines().next().unwrap()[..]), ["x", "y z"]);
+    assert_eq!(words(page.blocks_in("sh")[0].text.trim_end()), ["x", "y z"]);
     assert_eq!(words("a --digits 12# | b"), ["a", "--digits", "12#"]);
     assert!(Arguments::try_parse_from(["switchhook", "rnu"]).is_err());
 }

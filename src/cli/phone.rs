@@ -245,11 +245,13 @@ fn leads_to(uri: &str) -> IpAddr {
     found.map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.ip())
 }
 
+/// What was heard: the only channel, or the left one beside what was said.
 fn read(file: &Path) -> Result<(Vec<i16>, u32), String> {
     let mut reader = hound::WavReader::open(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let rate = reader.spec().sample_rate;
+    let (rate, channels) = (reader.spec().sample_rate, usize::from(reader.spec().channels.max(1)));
     let samples = reader
         .samples::<i16>()
+        .step_by(channels)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| format!("{}: {error}", file.display()))?;
     Ok((samples, rate))

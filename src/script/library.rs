@@ -119,14 +119,6 @@ impl Library {
         }
     }
 
-    /// Look at every file anew when it is next needed.
-    pub fn recheck(&mut self) {
-        for entry in self.entries.values_mut() {
-            entry.looked = Time::START;
-            entry.stamp = None;
-        }
-    }
-
     /// What is to be logged: each broken version of a script that has an older one in service, once.
     pub fn take_complaints(&mut self) -> Vec<String> {
         std::mem::take(&mut self.complaints)

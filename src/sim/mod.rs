@@ -31,12 +31,23 @@ pub struct World {
     pub net: Net,
     hosts: BTreeMap<IpAddr, Host>,
     seed: u64,
+    wire: Option<Vec<(Time, Datagram)>>,
 }
 
 impl World {
     /// Without hosts.
     pub fn new(weather: Weather, seed: u64) -> World {
-        World { now: Time::START, net: Net::new(weather, seed), hosts: BTreeMap::new(), seed }
+        World { now: Time::START, net: Net::new(weather, seed), hosts: BTreeMap::new(), seed, wire: None }
+    }
+
+    /// Keep every datagram that arrives anywhere from now on, for [`World::wire`].
+    pub fn tap(&mut self) {
+        self.wire.get_or_insert_default();
+    }
+
+    /// The datagrams that arrived since [`World::tap`], also at addresses without a host: in order, with the time.
+    pub fn wire(&self) -> &[(Time, Datagram)] {
+        self.wire.as_deref().unwrap_or_default()
     }
 
     /// Add a host that runs `scripts` (name, text); `config` is made for its address by the caller.
@@ -92,6 +103,9 @@ impl World {
         let mut out = Vec::new();
         while let Some(datagram) = self.net.poll(now) {
             let (from, to) = (datagram.from, datagram.to);
+            if let Some(wire) = &mut self.wire {
+                wire.push((now, datagram.clone()));
+            }
             // An address without a host is a black hole; a host tells that nobody listens on a port.
             let Some(host) = self.hosts.get_mut(&to.ip()) else { continue };
             if !host.handle_datagram(now, datagram, &mut out)

@@ -307,13 +307,11 @@ fn commands_follow_a_port_that_has_moved() {
 #[test]
 fn events_wait_while_nobody_reads_them() {
     let mut bench = Bench::new(&[Choice::Auto], 1).unwrap();
-    let ports: Vec<_> = (0..20).map(|_| bench.open(0).0).collect();
+    let ports: [_; 20] = std::array::from_fn(|_| bench.open(0).0);
     for port in &ports {
         bench.command(0, Command::Close { port: *port });
     }
-    for port in ports {
-        bench.wait_closed([port]);
-    }
+    bench.wait_closed(ports);
     bench.end();
 }
 

@@ -10,9 +10,10 @@ use crate::{
     ids::RequestId,
     script::{
         Config, Library, ScriptError, check,
-        thread::{FromScript, Runner, ToScript, spawn},
+        thread::{FromScript, Outbox, Runner, spawn},
     },
-    verbs::{Keep, Origin, Request},
+    switch::Input,
+    verbs::{Keep, Origin, Request, ToFlow},
 };
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -71,7 +72,10 @@ fn missing_broken_and_foreign_scripts_are_clear_errors() {
     let folder = folder(&[("broken.lua", "x = = 1"), ("d/e.lua", "")]);
     let mut library = Library::new(folder.path().join("d"));
     write(folder.path(), "secret.lua", "return 1");
-    assert_eq!(library.get(at(0), "no.lua").unwrap_err().to_string(), "there is no script 'no.lua' in the script folder");
+    assert_eq!(
+        library.get(at(0), "no.lua").unwrap_err().to_string(),
+        "there is no script 'no.lua' in the script folder"
+    );
     for name in ["../secret.lua", "/etc/passwd", "", "a/../../secret.lua", ".", "a\\b", "a\0b", "./e.lua"] {
         assert!(matches!(library.get(at(0), name), Err(ScriptError::BadName(_))), "{name:?}");
     }
@@ -85,7 +89,12 @@ fn missing_broken_and_foreign_scripts_are_clear_errors() {
 
 #[test]
 fn check_reads_all_folders_and_names_each_fault() {
-    let folder = folder(&[("a.lua", "x = = 1"), ("b/c.lua", "for"), ("b/d.lua", "#!/usr/bin/lua\nreturn 1"), ("e.txt", "x = =")]);
+    let folder = folder(&[
+        ("a.lua", "x = = 1"),
+        ("b/c.lua", "for"),
+        ("b/d.lua", "#!/usr/bin/lua\nreturn 1"),
+        ("e.txt", "x = ="),
+    ]);
     let errors: Vec<String> = check(folder.path()).iter().map(ToString::to_string).collect();
     assert_eq!(errors, ["a.lua:1: unexpected symbol near '='", "b/c.lua:1: <name> expected near <eof>"]);
     assert_eq!(check(&folder.path().join("nowhere")).len(), 1);
@@ -119,11 +128,11 @@ impl Bench {
 
     fn start(&mut self, flow: u64, script: &str) {
         let start = Start { flow: FlowId(flow), call: CallId(flow), ..start(script) };
-        self.runner.handle(ToScript::Start(Box::new(start)));
+        self.runner.handle(ToFlow::Start(Box::new(start)));
     }
 
     fn reply(&mut self, flow: u64, request: u64, reply: Reply) {
-        self.runner.handle(ToScript::Reply { flow: FlowId(flow), request: RequestId(request), reply });
+        self.runner.handle(ToFlow::Reply { flow: FlowId(flow), request: RequestId(request), reply });
     }
 
     fn run(&mut self) -> Vec<FromScript> {
@@ -132,7 +141,7 @@ impl Bench {
     }
 
     fn said(&mut self) -> Vec<FromScript> {
-        self.runner.backlog.drain(..).collect()
+        std::iter::from_fn(|| self.runner.poll()).collect()
     }
 }
 
@@ -160,7 +169,7 @@ fn a_flow_asks_waits_tells_and_ends() {
     bench.reply(5, 4, Reply::Done);
     assert_eq!(bench.run(), [ended(5, FlowEnd::Finished)]);
     bench.reply(5, 4, Reply::Done);
-    bench.runner.handle(ToScript::Stop { flow: FlowId(5) });
+    bench.runner.handle(ToFlow::Stop { flow: FlowId(5) });
     assert_eq!(bench.run(), []);
 }
 
@@ -171,11 +180,11 @@ fn a_stop_beats_a_reply_that_comes_at_the_same_time() {
         bench.start(1, "a.lua");
         bench.run();
         if stop_first {
-            bench.runner.handle(ToScript::Stop { flow: FlowId(1) });
+            bench.runner.handle(ToFlow::Stop { flow: FlowId(1) });
         }
         bench.reply(1, 1, Reply::Done);
         if !stop_first {
-            bench.runner.handle(ToScript::Stop { flow: FlowId(1) });
+            bench.runner.handle(ToFlow::Stop { flow: FlowId(1) });
         }
         assert_eq!(bench.run(), [ended(1, FlowEnd::Stopped)]);
     }
@@ -186,7 +195,7 @@ fn a_stop_while_handlers_run_lets_them_finish() {
     let mut bench = Bench::new(&[("a.lua", "on_hangup(function() store.add('n') end)")]);
     bench.start(1, "a.lua");
     assert!(matches!(bench.run()[..], [FromScript::Keep(_)]));
-    bench.runner.handle(ToScript::Stop { flow: FlowId(1) });
+    bench.runner.handle(ToFlow::Stop { flow: FlowId(1) });
     assert_eq!(bench.run(), []);
     bench.reply(1, 1, Reply::Value(Some("1".into())));
     assert_eq!(bench.run(), [ended(1, FlowEnd::Finished)]);
@@ -239,7 +248,10 @@ fn a_failing_flow_says_where() {
     let mut bench = Bench::new(&[("a.lua", "local x\nprint(x.y)")]);
     bench.start(1, "a.lua");
     let said = bench.run();
-    assert!(matches!(&said[..], [FromScript::Ended { end: FlowEnd::Error(text), .. }] if text.starts_with("a.lua:2: attempt to index a nil value")), "{said:?}");
+    assert!(
+        matches!(&said[..], [FromScript::Ended { end: FlowEnd::Error(text), .. }] if text.starts_with("a.lua:2: attempt to index a nil value")),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -248,7 +260,6 @@ fn new_calls_get_the_new_script_and_running_calls_keep_theirs() {
     bench.start(1, "a.lua");
     assert_eq!(bench.run(), [request(1, 1, Verb::Ring)]);
     write(bench._folder.path(), "a.lua", "call:answer()");
-    bench.runner.handle(ToScript::Reload);
     bench.time.set(at(2));
     bench.start(2, "a.lua");
     bench.reply(1, 1, Reply::Done);
@@ -264,21 +275,22 @@ fn the_pool_is_filled_to_its_size() {
 #[test]
 fn a_real_thread_runs_flows_and_waits_when_its_outbox_is_full() {
     let folder = folder(&[("a.lua", "for i = 1, 50 do vars['v' .. i] = i end call:answer()")]);
-    let (outbox, mut said) = channel(1);
+    let (control, mut said) = channel(1);
+    let outbox = Outbox { control, keep: channel(1).0 };
     let config = Config { folder: folder.path().into(), pool: 2, limits: Limits::default() };
     let script = spawn(0, config, || Time::START, outbox).unwrap();
     for flow in 1..=3 {
         let start = Start { flow: FlowId(flow), ..start("a.lua") };
-        script.blocking_send(ToScript::Start(Box::new(start))).unwrap();
+        script.blocking_send(ToFlow::Start(Box::new(start))).unwrap();
     }
     let (mut vars, mut ends) = (0, 0);
     while ends < 3 {
         match said.blocking_recv().unwrap() {
-            FromScript::Request(Request { verb: Verb::SetVar { .. }, .. }) => vars += 1,
-            FromScript::Request(Request { origin: Origin::Flow(flow), id, .. }) => {
-                script.blocking_send(ToScript::Reply { flow, request: id, reply: Reply::Done }).unwrap();
+            Input::Request(Request { verb: Verb::SetVar { .. }, .. }) => vars += 1,
+            Input::Request(Request { origin: Origin::Flow(flow), id, .. }) => {
+                script.blocking_send(ToFlow::Reply { flow, request: id, reply: Reply::Done }).unwrap();
             }
-            FromScript::Ended { end, .. } => {
+            Input::FlowEnded { end, .. } => {
                 assert_eq!(end, FlowEnd::Finished);
                 ends += 1;
             }
@@ -287,5 +299,5 @@ fn a_real_thread_runs_flows_and_waits_when_its_outbox_is_full() {
     }
     assert_eq!(vars, 150);
     drop(script);
-    assert_eq!(said.blocking_recv(), None, "the thread ends with its inbox");
+    assert!(said.blocking_recv().is_none(), "the thread ends with its inbox");
 }
