@@ -8,6 +8,7 @@ mod buffers;
 mod epoll;
 mod places;
 mod received;
+mod setup;
 mod uring;
 
 use std::{fmt, io, net::SocketAddr, os::fd::OwnedFd, time::Duration};

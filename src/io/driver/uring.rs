@@ -15,10 +15,9 @@ use std::{
 };
 
 use io_uring::{
-    IoUring, Probe, cqueue, opcode, squeue,
+    IoUring, cqueue, opcode, squeue,
     types::{Fd, Fixed, SubmitArgs, Timespec},
 };
-use nix::sys::resource::{Resource, getrlimit};
 use socket2::SockAddr;
 
 use super::{
@@ -28,6 +27,7 @@ use super::{
     drain,
     places::{Places, State},
     received::{self, Came},
+    setup::{self, SENDS},
 };
 use crate::{
     io::{clock::Clock, media_ports::Sockets},
@@ -35,14 +35,8 @@ use crate::{
     time::Time,
 };
 
-/// Room for submissions.
-const SUBMISSIONS: u32 = 512;
-/// Sends that go to the kernel at once; each needs an address that stays in its place until then.
-const SENDS: usize = 256;
 /// A sleep that gathers ends early when this many packets came.
 const GATHER: usize = 64;
-/// Places beyond two for each port: of ports that are being closed.
-const SPARE_PLACES: usize = 64;
 /// A cancelled receive completes at once; the kernel gets this many times [`PATIENCE`] for it.
 const TRIES: usize = 500;
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -73,21 +67,7 @@ pub struct Uring {
 
 impl Uring {
     pub(super) fn open(wake: OwnedFd, max_ports: usize, clock: Clock) -> io::Result<Uring> {
-        // The kernel refuses a table that is larger than the number of files we may open.
-        let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft as usize);
-        let places = (2 * max_ports + SPARE_PLACES).min(files).min(1 << 20);
-        // Every receive may end and every buffer be filled before we read one completion.
-        let completions = (places + buffers::COUNT as usize + SENDS).next_power_of_two() as u32;
-        let ring = IoUring::builder()
-            .setup_single_issuer()
-            // Linux 6.1, hence also multishot recvmsg (6.0) and buffer rings (5.19).
-            .setup_defer_taskrun()
-            .setup_submit_all()
-            .setup_clamp()
-            .setup_cqsize(completions)
-            .build(SUBMISSIONS)?;
-        check_operations(&ring)?;
-        ring.submitter().register_files_sparse(places as u32)?;
+        let (ring, places) = setup::ring(max_ports)?;
         // SAFETY: msghdr is a C struct of numbers and pointers, for which zero is a value.
         let mut shape: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
         shape.msg_namelen = received::NAME as u32;
@@ -405,17 +385,5 @@ impl Drop for Uring {
     fn drop(&mut self) {
         // No receive may fill a buffer after this, though the kernel ends them in its own time.
         let _ = self.ring.submitter().unregister_buf_ring(buffers::GROUP);
-    }
-}
-
-/// The kernel may be new enough, and still forbid some.
-fn check_operations(ring: &IoUring) -> io::Result<()> {
-    let mut probe = Probe::new();
-    ring.submitter().register_probe(&mut probe)?;
-    let needed = [opcode::RecvMsgMulti::CODE, opcode::Send::CODE, opcode::PollAdd::CODE, opcode::AsyncCancel::CODE];
-    if needed.iter().all(|code| probe.is_supported(*code)) {
-        Ok(())
-    } else {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "io_uring lacks an operation"))
     }
 }

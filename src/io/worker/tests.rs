@@ -43,12 +43,12 @@ struct Bench {
 
 impl Bench {
     fn new(drivers: &[Choice], outbox: usize) -> io::Result<Bench> {
-        let (outbox, disk) = (Ring::new(outbox)?, Ring::new(64)?);
+        let (outbox, disk, clock) = (Ring::new(outbox)?, Ring::new(64)?, Clock::start());
         let workers = drivers.iter().enumerate().map(|(number, driver)| {
             let config = WorkerConfig {
                 id: WorkerId(number as u8),
                 engine: engine_config(),
-                clock: Clock::start(),
+                clock,
                 driver: *driver,
                 gather: Gather::Auto,
                 inbox: 256,
