@@ -24,14 +24,8 @@ fn keys(world: &mut World, hand: &mut Hand) -> String {
 #[test]
 fn each_key_arrives_once_whichever_of_its_packets_are_lost() {
     let (mut world, mut hand) = gathering();
-    let kept: [(u8, fn(usize) -> bool); 6] = [
-        (1, |_| true),
-        (2, |n| n > 0),
-        (3, |n| n < 5),
-        (4, |n| n == 0),
-        (5, |n| n == 7),
-        (6, |n| n == 3),
-    ];
+    let kept: [(u8, fn(usize) -> bool); 6] =
+        [(1, |_| true), (2, |n| n > 0), (3, |n| n < 5), (4, |n| n == 0), (5, |n| n == 7), (6, |n| n == 3)];
     for (key, keep) in kept {
         hand.event(&mut world, key, keep);
         hand.run(&mut world, Duration::from_millis(300));
@@ -45,7 +39,8 @@ fn each_key_arrives_once_whichever_of_its_packets_are_lost() {
 fn keys_arrive_once_at_a_fifth_lost() {
     for seed in 0..12 {
         let mut world = World::new(Weather { loss: 0.2, duplicated: 0.05, ..BAD }, seed);
-        let script = "call:answer() vars.keys = call:gather{max = 20, first_timeout = 60, timeout = 10, terminators = ''}";
+        let script =
+            "call:answer() vars.keys = call:gather{max = 20, first_timeout = 60, timeout = 10, terminators = ''}";
         world.add(SERVER, config(SERVER, &[("100", "main.lua")]), &[("main.lua", script)]);
         add_phone(&mut world, PHONE, "", "call:sleep(1) call:send_digits('1223334567890*#A') call:sleep(60)");
         call(&mut world, "sip:100@10.0.0.1");

@@ -35,7 +35,11 @@ fn the_record_tells_how_a_script_failed_and_whether_the_call_was_answered() {
     ] {
         let mut world = run(&[("main.lua", script)], 1, "call:sleep(10)");
         let record = inbound(&mut world, SERVER);
-        assert_eq!((record.status, record.end_reason, record.code), (status, reason, Some(code)), "{script}: {record:#?}");
+        assert_eq!(
+            (record.status, record.end_reason, record.code),
+            (status, reason, Some(code)),
+            "{script}: {record:#?}"
+        );
         let told = record.error.clone().unwrap_or_default();
         assert!(told.contains(error) && told.is_empty() == error.is_empty(), "{script}: {told}");
         let peer = &world.host(PHONE).records[0];
@@ -71,7 +75,8 @@ fn a_script_that_does_not_exist_fails_its_call_and_no_other() {
 #[test]
 fn the_store_outlives_calls_and_modules_of_ones_own_can_be_required() {
     let module = "local M = {} function M.greet(n) return 'hello ' .. n end return M";
-    let script = "local m = require('greeting') call:answer() vars.count = store.add('calls', 1) vars.text = m.greet(vars.count)
+    let script =
+        "local m = require('greeting') call:answer() vars.count = store.add('calls', 1) vars.text = m.greet(vars.count)
         store.set('last', call.caller) vars.last = store.get('last')";
     let world = &mut run(&[("main.lua", script), ("greeting.lua", module)], 3, "call:sleep(10)");
     for (at, record) in world.host(SERVER).records.iter().enumerate() {
@@ -112,7 +117,10 @@ fn a_hang_up_in_any_wait_with_other_legs_frees_all_of_them() {
         ("local p = call:dial{'sip:1@10.0.0.3', timeout = 60} call:sleep(100)", talks),
         ("local p = call:dial{'sip:1@10.0.0.3', timeout = 60} p:play('long.wav')", talks),
         ("local p = call:dial{'sip:1@10.0.0.3', timeout = 60} p:gather{max = 3, first_timeout = 100}", talks),
-        ("local p = call:dial{'sip:1@10.0.0.3', timeout = 60} call:record{file = 'r'} p:record{file = 'p', wait = true}", talks),
+        (
+            "local p = call:dial{'sip:1@10.0.0.3', timeout = 60} call:record{file = 'r'} p:record{file = 'p', wait = true}",
+            talks,
+        ),
         ("call:send_digits((',1'):rep(60))", talks),
         ("call:dial{'sip:1@nowhere.example', 'sip:1@10.9.9.9', timeout = 100}", talks),
         ("call:tone('ringing')", talks),
@@ -133,7 +141,12 @@ fn a_hang_up_in_any_wait_with_other_legs_frees_all_of_them() {
             assert_clean(&mut world, &[SERVER, PHONE, other(3), other(4)]);
             let record = inbound(&mut world, SERVER);
             if !gives_up {
-                assert_eq!((record.status, record.end_reason), (Status::Completed, EndReason::CallerHangup), "{script}: {:?}", record.error);
+                assert_eq!(
+                    (record.status, record.end_reason),
+                    (Status::Completed, EndReason::CallerHangup),
+                    "{script}: {:?}",
+                    record.error
+                );
                 assert!(record.talk_seconds < 8.0, "{script}: {}", record.talk_seconds);
             }
         }

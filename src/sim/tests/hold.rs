@@ -35,7 +35,10 @@ fn end(world: &mut World, hand: &mut Hand) -> CallRecord {
     hand.run(world, secs(1));
     assert_clean(world, &[SERVER, CALLEE]);
     let record = inbound(world, SERVER);
-    assert_eq!((record.status, record.end_reason, record.code), (Status::Completed, EndReason::CallerHangup, Some(200)));
+    assert_eq!(
+        (record.status, record.end_reason, record.code),
+        (Status::Completed, EndReason::CallerHangup, Some(200))
+    );
     record
 }
 

@@ -37,7 +37,10 @@ fn calls_over_the_limit_get_503_and_those_in_progress_are_untouched() {
     for last in 4..=6 {
         assert!(refusal(&mut world, other(last)).contains("Retry-After: 5\r\n"));
         let record = world.host(other(last)).records[0].clone();
-        assert_eq!((record.status, record.end_reason, record.code), (Status::Failed, EndReason::TelephonyError, Some(503)));
+        assert_eq!(
+            (record.status, record.end_reason, record.code),
+            (Status::Failed, EndReason::TelephonyError, Some(503))
+        );
     }
     world.run_for(secs(20));
     for last in 2..=3 {

@@ -25,8 +25,8 @@ use crate::{
     ids::RequestId,
     sip,
     switch::{
-        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Route, Status,
-        TraceEvent,
+        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Route,
+        Status, TraceEvent,
     },
     time::Time,
 };
@@ -219,4 +219,3 @@ fn recording<'a>(world: &'a mut World, ip: IpAddr, name: &str) -> &'a Recording 
     let host = world.host(ip);
     host.recordings.values().find(|recording| recording.file == name).unwrap_or_else(|| panic!("no {name}"))
 }
-

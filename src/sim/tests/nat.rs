@@ -66,7 +66,8 @@ fn a_phone_whose_address_is_private_is_heard_and_hears_and_the_record_says_so() 
 #[test]
 fn strangers_are_not_heard_and_get_nothing() {
     let stranger: SocketAddr = STRANGER.parse().unwrap();
-    let (mut world, mut hand) = bridge(&format!("{DIALS} call:record{{file = 'x.wav', stereo = true}} call:bridge(peer)"), TALKS);
+    let (mut world, mut hand) =
+        bridge(&format!("{DIALS} call:record{{file = 'x.wav', stereo = true}} call:bridge(peer)"), TALKS);
     hand.invite(&mut world);
     hand.run(&mut world, secs(2));
     let from = world.now;

@@ -44,7 +44,8 @@ pub(super) fn field<'a>(text: &'a str, name: &str) -> &'a str {
 
 /// An answer to a request, which is text as well.
 pub(super) fn answer_to(request: &str, status: &str, fields: &str, body: &str) -> String {
-    let vias: String = request.lines().filter(|line| line.starts_with("Via: ")).map(|via| format!("{via}\r\n")).collect();
+    let vias: String =
+        request.lines().filter(|line| line.starts_with("Via: ")).map(|via| format!("{via}\r\n")).collect();
     let to = field(request, "To");
     let to = if to.contains(";tag=") { to.to_owned() } else { format!("{to};tag=hand") };
     format!(
@@ -205,7 +206,10 @@ impl Hand {
     /// The body of the last answer to an INVITE.
     pub(super) fn last_answer(&self) -> &str {
         let answers = self.messages.iter().rev();
-        answers.filter(|text| text.starts_with("SIP/2.0 2")).find_map(|text| text.split("\r\n\r\n").nth(1).filter(|b| !b.is_empty())).unwrap_or_default()
+        answers
+            .filter(|text| text.starts_with("SIP/2.0 2"))
+            .find_map(|text| text.split("\r\n\r\n").nth(1).filter(|b| !b.is_empty()))
+            .unwrap_or_default()
     }
 
     /// The first line of the last answer.

@@ -21,7 +21,10 @@ fn a_mix_and_a_stereo_recording_hold_both_tones_for_the_right_time() {
         );
         let mut world = recorded(&script, "call:play('me.wav') call:sleep(10)");
         let record = inbound(&mut world, SERVER);
-        assert_eq!((var(&record, "file").as_str(), record.recordings.as_slice()), ("a.wav", ["a.wav".to_owned()].as_slice()));
+        assert_eq!(
+            (var(&record, "file").as_str(), record.recordings.as_slice()),
+            ("a.wav", ["a.wav".to_owned()].as_slice())
+        );
         let kept = recording(&mut world, SERVER, "a.wav").clone();
         let seconds = channel_of(&kept, 0).len() as f64 / 8000.0;
         assert!((seconds - 4.0).abs() <= 0.04, "{seconds}");

@@ -184,7 +184,9 @@ fn when_all_fail_the_flow_goes_on_with_the_reason_that_says_most() {
 
 #[test]
 fn one_bad_target_does_not_spoil_the_others() {
-    for bad in ["sip:1@[nonsense", "sip:1@nowhere.example", "sip:1@10.0.0.4:5999", "sip:1@10.9.9.9", "sip:1@[2001:db8::1]"] {
+    for bad in
+        ["sip:1@[nonsense", "sip:1@nowhere.example", "sip:1@10.0.0.4:5999", "sip:1@10.9.9.9", "sip:1@[2001:db8::1]"]
+    {
         let good = "call:ring() call:sleep(3) call:answer() call:play('hello.wav') call:sleep(60)";
         let targets = format!("'sip:1@10.0.0.5', '{bad}', 'sip:1@10.0.0.3', timeout = 20");
         let mut world = hunt(&dialling(&targets), [good, "", "call:reject(486)"]);
@@ -292,7 +294,9 @@ fn a_redirection_is_followed_and_one_in_a_circle_ends() {
                 answered += 1;
                 let text = String::from_utf8_lossy(&datagram.bytes).into_owned();
                 let answer = phone::answer_to(&text, "302 Moved Temporarily", &format!("Contact: <{contact}>\r\n"), "");
-                world.net.send(world.now, Datagram { from: datagram.to, to: datagram.from, bytes: answer.into_bytes() });
+                world
+                    .net
+                    .send(world.now, Datagram { from: datagram.to, to: datagram.from, bytes: answer.into_bytes() });
             }
         }
         finish(&mut world);
@@ -340,7 +344,9 @@ fn when_the_early_leg_fails_the_caller_hears_ringing_again_and_then_the_winner()
 
 #[test]
 fn a_ringback_of_ones_own_goes_on_as_long_as_it_rings_and_one_that_cannot_be_had_is_the_networks() {
-    for (ringback, tones) in [("'music.wav'", [900.0, 900.0]), ("'gone.wav'", [440.0, 480.0]), ("{silence = 0}", [440.0, 480.0])] {
+    for (ringback, tones) in
+        [("'music.wav'", [900.0, 900.0]), ("'gone.wav'", [440.0, 480.0]), ("{silence = 0}", [440.0, 480.0])]
+    {
         let mut world = hunt(
             &dialling(&format!("'sip:1@10.0.0.3', timeout = 20, ringback = {ringback}")),
             ["call:ring() call:sleep(8) call:answer() call:play('hello.wav') call:sleep(60)", "", ""],
@@ -365,7 +371,12 @@ fn whatever_crosses_exactly_one_phone_stays_with_the_caller() {
         add_phone(&mut world, PHONE, "", "call:play('me.wav') call:sleep(12) call:hangup()");
         world.host(PHONE).prompts.insert("me.wav".into(), hum(1000.0, 8000));
         for ip in [FIRST, SECOND, THIRD] {
-            add_phone(&mut world, ip, "call:ring() call:sleep(1 + math.random() * 0.08) call:answer() call:sleep(60)", "");
+            add_phone(
+                &mut world,
+                ip,
+                "call:ring() call:sleep(1 + math.random() * 0.08) call:answer() call:sleep(60)",
+                "",
+            );
         }
         call(&mut world, "sip:100@10.0.0.1");
         finish(&mut world);

@@ -20,7 +20,12 @@ fn five(workers: u8, weather: Weather) -> World {
     server.workers = workers;
     world.add(SERVER, server, &[("room.lua", room)]);
     for last in 2..=6u8 {
-        add_phone(&mut world, other(last), "", "call:record{file = 'heard.wav', stereo = true} call:play('me.wav') call:hangup()");
+        add_phone(
+            &mut world,
+            other(last),
+            "",
+            "call:record{file = 'heard.wav', stereo = true} call:play('me.wav') call:hangup()",
+        );
         world.host(other(last)).prompts.insert("me.wav".into(), hum(tone(last), 80_000));
     }
     world
@@ -64,13 +69,18 @@ fn who_is_muted_hears_and_is_not_heard() {
         world.add(
             SERVER,
             muted,
-            &[("room.lua", "call:answer() call:join('lobby')"), ("muted.lua", "call:answer() call:join('lobby', {muted = true})")],
+            &[
+                ("room.lua", "call:answer() call:join('lobby')"),
+                ("muted.lua", "call:answer() call:join('lobby', {muted = true})"),
+            ],
         );
         for (last, number) in [(2, "101"), (3, "100"), (4, "100")] {
             call_from(&mut world, other(last), &format!("sip:{number}@10.0.0.1"), secs(60));
         }
         world.run_for(secs(15));
-        for (last, speaker, both) in [(2, 3, true), (2, 4, true), (3, 2, false), (3, 4, true), (4, 2, false), (4, 3, true)] {
+        for (last, speaker, both) in
+            [(2, 3, true), (2, 4, true), (3, 2, false), (3, 4, true), (4, 2, false), (4, 3, true)]
+        {
             let seconds = loud(&recording(&mut world, other(last), "heard.wav").clone(), tone(speaker));
             assert_eq!(seconds > 9.5, both, "{last} hears {speaker} for {seconds} s");
             assert!(both || seconds == 0.0, "{last} hears {speaker} for {seconds} s");

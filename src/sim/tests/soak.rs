@@ -27,7 +27,8 @@ fn soak(calls: usize, seed: u64) {
     let mut server = config(SERVER, &[]);
     server.workers = 2;
     server.trace = false;
-    let scripts: Vec<(String, &str)> = actions.iter().enumerate().map(|(at, text)| (format!("{at}.lua"), *text)).collect();
+    let scripts: Vec<(String, &str)> =
+        actions.iter().enumerate().map(|(at, text)| (format!("{at}.lua"), *text)).collect();
     for (at, (script, _)) in scripts.iter().enumerate() {
         let number = Pattern::parse(&format!("10{at}")).expect("a pattern");
         server.routes.push(Route { number, script: script.as_str().into(), vars: Vec::new() });
@@ -50,7 +51,12 @@ fn soak(calls: usize, seed: u64) {
     }
     for at in 0..calls {
         let number = format!("sip:10{}@10.0.0.1", chance.below(actions.len()));
-        call_from(&mut world, phones[at % phones.len()], &number, Duration::from_millis(1000 + chance.below(30_000) as u64));
+        call_from(
+            &mut world,
+            phones[at % phones.len()],
+            &number,
+            Duration::from_millis(1000 + chance.below(30_000) as u64),
+        );
         world.run_for(Duration::from_millis(chance.below(20) as u64));
     }
     let busiest = world.host(SERVER).exchange.counts().calls;
