@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -149,10 +151,10 @@ fn apply(world: &mut World, phones: &mut [Option<Phone>], asked: &mut Asked, ste
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_each_order_is_answered_once(steps in prop::collection::vec(step(), 1..120)) {
+    fn whatever_happens_each_order_is_answered_once_and_each_stream_counts_up(steps in prop::collection::vec(step(), 1..120)) {
         let mut world = World::with(config(), 8);
         let mut phones: Vec<Option<Phone>> = (0..PORTS).map(|_| None).collect();
         let mut asked = Asked::default();
@@ -184,5 +186,11 @@ proptest! {
         prop_assert_eq!(plays, (1..=asked.plays).collect::<Vec<_>>());
         prop_assert_eq!(recordings, (1..=asked.recordings).collect::<Vec<_>>());
         prop_assert_eq!((closed, dialed), (asked.opened, asked.digits));
+        let mut newest = BTreeMap::new();
+        for (header, _) in world.sent.iter().filter_map(Sent::rtp) {
+            if let Some(before) = newest.insert(header.ssrc, header.sequence) {
+                prop_assert!((1..1000).contains(&header.sequence.wrapping_sub(before)), "{header:?} after {before}");
+            }
+        }
     }
 }

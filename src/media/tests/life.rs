@@ -209,3 +209,25 @@ fn a_close_answers_all_that_somebody_waits_for_before_it_is_told() {
         "{told:?}"
     );
 }
+
+#[test]
+fn a_new_address_is_sent_to_at_once_and_strangers_gain_nothing_from_it() {
+    let mut world = World::new();
+    let (mut a, mut b) = (world.open(1), world.open(2));
+    world.join(&[&a, &b]);
+    world.talk(200, &mut [&mut a, &mut b]);
+    let (moved, stranger) = (address(50), address(66));
+    world.update(&a, |stream| stream.remote = Some(moved));
+    world.sent.clear();
+    world.talk(100, &mut [&mut b]);
+    assert!(world.sent.iter().all(|sent| sent.to == moved));
+    a.from = moved;
+    world.talk(100, &mut [&mut a, &mut b]);
+    for _ in 0..50 {
+        let forged = a.packet(0, &[0; FRAME]);
+        assert_eq!(world.receive_from(&a, stranger, &forged), []);
+    }
+    world.talk(100, &mut [&mut b]);
+    assert!(world.sent.iter().filter(|sent| sent.slot == a.slot).all(|sent| sent.to == moved));
+    world.assert_one_stream(&a);
+}
