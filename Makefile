@@ -24,7 +24,8 @@ bench: packages-test ## the figures that the README quotes
 	cargo bench --locked
 
 proof: packages-test ## the same suites at full size; writes docs/proof.md
-	PROOF=1 cargo test --locked --release
+	python3 docs/tools/proof.py
+
 	python3 docs/tools/proof.py
 
 packages-run:

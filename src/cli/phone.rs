@@ -42,7 +42,7 @@ pub(super) struct Call {
     /// Keys to press after that: 0-9 * # A-D; a comma waits for a second
     #[arg(long, value_name = "KEYS", value_parser = keys)]
     pub digits: Option<String>,
-    /// Record what is heard into this WAV file
+    /// Record into this WAV file: what is heard left, what is said right
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Stay for so many seconds after everything was played and pressed, unless the other side hangs up

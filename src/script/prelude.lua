@@ -392,7 +392,8 @@ local function method(name)
 end
 
 local methods, recording, handlers, values = {}, {}, {}, {}
-local call_kind = { __index = methods, __name = "call" }
+-- The metatables of calls (the script's own, and the legs that it dialled) and of recordings.
+local a_call, a_recording = { __index = methods, __name = "call" }, { __index = recording, __name = "recording" }
 for _, name in next, {
   "answer", "ring", "progress", "reject", "hangup", "play", "say", "tone", "gather", "record", "dial", "bridge", "join",
   "echo", "send_digits", "sleep",
@@ -450,7 +451,7 @@ local function begin(facts, route, headers, start)
   raw_setmetatable(headers, {
     __index = function(_, name) return type(name) == "string" and lower[small(name)] or nil end,
   })
-  call = raw_setmetatable({ headers = headers }, call_kind)
+  call = raw_setmetatable({ headers = headers }, a_call)
   for name, value in next, facts do call[name] = value end
   return call
 end
@@ -479,4 +480,4 @@ local function finish(main, reason)
   end
 end
 
-return begin, enter, finish, handlers, call_kind, { __index = recording, __name = "recording" }
+return begin, enter, finish, handlers, a_call, a_recording

@@ -120,7 +120,8 @@ pub fn spawn(
 
 struct Flow {
     vm: Vm,
-    call: CallId,
+    /// The call's id in logs and records.
+    call: String,
     script: Arc<str>,
     started: Time,
     /// The number of the last request.
@@ -251,7 +252,7 @@ impl Runner {
         };
         let mut vm = self.pool.pop().unwrap_or_else(|| self.new_vm());
         let step = vm.start(&program, start);
-        let (call, script) = (start.call, Arc::clone(&start.script));
+        let (call, script) = (start.facts.id.clone(), Arc::clone(&start.script));
         let flow = Flow { vm, call, script, started: now, last: 0, waiting: None, turn: Turn::Wait };
         self.flows.insert(start.flow, flow);
         self.take(start.flow, step);
@@ -315,7 +316,7 @@ impl Runner {
                     self.request(id, request, call, verb);
                 }
                 Step::Log(level, text) => {
-                    log(id, flow.call, &flow.script, level, &text);
+                    log(&flow.call, &flow.script, level, &text);
                     step = flow.vm.go_on();
                 }
             }
@@ -341,12 +342,12 @@ impl Flow {
     }
 }
 
-fn log(flow: FlowId, call: CallId, script: &str, level: Level, text: &str) {
+fn log(call: &str, script: &str, level: Level, text: &str) {
     match level {
-        Level::Debug => tracing::debug!(%flow, %call, script, "{text}"),
-        Level::Info => tracing::info!(%flow, %call, script, "{text}"),
-        Level::Warn => tracing::warn!(%flow, %call, script, "{text}"),
-        Level::Error => tracing::error!(%flow, %call, script, "{text}"),
+        Level::Debug => tracing::debug!(call, script, "{text}"),
+        Level::Info => tracing::info!(call, script, "{text}"),
+        Level::Warn => tracing::warn!(call, script, "{text}"),
+        Level::Error => tracing::error!(call, script, "{text}"),
     }
 }
 

@@ -27,6 +27,9 @@ use crate::{
     switch::{ConsoleReply, Counts, Input, Originate},
 };
 
+/// Longest wait for the calls that are hung up at the end.
+const GOODBYE: Duration = Duration::from_secs(5);
+
 /// What a server is to do beyond its configuration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wishes {
@@ -112,17 +115,15 @@ impl Server {
                 drain.as_secs()
             );
             self.ask(Order::Input(Box::new(Input::Drain))).await;
-            let drained = async {
-                while let Some(seen) = self.seen.recv().await {
-                    if matches!(seen, Seen::Console(ConsoleReply::Drained)) {
-                        return;
-                    }
-                }
+            let in_time = tokio::select! {
+                _ = stop.recv() => false,
+                _ = interrupt.recv() => false,
+                done = timeout(drain, drained(&mut self.seen)) => done.is_ok(),
             };
-            tokio::select! {
-                _ = stop.recv() => {}
-                _ = interrupt.recv() => {}
-                _ = timeout(drain, drained) => {}
+            if !in_time {
+                // Whoever is still talking gets a BYE, and a record.
+                self.ask(Order::Input(Box::new(Input::HangUpAll))).await;
+                let _ = timeout(GOODBYE, drained(&mut self.seen)).await;
             }
             Ok::<(), std::io::Error>(())
         })?;
@@ -144,6 +145,15 @@ impl Server {
 
     async fn ask(&self, order: Order) {
         let _ = self.orders.send(order).await;
+    }
+}
+
+/// Until no call is left.
+async fn drained(seen: &mut mpsc::UnboundedReceiver<Seen>) {
+    while let Some(seen) = seen.recv().await {
+        if matches!(seen, Seen::Console(ConsoleReply::Drained)) {
+            return;
+        }
     }
 }
 

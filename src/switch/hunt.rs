@@ -170,6 +170,21 @@ impl Switch {
         }
     }
 
+    /// What the caller hears meanwhile came to its end, and begins anew; where it cannot be `had`, the network's
+    /// ringing is heard instead.
+    pub(super) fn ringback_over(&mut self, caller: CallId, had: bool) {
+        let Some(hunt) = self.hunt(caller).filter(|hunt| hunt.early.is_none() && hunt.winner.is_none()) else { return };
+        if !had {
+            hunt.dial.ringback = None;
+        }
+        let ringback = hunt.dial.ringback.clone().unwrap_or_else(ringing);
+        if let Some((call, core)) = self.call(caller)
+            && call.play(core, std::slice::from_ref(&ringback)).is_err()
+        {
+            call.forget_loads(core);
+        }
+    }
+
     /// A target sends audio before its answer.
     pub(super) fn leg_has_early_media(&mut self, leg: CallId) {
         let Some(caller) = self.caller_of(leg) else { return };
@@ -239,13 +254,8 @@ impl Switch {
         let was_early = hunt.early.is_some_and(|early| early == leg);
         if was_early {
             hunt.early = None;
-            let ringback = hunt.dial.ringback.clone().unwrap_or_else(ringing);
             self.part(caller);
-            if let Some((call, core)) = self.call(caller)
-                && call.play(core, std::slice::from_ref(&ringback)).is_err()
-            {
-                call.forget_loads(core);
-            }
+            self.ringback_over(caller, true);
         }
         self.ring_next(caller);
     }

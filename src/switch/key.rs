@@ -1,13 +1,13 @@
 //! Keys of the party: whom they are for.
 
-use super::{switch::Switch, task::Doing};
+use super::{bridge::Joined, switch::Switch, task::Doing};
 use crate::{
     ids::CallId,
     verbs::{LeaveReason, Reply},
 };
 
 impl Switch {
-    /// A key of the party: recordings first, then the task; else it waits for the next gather.
+    /// A key of the party: recordings first, then the task; else, where the party is alone, it waits for the next gather.
     pub(super) fn on_key(&mut self, id: CallId, key: char) {
         let Some((call, core)) = self.call(id) else { return };
         if call.over.is_some() || call.key_stops_recording(core, key) {
@@ -32,6 +32,8 @@ impl Switch {
             Some(Doing::Echo { stop_on, .. }) if stop_on.contains(key) => {
                 self.end_echo(id, LeaveReason::Key(key));
             }
+            // What was pressed in a conversation was meant for the other party, not for the next question.
+            Some(_) | None if call.joined != Joined::Alone => {}
             Some(_) | None => call.keep_key(key),
         }
     }

@@ -122,6 +122,8 @@ pub enum Input {
     Originate(Originate),
     /// Take no new calls, and tell when the last one is over.
     Drain,
+    /// End all calls as if each had been hung up, and take no new ones; told as [`ConsoleReply::Drained`] when done.
+    HangUpAll,
 }
 
 /// A call that the operator asks for.

@@ -146,6 +146,7 @@ impl Switch {
                 let step = collector.handle_prompt_end(now);
                 self.gathered(id, step);
             }
+            Some(Doing::Dial(_)) => self.ringback_over(id, samples > 0),
             Some(_) | None => {}
         }
     }
@@ -154,8 +155,10 @@ impl Switch {
     pub(super) fn play_failed(&mut self, id: CallId, why: String) {
         let Some((call, _)) = self.call(id) else { return };
         tracing::warn!(call = %call.name, why, "cannot play");
-        if let Some(Doing::Play { .. } | Doing::Gather(_)) = call.task.as_ref().map(|task| &task.doing) {
-            self.finish_task(id, Reply::Failed(Failure::Sound(why)));
+        match call.task.as_ref().map(|task| &task.doing) {
+            Some(Doing::Play { .. } | Doing::Gather(_)) => self.finish_task(id, Reply::Failed(Failure::Sound(why))),
+            Some(Doing::Dial(_)) => self.ringback_over(id, false),
+            Some(_) | None => {}
         }
     }
 }

@@ -101,6 +101,7 @@ impl Switch {
             }
             Input::Originate(wish) => self.on_originate(wish),
             Input::Drain => self.draining = self.draining.or(Some(Draining::Waiting)),
+            Input::HangUpAll => self.hang_up_all(),
         }
         self.settle();
     }
@@ -146,6 +147,16 @@ impl Switch {
             recordings: self.core.recordings.len(),
             rooms: self.rooms.len(),
             forks: self.forks.len(),
+        }
+    }
+
+    fn hang_up_all(&mut self) {
+        self.draining = self.draining.or(Some(Draining::Waiting));
+        let all: Vec<CallId> = self.calls.keys().copied().collect();
+        for id in all {
+            if let Some((call, core)) = self.call(id) {
+                call.hang_up(core, End::HUNG_UP);
+            }
         }
     }
 

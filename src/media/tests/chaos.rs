@@ -60,7 +60,7 @@ struct Asked {
     digits: usize,
 }
 
-#[expect(clippy::too_many_lines, reason = "one arm a step")]
+#[expect(clippy::too_many_lines, reason = "a table of all that can happen")]
 fn apply(world: &mut World, phones: &mut [Option<Phone>], asked: &mut Asked, step: Step) {
     let layouts = [Layout::Mix, Layout::Party, Layout::Stereo];
     // A port of this turn of the slot, or one that never was.

@@ -144,10 +144,64 @@ fn a_hang_up_in_any_wait_with_other_legs_frees_all_of_them() {
                 assert_eq!(
                     (record.status, record.end_reason),
                     (Status::Completed, EndReason::CallerHangup),
-                    "{script}"
+                    "{script}: {:?}",
+                    record.error
                 );
                 assert!(record.talk_seconds < 8.0, "{script}: {}", record.talk_seconds);
             }
         }
+    }
+}
+
+#[test]
+fn a_script_commands_the_legs_that_it_dialled_like_its_own_call() {
+    let script = "call:answer() local peer = call:dial{'sip:1@10.0.0.3', timeout = 20}
+        vars.played = peer:play('whisper.wav')
+        vars.keys, vars.ended = peer:gather{max = 2, first_timeout = 10}
+        local r = peer:record{file = 'peer', party_only = true, max = 1, wait = true} vars.file = r.file
+        vars.hung = peer:hangup() vars.gone, vars.why = peer:play('whisper.wav')
+        vars.left = call:bridge(peer) call:play('whisper.wav')";
+    let mut world = World::new(Weather::CALM, 5);
+    world.add(SERVER, config(SERVER, &[("100", "main.lua")]), &[("main.lua", script)]);
+    world.host(SERVER).prompts.insert("whisper.wav".into(), hum(600.0, 16_000));
+    add_phone(&mut world, PHONE, "", "call:record{file = 'caller.wav'} call:sleep(60)");
+    let callee = "call:answer() call:record{file = 'callee.wav'} call:sleep(3) call:send_digits('42') call:sleep(60)";
+    add_phone(&mut world, other(3), callee, "");
+    call(&mut world, "sip:100@10.0.0.1");
+    run_to_the_end(&mut world);
+    assert_clean(&mut world, &[other(3)]);
+    let record = inbound(&mut world, SERVER);
+    assert_eq!(record.error, None);
+    let vars = ["played", "keys", "ended", "file", "hung", "gone", "why", "left"].map(|name| var(&record, name));
+    assert_eq!(vars, ["true", "42", "max", "peer.wav", "true", "", "hangup", "peer_hangup"]);
+    assert!(seconds_of(recording(&mut world, other(3), "callee.wav"), 0, 600.0) > 1.9, "the leg hears the whisper");
+    let caller = seconds_of(recording(&mut world, PHONE, "caller.wav"), 0, 600.0);
+    assert!((1.8..2.1).contains(&caller), "the caller hears only its own: {caller}");
+}
+
+#[test]
+fn a_leg_that_leaves_in_a_wait_is_told_to_the_script() {
+    for (wait, why) in [
+        ("peer:play('long.wav')", "hangup"),
+        ("peer:gather{max = 3, first_timeout = 60}", "hangup"),
+        ("peer:record{file = 'r', wait = true}", "hangup"),
+        ("peer:sleep(60)", "hangup"),
+        ("call:bridge(peer)", ""),
+    ] {
+        let script = format!(
+            "call:answer() local peer = call:dial{{'sip:1@10.0.0.3', timeout = 20}}
+            local word, why = {wait} vars.word, vars.why = word, why call:sleep(1) vars.on = 'yes'"
+        );
+        let mut world = World::new(Weather::CALM, 5);
+        world.add(SERVER, config(SERVER, &[("100", "main.lua")]), &[("main.lua", &script)]);
+        world.host(SERVER).prompts.insert("long.wav".into(), hum(600.0, 800_000));
+        add_phone(&mut world, PHONE, "", "call:sleep(60)");
+        add_phone(&mut world, other(3), "call:answer() call:sleep(3)", "");
+        call(&mut world, "sip:100@10.0.0.1");
+        run_to_the_end(&mut world);
+        let record = inbound(&mut world, SERVER);
+        assert_eq!((var(&record, "why").as_str(), var(&record, "on").as_str()), (why, "yes"), "{wait}: {record:#?}");
+        assert_eq!((record.status, record.end_reason), (Status::Completed, EndReason::AgentCompleted));
+        assert!(record.talk_seconds < 8.0, "{wait}: {}", record.talk_seconds);
     }
 }

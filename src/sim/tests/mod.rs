@@ -129,22 +129,14 @@ fn var(record: &CallRecord, name: &str) -> String {
     record.vars.get(name).cloned().unwrap_or_default()
 }
 
-/// First lines of the SIP messages at a host, with the time, the peer and whether the host sent it.
-fn messages(world: &mut World, ip: IpAddr) -> Vec<(Time, bool, IpAddr, String)> {
-    let message = |trace: &crate::switch::Trace| match &trace.what {
-        TraceEvent::Message { sent, hop, first_line, .. } => {
-            Some((trace.at, *sent, hop.remote.ip(), first_line.clone()))
-        }
-        TraceEvent::Sdp(_) | TraceEvent::Media(_) | TraceEvent::Call(_) => None,
-    };
-    world.host(ip).traces.iter().filter_map(message).collect()
-}
-
-/// When `ip` first sent (or got) a message that begins so to or from `peer`.
+/// When the first SIP message that begins so arrived, which `ip` sent to `peer`, or got from it.
 fn when(world: &mut World, ip: IpAddr, sent: bool, peer: IpAddr, line: &str) -> Option<Time> {
-    let found =
-        |message: &&(Time, bool, IpAddr, String)| message.1 == sent && message.2 == peer && message.3.starts_with(line);
-    messages(world, ip).iter().find(found).map(|message| message.0)
+    let (from, to) = if sent { (ip, peer) } else { (peer, ip) };
+    let found = |(_, datagram): &&(Time, Datagram)| {
+        let way = datagram.from.ip() == from && datagram.to == SocketAddr::new(to, SIP_PORT);
+        way && datagram.bytes.starts_with(line.as_bytes())
+    };
+    world.wire().iter().find(found).map(|(at, _)| *at)
 }
 
 /// RTP audio that arrived at a host, decoded, with the times of arrival. PCMU only.

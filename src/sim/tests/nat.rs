@@ -119,3 +119,25 @@ fn after_a_reinvite_the_phone_is_followed_to_its_new_place_behind_the_nat() {
     assert_eq!(packets(&world, "203.0.113.7:50001".parse().unwrap(), from), 0);
     assert_eq!(callee_hears(&world, 700.0, from), 0);
 }
+
+#[test]
+fn a_phone_that_sends_nothing_is_in_the_record_and_may_be_hung_up() {
+    for hang_up in [false, true] {
+        let mut world = World::new(Weather::CALM, 5);
+        world.tap();
+        let mut server = config(SERVER, &[("100", "main.lua")]);
+        server.hang_up_on_silence = hang_up;
+        world.add(SERVER, server, &[("main.lua", "call:answer() call:sleep(60)")]);
+        let mut hand = Hand::new(PHONE);
+        hand.hums = None;
+        hand.invite(&mut world);
+        hand.run(&mut world, secs(70));
+        assert_clean(&mut world, &[SERVER]);
+        let record = inbound(&mut world, SERVER);
+        assert_eq!(record.no_audio.as_deref(), Some("no packet came; SDP says 10.0.0.2:40000"));
+        let (reason, seconds) =
+            if hang_up { (EndReason::TelephonyError, 30.0) } else { (EndReason::AgentCompleted, 60.0) };
+        assert_eq!((record.status, record.end_reason), (Status::Completed, reason));
+        assert!((record.talk_seconds - seconds).abs() < 2.0, "{}", record.talk_seconds);
+    }
+}
