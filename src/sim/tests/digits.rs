@@ -24,7 +24,8 @@ fn keys(world: &mut World, hand: &mut Hand) -> String {
 #[test]
 fn each_key_arrives_once_whichever_of_its_packets_are_lost() {
     let (mut world, mut hand) = gathering();
-    let kept: [(u8, fn(usize) -> bool); 6] =
+    type Kept = fn(usize) -> bool;
+    let kept: [(u8, Kept); 6] =
         [(1, |_| true), (2, |n| n > 0), (3, |n| n < 5), (4, |n| n == 0), (5, |n| n == 7), (6, |n| n == 3)];
     for (key, keep) in kept {
         hand.event(&mut world, key, keep);
