@@ -125,8 +125,7 @@ impl MediaPorts {
 
     fn socket(&self, address: IpAddr) -> io::Result<Socket> {
         let domain = Domain::for_address(SocketAddr::new(address, 0));
-        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-        socket.set_nonblocking(true)?;
+        let socket = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
         // The kernel grants less where its own limit is lower; that is no reason to fail.
         socket.set_recv_buffer_size(self.config.receive_buffer)?;
         socket.set_send_buffer_size(self.config.send_buffer)?;
