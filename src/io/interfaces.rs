@@ -7,7 +7,7 @@ use std::{
 
 use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 
-/// The addresses that `bind` stands for: itself, or, where it is 0.0.0.0 or [::], every address of its family on an
+/// The addresses that `bind` stands for: itself, or, where it is `0.0.0.0` or `[::]`, every address of its family on an
 /// interface that is up. A datagram to a wildcard socket would not tell which of our addresses it came to, and an
 /// answer from another address is dropped by most peers; so each address gets a socket of its own.
 pub fn expand(bind: SocketAddr) -> io::Result<Vec<SocketAddr>> {

@@ -1,6 +1,6 @@
 //! Lua flows: one VM per flow, driven step by step.
 //!
-//! [`Vm`] has no clock and no thread: it is started, resumed with a reply, and gives back a [`Step`]. [`thread`] drives
+//! [`Vm`] has no clock and no thread: it is started, resumed with a reply, and gives back a [`Step`]. [`Runner`] drives
 //! many of them in turn. [`Library`] keeps the scripts. A script is straight-line code; a wait suspends its coroutine.
 //!
 //! ```text

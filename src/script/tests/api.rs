@@ -289,6 +289,7 @@ fn the_log_has_levels_and_takes_anything() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn misuse_names_the_line_the_argument_what_was_found_and_what_is_allowed() {
     for (text, message) in [
         (
