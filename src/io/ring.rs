@@ -64,11 +64,17 @@ impl<T> Ring<T> {
         self.listen();
     }
 
-    /// As [`Ring::acknowledge`], where something else reads the eventfd.
-    pub(super) fn listen(&self) {
-        if self.0.woken.load(SeqCst) {
+    /// As [`Ring::acknowledge`], where something else reads the eventfd. True: the reader was woken since the last time,
+    /// so there may be items.
+    ///
+    /// Whoever reads the eventfd after this and before going to sleep has to ask again: a push in between has called, and
+    /// will not call again.
+    pub(super) fn listen(&self) -> bool {
+        let woken = self.0.woken.load(SeqCst);
+        if woken {
             self.0.woken.store(false, SeqCst);
         }
+        woken
     }
 
     /// The oldest item.
@@ -143,6 +149,20 @@ mod tests {
         ring.push_quietly(1).unwrap();
         assert!(!readable(&ring));
         ring.wake();
+        assert!(readable(&ring));
+    }
+
+    #[test]
+    fn a_wake_up_that_somebody_else_took_is_still_known() {
+        let ring = Ring::new(4).unwrap();
+        assert!(!ring.listen());
+        ring.push(1).unwrap();
+        ring.0.wake.read().unwrap();
+        ring.push(2).unwrap();
+        assert!(!readable(&ring), "it has been called, and is not called twice");
+        assert!(ring.listen());
+        assert!(!ring.listen());
+        ring.push(3).unwrap();
         assert!(readable(&ring));
     }
 

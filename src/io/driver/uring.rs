@@ -55,6 +55,8 @@ pub struct Uring {
     places: Places,
     /// Read before their turn.
     ahead: VecDeque<Came>,
+    /// The eventfd was reset since [`Uring::next`] last gave nothing: whoever wrote it must be heard before a sleep.
+    called: bool,
     /// The buffer that was lent last.
     lent: Option<u16>,
     /// The kernel can gather by itself (6.12).
@@ -81,6 +83,7 @@ impl Uring {
             wake,
             places: Places::new(places, max_ports),
             ahead: VecDeque::with_capacity(buffers::COUNT as usize),
+            called: false,
             lent: None,
             gathers,
             clock,
@@ -195,7 +198,9 @@ impl Uring {
         }
         let gather = Time::soonest(Some(self.woke + wait.apart), wait.until).map_or(Duration::ZERO, |end| end - now);
         let left = wait.until.map(|until| until - now);
-        if gather.is_zero() {
+        if self.called || !self.ahead.is_empty() {
+            self.enter(1, Some(Duration::ZERO), Duration::ZERO);
+        } else if gather.is_zero() {
             self.enter(1, left, Duration::ZERO);
         } else if self.gathers {
             self.enter(GATHER, left, gather);
@@ -283,7 +288,10 @@ impl Uring {
 
     pub(super) fn next(&mut self) -> Option<Received<'_>> {
         self.give_back_lent();
-        let Came { slot, channel, from, buffer, payload } = self.came()?;
+        let Some(Came { slot, channel, from, buffer, payload }) = self.came() else {
+            self.called = false;
+            return None;
+        };
         self.lent = Some(buffer);
         let bytes = self.buffers.bytes(buffer)?.get_mut(payload)?;
         Some(Received { slot, channel, from, bytes })
@@ -328,6 +336,7 @@ impl Uring {
             }
             About::Wake => {
                 drain(&self.wake);
+                self.called = true;
                 if !cqueue::more(completion.flags()) {
                     self.watch_wake();
                 }

@@ -124,14 +124,16 @@ impl Turns {
     }
 
     fn handle_inbox(&mut self, now: Time) -> bool {
-        self.handle.inbox.listen();
-        while let Some(item) = self.handle.inbox.pop() {
-            match item {
-                ToWorker::Open { port, memory, sockets } => self.open(now, port, memory, sockets),
-                ToWorker::Command(command) => self.handle_command(now, command),
-                ToWorker::Move { port, to } => self.give(now, port, to),
-                ToWorker::Take { memory, sockets } => self.take(now, memory, sockets),
-                ToWorker::Shutdown => return false,
+        // Giving a port away may take the wake-up of the next command, hence the outer loop.
+        while self.handle.inbox.listen() {
+            while let Some(item) = self.handle.inbox.pop() {
+                match item {
+                    ToWorker::Open { port, memory, sockets } => self.open(now, port, memory, sockets),
+                    ToWorker::Command(command) => self.handle_command(now, command),
+                    ToWorker::Move { port, to } => self.give(now, port, to),
+                    ToWorker::Take { memory, sockets } => self.take(now, memory, sockets),
+                    ToWorker::Shutdown => return false,
+                }
             }
         }
         true
