@@ -68,6 +68,42 @@ fn the_command_line_phone_plays_presses_keys_and_records() {
 }
 
 #[test]
+fn a_call_over_ipv6_has_audio() {
+    let script = "call:answer() call:tone({600}, {seconds = 1})";
+    let conf = "[[interface]]\nbind = \"[::1]:0\"\n[[number]]\nnumber = \"100\"\nscript = \"a.lua\"\n";
+    let server = Server::start(conf, &[("a.lua", script)]);
+    let v6 = server.wait_for("listening on udp [::1]:");
+    let port = v6.split("[::1]:").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let uri = format!("sip:100@[::1]:{port}");
+    let (code, said) = run(folder.path(), &["call", &uri, "--record", "heard.wav"]);
+    assert_eq!(code, 0, "{said}");
+    let (heard, _) = read_wav(&folder.path().join("heard.wav"));
+    let seconds = seconds_of(&heard[0], 600.0);
+    assert!((0.8..=1.12).contains(&seconds), "{seconds} s of the tone:\n{said}");
+}
+
+#[test]
+fn calls_that_outlast_the_draining_are_hung_up_and_recorded() {
+    let script = "call:answer() call:sleep(100)";
+    let server =
+        Server::start("[sip]\ndrain_s = 1\n[[number]]\nnumber = \"100\"\nscript = \"a.lua\"\n", &[("a.lua", script)]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args(["call", &format!("sip:100@{}", server.sip), "--wait", "60"]).current_dir(folder.path());
+    let phone = Process::start(command);
+    phone.wait_for("ACK");
+    let records = server.path("records/calls.jsonl");
+    let kept = tempfile::tempdir().unwrap();
+    let copy = kept.path().join("calls.jsonl");
+    assert!(server.stop_keeping(&records, &copy).success());
+    let (status, said) = phone.finish();
+    assert!(status.success() && said.contains("BYE"), "{said}");
+    let text = fs::read_to_string(copy).unwrap();
+    assert!(text.contains("\"status\":\"completed\"") && text.contains("agent_completed"), "{text}");
+}
+
+#[test]
 fn a_refused_call_says_why_and_ends_with_failure() {
     let server = Server::start("", &[]);
     let folder = tempfile::tempdir().unwrap();

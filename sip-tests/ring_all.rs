@@ -3,8 +3,9 @@
 use std::{fs, path::Path};
 
 use crate::{
-    sipp::{caller, phone},
-    support::Server,
+    command_line::seconds_of,
+    sipp::{caller, phone, scenario},
+    support::{Server, read_wav},
 };
 
 fn server(targets: &[std::net::SocketAddr], early: bool) -> Server {
@@ -96,4 +97,34 @@ fn when_all_are_busy_the_script_goes_on() {
     server.wait_until_idle();
     let records = server.wait_for_records(4);
     assert!(records.iter().all(|r| r["status"] == "busy"), "{records:#?}");
+}
+
+#[test]
+fn audio_before_the_answer_is_heard_by_the_caller() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples: Vec<i16> = (0..8000 * 5)
+        .map(|n| (8000.0 * (2.0 * std::f64::consts::PI * 600.0 * f64::from(n) / 8000.0).sin()) as i16)
+        .collect();
+    let mut coded = vec![0; samples.len()];
+    switchhook::audio::encode(switchhook::codec::Codec::Pcmu, &samples, &mut coded);
+    fs::write(folder.path().join("tone.pcmu"), coded).unwrap();
+    let (early, address, log) = phone(folder.path(), "uas_early_media", &["-m", "1"]);
+    // What the caller hears is the right channel of a recording that begins before anybody is asked.
+    let script = format!(
+        "call:progress()\nlocal heard = call:record{{file = 'heard.wav', stereo = true}}\n\
+         local peer, why = call:dial{{'sip:phone@{address}', timeout = 20, early_media = true}}\n\
+         heard:stop()\nif not peer then error(why) end\ncall:answer()\ncall:bridge(peer)\n"
+    );
+    let server = Server::start("[[number]]\nnumber = \"103\"\nscript = \"ring.lua\"\n", &[("ring.lua", &script)]);
+    let talk = scenario("early_caller");
+    let extra = ["-sf", talk.to_str().unwrap(), "-m", "1"];
+    let (status, output) = caller(server.sip, folder.path(), "103", &extra).finish();
+    assert!(status.success(), "{output}");
+    let (status, output) = early.finish();
+    assert!(status.success(), "{output}");
+    let waited = time_of(&log, false, "SIP/2.0 200").unwrap() - time_of(&log, false, "SIP/2.0 183").unwrap();
+    server.wait_for_records(2);
+    let (channels, _) = read_wav(&server.path("recordings/heard.wav"));
+    let heard = seconds_of(&channels[1], 600.0);
+    assert!(heard > 0.7 * waited && waited > 1.0, "{heard} s of the tone heard in the {waited} s before the answer");
 }

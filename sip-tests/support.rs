@@ -118,6 +118,15 @@ impl Server {
         panic!("{count} records wanted, these are there: {:#?}", self.records());
     }
 
+    /// As [`Server::stop`]; one of its files is copied before its folder goes.
+    pub fn stop_keeping(mut self, file: &Path, copy: &Path) -> ExitStatus {
+        signal(self.pid(), "TERM");
+        self.process.wait_for("stopped with");
+        let status = self.process.wait();
+        fs::copy(file, copy).unwrap();
+        status
+    }
+
     /// Ask the program to stop, and wait for it.
     pub fn stop(mut self) -> ExitStatus {
         signal(self.pid(), "TERM");
