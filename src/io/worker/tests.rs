@@ -204,7 +204,8 @@ fn two_phones_hear_each_other() {
             bo.say(number + 1000);
             assert_eq!(anna.hear(), number + 1000);
         }
-        assert!(bench.workers[0].handle.counters().received >= 398);
+        // The counters are written at the end of a turn: the last packets may not be in them yet.
+        assert!(bench.workers[0].handle.counters().received >= 390);
         bench.end();
     });
 }
