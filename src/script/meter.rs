@@ -78,15 +78,11 @@ impl Meter {
         self.ran.set(self.ran.get() + ((self.clock)() - self.slice_from.get()));
     }
 
-    /// The script is over; closers and handlers get limits of their own.
+    /// The script is over; its closing functions, and then its handlers, get limits of their own.
     pub(super) fn begin_ending(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<()> {
         self.left.set(i64::try_from(self.limits.ending_instructions).unwrap_or(i64::MAX));
         self.run_time.set(self.limits.ending_time);
-        self.forgive(lua)
-    }
-
-    /// Forget that a limit was reached; what is used up stays so.
-    pub(super) fn forgive(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<()> {
+        self.ran.set(Duration::ZERO);
         if self.doom.take().is_some() { self.install(lua) } else { Ok(()) }
     }
 

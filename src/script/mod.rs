@@ -20,6 +20,7 @@ mod library;
 mod meter;
 mod native;
 mod pattern;
+mod prelude;
 mod reply;
 mod sounds;
 mod stop;
