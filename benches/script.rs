@@ -29,7 +29,8 @@ fn main() {
         one_flow(pool.pop().expect("it is refilled"), &program, &start);
         pool.push(vm());
     });
-    let sum = Program::compile("sum.lua", b"local x = 0 for i = 1, 1000000 do x = x + (i & 3) end").expect("it compiles");
+    let sum =
+        Program::compile("sum.lua", b"local x = 0 for i = 1, 1000000 do x = x + (i & 3) end").expect("it compiles");
     measure("3 million instructions, in slices", 50, || {
         let mut flow = vm();
         let mut step = flow.start(&sum, &start);

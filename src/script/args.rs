@@ -215,7 +215,7 @@ impl<'a> Options<'a> {
 fn hint(name: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|other| (distance(name, other), other)).min();
     match nearest {
-        Some((2.. , _)) | None if known.is_empty() => "; there are no options".into(),
+        Some((2.., _)) | None if known.is_empty() => "; there are no options".into(),
         Some((away, other)) if away <= 2 => format!("; did you mean '{other}'?"),
         _ => format!("; there are {}", known.join(", ")),
     }

@@ -27,8 +27,22 @@ const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
 pub(super) const OF_CALL: [&str; 16] = [
-    "answer", "bridge", "dial", "echo", "gather", "hangup", "join", "play", "progress", "record", "reject", "ring", "say",
-    "send_digits", "sleep", "tone",
+    "answer",
+    "bridge",
+    "dial",
+    "echo",
+    "gather",
+    "hangup",
+    "join",
+    "play",
+    "progress",
+    "record",
+    "reject",
+    "ring",
+    "say",
+    "send_digits",
+    "sleep",
+    "tone",
 ];
 /// Functions of a recording.
 pub(super) const OF_RECORDING: [&str; 3] = ["pause", "resume", "stop"];
@@ -155,7 +169,9 @@ fn handle(value: &Value, name: &str) -> Result<Option<u64>, Refusal> {
 fn leg(function: &str, own: &Value) -> Result<CallId, Refusal> {
     match handle(own, "_leg")? {
         Some(leg) => Ok(CallId(leg)),
-        None => misuse(format!("{function}: write it with a colon, {function}(...), on a call; found {}", describe(own))),
+        None => {
+            misuse(format!("{function}: write it with a colon, {function}(...), on a call; found {}", describe(own)))
+        }
     }
 }
 
@@ -167,9 +183,7 @@ fn reject(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
 }
 
 fn gather(function: &str, given: &Arguments) -> Result<Gather, Refusal> {
-    let known = [
-        "prompt", "say", "language", "voice", "max", "terminators", "timeout", "first_timeout", "barge_in",
-    ];
+    let known = ["prompt", "say", "language", "voice", "max", "terminators", "timeout", "first_timeout", "barge_in"];
     let options = Options::new(function, &given.a, &known, false)?;
     let mut prompt = options.get("prompt").map_or(Ok(vec![]), |given| sounds(&given))?;
     if let Some(text) = options.get("say") {
@@ -267,9 +281,28 @@ fn header_text(given: &Given) -> Result<String, Refusal> {
 
 fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
     const OURS: [&str; 22] = [
-        "via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "route", "record-route", "content-length",
-        "content-type", "content-encoding", "require", "supported", "allow", "user-agent", "authorization",
-        "proxy-authorization", "rack", "rseq", "session-expires", "expires",
+        "via",
+        "from",
+        "to",
+        "call-id",
+        "cseq",
+        "contact",
+        "max-forwards",
+        "route",
+        "record-route",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "require",
+        "supported",
+        "allow",
+        "user-agent",
+        "authorization",
+        "proxy-authorization",
+        "rack",
+        "rseq",
+        "session-expires",
+        "expires",
     ];
     let Value::Table(table) = &given.value else { return given.wrong("a table of names and values") };
     let mut headers = Vec::new();
@@ -306,7 +339,10 @@ fn recording(operation: &str, given: &Arguments) -> Result<Asked, Refusal> {
     let (Value::Table(table), Some(leg), Some(id)) =
         (&given.own, handle(&given.own, "_leg")?, handle(&given.own, "_recording")?)
     else {
-        return misuse(format!("{function}: write it with a colon, on what call:record gave; found {}", describe(&given.own)));
+        return misuse(format!(
+            "{function}: write it with a colon, on what call:record gave; found {}",
+            describe(&given.own)
+        ));
     };
     let recording = RecordingId(id);
     let (verb, want) = match operation {

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    fmt::Write,
     rc::Rc,
     time::Duration,
 };
@@ -33,6 +34,8 @@ pub(super) struct Meter {
     collecting: Cell<bool>,
     doom: Cell<Option<&'static str>>,
     traceback: RefCell<String>,
+    /// Where the script was when it last used much memory.
+    place: RefCell<String>,
 }
 
 impl Meter {
@@ -49,6 +52,7 @@ impl Meter {
             collecting: Cell::default(),
             doom: Cell::default(),
             traceback: RefCell::default(),
+            place: RefCell::default(),
         })
     }
 
@@ -104,6 +108,28 @@ impl Meter {
         self.traceback.borrow().clone()
     }
 
+    /// Where the script was, about, when memory ran out: Lua does not say.
+    pub(super) fn place(&self) -> String {
+        self.place.borrow().clone()
+    }
+
+    fn watch_memory(&self, lua: &Lua) {
+        let used = lua.used_memory();
+        if !self.collecting.get() && used > COLLECT_FROM {
+            self.collecting.set(true);
+            lua.gc_restart();
+        }
+        if used > self.limits.memory / 4 {
+            lua.inspect_stack(0, |frame| {
+                if let (Some(source), Some(line)) = (frame.source().short_src, frame.current_line()) {
+                    let mut place = self.place.borrow_mut();
+                    place.clear();
+                    let _ = write!(place, "{source}:{line}");
+                }
+            });
+        }
+    }
+
     fn hook(&self, lua: &Lua) -> VmState {
         self.left.set(self.left.get() - i64::from(EVERY));
         self.slice_left.set(self.slice_left.get() - i64::from(EVERY));
@@ -111,10 +137,7 @@ impl Meter {
             stop::arm(lua);
             return VmState::Continue;
         }
-        if !self.collecting.get() && lua.used_memory() > COLLECT_FROM {
-            self.collecting.set(true);
-            lua.gc_restart();
-        }
+        self.watch_memory(lua);
         let now = (self.clock)();
         let in_slice = now - self.slice_from.get();
         if self.left.get() <= 0 {

@@ -41,9 +41,6 @@ use crate::time::Time;
 /// Shows the time while a script runs, to end time slices; a constant one leaves only the count of instructions.
 pub type Clock = Rc<dyn Fn() -> Time>;
 
-/// The version of the call API that scripts see.
-pub const API_VERSION: u32 = 1;
-
 /// How scripts are run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -78,7 +75,7 @@ pub struct Limits {
     pub stuck_time: Duration,
     /// Coroutines of the script's own that are alive.
     pub coroutines: u32,
-    /// Lua instructions for to-be-closed variables and `on_hangup` handlers at the end.
+    /// Lua instructions for to-be-closed variables at the end, and again for `on_hangup` handlers.
     pub ending_instructions: u64,
     /// Time of running for these.
     pub ending_time: Duration,

@@ -106,7 +106,10 @@ impl Shared {
             "warn" => Level::Warn,
             "error" => Level::Error,
             other => {
-                return (Some(format!("log: the level must be 'debug', 'info', 'warn' or 'error', not '{other}'")), false);
+                return (
+                    Some(format!("log: the level must be 'debug', 'info', 'warn' or 'error', not '{other}'")),
+                    false,
+                );
             }
         };
         let short = String::from_utf8_lossy(&text[..text.len().min(LONGEST_LINE)]).into_owned();
@@ -142,7 +145,8 @@ impl Shared {
         };
         let path = parts.join("/");
         if !parts.iter().all(plain) || path.starts_with('/') || path.contains("//") || path.ends_with('/') {
-            let text = format!("module '{name}': a name is made of letters, digits, '_' and '-', with '.' between folders");
+            let text =
+                format!("module '{name}': a name is made of letters, digits, '_' and '-', with '.' between folders");
             return Ok((None, Some(text)));
         }
         match (self.modules)(&format!("{path}.lua")) {

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, rc::Rc};
 
-use mlua::{AnyUserData, IntoLua, Lua, LightUserData, LuaString, MultiValue, UserData, Value};
+use mlua::{AnyUserData, IntoLua, LightUserData, Lua, LuaString, MultiValue, UserData, Value};
 
 use super::{
     meter::Meter,
@@ -72,10 +72,13 @@ type Arguments = (LuaString, Value, Value, Value, Value);
 
 /// `find(job, subject, pattern, number, more)`.
 pub(super) fn find(lua: &Lua, meter: &Rc<Meter>, arguments: Arguments) -> mlua::Result<MultiValue> {
-    answer(lua, begin(lua, arguments).and_then(|begun| match begun {
-        Begun::Search(paused) => go_on(lua, meter, paused),
-        Begun::Done(values) => Ok(values),
-    }))
+    answer(
+        lua,
+        begin(lua, arguments).and_then(|begun| match begun {
+            Begun::Search(paused) => go_on(lua, meter, paused),
+            Begun::Done(values) => Ok(values),
+        }),
+    )
 }
 
 /// Go on with a search that was not through.
@@ -161,7 +164,13 @@ fn start(number: Value, length: usize, function: &str) -> Result<usize, Trouble>
         other => return wrong(&format!("number expected, got {}", other.type_name())),
     };
     let length = i64::try_from(length).unwrap_or(i64::MAX);
-    let at = if at > 0 { at - 1 } else if at == 0 { 0 } else { length.saturating_add(at).max(0) };
+    let at = if at > 0 {
+        at - 1
+    } else if at == 0 {
+        0
+    } else {
+        length.saturating_add(at).max(0)
+    };
     Ok(usize::try_from(at).unwrap_or(usize::MAX))
 }
 

@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use mlua::{
-    Function, Lua, LuaOptions, MultiValue, StdLib, Table, Thread, Value, chunk::ChunkMode,
-};
+use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Thread, Value, chunk::ChunkMode};
 
 use super::{
     Clock, Limits, Program,
@@ -150,7 +148,7 @@ impl Vm {
         self.shared.elapsed.set(elapsed);
         match reply::values(&self.lua, &self.kinds, want, reply) {
             Ok(values) => self.run(values, true),
-            Err(error) => self.end(failed(&error), None),
+            Err(error) => self.end_failed(failed(&error)),
         }
     }
 
@@ -205,7 +203,7 @@ impl Vm {
                 self.steps.push_back(Step::Log(Level::Error, text));
                 self.end(FlowEnd::Limit(limit), None)
             }
-            (None, Ok(Err(error))) => self.end(failed(&error), None),
+            (None, Ok(Err(error))) => self.end_failed(failed(&error)),
             (None, Ok(Ok(success))) if thread.is_finished() => {
                 let end = match (success, self.shared.failure.take()) {
                     (Some(false), Some(text)) => FlowEnd::Error(text),
@@ -213,7 +211,7 @@ impl Vm {
                     (Some(false), None) => FlowEnd::Limit("memory"),
                     _ => FlowEnd::Finished,
                 };
-                self.end(end, None)
+                self.end_failed(end)
             }
             (None, Ok(Ok(_))) => match self.shared.asked.take() {
                 Some(asked) => {
@@ -225,6 +223,16 @@ impl Vm {
         };
         self.steps.push_back(step);
         self.steps.pop_front().expect("one was just put in")
+    }
+
+    /// As [`Vm::end`]; where memory ran out, say so in the log.
+    fn end_failed(&mut self, end: FlowEnd) -> Step {
+        if let FlowEnd::Limit(limit) = end {
+            let place = self.shared.meter.place();
+            let text = format!("stopped: the flow reached its limit '{limit}' near {place}");
+            self.steps.push_back(Step::Log(Level::Error, text));
+        }
+        self.end(end, None)
     }
 
     /// The script is over: close what is open in `unwind`, then let the handlers run.

@@ -41,16 +41,24 @@ fn every_block_of_the_guide_runs_to_its_end() {
 fn the_guide_names_every_function_reason_and_option() {
     let guide = guide();
     let stubs = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/meta/switchhook.lua")).unwrap();
-    for name in stubs.lines().filter_map(|line| line.strip_prefix("function ")).filter_map(|rest| rest.split('(').next()) {
+    for name in
+        stubs.lines().filter_map(|line| line.strip_prefix("function ")).filter_map(|rest| rest.split('(').next())
+    {
         assert!(guide.contains(&format!("{name}(")) || guide.contains(&format!("{name} {{")), "{name}");
     }
-    for option in stubs.lines().filter_map(|line| line.strip_prefix("---@field ")).filter_map(|rest| rest.split(['?', ' ']).next()) {
+    for option in stubs
+        .lines()
+        .filter_map(|line| line.strip_prefix("---@field "))
+        .filter_map(|rest| rest.split(['?', ' ']).next())
+    {
         if option == "[integer]" {
             continue;
         }
         assert!(guide.contains(option), "{option}");
     }
-    for reason in stubs.lines().filter_map(|line| line.strip_prefix("---| \"")).filter_map(|rest| rest.split('"').next()) {
+    for reason in
+        stubs.lines().filter_map(|line| line.strip_prefix("---| \"")).filter_map(|rest| rest.split('"').next())
+    {
         assert!(guide.contains(&format!("| `{reason}` |")), "{reason}");
     }
 }
@@ -64,7 +72,11 @@ fn the_limits_of_the_guide_are_those_of_the_code() {
         format!("| instructions in all | {},000 million |", limits.instructions / 1_000_000_000),
         format!("such as `__tostring` | {} ms |", limits.stuck_time.as_millis()),
         format!("| coroutines alive | {} |", limits.coroutines),
-        format!("| {} s, {} million instructions |", limits.ending_time.as_secs(), limits.ending_instructions / 1_000_000),
+        format!(
+            "| {} s, {} million instructions |",
+            limits.ending_time.as_secs(),
+            limits.ending_instructions / 1_000_000
+        ),
         format!("| time slice | {} ms |", limits.slice_time.as_millis()),
     ] {
         assert!(guide.contains(&line), "{line}");

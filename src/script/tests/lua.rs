@@ -147,9 +147,24 @@ fn table_functions_do_as_in_lua() {
 #[test]
 fn errors_of_the_library_carry_the_line_of_the_script() {
     for text in [
-        "table.insert(nil, 1)", "table.sort({1, {}})", "string.rep()", "setmetatable(1, {})", "require(5)", "coroutine.wrap(5)",
-        "coroutine.yield()", "os.time({})", "os.date('%Ez', 0)", "math.randomseed({})", "collectgarbage()", "load(5)",
-        "('x'):rep(1e12)", "table.concat({{}})", "string.format('%d', 'x')", "xpcall(print)", "('x'):bad()", "#nil",
+        "table.insert(nil, 1)",
+        "table.sort({1, {}})",
+        "string.rep()",
+        "setmetatable(1, {})",
+        "require(5)",
+        "coroutine.wrap(5)",
+        "coroutine.yield()",
+        "os.time({})",
+        "os.date('%Ez', 0)",
+        "math.randomseed({})",
+        "collectgarbage()",
+        "load(5)",
+        "('x'):rep(1e12)",
+        "table.concat({{}})",
+        "string.format('%d', 'x')",
+        "xpcall(print)",
+        "('x'):bad()",
+        "#nil",
         "setmetatable(setmetatable({}, {__metatable = 1}), {})",
     ] {
         let text = if text.starts_with('#') { format!("local x = {text}") } else { text.to_owned() };
@@ -180,13 +195,18 @@ fn time_is_the_calls_own() {
     run.reply(Reply::Done);
     assert_eq!(
         run.lines(),
-        ["1772447400\t0.0\t2026-03-02 10:30:00", "1772447490\t90.5\t10:31:30\t2\tThursday\t5.0".replace("5.0", "2.0").as_str(), "2678400"]
+        [
+            "1772447400\t0.0\t2026-03-02 10:30:00",
+            "1772447490\t90.5\t10:31:30\t2\tThursday\t5.0".replace("5.0", "2.0").as_str(),
+            "2678400"
+        ]
     );
 }
 
 #[test]
 fn chance_is_the_calls_own() {
-    let text = "print(math.random(1000000), math.random(), math.random(6)) math.randomseed() print(math.random(1000000))
+    let text =
+        "print(math.random(1000000), math.random(), math.random(6)) math.randomseed() print(math.random(1000000))
        math.randomseed(7) print(math.random(1000000))";
     let (first, second) = (printed(text), printed(text));
     assert_eq!(first, second);
@@ -212,7 +232,10 @@ fn modules_are_required_once_and_may_return_anything() {
     let mut run = Run::with(text, Limits::default(), modules);
     assert_eq!(run.drive(|_| Reply::Done), FlowEnd::Finished, "{:?}", run.logs);
     let lines = run.lines();
-    assert_eq!(lines[..4], ["loading\tlib.greet", "hello you\ttrue", "true\ttrue\t1", "false\tloop.lua:1: module 'loop' requires itself"]);
+    assert_eq!(
+        lines[..4],
+        ["loading\tlib.greet", "hello you\ttrue", "true\ttrue\t1", "false\tloop.lua:1: module 'loop' requires itself"]
+    );
     assert_eq!(lines[4], "false\tbroken.lua:2: inside");
     assert_eq!(lines[5], "false\tmodule 'missing': there is no script 'missing.lua'");
     for line in &lines[6..14] {

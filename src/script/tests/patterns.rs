@@ -117,7 +117,12 @@ fn errors_read_as_in_lua() {
 
 #[test]
 fn an_error_in_a_pattern_carries_the_line_of_the_script() {
-    for text in ["\n('a'):find('[')", "\nlocal x = ('a'):gsub('%', 'x')", "\nfor w in ('a'):gmatch('[') do end", "\n('a'):gsub('[', {})"] {
+    for text in [
+        "\n('a'):find('[')",
+        "\nlocal x = ('a'):gsub('%', 'x')",
+        "\nfor w in ('a'):gmatch('[') do end",
+        "\n('a'):gsub('[', {})",
+    ] {
         assert!(Run::new(text).error().starts_with("test.lua:2: malformed pattern"), "{}", Run::new(text).error());
     }
 }
@@ -147,10 +152,26 @@ fn a_search_that_is_cut_into_small_pieces_finds_the_same() {
 
 fn pattern() -> impl Strategy<Value = String> {
     let single = prop_oneof![
-        Just("a".to_owned()), Just("b".to_owned()), Just(".".to_owned()), Just("%a".to_owned()), Just("%W".to_owned()),
-        Just("[ab]".to_owned()), Just("[^a]".to_owned()), Just("[a-c%s]".to_owned()), Just("(".to_owned()), Just(")".to_owned()),
-        Just("()".to_owned()), Just("%1".to_owned()), Just("%bab".to_owned()), Just("%f[b]".to_owned()), Just("$".to_owned()),
-        Just("^".to_owned()), Just("-".to_owned()), Just("]".to_owned()), Just("[".to_owned()), Just("%".to_owned()),
+        Just("a".to_owned()),
+        Just("b".to_owned()),
+        Just(".".to_owned()),
+        Just("%a".to_owned()),
+        Just("%W".to_owned()),
+        Just("[ab]".to_owned()),
+        Just("[^a]".to_owned()),
+        Just("[a-c%s]".to_owned()),
+        Just("(".to_owned()),
+        Just(")".to_owned()),
+        Just("()".to_owned()),
+        Just("%1".to_owned()),
+        Just("%bab".to_owned()),
+        Just("%f[b]".to_owned()),
+        Just("$".to_owned()),
+        Just("^".to_owned()),
+        Just("-".to_owned()),
+        Just("]".to_owned()),
+        Just("[".to_owned()),
+        Just("%".to_owned()),
     ];
     let suffix = prop_oneof![4 => Just(""), 1 => Just("*"), 1 => Just("+"), 1 => Just("-"), 1 => Just("?")];
     prop::collection::vec((single, suffix), 0..7)
