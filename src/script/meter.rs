@@ -9,11 +9,12 @@ use std::{
 
 use mlua::{HookTriggers, Lua, VmState};
 
-use super::{Clock, Limits, stop};
+use super::{Clock, Limits, hook};
 use crate::time::Time;
 
-/// Instructions between two calls of the hook. Small, because a single instruction may copy megabytes.
-const EVERY: u32 = 50;
+/// Instructions between two calls of the hook, by the memory in use above which it is so: a single instruction may copy
+/// all of it.
+const EVERY: [(usize, u8); 3] = [(1 << 20, 5), (256 << 10, 20), (0, 50)];
 /// The collector rests while a VM uses less than this: most flows end before it would have found anything.
 const COLLECT_FROM: usize = 160 << 10;
 
@@ -63,7 +64,7 @@ impl Meter {
     /// Count in `lua` from now on.
     pub(super) fn install(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<()> {
         let meter = Rc::clone(self);
-        let triggers = HookTriggers::new().every_nth_instruction(EVERY);
+        let triggers = HookTriggers::new().every_nth_instruction(EVERY[2].1.into());
         lua.set_global_hook(triggers, move |lua, _| Ok(meter.hook(lua)))
     }
 
@@ -113,11 +114,15 @@ impl Meter {
         self.place.borrow().clone()
     }
 
-    fn watch_memory(&self, lua: &Lua) {
+    fn watch_memory(&self, lua: &Lua, count: u32) {
         let used = lua.used_memory();
         if !self.collecting.get() && used > COLLECT_FROM {
             self.collecting.set(true);
             lua.gc_restart();
+        }
+        let every = EVERY.iter().find(|(above, _)| used >= *above).map_or(EVERY[2].1, |(_, every)| *every);
+        if u32::from(every) != count {
+            hook::set_count(lua, every);
         }
         if used > self.limits.memory / 4 {
             lua.inspect_stack(0, |frame| {
@@ -131,13 +136,14 @@ impl Meter {
     }
 
     fn hook(&self, lua: &Lua) -> VmState {
-        self.left.set(self.left.get() - i64::from(EVERY));
-        self.slice_left.set(self.slice_left.get() - i64::from(EVERY));
+        let count = hook::count(lua);
+        self.left.set(self.left.get() - i64::from(count));
+        self.slice_left.set(self.slice_left.get() - i64::from(count));
         if self.doom.get().is_some() {
-            stop::arm(lua);
+            hook::arm(lua);
             return VmState::Continue;
         }
-        self.watch_memory(lua);
+        self.watch_memory(lua, count);
         let now = (self.clock)();
         let in_slice = now - self.slice_from.get();
         if self.left.get() <= 0 {
@@ -166,7 +172,7 @@ impl Meter {
         self.doom.set(Some(limit));
         let traceback = lua.traceback(None, 0).map(|text| text.to_string_lossy()).unwrap_or_default();
         *self.traceback.borrow_mut() = traceback;
-        stop::arm(lua);
+        hook::arm(lua);
         VmState::Continue
     }
 }

@@ -12,10 +12,11 @@
 //!
 //! A flow that reaches a limit is not killed by an error, which a `pcall` could catch: its coroutine yields and is never
 //! resumed. Only where Lua cannot yield (inside `__tostring`, say) an error is raised, at every instruction from then on
-//! (`stop.rs`).
+//! (`hook.rs`).
 
 mod args;
 mod ask;
+mod hook;
 mod library;
 mod meter;
 mod native;
@@ -23,7 +24,6 @@ mod pattern;
 mod prelude;
 mod reply;
 mod sounds;
-mod stop;
 mod strings;
 pub mod thread;
 mod vm;

@@ -12,8 +12,9 @@ use mlua::{Function, IntoLua, Lua, MultiValue, Table, Value, chunk::ChunkMode};
 use super::{
     args::{Given, Refusal},
     ask::{Arguments, Asked, ask, is_function, kept_value},
+    hook,
     meter::Meter,
-    prelude, stop, strings,
+    prelude, strings,
     vm::{Level, Modules, Step},
 };
 use crate::{ids::CallId, verbs::Verb};
@@ -171,7 +172,7 @@ pub(super) fn table(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let rust = lua.create_table_with_capacity(0, 12)?;
     let limits = shared.meter.limits();
     rust.raw_set("sign", strings::sign())?;
-    rust.raw_set("stopped", stop::MESSAGE)?;
+    rust.raw_set("stopped", hook::MESSAGE)?;
     rust.raw_set("coroutines", limits.coroutines)?;
     rust.raw_set("memory", limits.memory)?;
 
