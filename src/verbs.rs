@@ -455,3 +455,34 @@ pub enum KeepOp {
         by: i64,
     },
 }
+
+/// What a script thread is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToFlow {
+    /// Start a run.
+    Start(Box<Start>),
+    /// Answer one of its requests.
+    Reply {
+        /// Which run.
+        flow: FlowId,
+        /// Which request.
+        request: RequestId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Its call is gone: unwind.
+    Stop {
+        /// Which run.
+        flow: FlowId,
+    },
+}
+
+impl ToFlow {
+    /// Which run it is about.
+    pub fn flow(&self) -> FlowId {
+        match self {
+            ToFlow::Start(start) => start.flow,
+            ToFlow::Reply { flow, .. } | ToFlow::Stop { flow } => *flow,
+        }
+    }
+}

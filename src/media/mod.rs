@@ -3,15 +3,46 @@
 //! Between opening and closing a port nothing is allocated, locked or logged. Memory that a port, a recording or a
 //! sound needs is made outside and comes in with the command. All audio is linear 16-bit, mono, at [`RATE`]; a tick
 //! handles [`FRAME`] samples of each port that is not merely relayed.
+//!
+//! | file | what |
+//! |---|---|
+//! | `engine` | ports by name and slot, and the commands to them |
+//! | `packets`, `tick` | the two ways in which time goes by: a packet comes, 20 ms are over |
+//! | `route` | relay, decode or drop: decided at every change |
+//! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out) |
+//! | `bridge` | who is with whom, and the sums of what they say |
+//! | `batch`, `events` | what comes out |
 
-#![deny(clippy::wildcard_enum_match_arm)]
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
+mod batch;
+mod bridge;
+mod chance;
+mod dialer;
+mod engine;
+mod events;
+mod gate;
+mod jitter;
+mod packets;
+mod player;
+mod port;
+mod recorder;
+mod report;
+mod route;
+mod sender;
+#[cfg(test)]
+mod tests;
+mod tick;
+
+pub use batch::{Batch, Datagram};
+pub use engine::Engine;
+pub use port::Port;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
     codec::Codec,
     ids::{BridgeId, PlayId, PortId, RecordingId},
-    time::Time,
 };
 
 /// Samples a second inside the engine.
@@ -47,6 +78,9 @@ pub struct Stream {
     pub send: Payload,
     /// What may come, by payload type.
     pub receive: Vec<Payload>,
+    /// Payload types that were agreed on though we know no codec for them: relayed untouched between two ports that
+    /// both have them under the same number.
+    pub foreign: Vec<u8>,
     /// Payload type under which we send telephone-event at 8 kHz (RFC 4733); absent: not agreed.
     pub send_digits: Option<u8>,
     /// Payload type under which telephone-event may come.
@@ -122,7 +156,8 @@ pub enum Command {
         /// What is agreed now.
         stream: Box<Stream>,
     },
-    /// Forget the port. Answered by [`Event::Closed`].
+    /// Forget the port. What it was doing ends, and is told; [`Event::Closed`] follows from the next
+    /// [`Engine::handle_timeout`], which is due at once and sends the RTCP BYE.
     Close {
         /// Which port.
         port: PortId,
@@ -149,7 +184,7 @@ pub enum Command {
         on: bool,
     },
     /// Play sounds one after another without a gap, over whatever the port hears otherwise (which is silenced
-    /// meanwhile). Answered by one [`Event::PlayDone`]. What was playing is stopped first.
+    /// meanwhile). Answered by one [`Event::PlayDone`], also where the port is gone. What was playing is stopped first.
     Play {
         /// Which port.
         port: PortId,
@@ -166,6 +201,7 @@ pub enum Command {
         play: PlayId,
     },
     /// Record. Blocks come back one by one as [`Event::Recorded`]; the disk returns them with [`Command::Space`].
+    /// Answered by one [`Event::RecordDone`]: at once where the port is gone or has two recordings already.
     Record {
         /// Which port.
         port: PortId,
@@ -203,7 +239,8 @@ pub enum Command {
         /// Which recording.
         recording: RecordingId,
     },
-    /// Send digits as RFC 4733 events, one after another. Answered by [`Event::DigitsSent`].
+    /// Send digits as RFC 4733 events, one after another, after those of at most four orders before. Answered by one
+    /// [`Event::DigitsSent`]: at once where there are more orders, no port, or a peer that takes no digits.
     Digits {
         /// Which port.
         port: PortId,
@@ -243,7 +280,7 @@ pub enum Event {
         port: PortId,
         /// Which play.
         play: PlayId,
-        /// Samples that were sent.
+        /// Samples that were played (on hold they are not heard, but time goes on).
         samples: u64,
         /// True: it ran to its end.
         finished: bool,
@@ -319,6 +356,23 @@ pub struct Quality {
     pub source: Option<SocketAddr>,
 }
 
+/// Memory that the engine is done with. It is handed back rather than freed on the media thread.
+#[derive(Debug)]
+pub enum Spent {
+    /// Of a closed port.
+    Port(Box<Port>),
+    /// Of an agreement that was replaced.
+    Stream(Box<Stream>),
+    /// Of a play that ended.
+    Sounds(Box<[Arc<Pcm>]>),
+    /// Empty blocks of a recording that ended.
+    Blocks(Vec<Block>),
+    /// A block that came back too late.
+    Block(Block),
+    /// Of digits that were sent.
+    Digits(Box<str>),
+}
+
 /// Limits of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -334,70 +388,4 @@ pub struct Config {
     pub rtcp_interval: Duration,
     /// Most ports.
     pub max_ports: usize,
-}
-
-/// Datagrams on their way out, in memory made once.
-pub struct Batch {
-    used: usize,
-    slots: Box<[Datagram]>,
-}
-
-/// One datagram of a [`Batch`].
-pub struct Datagram {
-    /// From which port of the engine.
-    pub slot: Slot,
-    /// From which of its sockets.
-    pub channel: Channel,
-    /// Where to.
-    pub to: SocketAddr,
-    len: usize,
-    bytes: [u8; MAX_PACKET],
-}
-
-impl Datagram {
-    /// What to send.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-impl Batch {
-    /// Room for `capacity` datagrams.
-    pub fn new(capacity: usize) -> Batch {
-        let empty = || Datagram {
-            slot: Slot(0),
-            channel: Channel::Rtp,
-            to: SocketAddr::from(([0, 0, 0, 0], 0)),
-            len: 0,
-            bytes: [0; MAX_PACKET],
-        };
-        Batch { used: 0, slots: (0..capacity).map(|_| empty()).collect() }
-    }
-
-    /// Add a datagram whose bytes `write` puts into the buffer it is given, returning how many. False: no room, nothing
-    /// was added.
-    pub fn push(&mut self, slot: Slot, channel: Channel, to: SocketAddr, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
-        let Some(datagram) = self.slots.get_mut(self.used) else { return false };
-        datagram.slot = slot;
-        datagram.channel = channel;
-        datagram.to = to;
-        datagram.len = write(&mut datagram.bytes).min(MAX_PACKET);
-        self.used += 1;
-        true
-    }
-
-    /// How many more fit.
-    pub fn room(&self) -> usize {
-        self.slots.len() - self.used
-    }
-
-    /// What is to be sent.
-    pub fn datagrams(&self) -> &[Datagram] {
-        &self.slots[..self.used]
-    }
-
-    /// Forget what was sent.
-    pub fn clear(&mut self) {
-        self.used = 0;
-    }
 }

@@ -123,13 +123,6 @@ impl Library {
         result
     }
 
-    /// Look at every file anew when it is next needed.
-    pub fn recheck(&mut self) {
-        for entry in self.entries.values_mut() {
-            entry.looked = None;
-        }
-    }
-
     /// What is to be logged: each broken version of a script that has an older one in service, once.
     pub fn take_complaints(&mut self) -> Vec<String> {
         std::mem::take(&mut self.complaints)

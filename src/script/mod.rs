@@ -1,6 +1,6 @@
 //! Lua flows: one VM per flow, driven step by step.
 //!
-//! [`Vm`] has no clock and no thread: it is started, resumed with a reply, and gives back a [`Step`]. [`thread`] drives
+//! [`Vm`] has no clock and no thread: it is started, resumed with a reply, and gives back a [`Step`]. [`Runner`] drives
 //! many of them in turn. [`Library`] keeps the scripts. A script is straight-line code; a wait suspends its coroutine.
 //!
 //! ```text
@@ -25,7 +25,7 @@ mod prelude;
 mod reply;
 mod sounds;
 mod strings;
-pub mod thread;
+mod thread;
 mod vm;
 
 #[cfg(test)]
@@ -34,6 +34,7 @@ mod tests;
 use std::{path::PathBuf, rc::Rc, time::Duration};
 
 pub use library::{Library, Program, ScriptError, check};
+pub use thread::{FromScript, Outbox, Runner, spawn};
 pub use vm::{Level, Modules, Step, Vm};
 
 use crate::time::Time;

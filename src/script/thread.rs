@@ -13,42 +13,20 @@ use std::{
 };
 
 use tokio::sync::mpsc::{
-    Receiver, Sender, channel,
+    self, Receiver, Sender, channel,
     error::{TryRecvError, TrySendError},
 };
 
 use super::{Clock, Config, Level, Library, Modules, Step, Vm};
 use crate::{
     ids::{CallId, FlowId, RequestId},
+    switch::Input,
     time::Time,
-    verbs::{FlowEnd, Keep, Origin, Reply, Request, Start, Verb},
+    verbs::{FlowEnd, Keep, Origin, Reply, Request, Start, ToFlow, Verb},
 };
 
 /// Messages that fit into the inbox.
 const INBOX: usize = 4096;
-
-/// What a script thread is told.
-#[derive(Debug)]
-pub enum ToScript {
-    /// Run a flow.
-    Start(Box<Start>),
-    /// The answer to a request, or to the key-value store's.
-    Reply {
-        /// Whose.
-        flow: FlowId,
-        /// Which request.
-        request: RequestId,
-        /// The answer.
-        reply: Reply,
-    },
-    /// The flow's call is gone. Answered by [`FromScript::Ended`], unless that was on its way.
-    Stop {
-        /// Which.
-        flow: FlowId,
-    },
-    /// Look at all script files anew.
-    Reload,
-}
 
 /// What a script thread tells.
 #[derive(Debug, PartialEq)]
@@ -66,14 +44,73 @@ pub enum FromScript {
     },
 }
 
+/// Where a script thread's words go.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    /// Requests and ends.
+    pub control: Sender<Input>,
+    /// The key-value store.
+    pub keep: Sender<Keep>,
+}
+
+impl Outbox {
+    /// Send without waiting; gives the word back where there is no room. [`None`]: nobody listens any more.
+    fn try_send(&self, word: FromScript) -> Option<Result<(), FromScript>> {
+        let sent = match word {
+            FromScript::Keep(keep) => self.keep.try_send(keep).map_err(|error| error_of(error, FromScript::Keep)),
+            FromScript::Request(request) => self.control.try_send(Input::Request(request)).map_err(|error| {
+                error_of(error, |input| match input {
+                    Input::Request(request) => FromScript::Request(request),
+                    _ => unreachable!("what was sent comes back"),
+                })
+            }),
+            FromScript::Ended { flow, end } => self.control.try_send(Input::FlowEnded { flow, end }).map_err(|error| {
+                error_of(error, |input| match input {
+                    Input::FlowEnded { flow, end } => FromScript::Ended { flow, end },
+                    _ => unreachable!("what was sent comes back"),
+                })
+            }),
+        };
+        match sent {
+            Ok(()) => Some(Ok(())),
+            Err(Some(word)) => Some(Err(word)),
+            Err(None) => None,
+        }
+    }
+
+    /// Wait until there is room for `word`.
+    async fn room(&self, word: &FromScript) {
+        // A closed channel has room in the sense that waiting is over.
+        let _ = match word {
+            FromScript::Keep(_) => self.keep.reserve().await.map(drop),
+            FromScript::Request(_) | FromScript::Ended { .. } => {
+                self.control.reserve().await.map(drop).map_err(|_| mpsc::error::SendError(()))
+            }
+        };
+    }
+}
+
+async fn room(outbox: &Outbox, word: Option<&FromScript>) {
+    if let Some(word) = word {
+        outbox.room(word).await;
+    }
+}
+
+fn error_of<T>(error: TrySendError<T>, back: impl FnOnce(T) -> FromScript) -> Option<FromScript> {
+    match error {
+        TrySendError::Full(item) => Some(back(item)),
+        TrySendError::Closed(_) => None,
+    }
+}
+
 /// Start script thread number `index`. It ends when the returned sender is dropped, and takes its flows with it.
 /// `clock` shows the time.
 pub fn spawn(
     index: usize,
     config: Config,
     clock: impl Fn() -> Time + Send + 'static,
-    outbox: Sender<FromScript>,
-) -> io::Result<Sender<ToScript>> {
+    outbox: Outbox,
+) -> io::Result<Sender<ToFlow>> {
     let (sender, inbox) = channel(INBOX);
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let thread = std::thread::Builder::new().name(format!("script-{index}"));
@@ -83,7 +120,8 @@ pub fn spawn(
 
 struct Flow {
     vm: Vm,
-    call: CallId,
+    /// The call's id in logs and records.
+    call: String,
     script: Arc<str>,
     started: Time,
     /// The number of the last request.
@@ -103,7 +141,7 @@ enum Turn {
 }
 
 /// All flows of a thread. Sans-IO but for the script files, so that tests can drive it.
-pub(super) struct Runner {
+pub struct Runner {
     config: Config,
     clock: Clock,
     library: Rc<RefCell<Library>>,
@@ -113,11 +151,12 @@ pub(super) struct Runner {
     /// Whose turn it is, in order; each at most once.
     runnable: VecDeque<FlowId>,
     /// Said, but not sent.
-    pub(super) backlog: VecDeque<FromScript>,
+    backlog: VecDeque<FromScript>,
 }
 
 impl Runner {
-    pub(super) fn new(config: Config, clock: Clock) -> Runner {
+    /// Without flows.
+    pub fn new(config: Config, clock: Clock) -> Runner {
         let library = Rc::new(RefCell::new(Library::new(config.folder.clone())));
         let (books, time) = (Rc::clone(&library), Rc::clone(&clock));
         let modules: Modules =
@@ -134,7 +173,7 @@ impl Runner {
         }
     }
 
-    async fn run(mut self, mut inbox: Receiver<ToScript>, outbox: Sender<FromScript>) {
+    async fn run(mut self, mut inbox: Receiver<ToFlow>, outbox: Outbox) {
         loop {
             loop {
                 match inbox.try_recv() {
@@ -145,12 +184,12 @@ impl Runner {
             }
             while let Some(message) = self.backlog.pop_front() {
                 match outbox.try_send(message) {
-                    Ok(()) => {}
-                    Err(TrySendError::Full(message)) => {
+                    Some(Ok(())) => {}
+                    Some(Err(message)) => {
                         self.backlog.push_front(message);
                         break;
                     }
-                    Err(TrySendError::Closed(_)) => return,
+                    None => return,
                 }
             }
             if self.backlog.is_empty() && (self.turn() || self.fill_pool()) {
@@ -161,26 +200,23 @@ impl Runner {
                     Some(message) => self.handle(message),
                     None => return,
                 },
-                room = outbox.reserve(), if !self.backlog.is_empty() => match room {
-                    Ok(room) => room.send(self.backlog.pop_front().expect("the branch is taken only with a backlog")),
-                    Err(_) => return,
-                },
+                () = room(&outbox, self.backlog.front()), if !self.backlog.is_empty() => {}
             }
         }
     }
 
     /// A message came.
-    pub(super) fn handle(&mut self, message: ToScript) {
+    pub fn handle(&mut self, message: ToFlow) {
         match message {
-            ToScript::Start(start) => self.start(&start),
-            ToScript::Reply { flow, request, reply } => {
+            ToFlow::Start(start) => self.start(&start),
+            ToFlow::Reply { flow, request, reply } => {
                 if let Some(running) = self.flows.get_mut(&flow)
                     && running.waiting.take_if(|waiting| *waiting == request).is_some()
                 {
                     self.schedule(flow, Turn::Resume(reply));
                 }
             }
-            ToScript::Stop { flow } => {
+            ToFlow::Stop { flow } => {
                 if let Some(running) = self.flows.get_mut(&flow)
                     && !running.vm.is_ending()
                 {
@@ -188,8 +224,12 @@ impl Runner {
                     self.schedule(flow, Turn::HangUp);
                 }
             }
-            ToScript::Reload => self.library.borrow_mut().recheck(),
         }
+    }
+
+    /// The next word that a flow says.
+    pub fn poll(&mut self) -> Option<FromScript> {
+        self.backlog.pop_front()
     }
 
     fn schedule(&mut self, flow: FlowId, turn: Turn) {
@@ -212,7 +252,7 @@ impl Runner {
         };
         let mut vm = self.pool.pop().unwrap_or_else(|| self.new_vm());
         let step = vm.start(&program, start);
-        let (call, script) = (start.call, Arc::clone(&start.script));
+        let (call, script) = (start.facts.id.clone(), Arc::clone(&start.script));
         let flow = Flow { vm, call, script, started: now, last: 0, waiting: None, turn: Turn::Wait };
         self.flows.insert(start.flow, flow);
         self.take(start.flow, step);
@@ -223,7 +263,7 @@ impl Runner {
     }
 
     /// Make one VM in advance. False: there are enough.
-    pub(super) fn fill_pool(&mut self) -> bool {
+    pub fn fill_pool(&mut self) -> bool {
         let more = self.pool.len() < self.config.pool;
         if more {
             self.pool.push(self.new_vm());
@@ -232,7 +272,7 @@ impl Runner {
     }
 
     /// Let the next flow run for a slice. False: all wait.
-    pub(super) fn turn(&mut self) -> bool {
+    pub fn turn(&mut self) -> bool {
         let Some(id) = self.runnable.pop_front() else { return false };
         let now = (self.clock)();
         let Some(flow) = self.flows.get_mut(&id) else { return true };
@@ -276,7 +316,7 @@ impl Runner {
                     self.request(id, request, call, verb);
                 }
                 Step::Log(level, text) => {
-                    log(id, flow.call, &flow.script, level, &text);
+                    log(&flow.call, &flow.script, level, &text);
                     step = flow.vm.go_on();
                 }
             }
@@ -302,11 +342,42 @@ impl Flow {
     }
 }
 
-fn log(flow: FlowId, call: CallId, script: &str, level: Level, text: &str) {
+fn log(call: &str, script: &str, level: Level, text: &str) {
     match level {
-        Level::Debug => tracing::debug!(%flow, %call, script, "{text}"),
-        Level::Info => tracing::info!(%flow, %call, script, "{text}"),
-        Level::Warn => tracing::warn!(%flow, %call, script, "{text}"),
-        Level::Error => tracing::error!(%flow, %call, script, "{text}"),
+        Level::Debug => tracing::debug!(call, script, "{text}"),
+        Level::Info => tracing::info!(call, script, "{text}"),
+        Level::Warn => tracing::warn!(call, script, "{text}"),
+        Level::Error => tracing::error!(call, script, "{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, fs, time::Duration};
+
+    use super::*;
+    use crate::{script::Limits, verbs::Facts};
+
+    #[test]
+    fn a_machine_that_stood_ready_for_an_hour_has_all_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.lua"), "for i = 1, 1000 do end").unwrap();
+        let now = Rc::new(Cell::new(Time::START));
+        let clock = Rc::clone(&now);
+        let config = Config { folder: folder.path().to_owned(), pool: 1, limits: Limits::default() };
+        let mut runner = Runner::new(config, Rc::new(move || clock.get()));
+        assert!(runner.fill_pool());
+        now.set(Time::START + Duration::from_secs(3600));
+        runner.handle(ToFlow::Start(Box::new(Start {
+            flow: FlowId(1),
+            call: CallId(1),
+            script: "a.lua".into(),
+            facts: Facts::default(),
+            vars: Vec::new(),
+            unix: Duration::ZERO,
+            seed: 1,
+        })));
+        while runner.turn() {}
+        assert_eq!(runner.poll(), Some(FromScript::Ended { flow: FlowId(1), end: FlowEnd::Finished }));
     }
 }

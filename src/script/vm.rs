@@ -114,6 +114,8 @@ impl Vm {
         }
         self.shared.call.set(start.call);
         self.shared.unix.set(start.unix);
+        // A VM may have stood in the pool for long: its time begins now.
+        self.shared.meter.begin_slice(true);
         match self.prepare(program, start) {
             Ok((thread, chunk)) => {
                 self.state = State::Running(thread);

@@ -10,9 +10,10 @@ use crate::{
     ids::RequestId,
     script::{
         Config, Library, ScriptError, check,
-        thread::{FromScript, Runner, ToScript, spawn},
+        thread::{FromScript, Outbox, Runner, spawn},
     },
-    verbs::{Keep, Origin, Request},
+    switch::Input,
+    verbs::{Keep, Origin, Request, ToFlow},
 };
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -128,11 +129,11 @@ impl Bench {
 
     fn start(&mut self, flow: u64, script: &str) {
         let start = Start { flow: FlowId(flow), call: CallId(flow), ..start(script) };
-        self.runner.handle(ToScript::Start(Box::new(start)));
+        self.runner.handle(ToFlow::Start(Box::new(start)));
     }
 
     fn reply(&mut self, flow: u64, request: u64, reply: Reply) {
-        self.runner.handle(ToScript::Reply { flow: FlowId(flow), request: RequestId(request), reply });
+        self.runner.handle(ToFlow::Reply { flow: FlowId(flow), request: RequestId(request), reply });
     }
 
     fn run(&mut self) -> Vec<FromScript> {
@@ -141,7 +142,7 @@ impl Bench {
     }
 
     fn said(&mut self) -> Vec<FromScript> {
-        self.runner.backlog.drain(..).collect()
+        std::iter::from_fn(|| self.runner.poll()).collect()
     }
 }
 
@@ -169,7 +170,7 @@ fn a_flow_asks_waits_tells_and_ends() {
     bench.reply(5, 4, Reply::Done);
     assert_eq!(bench.run(), [ended(5, FlowEnd::Finished)]);
     bench.reply(5, 4, Reply::Done);
-    bench.runner.handle(ToScript::Stop { flow: FlowId(5) });
+    bench.runner.handle(ToFlow::Stop { flow: FlowId(5) });
     assert_eq!(bench.run(), []);
 }
 
@@ -180,11 +181,11 @@ fn a_stop_beats_a_reply_that_comes_at_the_same_time() {
         bench.start(1, "a.lua");
         bench.run();
         if stop_first {
-            bench.runner.handle(ToScript::Stop { flow: FlowId(1) });
+            bench.runner.handle(ToFlow::Stop { flow: FlowId(1) });
         }
         bench.reply(1, 1, Reply::Done);
         if !stop_first {
-            bench.runner.handle(ToScript::Stop { flow: FlowId(1) });
+            bench.runner.handle(ToFlow::Stop { flow: FlowId(1) });
         }
         assert_eq!(bench.run(), [ended(1, FlowEnd::Stopped)]);
     }
@@ -195,7 +196,7 @@ fn a_stop_while_handlers_run_lets_them_finish() {
     let mut bench = Bench::new(&[("a.lua", "on_hangup(function() store.add('n') end)")]);
     bench.start(1, "a.lua");
     assert!(matches!(bench.run()[..], [FromScript::Keep(_)]));
-    bench.runner.handle(ToScript::Stop { flow: FlowId(1) });
+    bench.runner.handle(ToFlow::Stop { flow: FlowId(1) });
     assert_eq!(bench.run(), []);
     bench.reply(1, 1, Reply::Value(Some("1".into())));
     assert_eq!(bench.run(), [ended(1, FlowEnd::Finished)]);
@@ -260,7 +261,7 @@ fn new_calls_get_the_new_script_and_running_calls_keep_theirs() {
     bench.start(1, "a.lua");
     assert_eq!(bench.run(), [request(1, 1, Verb::Ring)]);
     write(bench._folder.path(), "a.lua", "call:answer()");
-    bench.runner.handle(ToScript::Reload);
+    bench.time.set(at(2));
     bench.start(2, "a.lua");
     bench.reply(1, 1, Reply::Done);
     assert_eq!(bench.run(), [request(2, 1, Verb::Answer), request(1, 2, Verb::Sleep(Duration::from_secs(1)))]);
@@ -275,21 +276,22 @@ fn the_pool_is_filled_to_its_size() {
 #[test]
 fn a_real_thread_runs_flows_and_waits_when_its_outbox_is_full() {
     let folder = folder(&[("a.lua", "for i = 1, 50 do vars['v' .. i] = i end call:answer()")]);
-    let (outbox, mut said) = channel(1);
+    let (control, mut said) = channel(1);
+    let outbox = Outbox { control, keep: channel(1).0 };
     let config = Config { folder: folder.path().into(), pool: 2, limits: Limits::default() };
     let script = spawn(0, config, || Time::START, outbox).unwrap();
     for flow in 1..=3 {
         let start = Start { flow: FlowId(flow), ..start("a.lua") };
-        script.blocking_send(ToScript::Start(Box::new(start))).unwrap();
+        script.blocking_send(ToFlow::Start(Box::new(start))).unwrap();
     }
     let (mut vars, mut ends) = (0, 0);
     while ends < 3 {
         match said.blocking_recv().unwrap() {
-            FromScript::Request(Request { verb: Verb::SetVar { .. }, .. }) => vars += 1,
-            FromScript::Request(Request { origin: Origin::Flow(flow), id, .. }) => {
-                script.blocking_send(ToScript::Reply { flow, request: id, reply: Reply::Done }).unwrap();
+            Input::Request(Request { verb: Verb::SetVar { .. }, .. }) => vars += 1,
+            Input::Request(Request { origin: Origin::Flow(flow), id, .. }) => {
+                script.blocking_send(ToFlow::Reply { flow, request: id, reply: Reply::Done }).unwrap();
             }
-            FromScript::Ended { end, .. } => {
+            Input::FlowEnded { end, .. } => {
                 assert_eq!(end, FlowEnd::Finished);
                 ends += 1;
             }
@@ -298,5 +300,5 @@ fn a_real_thread_runs_flows_and_waits_when_its_outbox_is_full() {
     }
     assert_eq!(vars, 150);
     drop(script);
-    assert_eq!(said.blocking_recv(), None, "the thread ends with its inbox");
+    assert!(said.blocking_recv().is_none(), "the thread ends with its inbox");
 }

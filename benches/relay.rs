@@ -1,0 +1,435 @@
+//! What the engine adds to a bare relay loop: CPU time a packet, and latency, in one run on one machine.
+//!
+//! The bare loop uses the same driver, sockets and wake policy as the media thread, reads source addresses, and sends
+//! each packet to its one destination unchanged. Packets are 172 bytes, 50 a second on each leg; legs are joined by two.
+//! A generator thread that knows nothing of the relay sends them evenly spread and takes them back; each carries the
+//! time when it was sent. Run: `cargo bench --bench relay [-- legs seconds epoll|io_uring]`. Figures depend on the machine and on what
+//! else it does; the ratio engine/bare is what counts.
+
+use std::{
+    error::Error,
+    fs, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    time::{ClockId, clock_gettime},
+    unistd::{Pid, gettid},
+};
+use switchhook::{
+    codec::Codec,
+    ids::{BridgeId, PortId, WorkerId},
+    io::{
+        clock::Clock,
+        driver::{Choice, Driver, Wait},
+        media_ports::{self, MediaPorts, Sockets},
+        pace::Gather,
+        ring::{Full, Ring},
+        worker::{ToWorker, Worker, WorkerConfig, WorkerHandle, spawn},
+    },
+    media::{Batch, Channel, Command, Config, Payload, Port, Role, Slot, Stream},
+    time::Time,
+};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+const PACKET: usize = 172;
+const PACKETS_A_SECOND: usize = 50;
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const WARM_UP: Duration = Duration::from_millis(600);
+/// Of a core, for the run under load.
+const LOAD: f64 = 0.8;
+const MOST_LEGS: usize = 6000;
+
+/// `[legs] [seconds] [epoll | io_uring]`
+fn main() -> Result<(), Failure> {
+    let only = |name: &str| std::env::args().any(|argument| argument == name);
+    let numbers: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let legs = numbers.first().copied().unwrap_or(1000).next_multiple_of(2).min(MOST_LEGS);
+    let length = Duration::from_secs(numbers.get(1).copied().unwrap_or(2) as u64);
+    let clock = Clock::start();
+    println!("{legs} legs, {} packets a second, {PACKET} bytes, loopback", legs * PACKETS_A_SECOND);
+    println!("driver    wake-up   relay   legs  CPU µs/packet  of a core  sleeps/s    p50 ms  p99 ms  lost");
+    for (driver, other) in [(Choice::Epoll, "io_uring"), (Choice::IoUring, "epoll")] {
+        if only(other) {
+            continue;
+        }
+        for gather in [0, 150, 1000].map(Duration::from_micros) {
+            let wake = Gather::Fixed(gather);
+            let mut cost = [0.0; 2];
+            // By turns, so that what else the machine does hits both.
+            for round in 0..4 {
+                let kind = if round % 2 == 0 { Kind::Bare } else { Kind::Engine };
+                let Some(figures) = measure(kind, driver, wake, legs, length, clock)? else { continue };
+                figures.print(kind, driver, wake, legs);
+                cost[round % 2] += figures.cpu_per_packet() / 2.0;
+            }
+            println!("{:>57} engine/bare {:.2}", "", cost[1] / cost[0]);
+        }
+        for wake in [Gather::Auto, Gather::Fixed(Duration::from_millis(1))] {
+            under_load(driver, wake, legs, length, clock)?;
+        }
+    }
+    Ok(())
+}
+
+/// The engine with so many legs that it takes [`LOAD`] of a core.
+fn under_load(driver: Choice, wake: Gather, legs: usize, length: Duration, clock: Clock) -> Result<(), Failure> {
+    let mut legs = 2 * legs;
+    for _ in 0..3 {
+        let Some(figures) = measure(Kind::Engine, driver, wake, legs, length, clock)? else { return Ok(()) };
+        figures.print(Kind::Engine, driver, wake, legs);
+        let wanted = (legs as f64 * LOAD / figures.of_a_core()) as usize / 2 * 2;
+        if wanted.abs_diff(legs) * 20 < legs || wanted >= MOST_LEGS && legs == MOST_LEGS {
+            break;
+        }
+        legs = wanted.clamp(2, MOST_LEGS);
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Bare,
+    Engine,
+}
+
+/// What came out of one run.
+struct Figures {
+    cpu: Duration,
+    length: Duration,
+    /// How often the thread went to sleep.
+    sleeps: u64,
+    sent: usize,
+    /// Of the packets that came back.
+    latencies: Vec<Duration>,
+}
+
+impl Figures {
+    fn cpu_per_packet(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.latencies.len().max(1) as f64
+    }
+
+    fn of_a_core(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.length.as_secs_f64()
+    }
+
+    fn latency_ms(&self, percent: usize) -> f64 {
+        let at = (self.latencies.len() * percent / 100).min(self.latencies.len().saturating_sub(1));
+        self.latencies.get(at).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
+    }
+
+    fn print(&self, kind: Kind, driver: Choice, wake: Gather, legs: usize) {
+        let driver = if driver == Choice::Epoll { "epoll" } else { "io_uring" };
+        let relay = if kind == Kind::Bare { "bare" } else { "engine" };
+        let wake = match wake {
+            Gather::Auto => "auto".into(),
+            Gather::Fixed(Duration::ZERO) => "at once".into(),
+            Gather::Fixed(gather) => format!("{gather:?}"),
+        };
+        let (cpu, core) = (self.cpu_per_packet(), 100.0 * self.of_a_core());
+        let (p50, p99) = (self.latency_ms(50), self.latency_ms(99));
+        let sleeps = self.sleeps as f64 / self.length.as_secs_f64();
+        let lost = self.sent.saturating_sub(self.latencies.len());
+        println!(
+            "{driver:9} {wake:9} {relay:6} {legs:5} {cpu:14.2} {core:9.0} % {sleeps:9.0} {p50:9.3} {p99:7.3} {lost:5}"
+        );
+    }
+}
+
+/// One run. None: this machine does not have the driver.
+fn measure(
+    kind: Kind,
+    driver: Choice,
+    wake: Gather,
+    legs: usize,
+    length: Duration,
+    clock: Clock,
+) -> Result<Option<Figures>, Failure> {
+    let generator = UdpSocket::bind((LOCALHOST, 0))?;
+    let to = generator.local_addr()?;
+    let config = media_ports::Config { range: 10_000..=65_000, ..media_ports::Config::default() };
+    let mut ports = MediaPorts::new(config, clock.now().since_start().as_nanos() as u64)?;
+    let sockets = (0..legs).map(|_| ports.bind(LOCALHOST)).collect::<Result<Vec<_>, _>>()?;
+    let addresses = sockets.iter().map(|pair| pair.rtp.local_addr()).collect::<io::Result<Vec<_>>>()?;
+    let relay = match kind {
+        Kind::Bare => Relay::bare(driver, wake, sockets, to, clock),
+        Kind::Engine => Relay::engine(driver, wake, sockets, to, clock),
+    };
+    let relay = match relay {
+        Ok(relay) => relay,
+        Err(error) => {
+            println!("{driver:?}: {error}");
+            return Ok(None);
+        }
+    };
+    let mut generator = Generator::new(generator, addresses, clock)?;
+    // The relay has one core, the generator the other.
+    pin(relay.thread, 0);
+    pin(gettid(), 1);
+    generator.run(WARM_UP)?;
+    generator.forget();
+    let (before, slept) = (relay.cpu()?, relay.sleeps()?);
+    let (start, begin) = (generator.sent, clock.now());
+    generator.run(length)?;
+    let (cpu, length, sent) = (relay.cpu()? - before, clock.now() - begin, generator.sent - start);
+    let sleeps = relay.sleeps()? - slept;
+    relay.end();
+    let mut latencies = generator.forget();
+    latencies.sort_unstable();
+    Ok(Some(Figures { cpu, length, sleeps, sent, latencies }))
+}
+
+/// The thread under test.
+struct Relay {
+    thread: Pid,
+    end: Box<dyn FnOnce()>,
+}
+
+impl Relay {
+    fn bare(
+        choice: Choice,
+        wake: Gather,
+        sockets: Vec<Sockets>,
+        to: SocketAddr,
+        clock: Clock,
+    ) -> Result<Relay, Failure> {
+        let Gather::Fixed(apart) = wake else { return Err("the bare loop has no load to look at".into()) };
+        let over = Arc::new(AtomicBool::new(false));
+        let (ready, opened) = mpsc::sync_channel::<Result<Pid, io::Error>>(1);
+        let stop = Arc::clone(&over);
+        let thread = thread::spawn(move || {
+            let driver = match bare_driver(choice, sockets, clock) {
+                Ok(driver) => driver,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            let _ = ready.send(Ok(gettid()));
+            bare_loop(driver, apart, to, clock, &stop);
+        });
+        let end = move || {
+            over.store(true, Relaxed);
+            thread.join().expect("the loop does not panic");
+        };
+        Ok(Relay { thread: opened.recv()??, end: Box::new(end) })
+    }
+
+    fn engine(
+        driver: Choice,
+        gather: Gather,
+        sockets: Vec<Sockets>,
+        to: SocketAddr,
+        clock: Clock,
+    ) -> Result<Relay, Failure> {
+        let config = WorkerConfig {
+            id: WorkerId(0),
+            engine: engine_config(sockets.len()),
+            clock,
+            driver,
+            gather,
+            inbox: 4 * sockets.len(),
+        };
+        // Nobody listens to what it tells: that each port heard its source.
+        let worker = spawn(config.clone(), Ring::new(4 * sockets.len())?, Ring::new(1024)?)?;
+        for (number, sockets) in sockets.into_iter().enumerate() {
+            let port = PortId(number as u64);
+            let memory = Port::new(port, stream(to), &config.engine, number as u64);
+            tell(&worker.handle, ToWorker::Open { port, memory, sockets });
+            let bridge = BridgeId(number as u64 / 2);
+            tell(&worker.handle, ToWorker::Command(Command::Join { bridge, port, role: Role::Both }));
+        }
+        let thread = thread_named("media-0")?;
+        Ok(Relay { thread, end: Box::new(move || end_worker(worker)) })
+    }
+
+    /// CPU time of the thread so far: its own CLOCK_THREAD_CPUTIME_ID, asked for from outside.
+    fn cpu(&self) -> Result<Duration, Failure> {
+        const OF_ONE_THREAD_BY_SCHEDULER: i32 = 6;
+        let clock = ClockId::from_raw((!self.thread.as_raw() << 3) | OF_ONE_THREAD_BY_SCHEDULER);
+        Ok(Duration::from(clock_gettime(clock)?))
+    }
+
+    fn sleeps(&self) -> Result<u64, Failure> {
+        let status = fs::read_to_string(format!("/proc/self/task/{}/status", self.thread))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        Ok(line.unwrap_or("0").trim().parse()?)
+    }
+
+    fn end(self) {
+        (self.end)();
+    }
+}
+
+fn bare_driver(choice: Choice, sockets: Vec<Sockets>, clock: Clock) -> io::Result<Driver> {
+    let wake = Ring::<()>::new(1)?.wake_fd()?;
+    let mut driver = Driver::open(choice, wake, sockets.len(), clock)?;
+    for (number, sockets) in sockets.into_iter().enumerate() {
+        driver.add(Slot(number as u32), sockets)?;
+    }
+    Ok(driver)
+}
+
+fn bare_loop(mut driver: Driver, apart: Duration, to: SocketAddr, clock: Clock, over: &AtomicBool) {
+    let mut batch = Batch::new(256);
+    let mut now = clock.now();
+    while !over.load(Relaxed) {
+        now = driver.turn(&mut batch, Wait { until: Some(now + Duration::from_millis(20)), apart });
+        while let Some(came) = driver.next() {
+            if came.from != to {
+                continue;
+            }
+            batch.push(Slot(came.slot.0 ^ 1), Channel::Rtp, to, |bytes| {
+                bytes[..came.bytes.len()].copy_from_slice(came.bytes);
+                came.bytes.len()
+            });
+            if batch.room() == 0 {
+                driver.send(&mut batch);
+            }
+        }
+    }
+}
+
+fn tell(worker: &WorkerHandle, item: ToWorker) {
+    let mut item = item;
+    while let Err(Full(back)) = worker.send(item) {
+        item = back;
+        thread::yield_now();
+    }
+}
+
+fn end_worker(worker: Worker) {
+    tell(&worker.handle, ToWorker::Shutdown);
+    worker.join();
+}
+
+fn engine_config(max_ports: usize) -> Config {
+    Config {
+        jitter_min: Duration::from_millis(20),
+        jitter_max: Duration::from_millis(200),
+        relatch_after: Duration::from_millis(500),
+        silence_timeout: Duration::from_secs(60),
+        rtcp_interval: Duration::from_secs(5),
+        max_ports,
+    }
+}
+
+fn stream(peer: SocketAddr) -> Stream {
+    let payload = Payload { number: 0, codec: Codec::Pcmu };
+    Stream {
+        remote: Some(peer),
+        remote_rtcp: Some(peer),
+        send: payload,
+        receive: vec![payload],
+        foreign: Vec::new(),
+        send_digits: None,
+        receive_digits: None,
+        ptime: 20,
+        sending: true,
+        receiving: true,
+    }
+}
+
+fn thread_named(name: &str) -> Result<Pid, Failure> {
+    for task in fs::read_dir("/proc/self/task")? {
+        let path = task?.path();
+        if fs::read_to_string(path.join("comm"))?.trim() == name {
+            let id = path.file_name().and_then(|id| id.to_str()).unwrap_or_default();
+            return Ok(Pid::from_raw(id.parse()?));
+        }
+    }
+    Err(format!("no thread {name}").into())
+}
+
+/// A wish: without it the figures are noisier.
+fn pin(thread: Pid, core: usize) {
+    let mut only = CpuSet::new();
+    let _ = only.set(core).and_then(|()| sched_setaffinity(thread, &only));
+}
+
+/// Sends evenly spread packets to all legs, and takes in what comes back. Never sleeps, so that nothing has to wake it.
+struct Generator {
+    socket: UdpSocket,
+    legs: Vec<SocketAddr>,
+    clock: Clock,
+    /// Packets so far; leg and sequence number follow from it.
+    sent: usize,
+    next: Time,
+    latencies: Vec<Duration>,
+    packet: [u8; PACKET],
+}
+
+impl Generator {
+    fn new(socket: UdpSocket, legs: Vec<SocketAddr>, clock: Clock) -> io::Result<Generator> {
+        socket.set_nonblocking(true)?;
+        let sizes = socket2::SockRef::from(&socket);
+        sizes.set_recv_buffer_size(4 << 20)?;
+        sizes.set_send_buffer_size(4 << 20)?;
+        Ok(Generator { socket, legs, clock, sent: 0, next: clock.now(), latencies: Vec::new(), packet: [0xd5; PACKET] })
+    }
+
+    fn run(&mut self, length: Duration) -> io::Result<()> {
+        let gap = Duration::from_secs(1) / (self.legs.len() * PACKETS_A_SECOND) as u32;
+        self.latencies.reserve((length.as_nanos() / gap.as_nanos()) as usize * 2);
+        self.next = self.clock.now();
+        let end = self.next + length;
+        while self.next < end {
+            // Held up itself: no burst to make up for it, which no peer would send.
+            if self.clock.now() - self.next > Duration::from_millis(2) {
+                self.next = self.clock.now();
+            }
+            // A few at a time, so that what comes back is not left waiting.
+            for _ in 0..8 {
+                if self.next > self.clock.now() {
+                    break;
+                }
+                self.send_one();
+                self.next += gap;
+            }
+            self.receive();
+        }
+        // What is still on its way.
+        let end = self.clock.now() + Duration::from_millis(20);
+        while self.clock.now() < end {
+            self.receive();
+        }
+        Ok(())
+    }
+
+    fn send_one(&mut self) {
+        let leg = self.sent % self.legs.len();
+        let number = self.sent / self.legs.len();
+        self.packet[..2].copy_from_slice(&[0x80, 0]);
+        self.packet[2..4].copy_from_slice(&(number as u16).to_be_bytes());
+        self.packet[4..8].copy_from_slice(&(number as u32 * 160).to_be_bytes());
+        self.packet[8..12].copy_from_slice(&(leg as u32 + 1).to_be_bytes());
+        let now = self.clock.now().since_start().as_nanos() as u64;
+        self.packet[12..20].copy_from_slice(&now.to_be_bytes());
+        // A packet that does not go out is a lost one.
+        let _ = self.socket.send_to(&self.packet, self.legs[leg]);
+        self.sent += 1;
+    }
+
+    fn receive(&mut self) {
+        let mut packet = [0; 2048];
+        for _ in 0..32 {
+            let Ok((length, _)) = self.socket.recv_from(&mut packet) else { return };
+            // Shorter ones are RTCP.
+            if length == PACKET {
+                let sent = u64::from_be_bytes(packet[12..20].try_into().expect("eight bytes"));
+                let latency = self.clock.now() - Time::from_start(Duration::from_nanos(sent));
+                self.latencies.push(latency);
+            }
+        }
+    }
+
+    fn forget(&mut self) -> Vec<Duration> {
+        std::mem::take(&mut self.latencies)
+    }
+}

@@ -1,0 +1,219 @@
+//! The media path takes and gives back no memory: an allocator that counts says so. Its own test program, because the
+//! allocator is the program's.
+
+use std::{
+    alloc::{GlobalAlloc, Layout as Shape, System},
+    cell::Cell,
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use switchhook::{
+    codec::Codec,
+    ids::{BridgeId, PlayId, PortId, RecordingId},
+    media::{Batch, Block, Channel, Command, Config, Engine, Event, Layout, Payload, Pcm, Port, Role, Spent, Stream},
+    rtp::{self, Header},
+    time::{Epoch, Time},
+};
+
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    static BYTES: Cell<i64> = const { Cell::new(0) };
+}
+
+#[expect(unsafe_code, reason = "an allocator cannot be written without; it only counts and passes on")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, shape: Shape) -> *mut u8 {
+        CALLS.with(|calls| calls.set((calls.get().0 + 1, calls.get().1)));
+        BYTES.with(|bytes| bytes.set(bytes.get() + shape.size() as i64));
+        unsafe { System.alloc(shape) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, shape: Shape) {
+        CALLS.with(|calls| calls.set((calls.get().0, calls.get().1 + 1)));
+        BYTES.with(|bytes| bytes.set(bytes.get() - shape.size() as i64));
+        unsafe { System.dealloc(memory, shape) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const PORTS: u64 = 6;
+const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };
+const PCMA: Payload = Payload { number: 8, codec: Codec::Pcma };
+
+fn config() -> Config {
+    Config {
+        jitter_min: Duration::from_millis(20),
+        jitter_max: Duration::from_millis(200),
+        relatch_after: Duration::from_secs(5),
+        silence_timeout: Duration::from_secs(3),
+        rtcp_interval: Duration::from_secs(1),
+        max_ports: 8,
+    }
+}
+
+fn stream(n: u64) -> Stream {
+    let codec = if n.is_multiple_of(3) { PCMA } else { PCMU };
+    Stream {
+        remote: Some(address(n, 4000)),
+        remote_rtcp: Some(address(n, 4001)),
+        send: codec,
+        receive: vec![PCMU, PCMA],
+        foreign: vec![],
+        send_digits: Some(101),
+        receive_digits: Some(101),
+        ptime: [20, 10, 30, 60, 20, 40][n as usize % 6],
+        sending: true,
+        receiving: true,
+    }
+}
+
+fn address(n: u64, port: u16) -> SocketAddr {
+    ([192, 0, 2, n as u8], port).into()
+}
+
+/// An engine, and how often memory was taken or given back within its calls.
+struct Watched {
+    engine: Engine,
+    batch: Batch,
+    now: Time,
+    touched: (u64, u64),
+    /// Blocks on their way back from the disk.
+    disk: VecDeque<(PortId, RecordingId, Block)>,
+    told: [u32; 4],
+}
+
+impl Watched {
+    fn call<T>(&mut self, what: impl FnOnce(&mut Engine, &mut Batch, Time) -> T) -> T {
+        let before = CALLS.get();
+        let result = what(&mut self.engine, &mut self.batch, self.now);
+        let after = CALLS.get();
+        self.touched.0 += after.0 - before.0;
+        self.touched.1 += after.1 - before.1;
+        self.batch.clear();
+        result
+    }
+
+    fn command(&mut self, command: Command) {
+        self.call(|engine, _, now| engine.handle_command(now, command));
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(event) = self.call(|engine, _, _| engine.poll()) {
+            match event {
+                Event::Recorded { port, recording, block } => self.disk.push_back((port, recording, block)),
+                Event::PlayDone { .. } => self.told[0] += 1,
+                Event::RecordDone { .. } => self.told[1] += 1,
+                Event::Digit { .. } => self.told[2] += 1,
+                Event::DigitsSent { .. } => self.told[3] += 1,
+                Event::Latched { .. } | Event::NoRtp { .. } | Event::Closed { .. } => {}
+            }
+        }
+        while let Some(spent) = self.call(|engine, _, _| engine.spent()) {
+            // Freed out here, as a worker's owner would.
+            drop::<Spent>(spent);
+        }
+    }
+
+    fn packet(&mut self, n: u64, channel: Channel, bytes: &[u8]) {
+        let Some(slot) = self.call(|engine, _, _| engine.slot(PortId(n))) else { return };
+        let from = address(n, 4000);
+        self.call(|engine, batch, now| engine.handle_packet(now, slot, channel, from, bytes, batch));
+        self.drain();
+    }
+
+    /// What a flow might ask for in this tick.
+    fn orders(&mut self, tick: u64) {
+        let n = tick % PORTS;
+        let port = PortId(n);
+        match tick % 23 {
+            0 => {
+                let sounds = [Arc::new(Pcm { samples: vec![100; 3000].into(), looped: false })].into();
+                self.command(Command::Play { port, play: PlayId(tick), sounds });
+            }
+            3 => {
+                let blocks = (0..4).map(|_| Block { samples: Vec::with_capacity(1000) }).collect();
+                let layout = [Layout::Stereo, Layout::Mix, Layout::Party][n as usize % 3];
+                let (recording, limit) = (RecordingId(tick), Some(9000));
+                self.command(Command::Record { port, recording, layout, limit, blocks });
+            }
+            5 => {
+                let (length, gap) = (Duration::from_millis(80), Duration::from_millis(40));
+                self.command(Command::Digits { port, digits: "12,#".into(), length, gap });
+            }
+            8 => self.command(Command::Update { port, stream: Box::new(stream(n)) }),
+            11 => self.command(Command::Leave { port }),
+            13 => self.command(Command::Echo { port, on: tick.is_multiple_of(2) }),
+            17 => {
+                let roles = [Role::Both, Role::Both, Role::Listen, Role::Speak];
+                let role = roles[tick as usize / 23 % 4];
+                self.command(Command::Join { bridge: BridgeId(tick % 3), port, role });
+            }
+            _ => {}
+        }
+        if tick.is_multiple_of(5)
+            && let Some((port, recording, block)) = self.disk.pop_front()
+        {
+            self.command(Command::Space { port, recording, block });
+        }
+    }
+}
+
+#[test]
+fn between_open_and_close_no_memory_is_taken_or_given_back() {
+    let now = Time::START + Duration::from_secs(1);
+    let engine = Engine::new(config(), Epoch::default());
+    let disk = VecDeque::new();
+    let mut watched = Watched { engine, batch: Batch::new(64), now, touched: (0, 0), disk, told: [0; 4] };
+    for n in 0..PORTS {
+        let memory = Port::new(PortId(n), stream(n), &config(), n);
+        watched.command(Command::Open { port: PortId(n), memory });
+        watched.command(Command::Join { bridge: BridgeId(n / 2), port: PortId(n), role: Role::Both });
+    }
+    for tick in 0..500_u64 {
+        for n in 0..PORTS {
+            let payload_type = if tick % 97 < 5 { 101 } else { (tick / 100 % 2 * 8) as u8 };
+            let timestamp = if payload_type == 101 { tick / 97 * 97 } else { tick } as u32 * 160;
+            let marker = tick == 0;
+            let header = Header { payload_type, marker, sequence: tick as u16, timestamp, ssrc: n as u32 };
+            let mut packet = [3; 172];
+            rtp::write(&header, &mut packet);
+            let length = if payload_type == 101 { 16 } else { 172 };
+            watched.packet(n, Channel::Rtp, &packet[..length]);
+            if tick % 50 == 0 {
+                watched.packet(n, Channel::Rtcp, &[0x80, 201, 0, 1, 0, 0, 0, 1]);
+                watched.packet(n, Channel::Rtcp, &packet);
+            }
+        }
+        watched.orders(tick);
+        watched.now += Duration::from_millis(20);
+        while watched.engine.timeout().is_some_and(|due| due <= watched.now) {
+            watched.call(|engine, batch, now| engine.handle_timeout(now, batch));
+            watched.drain();
+        }
+    }
+    for n in 0..PORTS {
+        watched.command(Command::Close { port: PortId(n) });
+        watched.call(|engine, batch, now| engine.handle_timeout(now, batch));
+        watched.drain();
+    }
+    let [plays, recordings, digits, dialed] = watched.told;
+    assert!(plays > 15 && recordings > 15 && digits > 20 && dialed > 15, "it was busy: {:?}", watched.told);
+    assert_eq!(watched.touched, (0, 0), "(taken, given back)");
+}
+
+#[test]
+fn a_port_needs_at_most_24_kib() {
+    let before = BYTES.get();
+    let port = Port::new(PortId(1), stream(1), &config(), 1);
+    let bytes = BYTES.get() - before;
+    assert!(bytes <= 24 * 1024, "{bytes}");
+    assert_eq!(port.id(), PortId(1));
+}

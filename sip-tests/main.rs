@@ -1,0 +1,12 @@
+//! The real program on loopback, against real peers: SIPp and baresip. Few tests, and each guards what the simulator
+//! cannot: sockets, threads, kernels, other people's SIP.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
+
+mod baresip;
+mod command_line;
+mod docs;
+mod misbehaving;
+mod ring_all;
+mod sipp;
+mod support;

@@ -1,0 +1,243 @@
+//! What the tests of the real program need: a server of its own for each test, peers beside it, files to look into.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+/// Longest wait for anything that should come: generous, because the machine may be busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_switchhook");
+
+/// A server with its own folder, on ports of its own.
+pub struct Server {
+    pub folder: tempfile::TempDir,
+    pub sip: SocketAddr,
+    process: Process,
+}
+
+impl Server {
+    /// Start with `conf` laid over a configuration that listens on a free loopback port. `scripts` are written first.
+    pub fn start(conf: &str, scripts: &[(&str, &str)]) -> Server {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        for name in ["scripts", "prompts", "recordings", "records", "state"] {
+            fs::create_dir_all(at(name)).unwrap();
+        }
+        for (name, text) in scripts {
+            fs::write(at("scripts").join(name), text).unwrap();
+        }
+        let (first, last) = rtp_range();
+        let numbers = if conf.contains("[[number]]") { "" } else { "number = []\n" };
+        let base = format!(
+            "{numbers}[folders]\nscripts = {:?}\nprompts = {:?}\nrecordings = {:?}\nrecords = {:?}\nstate = {:?}\n\
+             [[interface]]\nbind = \"127.0.0.1:0\"\n",
+            at("scripts"),
+            at("prompts"),
+            at("recordings"),
+            at("records"),
+            at("state")
+        );
+        let media = if conf.contains("[media]") { String::new() } else { "[media]\n".to_owned() };
+        let conf = format!("{base}{conf}\n{media}")
+            .replace("[media]\n", &format!("[media]\nrtp_ports = \"{first}-{last}\"\n"));
+        fs::write(at("switchhook.toml"), conf).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.arg("run").arg("--conf").arg(at("switchhook.toml")).current_dir(folder.path());
+        let process = Process::start(command);
+        let line = process.wait_for("listening on udp ");
+        let sip = line.split("udp ").nth(1).and_then(|rest| rest.split([' ', ',']).next()).expect("an address").parse();
+        Server { sip: sip.unwrap_or_else(|_| panic!("no address in: {line}")), folder, process }
+    }
+
+    /// Only lines that come from now on are looked at; the line is returned.
+    pub fn wait_for(&self, text: &str) -> String {
+        self.process.wait_for(text)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What is still held, as the program itself counts it.
+    pub fn counts(&self) -> serde_json::Value {
+        signal(self.pid(), "USR1");
+        let line = self.wait_for("counts ");
+        serde_json::from_str(line.split("counts ").nth(1).expect("JSON follows")).expect("JSON")
+    }
+
+    /// Wait until no call, flow or port is left; panics with what is left otherwise.
+    pub fn wait_until_idle(&self) {
+        let mut counts = self.counts();
+        // Each round is a signal and an answer; a call that is ending needs a few hundred milliseconds at most.
+        for _ in 0..2000 {
+            if ["calls", "flows", "ports"].iter().all(|key| counts[key] == 0) {
+                return;
+            }
+            breathe(self.sip);
+            counts = self.counts();
+        }
+        panic!("left behind: {counts}");
+    }
+
+    /// The records of the calls that are over, in the order in which they ended.
+    pub fn records(&self) -> Vec<serde_json::Value> {
+        let mut files: Vec<_> = fs::read_dir(self.path("records")).unwrap().map(|e| e.unwrap().path()).collect();
+        files.sort();
+        let lines = files.iter().flat_map(|file| {
+            fs::read_to_string(file)
+                .unwrap()
+                .lines()
+                .map(|line| serde_json::from_str(line).expect("JSON"))
+                .collect::<Vec<_>>()
+        });
+        lines.collect()
+    }
+
+    /// Wait until `count` records are written.
+    pub fn wait_for_records(&self, count: usize) -> Vec<serde_json::Value> {
+        for _ in 0..2000 {
+            let records = self.records();
+            if records.len() >= count {
+                return records;
+            }
+            breathe(self.sip);
+        }
+        panic!("{count} records wanted, these are there: {:#?}", self.records());
+    }
+
+    /// As [`Server::stop`]; one of its files is copied before its folder goes.
+    pub fn stop_keeping(mut self, file: &Path, copy: &Path) -> ExitStatus {
+        signal(self.pid(), "TERM");
+        self.process.wait_for("stopped with");
+        let status = self.process.wait();
+        fs::copy(file, copy).unwrap();
+        status
+    }
+
+    /// Ask the program to stop, and wait for it.
+    pub fn stop(mut self) -> ExitStatus {
+        signal(self.pid(), "TERM");
+        self.process.wait_for("stopped with");
+        self.process.wait()
+    }
+}
+
+/// Pass a little time without sleeping: wait for a datagram that does not come.
+pub fn breathe(_: SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let _ = socket.recv(&mut [0; 1]);
+}
+
+/// A port range of this process's own, so that servers of tests that run side by side seldom meet.
+fn rtp_range() -> (u16, u16) {
+    use std::sync::atomic::{AtomicU16, Ordering};
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let slot = NEXT.fetch_add(1, Ordering::Relaxed) % 20;
+    let first = 10_000 + slot * 2_500;
+    (first, first + 2_499)
+}
+
+pub fn signal(pid: u32, name: &str) {
+    let done = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap();
+    assert!(done.success());
+}
+
+/// A UDP port that was free a moment ago.
+pub fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A child process whose lines (standard output and error) can be waited for. Killed when dropped.
+pub struct Process {
+    pub child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    pub fn start(mut command: Command) -> Process {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let (sender, lines) = channel();
+        let out: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("piped"));
+        let err: Box<dyn Read + Send> = Box::new(child.stderr.take().expect("piped"));
+        for stream in [out, err] {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                    if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Process { child, lines }
+    }
+
+    /// The next line that holds `text`; panics with everything that came instead.
+    pub fn wait_for(&self, text: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => seen.push(line),
+                Err(_) => panic!("no line with {text:?} came; these did:\n{}", seen.join("\n")),
+            }
+        }
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Wait for the end, and give all lines.
+    pub fn finish(mut self) -> (ExitStatus, String) {
+        let mut all = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            all.push(line);
+        }
+        (self.wait(), all.join("\n"))
+    }
+}
+
+impl Drop for Server {
+    /// A failed test tells what the server complained about.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let complaints =
+                self.process.lines.try_iter().filter(|line| line.contains("ERROR") || line.contains("WARN"));
+            complaints.take(20).for_each(|line| eprintln!("server: {line}"));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The samples of a WAV file, channel by channel, and its rate.
+pub fn read_wav(file: &Path) -> (Vec<Vec<i16>>, u32) {
+    let mut reader = hound::WavReader::open(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let spec = reader.spec();
+    let mut channels = vec![Vec::new(); usize::from(spec.channels)];
+    for (index, sample) in reader.samples::<i16>().enumerate() {
+        channels[index % usize::from(spec.channels)].push(sample.unwrap());
+    }
+    (channels, spec.sample_rate)
+}

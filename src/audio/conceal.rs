@@ -1,0 +1,326 @@
+//! Packet loss concealment: what was lost is made up from what was just heard.
+//!
+//! The idea is that of G.711 Appendix I: find the pitch of the last 50 ms, repeat the last pitch period, after 10 ms the
+//! last two, after 20 ms the last three (one period over and over soon sounds like a machine), and get quieter. Here
+//! nothing is held back for it: instead of delaying all audio by 3.75 ms to blend into the loss, the repetition starts
+//! with the step that it would make, and lets that step die away.
+//!
+//! ```text
+//! level  1.0 ──────┐10 ms
+//!                    ╲___           60 ms: 0.25
+//!                        ╲___ ______╲  80 ms: silence
+//! ```
+//!
+//! The first good samples after a loss are cross-faded with the repetition going on below them.
+
+use crate::audio::likeness::likeness;
+
+/// How much of the past is kept: three longest periods and the overlap.
+const HISTORY: usize = 400;
+/// Shortest pitch period, in samples: 200 Hz.
+const MIN_PERIOD: usize = 40;
+/// Longest pitch period, in samples: 66 Hz.
+const MAX_PERIOD: usize = 120;
+/// How many samples are compared with those one period before.
+const WINDOW: usize = 160;
+/// Below this likeness (1.0: the same) there is no pitch worth repeating.
+const VOICED: f32 = 0.5;
+/// The step into the repetition dies away within 3 ms.
+const SETTLE: usize = 24;
+/// Full level until here: 10 ms.
+const FULL: usize = 80;
+/// Falls to [`LOW_LEVEL`] until here: 60 ms.
+const LOW: usize = 480;
+/// Silence from here: 80 ms.
+const SILENT: usize = 640;
+const LOW_LEVEL: f32 = 0.25;
+/// Longest cross-fade back: 10 ms.
+const LONGEST_RETURN: usize = 80;
+
+/// One stream's concealment. Give it every good sample with [`Conceal::hear`], ask for the lost ones with
+/// [`Conceal::make_up`], in the order in which they are played. Pieces may have any length.
+#[derive(Debug)]
+pub struct Conceal {
+    state: State,
+    /// The last samples that were played, newest last.
+    history: [i16; HISTORY],
+    /// What is repeated: the history as it was when the loss began.
+    source: [i16; HISTORY],
+    repetition: Repetition,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Nothing was ever heard.
+    Fresh,
+    /// Nothing is missing.
+    Hearing,
+    /// `made` samples were made up so far.
+    MakingUp { made: usize },
+    /// Good samples come again: `done` of `length` are cross-faded; `made` counts on.
+    Returning { made: usize, done: usize, length: usize },
+}
+
+/// How the source is repeated.
+#[derive(Clone, Copy, Debug)]
+struct Repetition {
+    /// Pitch period in samples.
+    period: usize,
+    /// Three periods from the start: there is no pitch.
+    unvoiced: bool,
+    /// From the sample that the repetition follows on to the one it would expect there.
+    step: f32,
+}
+
+impl Default for Conceal {
+    fn default() -> Conceal {
+        Conceal::new()
+    }
+}
+
+impl Conceal {
+    /// Nothing heard yet.
+    pub const fn new() -> Conceal {
+        Conceal {
+            state: State::Fresh,
+            history: [0; HISTORY],
+            source: [0; HISTORY],
+            repetition: Repetition { period: MAX_PERIOD, unvoiced: true, step: 0.0 },
+        }
+    }
+
+    /// Good samples, on their way to be played. After a loss they are cross-faded in place.
+    pub fn hear(&mut self, samples: &mut [i16]) {
+        if let State::MakingUp { made } = self.state {
+            self.state = State::Returning { made, done: 0, length: return_length(made) };
+        }
+        if matches!(self.state, State::Fresh) {
+            self.state = State::Hearing;
+        }
+        if let State::Returning { made, done, length } = self.state {
+            let now = samples.len().min(length - done);
+            for (at, sample) in samples.iter_mut().take(now).enumerate() {
+                let share = (done + at + 1) as f32 / (length + 1) as f32;
+                let below = self.repeated(made + at);
+                *sample = (below + share * (f32::from(*sample) - below)) as i16;
+            }
+            self.state = if done + now < length {
+                State::Returning { made: made + now, done: done + now, length }
+            } else {
+                State::Hearing
+            };
+        }
+        self.remember(samples);
+    }
+
+    /// Fill `out` with what is likely to have been there.
+    pub fn make_up(&mut self, out: &mut [i16]) {
+        let made = match self.state {
+            State::Fresh => return out.fill(0),
+            State::MakingUp { made } => made,
+            State::Hearing | State::Returning { .. } => {
+                self.begin();
+                0
+            }
+        };
+        for (at, sample) in out.iter_mut().enumerate() {
+            *sample = self.repeated(made + at) as i16;
+        }
+        // Past the fade the count has no meaning any more; it must not run over in a call of weeks.
+        self.state = State::MakingUp { made: (made + out.len()).min(SILENT) };
+        self.remember(out);
+    }
+
+    /// True where all that is made up is silence by now.
+    pub fn is_silent(&self) -> bool {
+        match self.state {
+            State::Fresh => true,
+            State::MakingUp { made } => made >= SILENT,
+            State::Hearing | State::Returning { .. } => false,
+        }
+    }
+
+    /// A loss begins.
+    fn begin(&mut self) {
+        self.source = self.history;
+        let (period, alike) = pitch(&self.source);
+        let unvoiced = alike < VOICED;
+        let repeated = if unvoiced { 3 * period } else { period };
+        let step = f32::from(self.source[HISTORY - 1]) - f32::from(self.source[HISTORY - 1 - repeated]);
+        self.repetition = Repetition { period, unvoiced, step };
+    }
+
+    /// Made-up sample number `at`, counted from the start of the loss.
+    fn repeated(&self, at: usize) -> f32 {
+        if at >= SILENT {
+            return 0.0;
+        }
+        let Repetition { period, unvoiced, step } = self.repetition;
+        let overlap = period / 4;
+        let periods = if unvoiced { 3 } else { (1 + at / 80).min(3) };
+        let mut value = self.cycle(periods, at);
+        let since = at - 80 * (periods - 1).min(at / 80);
+        if periods > 1 && !unvoiced && since < overlap {
+            // One more period joins in: blend, at the same place of the pitch.
+            let share = (since + 1) as f32 / (overlap + 1) as f32;
+            let before = self.cycle(periods - 1, at);
+            value = before + share * (value - before);
+        }
+        if at < SETTLE {
+            value += step * (1.0 - (at + 1) as f32 / (SETTLE + 1) as f32);
+        }
+        (value * level(at)).clamp(i16::MIN.into(), i16::MAX.into())
+    }
+
+    /// The last `periods` periods, round and round. The end of the cycle is blended with what came before its start,
+    /// so that it closes without a step.
+    fn cycle(&self, periods: usize, at: usize) -> f32 {
+        let length = periods * self.repetition.period;
+        let overlap = self.repetition.period / 4;
+        let place = at % length;
+        let value = f32::from(self.source[HISTORY - length + place]);
+        let Some(blended) = (place + overlap).checked_sub(length) else { return value };
+        let share = (blended + 1) as f32 / (overlap + 1) as f32;
+        let before = f32::from(self.source[HISTORY + place - 2 * length]);
+        value + share * (before - value)
+    }
+
+    fn remember(&mut self, samples: &[i16]) {
+        let newest = &samples[samples.len().saturating_sub(HISTORY)..];
+        self.history.copy_within(newest.len().., 0);
+        self.history[HISTORY - newest.len()..].copy_from_slice(newest);
+    }
+}
+
+/// The longer the loss, the longer the way back: 4 ms, and 4 ms more for each 10 ms. Silence needs no more than 4 ms.
+fn return_length(made: usize) -> usize {
+    if made >= SILENT { 32 } else { (32 + made / 80 * 32).min(LONGEST_RETURN) }
+}
+
+fn level(at: usize) -> f32 {
+    match at {
+        0..FULL => 1.0,
+        FULL..LOW => 1.0 - (1.0 - LOW_LEVEL) * (at - FULL) as f32 / (LOW - FULL) as f32,
+        LOW..SILENT => LOW_LEVEL * (SILENT - at) as f32 / (SILENT - LOW) as f32,
+        _ => 0.0,
+    }
+}
+
+/// The period at which the newest samples are most like those before them, and how much: 1.0 is the same.
+fn pitch(history: &[i16; HISTORY]) -> (usize, f32) {
+    let samples: [f32; HISTORY] = std::array::from_fn(|at| f32::from(history[at]));
+    let newest = &samples[HISTORY - WINDOW..];
+    let mut best = (MAX_PERIOD, 0.0);
+    for period in MIN_PERIOD..=MAX_PERIOD {
+        let earlier = &samples[HISTORY - WINDOW - period..HISTORY - period];
+        let alike = likeness(newest, earlier);
+        if alike > best.1 {
+            best = (period, alike);
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f32::consts::TAU;
+
+    use super::*;
+    use crate::audio::speech::{largest_step, rms, speech};
+
+    fn tone(frequency: f32, samples: usize) -> Vec<i16> {
+        (0..samples).map(|n| (8000.0 * (TAU * frequency * n as f32 / 8000.0).sin()) as i16).collect()
+    }
+
+    /// Play `signal` in frames of 20 ms, losing those that `lost` names.
+    fn play(signal: &[i16], lost: impl Fn(usize) -> bool) -> Vec<i16> {
+        let mut conceal = Conceal::new();
+        let mut played = signal.to_vec();
+        for (n, frame) in played.chunks_mut(160).enumerate() {
+            if lost(n) { conceal.make_up(frame) } else { conceal.hear(frame) }
+        }
+        played
+    }
+
+    #[test]
+    fn without_loss_nothing_is_changed() {
+        let signal = speech(1, 16_000);
+        assert_eq!(play(&signal, |_| false), signal);
+    }
+
+    #[test]
+    fn a_lost_frame_of_a_steady_tone_is_hardly_to_be_told_from_the_tone() {
+        for frequency in [100.0, 160.0, 250.0, 400.0, 1000.0] {
+            let signal = tone(frequency, 3200);
+            let played = play(&signal, |n| n == 10);
+            let error: Vec<i16> = played.iter().zip(&signal).map(|(a, b)| a - b).collect();
+            let lost = 1600..1760;
+            assert!(rms(&error[lost.clone()]) < 0.35 * rms(&signal[lost.clone()]), "{frequency} Hz");
+            assert!(rms(&played[lost]) > 0.7 * 8000.0 / 2.0_f64.sqrt(), "{frequency} Hz is too quiet");
+            assert!(largest_step(&played) <= largest_step(&signal) * 3 / 2, "{frequency} Hz clicks");
+        }
+    }
+
+    #[test]
+    fn speech_with_losses_has_no_silent_frame_no_click_and_keeps_its_level() {
+        for seed in 1..20 {
+            let signal = speech(seed, 80_000);
+            let played = play(&signal, |n| n % 17 == 9 || n % 50 == 20 || n % 50 == 21);
+            for (n, frame) in played.chunks(160).enumerate().skip(3) {
+                let around = rms(&signal[(n - 3) * 160..(n * 160 + 320).min(signal.len())]);
+                assert!(frame.iter().any(|&s| s != 0), "frame {n} of {seed} is plain silence");
+                assert!(rms(frame) > 0.1 * around, "frame {n} of {seed}: {} of {around}", rms(frame));
+                assert!(rms(frame) < 3.0 * around, "frame {n} of {seed}: {} of {around}", rms(frame));
+                let near = (n - 3) * 160..(n * 160 + 320).min(signal.len());
+                let (heard, said) = (largest_step(&played[n * 160 - 1..n * 160 + 160]), largest_step(&signal[near]));
+                assert!(heard <= said * 3 / 2 + 50, "frame {n} of {seed} steps by {heard}, speech by {said}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_loss_gets_quieter_and_is_silent_after_80_ms() {
+        let signal = speech(3, 1600 + 160 * 10);
+        let mut conceal = Conceal::new();
+        let mut heard = signal[..1600].to_vec();
+        conceal.hear(&mut heard);
+        let levels: Vec<f64> = (0..6)
+            .map(|_| {
+                let mut frame = [0; 160];
+                conceal.make_up(&mut frame);
+                rms(&frame)
+            })
+            .collect();
+        assert!(levels[0] > levels[2] && levels[2] > levels[3] && levels[3] > 0.0, "{levels:?}");
+        assert_eq!(levels[4..], [0.0, 0.0]);
+        assert!(conceal.is_silent());
+        let mut back = tone(500.0, 160);
+        conceal.hear(&mut back);
+        assert!(back[0].abs() < 400 && !conceal.is_silent());
+        assert_eq!(back[32..], tone(500.0, 160)[32..], "faded in within 4 ms");
+    }
+
+    #[test]
+    fn pieces_of_any_length_give_the_same_as_whole_frames() {
+        let signal = speech(5, 4800);
+        let whole = play(&signal, |n| n == 12);
+        let mut conceal = Conceal::new();
+        let mut pieces = signal;
+        for (n, piece) in pieces.chunks_mut(10).enumerate() {
+            if n / 16 == 12 { conceal.make_up(piece) } else { conceal.hear(piece) }
+        }
+        assert_eq!(pieces, whole);
+    }
+
+    #[test]
+    fn a_loss_before_anything_was_heard_is_silence() {
+        let mut conceal = Conceal::new();
+        let mut frame = [9; 160];
+        conceal.make_up(&mut frame);
+        assert_eq!(frame, [0; 160]);
+        conceal.hear(&mut []);
+        conceal.make_up(&mut []);
+        conceal.hear(&mut [i16::MIN; 1000]);
+        conceal.make_up(&mut [0; 1000]);
+    }
+}

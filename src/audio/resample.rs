@@ -1,0 +1,55 @@
+//! From any rate to 8,000 Hz, for whole sounds in memory.
+
+use rubato::{Fft, FixedSync, Indexing, Resampler, WindowFunction, audioadapter_buffers::direct::InterleavedSlice};
+
+use crate::audio::RATE;
+
+/// Bring mono samples (full scale: 1.0) from `rate` to 8,000 Hz. `count` is how many `samples` yields. Only an eighth of
+/// a second of the source is held at a time.
+pub(super) fn to_8000(rate: u32, count: usize, mut samples: impl Iterator<Item = f32>) -> Vec<i16> {
+    if rate == RATE {
+        return samples.map(to_i16).collect();
+    }
+    // One transform over an eighth of a second: a filter that long falls from full level at 3.9 kHz to nothing at 4 kHz.
+    let chunk = (rate / 8) as usize;
+    let mut resampler = Fft::<f32>::new_custom(
+        rate as usize,
+        RATE as usize,
+        chunk,
+        1,
+        1,
+        WindowFunction::BlackmanHarris2,
+        FixedSync::Input,
+    )
+    .expect("both rates and the chunk are above 0, and there is one channel");
+    let wanted = (count as u64 * u64::from(RATE)).div_ceil(u64::from(rate)) as usize;
+    let mut trim = resampler.output_delay();
+    let mut input = vec![0.0; resampler.input_frames_max()];
+    let mut output = vec![0.0; resampler.output_frames_max()];
+    let mut made = Vec::with_capacity(wanted);
+    while made.len() < wanted {
+        let needed = resampler.input_frames_next();
+        let mut had = 0;
+        for (slot, sample) in input.iter_mut().zip(samples.by_ref().take(needed)) {
+            *slot = sample;
+            had += 1;
+        }
+        // Past the end, silence pushes the last samples out of the filter.
+        let part = Indexing::new().partial_len(had);
+        let from = InterleavedSlice::new(&input, 1, input.len()).expect("one channel of that many frames");
+        let frames = output.len();
+        let mut into = InterleavedSlice::new_mut(&mut output, 1, frames).expect("one channel of that many frames");
+        let (_, written) =
+            resampler.process_into_buffer(&from, &mut into, Some(&part)).expect("both buffers have the asked size");
+        let skipped = trim.min(written);
+        trim -= skipped;
+        let room = wanted - made.len();
+        made.extend(output[skipped..written].iter().take(room).copied().map(to_i16));
+    }
+    made
+}
+
+fn to_i16(sample: f32) -> i16 {
+    // The cast puts what is too loud at full scale, and what is no number at zero.
+    (sample * 32_768.0).round() as i16
+}

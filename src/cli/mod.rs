@@ -1,0 +1,106 @@
+//! The command line: what each command does, and what it prints.
+
+mod demo;
+mod ladder;
+mod phone;
+mod waveform;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    conf::{Conf, LogFormat},
+    server::{self, Server},
+};
+
+/// What went wrong with the configuration or the start.
+const EXIT_MISUSE: u8 = 2;
+
+/// A SIP/RTP media server with scripting.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Examples:
+  switchhook demo                                 a call from beginning to end, without a phone
+  switchhook run                                  a server on the defaults; dial 100 at this machine
+  switchhook run --conf conf/switchhook.toml      a server as configured
+  switchhook check --conf conf/switchhook.toml    is the configuration right, do the scripts compile?
+  switchhook call sip:100@127.0.0.1 --digits 12#  call somebody, press keys, see the SIP ladder"
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start the server, and run until it is told to stop (SIGTERM, Ctrl-C).
+    Run(ConfFile),
+    /// Check configuration and scripts without starting anything.
+    Check(ConfFile),
+    /// Call a SIP address from the command line: a phone without a handset.
+    Call(phone::Call),
+    /// Start a server, call its menu, press keys, and tell what was heard.
+    Demo(demo::Demo),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfFile {
+    /// Configuration, laid over the defaults. Without it, conf/switchhook.toml is read where there is one.
+    #[arg(long, value_name = "FILE")]
+    conf: Option<PathBuf>,
+}
+
+impl ConfFile {
+    fn load(&self) -> Result<Conf, String> {
+        let usual = PathBuf::from("conf/switchhook.toml");
+        let file = self.conf.clone().or_else(|| usual.exists().then_some(usual));
+        Conf::load(file.as_deref()).map_err(|fault| fault.to_string())
+    }
+}
+
+/// Do what the command line says.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let done = match arguments.command {
+        Verb::Run(file) => file.load().and_then(run_server),
+        Verb::Check(file) => file.load().and_then(|conf| check(&conf)),
+        Verb::Call(call) => return call.run(),
+        Verb::Demo(demo) => return demo.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("switchhook: {fault}");
+            ExitCode::from(EXIT_MISUSE)
+        }
+    }
+}
+
+fn run_server(conf: Conf) -> Result<(), String> {
+    server::log_to_stderr(&conf.log_level, conf.log_format);
+    server::bring_scripts(&conf.folders).map_err(|error| error.to_string())?;
+    faultless(&conf)?;
+    let server = Server::start(&conf, server::Wishes::default()).map_err(|error| error.to_string())?;
+    for line in server.greeting(&conf) {
+        println!("{line}");
+    }
+    let held = server.run_until_told(conf.sip.drain).map_err(|error| error.to_string())?;
+    println!("stopped with {}", server::counts_json(&held));
+    Ok(())
+}
+
+/// Every script that a number names is there and compiles.
+fn check(conf: &Conf) -> Result<(), String> {
+    server::log_to_stderr("warn", LogFormat::Text);
+    faultless(conf)?;
+    server::check_addresses(conf).map_err(|error| error.to_string())?;
+    println!("ok: {} numbers, {} interfaces", conf.routes.len(), conf.interfaces.len());
+    Ok(())
+}
+
+fn faultless(conf: &Conf) -> Result<(), String> {
+    let faults = server::script_faults(conf);
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\nswitchhook: ")) }
+}

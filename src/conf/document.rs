@@ -1,0 +1,140 @@
+//! The file as it is written: one struct a table, every key required, because the user's file is laid over the defaults.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{DEFAULTS, Fault};
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained where users read it: in conf/switchhook.toml")]
+pub struct Document {
+    pub log: Log,
+    pub folders: Folders,
+    pub sip: Sip,
+    pub interface: Vec<Interface>,
+    pub media: Media,
+    pub speech: Speech,
+    pub script: Script,
+    pub number: Vec<Number>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub level: String,
+    pub format: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Folders {
+    pub scripts: String,
+    pub prompts: String,
+    pub recordings: String,
+    pub records: String,
+    pub state: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Sip {
+    pub agent: String,
+    pub tcp: bool,
+    pub t1_ms: u64,
+    pub t2_ms: u64,
+    pub t4_ms: u64,
+    pub ring_limit_s: u64,
+    pub max_message: u64,
+    pub max_headers: u64,
+    pub max_transactions: u64,
+    pub max_connections: u64,
+    pub max_calls: u64,
+    pub drain_s: u64,
+    pub dscp: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Interface {
+    pub bind: String,
+    #[serde(default)]
+    pub advertise: String,
+    #[serde(default)]
+    pub allow_busy: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Media {
+    pub workers: u64,
+    pub driver: String,
+    pub rtp_ports: String,
+    pub dscp: u64,
+    pub gather_us: String,
+    pub codecs: Vec<String>,
+    pub ptime_ms: u64,
+    pub jitter_min_ms: u64,
+    pub jitter_max_ms: u64,
+    pub relatch_after_ms: u64,
+    pub silence_timeout_s: u64,
+    pub rtcp_interval_s: u64,
+    pub country: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Speech {
+    pub engine: String,
+    pub voice: String,
+    pub language: String,
+    pub cache_mb: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    pub threads: u64,
+    pub memory_mb: u64,
+    pub slice_instructions: u64,
+    pub max_instructions_m: u64,
+    pub run_ms: u64,
+    pub ending_ms: u64,
+    pub coroutines: u64,
+    pub pool: u64,
+    pub max_legs: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Number {
+    pub number: String,
+    pub script: String,
+    #[serde(default)]
+    pub vars: BTreeMap<String, String>,
+}
+
+impl Document {
+    /// The defaults with `text` laid over them. `file` is only named in faults.
+    pub fn read(file: &str, text: &str) -> Result<Document, Fault> {
+        let over: toml::Table = text.parse().map_err(|error| Fault::syntax(file, text, &error))?;
+        let mut whole: toml::Table = DEFAULTS.parse().expect("the defaults are read by a test");
+        lay(&mut whole, over);
+        serde_path_to_error::deserialize(toml::Value::Table(whole))
+            .map_err(|error| Fault::shape(file, text, &error.path().to_string(), error.inner().message()))
+    }
+}
+
+/// Tables are laid key by key; anything else, lists too, is replaced.
+fn lay(under: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(toml::Value::Table(under)), toml::Value::Table(over)) => lay(under, over),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}

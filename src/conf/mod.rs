@@ -1,0 +1,18 @@
+//! The configuration: `conf/switchhook.toml` holds every key with its default; a user's file says what differs.
+//!
+//! [`Conf::read`] reads twice: the text into [`document::Document`] (types, unknown keys), then that into what each
+//! folder declares as its own `Config` (ranges, names). A [`Fault`] names file, line, key, what was found and what is
+//! allowed.
+
+mod document;
+mod fault;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use document::Document;
+pub use fault::Fault;
+pub use settings::{Conf, Folders, LogFormat};
+
+/// The defaults, as shipped.
+pub const DEFAULTS: &str = include_str!("../../conf/switchhook.toml");

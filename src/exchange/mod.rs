@@ -1,0 +1,45 @@
+//! The whole logic in one machine. Today that is the [`Switch`] alone; queues, campaigns and triggers, and the routing
+//! between them, have their place here.
+
+use crate::{
+    switch::{Config, Counts, Input, Output, Switch},
+    time::{Epoch, Time},
+};
+
+/// All that decides. [`Exchange::handle`] takes what happened, then [`Exchange::poll`] is drained, then
+/// [`Exchange::timeout`] says when to come back.
+pub struct Exchange {
+    switch: Switch,
+}
+
+impl Exchange {
+    /// Without calls. `epoch` dates the records; `seed` makes tags and identifiers.
+    pub fn new(config: Config, epoch: Epoch, seed: u64) -> Exchange {
+        Exchange { switch: Switch::new(config, epoch, seed) }
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        self.switch.handle(now, input);
+    }
+
+    /// Time passed.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.switch.handle_timeout(now);
+    }
+
+    /// The next moment [`Exchange::handle_timeout`] has something to do.
+    pub fn timeout(&self) -> Option<Time> {
+        self.switch.timeout()
+    }
+
+    /// The next thing to be done.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.switch.poll()
+    }
+
+    /// What is held at the moment.
+    pub fn counts(&self) -> Counts {
+        self.switch.counts()
+    }
+}

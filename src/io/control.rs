@@ -1,0 +1,368 @@
+//! The control task: one Exchange, and the sockets, threads and timers around it. It carries bytes and values to and
+//! fro; what they mean is decided below.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsRawFd, OwnedFd},
+    sync::mpsc::{SyncSender, TrySendError},
+};
+
+use tokio::{
+    io::unix::AsyncFd,
+    sync::mpsc::{Receiver, Sender, UnboundedSender},
+};
+
+use crate::{
+    exchange::Exchange,
+    ids::{InterfaceId, PortId, RecordingId, WorkerId},
+    io::{
+        clock::Clock,
+        disk::{FromDisk, ToDisk},
+        media_ports::{MediaPorts, Sockets},
+        ring::Ring,
+        sounds::{LoadFile, SpeakText},
+        streams::ToStreams,
+        udp::{Received, UdpSockets},
+        worker::{FromWorker, ToWorker, WorkerHandle},
+    },
+    media,
+    sip::{Hop, Transport},
+    switch::{Config, ConsoleReply, Counts, Input, Output, Trace},
+    verbs::{Sound, ToFlow},
+};
+
+/// Datagrams taken from one socket before the others have their turn.
+const DATAGRAMS_A_TURN: usize = 32;
+/// Values taken from the inbox in one go.
+const INPUTS_A_TURN: usize = 64;
+
+/// Hands a word to the script thread of its flow; false: that thread is gone or overfull.
+pub type ToFlows = Box<dyn FnMut(ToFlow) -> bool + Send>;
+
+/// What the control task tells the program around it.
+#[derive(Debug)]
+pub enum Seen {
+    /// Something on a call, where tracing is on.
+    Trace(Trace),
+    /// An answer to the operator.
+    Console(ConsoleReply),
+    /// Answers [`Order::Counts`].
+    Counts(Counts),
+}
+
+/// What the program asks of the control task.
+#[derive(Debug)]
+pub enum Order {
+    /// Hand this to the Exchange.
+    Input(Box<Input>),
+    /// Tell [`Seen::Counts`].
+    Counts,
+    /// Stop at once.
+    Stop,
+}
+
+/// The addresses of one interface.
+#[derive(Clone, Copy, Debug)]
+pub struct InterfaceAddress {
+    /// What media sockets are bound to.
+    pub bind: IpAddr,
+    /// What SDP says.
+    pub advertised: IpAddr,
+}
+
+/// The other threads, from here.
+pub struct Ends {
+    /// TCP and names.
+    pub streams: Sender<ToStreams>,
+    /// Sounds from files.
+    pub sounds: SyncSender<LoadFile>,
+    /// Sounds from text.
+    pub speech: Sender<SpeakText>,
+    /// Scripts.
+    pub flows: ToFlows,
+    /// The media threads, by [`WorkerId`].
+    pub workers: Vec<WorkerHandle>,
+    /// What the media threads tell.
+    pub from_workers: Ring<FromWorker>,
+    /// Recordings and call records.
+    pub disk: Ring<ToDisk>,
+    /// What the disk tells.
+    pub from_disk: Ring<FromDisk>,
+    /// The program around.
+    pub program: UnboundedSender<Seen>,
+}
+
+/// The task.
+pub struct Control {
+    clock: Clock,
+    exchange: Exchange,
+    udp: UdpSockets,
+    ports: MediaPorts,
+    interfaces: Vec<InterfaceAddress>,
+    /// Bound, and waiting for their [`media::Command::Open`].
+    bound: HashMap<PortId, Sockets>,
+    ends: Ends,
+    /// Inputs that arose while outputs were carried out.
+    echoes: Vec<Input>,
+    stopped: bool,
+}
+
+impl Control {
+    /// With everything that was opened and started before.
+    pub fn new(
+        clock: Clock,
+        (config, seed): (Config, u64),
+        udp: UdpSockets,
+        (ports, interfaces): (MediaPorts, Vec<InterfaceAddress>),
+        ends: Ends,
+    ) -> Control {
+        let exchange = Exchange::new(config, clock.epoch(), seed);
+        Control {
+            clock,
+            exchange,
+            udp,
+            ports,
+            interfaces,
+            bound: HashMap::new(),
+            ends,
+            echoes: Vec::new(),
+            stopped: false,
+        }
+    }
+
+    /// Until [`Order::Stop`], or until nobody can give orders any more.
+    pub async fn run(mut self, mut inbox: Receiver<Input>, mut orders: Receiver<Order>) -> io::Result<Counts> {
+        let from_workers = watched(self.ends.from_workers.wake_fd()?)?;
+        let from_disk = watched(self.ends.from_disk.wake_fd()?)?;
+        let mut buffer = vec![0u8; 65_536];
+        let mut inputs = Vec::with_capacity(INPUTS_A_TURN);
+        while !self.stopped {
+            tokio::select! {
+                interface = self.udp.readable() => self.take_datagrams(interface?, &mut buffer),
+                _ = inbox.recv_many(&mut inputs, INPUTS_A_TURN) => {
+                    for input in inputs.drain(..) {
+                        self.handle(input);
+                    }
+                }
+                ready = readable(&from_workers) => { ready?; self.take_events() }
+                ready = readable(&from_disk) => { ready?; self.take_files() }
+                order = orders.recv() => self.obey(order),
+                () = sleep_until(&self.clock, self.exchange.timeout()) => {
+                    self.exchange.handle_timeout(self.clock.now());
+                    self.drain();
+                }
+            }
+        }
+        Ok(self.exchange.counts())
+    }
+
+    fn obey(&mut self, order: Option<Order>) {
+        match order {
+            Some(Order::Input(input)) => self.handle(*input),
+            Some(Order::Counts) => self.tell(Seen::Counts(self.exchange.counts())),
+            Some(Order::Stop) | None => self.stopped = true,
+        }
+    }
+
+    fn take_datagrams(&mut self, interface: InterfaceId, buffer: &mut [u8]) {
+        for _ in 0..DATAGRAMS_A_TURN {
+            let hop = |remote| Hop { transport: Transport::Udp, interface, remote };
+            match self.udp.receive(interface, buffer) {
+                Received::Datagram(len, from) => {
+                    let bytes = bytes::Bytes::copy_from_slice(&buffer[..len]);
+                    self.handle(Input::Datagram { hop: hop(from), bytes });
+                }
+                Received::Unreachable(to) => self.handle(Input::TransportFailed { hop: hop(to) }),
+                Received::Again => {}
+                Received::Nothing => return,
+            }
+        }
+    }
+
+    fn take_events(&mut self) {
+        self.ends.from_workers.acknowledge();
+        while let Some(told) = self.ends.from_workers.pop() {
+            match told {
+                FromWorker::Event(worker, event) => self.handle(Input::Media { worker, event }),
+                FromWorker::Moved { port, worker } => self.handle(Input::PortMoved { port, worker }),
+                FromWorker::Dead(worker) => {
+                    tracing::error!(worker = worker.0, "a media thread died; its calls are silent")
+                }
+            }
+        }
+    }
+
+    fn take_files(&mut self) {
+        self.ends.from_disk.acknowledge();
+        while let Some(told) = self.ends.from_disk.pop() {
+            match told {
+                FromDisk::Written { recording, result } => self.handle(Input::RecordingWritten { recording, result }),
+                FromDisk::CallRecordLost { record, reason } => {
+                    tracing::error!(record, reason, "a call record was not written; it is only in this line");
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.exchange.handle(self.clock.now(), input);
+        self.drain();
+    }
+
+    /// Carry out what the Exchange wants, until it wants nothing more.
+    fn drain(&mut self) {
+        loop {
+            while let Some(output) = self.exchange.poll() {
+                self.carry_out(output);
+            }
+            if self.echoes.is_empty() {
+                return;
+            }
+            let now = self.clock.now();
+            for input in std::mem::take(&mut self.echoes) {
+                self.exchange.handle(now, input);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Send { hop, bytes } => self.send(hop, bytes),
+            Output::Resolve { query, host, port, transport: _ } => {
+                if self.ends.streams.try_send(ToStreams::Resolve { query, host, port }).is_err() {
+                    self.echoes.push(Input::Resolved { query, result: Err("the resolver is overloaded".into()) });
+                }
+            }
+            Output::OpenPort { port, worker: _, interface, v6: _ } => self.open_port(port, interface),
+            Output::MovePort { port, from, to } => self.move_port(port, from, to),
+            Output::Media { worker, command } => self.command(worker, command),
+            Output::Load { load, sound } => self.load(load, sound),
+            Output::OpenRecording { recording, file, layout, .. } => self.open_recording(recording, file, layout),
+            Output::Start(start) => {
+                let flow = start.flow;
+                if !(self.ends.flows)(ToFlow::Start(Box::new(start))) {
+                    let end = crate::verbs::FlowEnd::Limit("script threads are overloaded");
+                    self.echoes.push(Input::FlowEnded { flow, end });
+                }
+            }
+            Output::Reply { flow, request, reply } => self.tell_flow(ToFlow::Reply { flow, request, reply }),
+            Output::Stop { flow } => self.tell_flow(ToFlow::Stop { flow }),
+            Output::Record(record) => self.record(&record),
+            Output::Trace(trace) => self.tell(Seen::Trace(trace)),
+            Output::Console(reply) => self.tell(Seen::Console(reply)),
+        }
+    }
+
+    fn send(&mut self, hop: Hop, bytes: bytes::Bytes) {
+        match hop.transport {
+            Transport::Udp => {
+                if let Some(remote) = self.udp.send(hop.interface, hop.remote, &bytes) {
+                    self.echoes.push(Input::TransportFailed { hop: Hop { remote, ..hop } });
+                }
+            }
+            Transport::Tcp => {
+                if self.ends.streams.try_send(ToStreams::Send { hop, bytes }).is_err() {
+                    self.echoes.push(Input::TransportFailed { hop });
+                }
+            }
+        }
+    }
+
+    fn open_port(&mut self, port: PortId, interface: InterfaceId) {
+        let result = match self.interfaces.get(usize::from(interface.0)) {
+            None => Err(format!("interface {} is not open", interface.0)),
+            Some(address) => self.ports.bind(address.bind).map_err(|error| error.to_string()).and_then(|sockets| {
+                let local = sockets.rtp.local_addr().map_err(|error| error.to_string())?;
+                self.bound.insert(port, sockets);
+                Ok(SocketAddr::new(address.advertised, local.port()))
+            }),
+        };
+        self.echoes.push(Input::PortOpened { port, result });
+    }
+
+    fn command(&mut self, worker: WorkerId, command: media::Command) {
+        let order = match command {
+            media::Command::Open { port, memory } => {
+                let sockets = self.bound.remove(&port).expect("Open follows a successful PortOpened");
+                ToWorker::Open { port, memory, sockets }
+            }
+            command => ToWorker::Command(command),
+        };
+        self.tell_worker(worker, order);
+    }
+
+    fn move_port(&mut self, port: PortId, from: WorkerId, to: WorkerId) {
+        let to = self.ends.workers[usize::from(to.0)].clone();
+        self.tell_worker(from, ToWorker::Move { port, to });
+    }
+
+    /// The rings are sized for every port to have several commands waiting: one that is full means a dead thread.
+    fn tell_worker(&mut self, worker: WorkerId, order: ToWorker) {
+        if self.ends.workers[usize::from(worker.0)].send(order).is_err() {
+            tracing::error!(worker = worker.0, "a media thread takes no commands: one is lost");
+        }
+    }
+
+    fn load(&mut self, load: crate::ids::LoadId, sound: Sound) {
+        let refused = match sound {
+            Sound::File(path) => match self.ends.sounds.try_send(LoadFile { load, path }) {
+                Ok(()) => None,
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Some("too many files are being read"),
+            },
+            Sound::Speech(speech) => match self.ends.speech.try_send(SpeakText { load, speech }) {
+                Ok(()) => None,
+                Err(_) => Some("too many texts wait to be spoken"),
+            },
+            Sound::Tone { .. } | Sound::Silence(_) => unreachable!("the switch makes tones and silence by itself"),
+        };
+        if let Some(why) = refused {
+            self.echoes.push(Input::Loaded { load, result: Err(why.to_owned()) });
+        }
+    }
+
+    fn open_recording(&mut self, recording: RecordingId, file: String, layout: media::Layout) {
+        if self.ends.disk.push(ToDisk::Open { recording, file, layout }).is_err() {
+            self.echoes.push(Input::RecordingWritten { recording, result: Err("the disk cannot follow".into()) });
+        }
+    }
+
+    fn tell_flow(&mut self, word: ToFlow) {
+        if !(self.ends.flows)(word) {
+            tracing::error!("a script thread takes no more words: one is lost");
+        }
+    }
+
+    fn record(&mut self, record: &crate::switch::CallRecord) {
+        let line = serde_json::to_string(record).expect("a record is plain data");
+        tracing::info!(call = record.id, record = line, "call ended");
+        if self.ends.disk.push(ToDisk::CallRecord(line)).is_err() {
+            tracing::error!(call = record.id, "the disk cannot follow: this call's record is only in the log");
+        }
+    }
+
+    fn tell(&self, seen: Seen) {
+        // The program around may not care to listen.
+        let _ = self.ends.program.send(seen);
+    }
+}
+
+#[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor that only its owner can give")]
+pub(super) fn watched<T: AsRawFd>(fd: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: what is watched here (eventfds, an epoll instance) owns its descriptor: it gives the same one each time,
+    // and closes it only when it is dropped, with the AsyncFd.
+    unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)
+}
+
+async fn readable(fd: &AsyncFd<OwnedFd>) -> io::Result<()> {
+    fd.readable().await?.clear_ready();
+    Ok(())
+}
+
+async fn sleep_until(clock: &Clock, at: Option<crate::time::Time>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(clock.instant(at).into()).await,
+        None => std::future::pending().await,
+    }
+}

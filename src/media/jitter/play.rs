@@ -1,0 +1,173 @@
+//! The way out of the jitter buffer: decode what is due, make up what is missing, and get the delay right on the way.
+
+use super::{FRAME, Jitter, Pulled, State, TICK, stretch::MAX_PIECE};
+use crate::audio;
+
+/// More delay than wanted is worth a cut from here, where it is quiet, and anywhere: 5 ms, 12.5 ms. Between nothing and
+/// this much there is room for a pitch period more or less, so that cuts and stretches do not alternate.
+const LONG: i64 = 40;
+const TOO_LONG: i64 = 100;
+/// Far too long or too short: the best place will do, however bad it is. 30 ms, 10 ms.
+const FAR_TOO_LONG: i64 = 240;
+const FAR_TOO_SHORT: i64 = -80;
+/// A stretch goes so much further than needed at most.
+const SPARE: usize = 80;
+/// Otherwise the places that are joined must be that much alike.
+const ALIKE: f32 = 0.75;
+/// Ticks between two cuts, between two cuts of a far too long delay, and between two stretches.
+const CUT_PAUSE: u32 = 10;
+const HASTY_CUT_PAUSE: u32 = 4;
+const STRETCH_PAUSE: u32 = 2;
+/// Below this mean magnitude, or an eighth of the usual one, anything can be joined.
+const QUIET: i32 = 40;
+
+/// What comes next in the line of samples.
+enum Next {
+    /// Samples, in the fifo.
+    Ready,
+    /// Nothing for so many samples; `lost`: because packets are missing.
+    Gap { samples: i64, lost: bool },
+    /// Nobody knows yet.
+    Unknown,
+}
+
+impl Jitter {
+    /// Fill the next frame.
+    pub(in crate::media) fn pull(&mut self, out: &mut [i16; FRAME]) -> Pulled {
+        self.begin_if_due();
+        let pulled = match self.state {
+            State::Playing { .. } => self.play(out),
+            State::Idle | State::Buffering { .. } => self.rest(out),
+        };
+        self.tick += TICK;
+        self.pause = self.pause.saturating_sub(1);
+        pulled
+    }
+
+    fn begin_if_due(&mut self) {
+        let State::Buffering { offset } = self.state else { return };
+        while self.store.front().is_some_and(|front| front.samples == 0) {
+            self.store.pop();
+        }
+        let due = self.tick - offset;
+        match self.store.front() {
+            None => self.enter(State::Idle),
+            Some(front) if front.place < due + TICK => {
+                self.enter(State::Playing { decoded: due.min(front.place) });
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Nothing to play. What was last heard fades away.
+    fn rest(&mut self, out: &mut [i16; FRAME]) -> Pulled {
+        if self.conceal.is_silent() {
+            out.fill(0);
+            return Pulled::Nothing;
+        }
+        self.conceal.make_up(out);
+        Pulled::Concealed
+    }
+
+    fn play(&mut self, out: &mut [i16; FRAME]) -> Pulled {
+        self.adjust();
+        let mut filled = 0;
+        let mut pulled = Pulled::Voice;
+        while filled < FRAME {
+            let rest = &mut out[filled..];
+            filled += match self.refill(1) {
+                Next::Ready => {
+                    let taken = self.fifo.take(rest);
+                    self.conceal.hear(&mut rest[..taken]);
+                    taken
+                }
+                Next::Gap { samples, lost: false } if self.settle(samples) => 0,
+                Next::Gap { samples, lost } => {
+                    let missing = rest.len().min(samples as usize);
+                    self.made_up += if lost { missing as u64 } else { 0 };
+                    pulled = Pulled::Concealed;
+                    self.make_up(&mut rest[..missing])
+                }
+                Next::Unknown => {
+                    self.pending += rest.len() as u64;
+                    pulled = Pulled::Concealed;
+                    self.make_up(rest)
+                }
+            };
+        }
+        if self.conceal.is_silent() {
+            // The talk spurt is over. Packets that wait, wait for one that begins.
+            let waiting = self.store.front().and(self.transit.target(self.min, self.max));
+            self.enter(waiting.map_or(State::Idle, |offset| State::Buffering { offset }));
+        } else if pulled == Pulled::Voice {
+            let mean = out.iter().map(|&s| i32::from(s).abs()).sum::<i32>() / FRAME as i32;
+            self.loudness += mean - self.loudness / 16;
+        }
+        pulled
+    }
+
+    fn make_up(&mut self, out: &mut [i16]) -> usize {
+        self.conceal.make_up(out);
+        if let State::Playing { decoded } = &mut self.state {
+            *decoded += out.len() as i64;
+        }
+        out.len()
+    }
+
+    /// A pause that the sender made may be longer or shorter: the place to get the delay right. False: it is.
+    fn settle(&mut self, pause: i64) -> bool {
+        let shift = self.excess().min(pause);
+        self.pending = 0;
+        if let State::Playing { decoded } = &mut self.state {
+            *decoded += shift;
+        }
+        shift != 0
+    }
+
+    /// Decode what comes next until `wanted` samples are ready, or something is missing.
+    fn refill(&mut self, wanted: usize) -> Next {
+        let State::Playing { mut decoded } = self.state else { return Next::Unknown };
+        while self.fifo.len() < wanted {
+            let Some(front) = self.store.front() else { return Next::Unknown };
+            if front.samples > 0 && front.place > decoded {
+                return Next::Gap { samples: front.place - decoded, lost: front.number > self.played + 1 };
+            }
+            if front.end() > decoded && front.samples > 0 {
+                let offset = self.tick - decoded + self.fifo.len() as i64;
+                let wait = front.place + offset - front.arrived;
+                self.wait += if self.wait == 0 { wait * 16 } else { wait - self.wait / 16 };
+                self.made_up += if front.number > self.played + 1 { self.pending } else { 0 };
+                let (skip, payload) = ((decoded - front.place) as usize, self.store.payload());
+                self.fifo.append(skip, |room| audio::decode(front.codec, payload, room));
+                decoded = front.end();
+                self.enter(State::Playing { decoded });
+            }
+            // Where the sender sent something else meanwhile, what was missing is no loss either.
+            self.pending = 0;
+            self.played = self.played.max(front.number);
+            self.store.pop();
+        }
+        Next::Ready
+    }
+
+    /// Bring the delay closer to what is wanted, where that is not heard. Being too short by one sample is too short: each
+    /// packet would come after its first sample's time.
+    fn adjust(&mut self) {
+        let excess = self.excess();
+        if self.pause > 0 || (0..LONG).contains(&excess) {
+            return;
+        }
+        self.refill(FRAME + MAX_PIECE);
+        let loudness = self.fifo.loudness();
+        let quiet = loudness < QUIET || loudness * 8 * 16 < self.loudness;
+        let far = !(FAR_TOO_SHORT..FAR_TOO_LONG).contains(&excess);
+        let alike = if quiet || far { -1.0 } else { ALIKE };
+        if excess < 0 {
+            if self.fifo.lengthen((-excess) as usize + SPARE, alike).is_some() {
+                self.pause = STRETCH_PAUSE;
+            }
+        } else if (quiet || excess >= TOO_LONG) && self.fifo.shorten(excess as usize, FRAME, alike).is_some() {
+            self.pause = if far { HASTY_CUT_PAUSE } else { CUT_PAUSE };
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Packets coming in.
+
+use std::net::SocketAddr;
+
+use super::{
+    Batch, Channel, Engine, Event, FRAME, Role, Slot,
+    port::{Accepted, Kind, Route},
+    sender::{Outlet, Relayed},
+};
+use crate::{
+    audio,
+    codec::Codec,
+    rtp::{self, Header, rtcp},
+    time::Time,
+};
+
+impl Engine {
+    /// A datagram came to a port. A relayed one leaves at once in `out`, which must have room for one more: else it is
+    /// lost.
+    #[expect(clippy::too_many_arguments, reason = "each says another thing about one packet, on the hottest path")]
+    pub fn handle_packet(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        channel: Channel,
+        from: SocketAddr,
+        packet: &[u8],
+        out: &mut Batch,
+    ) {
+        match channel {
+            Channel::Rtp => self.handle_rtp(now, slot, from, packet, out),
+            Channel::Rtcp => self.handle_rtcp(now, slot, from, packet),
+        }
+    }
+
+    fn handle_rtp(&mut self, now: Time, slot: Slot, from: SocketAddr, packet: &[u8], out: &mut Batch) {
+        let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
+        if port.closing {
+            return;
+        }
+        let Some((header, payload)) = rtp::read(packet) else {
+            port.refused += 1;
+            return;
+        };
+        let read = (header, &packet[payload]);
+        let Some(accepted) = port.accept(now, from, read, &mut self.events) else { return };
+        match accepted.kind {
+            Kind::Audio(codec) if port.hearing != Some(codec) => self.change_codec(slot, codec),
+            Kind::Digits => {
+                if let Some(press) = port.digits.handle(now, &accepted.header, accepted.payload) {
+                    self.events.push_digit(Event::Digit { port: port.id, key: press.key });
+                    self.pass_digit(slot, press.key);
+                }
+            }
+            Kind::Audio(_) | Kind::Foreign | Kind::Refused => {}
+        }
+        let Some(port) = self.port(slot) else { return };
+        match (port.route, accepted.kind) {
+            (Route::Relay(to), _) => self.relay(now, to, &accepted, out),
+            (Route::Decode, Kind::Audio(codec)) => port.hear(codec, &accepted),
+            (Route::Decode, Kind::Digits | Kind::Foreign | Kind::Refused) => port.pass_over(&accepted),
+            (Route::Idle, _) => {}
+        }
+    }
+
+    /// The peer sends another codec than before, which it may; a relay may no longer do.
+    fn change_codec(&mut self, slot: Slot, codec: Codec) {
+        if let Some(port) = self.port(slot) {
+            port.hearing = Some(codec);
+            self.settle(slot);
+        }
+    }
+
+    /// In a mixed bridge of two that speak, the other gets the digit made anew.
+    fn pass_digit(&mut self, slot: Slot, key: char) {
+        let Some((bridge, role)) = self.bridges.of(slot) else { return };
+        if !self.bridges.mixed(bridge) || role == Role::Listen {
+            return;
+        }
+        let Some(partner) = self.bridges.partner(slot) else { return };
+        if self.bridges.of(partner).is_some_and(|(_, role)| role == Role::Speak) {
+            return;
+        }
+        if let Some(port) = self.port(partner).filter(|port| port.stream.send_digits.is_some()) {
+            port.dialer.pass(key);
+        }
+    }
+
+    fn relay(&mut self, now: Time, slot: Slot, accepted: &Accepted<'_>, out: &mut Batch) {
+        let Accepted { kind, header, payload, number, .. } = *accepted;
+        let Some(port) = self.port(slot) else { return };
+        if accepted.restarted {
+            port.sender.end_relay();
+        }
+        let Some(to) = port.destination() else {
+            // What is left out on hold is no loss to be seen by the peer.
+            return port.sender.end_relay();
+        };
+        let (payload_type, length) = match kind {
+            Kind::Audio(codec) => (Some(port.stream.send.number), audio::samples_in(codec, payload.len()) as u32),
+            Kind::Digits => (port.stream.send_digits, duration(payload)),
+            Kind::Foreign => {
+                let known = port.kind(header.payload_type) == Kind::Foreign;
+                (known.then_some(header.payload_type), FRAME as u32)
+            }
+            Kind::Refused => (None, 0),
+        };
+        let Some(payload_type) = payload_type else { return };
+        let header = Header { payload_type, ..header };
+        let relayed = Relayed { number, header, payload, length };
+        port.sender.relay(now, &relayed, &mut Outlet { batch: out, slot, to });
+    }
+
+    fn handle_rtcp(&mut self, now: Time, slot: Slot, from: SocketAddr, packet: &[u8]) {
+        let epoch = self.epoch;
+        let Some(port) = self.port(slot) else { return };
+        // The gate is asked last: only a well-formed packet may move the address that we answer.
+        if rtcp::read(packet).next().is_none() || !port.gate.handle_rtcp(now, from) {
+            port.refused += 1;
+            return;
+        }
+        port.report.handle(now, epoch, port.sender.ssrc(), packet);
+    }
+}
+
+/// How long an event has lasted (RFC 4733 section 2.3.5), in samples.
+fn duration(payload: &[u8]) -> u32 {
+    match payload {
+        [_, _, high, low, ..] => u32::from(u16::from_be_bytes([*high, *low])),
+        _ => 0,
+    }
+}

@@ -1,0 +1,347 @@
+//! One RTP endpoint: what came from its peer, what goes to it, and what it is busy with.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{
+    Config, Event, FRAME, Quality, RATE, Slot, Stream,
+    chance::Chance,
+    dialer::Dialer,
+    events::Events,
+    gate::{Gate, Verdict},
+    jitter::{Jitter, Packet, Pulled},
+    player::Player,
+    recorder::Recorder,
+    report::Report,
+    sender::Sender,
+};
+use crate::{
+    codec::Codec,
+    ids::{PortId, RecordingId},
+    rtp::{
+        Header, digits,
+        sequence::{Place, Reception},
+    },
+    time::Time,
+};
+
+/// Recordings of one port at a time; one more ends at once.
+pub(super) const RECORDINGS: usize = 2;
+
+/// What a payload type means to a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Not agreed on.
+    Refused,
+    /// Audio that we can decode.
+    Audio(Codec),
+    /// telephone-event.
+    Digits,
+    /// Agreed on, not known to us.
+    Foreign,
+}
+
+/// What becomes of the peer's audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// Nobody hears it.
+    Idle,
+    /// Its packets go to this port as they are (which is the port itself with echo).
+    Relay(Slot),
+    /// It is decoded at each tick.
+    Decode,
+}
+
+/// The watch for a peer that falls silent.
+#[derive(Clone, Copy, Debug)]
+enum Silence {
+    /// It need not send.
+    Allowed,
+    /// It should send before this.
+    Until(Time),
+    /// It did not, and this was told.
+    Told,
+}
+
+/// A packet that passed the gate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Accepted<'a> {
+    pub(super) kind: Kind,
+    pub(super) header: Header,
+    pub(super) payload: &'a [u8],
+    /// Its sequence number in 64 bits.
+    pub(super) number: u64,
+    /// Its source began anew: it does not go on from the packets before.
+    pub(super) restarted: bool,
+}
+
+/// The memory of one RTP endpoint. Made outside the engine, so that opening it there costs nothing.
+pub struct Port {
+    pub(super) id: PortId,
+    pub(super) stream: Box<Stream>,
+    kinds: [Kind; 128],
+    pub(super) route: Route,
+    pub(super) gate: Gate,
+    pub(super) reception: Reception,
+    pub(super) digits: digits::Receiver,
+    jitter: Jitter,
+    /// What the peer sends at present.
+    pub(super) hearing: Option<Codec>,
+    /// What it said in the tick `taken`; silence where it said nothing.
+    pub(super) said: [i16; FRAME],
+    pub(super) taken: u64,
+    spoke: bool,
+    /// It spoke in that tick and is in its bridge's sum.
+    pub(super) summed: bool,
+    pub(super) sender: Sender,
+    pub(super) dialer: Dialer,
+    /// The dialer was busy in the tick before.
+    pub(super) dialed: bool,
+    pub(super) player: Option<Player>,
+    pub(super) recorders: [Option<Recorder>; RECORDINGS],
+    pub(super) echo: bool,
+    pub(super) report: Report,
+    pub(super) chance: Chance,
+    silence: Silence,
+    silence_timeout: Duration,
+    pub(super) refused: u64,
+    /// Closed; it only waits for its goodbye to be sent.
+    pub(super) closing: bool,
+}
+
+impl Port {
+    /// Makes all the memory that the port will ever need. `seed` decides on SSRC, first sequence number and timestamp
+    /// (RFC 3550 section 5.1): it must not be guessable.
+    pub fn new(id: PortId, stream: Stream, config: &Config, seed: u64) -> Box<Port> {
+        let mut chance = Chance::new(seed);
+        let start = chance.next();
+        let report = Report::new(&mut chance);
+        Box::new(Port {
+            id,
+            kinds: kinds(&stream),
+            route: Route::Idle,
+            gate: Gate::new(&stream, config.relatch_after),
+            stream: Box::new(stream),
+            reception: Reception::new(RATE),
+            digits: digits::Receiver::default(),
+            jitter: Jitter::new(config.jitter_min, config.jitter_max),
+            hearing: None,
+            said: [0; FRAME],
+            taken: 0,
+            spoke: false,
+            summed: false,
+            sender: Sender::new((start >> 32) as u32, start as u16 & 0x7fff, chance.next() as u32),
+            dialer: Dialer::new(),
+            dialed: false,
+            player: None,
+            recorders: [const { None }; RECORDINGS],
+            echo: false,
+            report,
+            chance,
+            silence: Silence::Allowed,
+            silence_timeout: config.silence_timeout,
+            refused: 0,
+            closing: false,
+        })
+    }
+
+    /// Its name.
+    pub fn id(&self) -> PortId {
+        self.id
+    }
+
+    /// The engine has it now.
+    pub(super) fn open(&mut self, now: Time, interval: Duration) {
+        self.report.plan(now, interval, &mut self.chance);
+        self.watch(now);
+    }
+
+    /// A new agreement; the old one comes back, to be freed elsewhere.
+    pub(super) fn update(&mut self, now: Time, stream: Box<Stream>) -> Box<Stream> {
+        self.gate.handle_update(now, &stream);
+        self.kinds = kinds(&stream);
+        if stream.send != self.stream.send {
+            self.sender.drop_collected();
+        }
+        let old = std::mem::replace(&mut self.stream, stream);
+        self.hearing = None;
+        self.watch(now);
+        old
+    }
+
+    /// Where RTP goes, if the peer wants any.
+    pub(super) fn destination(&self) -> Option<SocketAddr> {
+        self.gate.rtp_destination().filter(|_| self.stream.sending && self.stream.remote.is_some())
+    }
+
+    /// Where RTCP goes: also while the stream is on hold.
+    pub(super) fn rtcp_destination(&self) -> Option<SocketAddr> {
+        self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some())
+    }
+
+    /// It plays, records, echoes or dials: no relaying.
+    pub(super) fn busy(&self) -> bool {
+        self.player.is_some() || self.echo || self.records() || self.dialer.busy()
+    }
+
+    pub(super) fn records(&self) -> bool {
+        self.recorders.iter().any(Option::is_some)
+    }
+
+    pub(super) fn kind(&self, payload_type: u8) -> Kind {
+        self.kinds[usize::from(payload_type & 0x7f)]
+    }
+
+    /// Whether its peer may send this, and (as far as is known) does.
+    pub(super) fn hears(&self, codec: Codec) -> bool {
+        let may = self.stream.receive.iter().any(|payload| payload.codec == codec);
+        may && self.hearing.is_none_or(|hearing| hearing == codec)
+    }
+
+    /// A well-formed RTP packet came from `from`. `None`: it is not to be heard.
+    pub(super) fn accept<'a>(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        (header, payload): (Header, &'a [u8]),
+        events: &mut Events,
+    ) -> Option<Accepted<'a>> {
+        let kind = self.kind(header.payload_type);
+        if kind == Kind::Refused {
+            self.refused += 1;
+            return None;
+        }
+        match self.gate.handle_rtp(now, from, !self.stream.receiving) {
+            Verdict::Heard => {}
+            Verdict::Latched => {
+                // Where the queue is nearly full this is not told; the quality at the end says it again.
+                drop(events.offer(Event::Latched { port: self.id, from }));
+            }
+            Verdict::Refused => {
+                self.refused += 1;
+                return None;
+            }
+        }
+        if let Silence::Until(_) | Silence::Told = self.silence {
+            self.silence = Silence::Until(now + self.silence_timeout);
+        }
+        let (number, restarted) = match self.reception.handle(now, &header) {
+            Place::At(number) => (number, false),
+            Place::Restarted(number) => (number, true),
+            Place::Suspect => return None,
+        };
+        self.stream.receiving.then_some(Accepted { kind, header, payload, number, restarted })
+    }
+
+    /// Audio to be heard at its tick.
+    pub(super) fn hear(&mut self, codec: Codec, packet: &Accepted<'_>) {
+        let Accepted { number, header, payload, .. } = *packet;
+        self.jitter.push(Packet { number, timestamp: header.timestamp, codec, payload });
+    }
+
+    /// A packet without audio, such as digits.
+    pub(super) fn pass_over(&mut self, packet: &Accepted<'_>) {
+        self.jitter.skip(packet.number);
+    }
+
+    /// Take what is to be heard in this tick; a second time it is the same. True: there is something.
+    pub(super) fn take(&mut self, tick: u64) -> bool {
+        if self.taken == tick {
+            return self.spoke;
+        }
+        self.taken = tick;
+        self.summed = false;
+        let spoke = self.route == Route::Decode && self.jitter.pull(&mut self.said) != Pulled::Nothing;
+        if self.spoke && !spoke {
+            self.said.fill(0);
+        }
+        self.spoke = spoke;
+        spoke
+    }
+
+    /// Something else is done with the audio from now on; what was still to be heard is forgotten.
+    pub(super) fn enter(&mut self, route: Route) {
+        self.route = route;
+        self.jitter.reset();
+    }
+
+    /// Stop playing, if it does.
+    pub(super) fn end_play(&mut self, finished: bool, events: &mut Events) {
+        if let Some(player) = self.player.take() {
+            events.play_done(self.id, player, finished);
+        }
+    }
+
+    /// Finish a recording, if it runs.
+    pub(super) fn stop_recording(&mut self, recording: RecordingId, events: &mut Events) {
+        let mine = |place: &&mut Option<Recorder>| place.as_ref().is_some_and(|recorder| recorder.id == recording);
+        if let Some(recorder) = self.recorders.iter_mut().find(mine).and_then(Option::take) {
+            events.record_done(self.id, recorder);
+        }
+    }
+
+    /// The port closes: all that somebody waits for is answered.
+    pub(super) fn end_everything(&mut self, events: &mut Events) {
+        self.end_play(false, events);
+        for recorder in self.recorders.iter_mut().filter_map(Option::take) {
+            events.record_done(self.id, recorder);
+        }
+        while let Some(order) = self.dialer.give_up() {
+            events.digits_sent(self.id, order);
+        }
+        self.closing = true;
+    }
+
+    /// The peer should have sent, and this has not been told yet.
+    pub(super) fn fell_silent(&mut self, now: Time) -> bool {
+        match self.silence {
+            Silence::Until(at) if at <= now => {
+                self.silence = Silence::Told;
+                true
+            }
+            Silence::Until(_) | Silence::Allowed | Silence::Told => false,
+        }
+    }
+
+    /// What it saw.
+    pub(super) fn quality(&self) -> Quality {
+        let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
+        let jitter = self.jitter.stats();
+        Quality {
+            sent: self.sender.sent().0,
+            received: self.reception.received(),
+            lost: self.reception.lost().max(0) as u64,
+            late: jitter.late,
+            concealed: jitter.concealed,
+            refused: self.refused,
+            jitter_us: micros(self.reception.jitter()),
+            round_trip_us: self.report.round_trip().map(micros),
+            peer_lost_fraction: self.report.peer_lost(),
+            source: self.gate.source(),
+        }
+    }
+
+    fn watch(&mut self, now: Time) {
+        let should_send = self.stream.receiving && self.stream.remote.is_some();
+        self.silence = match self.silence {
+            _ if !should_send => Silence::Allowed,
+            Silence::Allowed => Silence::Until(now + self.silence_timeout),
+            Silence::Until(at) => Silence::Until(at),
+            Silence::Told => Silence::Told,
+        };
+    }
+}
+
+impl std::fmt::Debug for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Port").field("id", &self.id).field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+fn kinds(stream: &Stream) -> [Kind; 128] {
+    let mut kinds = [Kind::Refused; 128];
+    let mut set = |number: u8, kind| kinds[usize::from(number & 0x7f)] = kind;
+    stream.foreign.iter().for_each(|number| set(*number, Kind::Foreign));
+    stream.receive.iter().for_each(|payload| set(payload.number, Kind::Audio(payload.codec)));
+    stream.receive_digits.into_iter().for_each(|number| set(number, Kind::Digits));
+    kinds
+}

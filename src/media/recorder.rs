@@ -1,0 +1,236 @@
+//! Recording a port: what the party says and hears, aligned to the sample, into blocks that others write down.
+//!
+//! The disk may be slow. Where no empty block is left, time goes by as a gap; it is counted, and written as silence when
+//! there is room again, so that what follows is still at its place.
+
+use super::{Block, Event, FRAME, Layout, events::Events};
+use crate::ids::{PortId, RecordingId};
+
+/// One recording.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    pub(super) id: RecordingId,
+    layout: Layout,
+    /// Samples per channel, gaps counted, that may still come.
+    left: u64,
+    paused: bool,
+    filling: Option<Block>,
+    empty: Vec<Block>,
+    /// Most empty blocks that can be held without more memory.
+    room: usize,
+    written: u64,
+    missed: u64,
+    /// Samples of silence owed to the file.
+    gap: u64,
+}
+
+impl Recorder {
+    pub(super) fn new(id: RecordingId, layout: Layout, limit: Option<u64>, blocks: Vec<Block>) -> Recorder {
+        let room = blocks.capacity();
+        let left = limit.unwrap_or(u64::MAX);
+        Recorder { id, layout, left, paused: false, filling: None, empty: blocks, room, written: 0, missed: 0, gap: 0 }
+    }
+
+    pub(super) fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// An empty block comes back from the disk; and back to the caller where there are more than there ever were.
+    pub(super) fn handle_space(&mut self, mut block: Block) -> Option<Block> {
+        if self.empty.len() == self.room {
+            return Some(block);
+        }
+        block.samples.clear();
+        self.empty.push(block);
+        None
+    }
+
+    /// One tick: what the party said, and what was sent to it. True: the limit is reached.
+    pub(super) fn take(
+        &mut self,
+        port: PortId,
+        said: &[i16; FRAME],
+        heard: &[i16; FRAME],
+        events: &mut Events,
+    ) -> bool {
+        if self.paused {
+            return self.left == 0;
+        }
+        let count = self.left.min(FRAME as u64) as usize;
+        self.left -= count as u64;
+        self.write_gap(port, events);
+        let mut at = 0;
+        while at < count && self.gap == 0 {
+            let Some(room) = self.room(port, events) else { break };
+            let end = (at + room).min(count);
+            self.write(&said[at..end], &heard[at..end]);
+            at = end;
+        }
+        let lost = (count - at) as u64;
+        self.gap += lost;
+        self.missed += lost;
+        self.left == 0
+    }
+
+    /// The end: the last block is told, then the recording's end. What is left of the blocks comes back.
+    pub(super) fn finish(mut self, port: PortId, events: &mut Events) -> Vec<Block> {
+        self.write_gap(port, events);
+        match self.filling.take() {
+            Some(block) if !block.samples.is_empty() => {
+                events.push(Event::Recorded { port, recording: self.id, block });
+            }
+            Some(block) => self.empty.push(block),
+            None => {}
+        }
+        let (recording, samples, missed) = (self.id, self.written, self.missed);
+        events.push(Event::RecordDone { port, recording, samples, missed });
+        self.empty
+    }
+
+    fn write_gap(&mut self, port: PortId, events: &mut Events) {
+        const SILENCE: [i16; FRAME] = [0; FRAME];
+        while self.gap > 0 {
+            let Some(room) = self.room(port, events) else { return };
+            let count = room.min(FRAME).min(self.gap.min(FRAME as u64) as usize);
+            self.write(&SILENCE[..count], &SILENCE[..count]);
+            self.gap -= count as u64;
+        }
+    }
+
+    /// For how many samples per channel the block in hand has room, after handing on a full one. `None`: no block.
+    fn room(&mut self, port: PortId, events: &mut Events) -> Option<usize> {
+        let channels = usize::from(self.layout.channels());
+        loop {
+            let block = self.filling.take().or_else(|| self.empty.pop())?;
+            let room = (block.samples.capacity() - block.samples.len()) / channels;
+            if room > 0 {
+                self.filling = Some(block);
+                return Some(room);
+            }
+            if block.samples.is_empty() {
+                // Given without memory: it can hold nothing.
+                continue;
+            }
+            if let Err(Event::Recorded { block, .. }) =
+                events.offer(Event::Recorded { port, recording: self.id, block })
+            {
+                self.filling = Some(block);
+                return None;
+            }
+        }
+    }
+
+    /// Both slices are as long, and fit into the block in hand.
+    fn write(&mut self, said: &[i16], heard: &[i16]) {
+        let Some(block) = &mut self.filling else { return };
+        match self.layout {
+            Layout::Party => block.samples.extend_from_slice(said),
+            Layout::Mix => {
+                let both = said.iter().zip(heard);
+                block.samples.extend(both.map(|(a, b)| a.saturating_add(*b)));
+            }
+            Layout::Stereo => block.samples.extend(said.iter().zip(heard).flat_map(|(a, b)| [*a, *b])),
+        }
+        self.written += said.len() as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events it is about")]
+
+    use super::*;
+
+    const P: PortId = PortId(1);
+    const R: RecordingId = RecordingId(2);
+
+    fn blocks(count: usize, capacity: usize) -> Vec<Block> {
+        (0..count).map(|_| Block { samples: Vec::with_capacity(capacity) }).collect()
+    }
+
+    /// The samples of all blocks, and the end: (samples, missed).
+    fn drain(events: &mut Events) -> (Vec<Vec<i16>>, Option<(u64, u64)>) {
+        let (mut told, mut done) = (Vec::new(), None);
+        while let Some(event) = events.poll() {
+            match event {
+                Event::Recorded { block, .. } => told.push(block.samples),
+                Event::RecordDone { samples, missed, .. } => done = Some((samples, missed)),
+                other => panic!("{other:?}"),
+            }
+        }
+        (told, done)
+    }
+
+    #[test]
+    fn stereo_blocks_hold_the_party_left_and_what_it_hears_right() {
+        let mut events = Events::new(1);
+        let mut recorder = Recorder::new(R, Layout::Stereo, None, blocks(4, 400));
+        for n in 0..4 {
+            assert!(!recorder.take(P, &[n; FRAME], &[-n; FRAME], &mut events));
+        }
+        recorder.finish(P, &mut events);
+        let (told, done) = drain(&mut events);
+        assert_eq!(told.iter().map(Vec::len).collect::<Vec<_>>(), [400, 400, 400, 80]);
+        let all: Vec<_> = told.concat();
+        assert!(all.chunks(2).enumerate().all(|(at, pair)| pair == [(at / 160) as i16, -((at / 160) as i16)]));
+        assert_eq!(done, Some((640, 0)));
+    }
+
+    #[test]
+    fn a_mix_saturates() {
+        let mut events = Events::new(1);
+        let mut recorder = Recorder::new(R, Layout::Mix, None, blocks(1, 160));
+        recorder.take(P, &[30000; FRAME], &[30000; FRAME], &mut events);
+        recorder.finish(P, &mut events);
+        assert_eq!(drain(&mut events).0, [vec![i16::MAX; FRAME]]);
+    }
+
+    #[test]
+    fn the_limit_cuts_within_a_tick() {
+        let mut events = Events::new(1);
+        let mut recorder = Recorder::new(R, Layout::Party, Some(200), blocks(2, 1000));
+        assert!(!recorder.take(P, &[1; FRAME], &[0; FRAME], &mut events));
+        assert!(recorder.take(P, &[1; FRAME], &[0; FRAME], &mut events));
+        recorder.finish(P, &mut events);
+        assert_eq!(drain(&mut events), (vec![vec![1; 200]], Some((200, 0))));
+    }
+
+    #[test]
+    fn what_had_no_room_is_silence_of_the_same_length_once_there_is_room() {
+        let mut events = Events::new(1);
+        let mut recorder = Recorder::new(R, Layout::Party, None, blocks(1, 160));
+        for n in 1..=3 {
+            recorder.take(P, &[n; FRAME], &[0; FRAME], &mut events);
+        }
+        assert_eq!(drain(&mut events).0, [vec![1; FRAME]]);
+        assert!(recorder.handle_space(Block { samples: Vec::with_capacity(600) }).is_none());
+        recorder.take(P, &[4; FRAME], &[0; FRAME], &mut events);
+        recorder.finish(P, &mut events);
+        let expected = [vec![0; 320], vec![4; 160]].concat();
+        assert_eq!(drain(&mut events), (vec![expected], Some((640, 320))));
+    }
+
+    #[test]
+    fn a_pause_leaves_out_what_comes_meanwhile() {
+        let mut events = Events::new(1);
+        let mut recorder = Recorder::new(R, Layout::Party, None, blocks(1, 1000));
+        for (n, paused) in [(1, false), (2, true), (3, false)] {
+            recorder.set_paused(paused);
+            recorder.take(P, &[n; FRAME], &[0; FRAME], &mut events);
+        }
+        recorder.finish(P, &mut events);
+        assert_eq!(drain(&mut events).0, [[[1; FRAME], [3; FRAME]].concat()]);
+    }
+
+    #[test]
+    fn blocks_without_memory_and_blocks_too_many_do_no_harm() {
+        let mut events = Events::new(1);
+        let mut recorder = Recorder::new(R, Layout::Stereo, None, blocks(2, 0));
+        recorder.take(P, &[1; FRAME], &[1; FRAME], &mut events);
+        assert!(recorder.handle_space(Block::default()).is_none());
+        assert!(recorder.handle_space(Block::default()).is_none());
+        assert!(recorder.handle_space(Block::default()).is_some());
+        recorder.finish(P, &mut events);
+        assert_eq!(drain(&mut events), (vec![], Some((0, 160))));
+    }
+}

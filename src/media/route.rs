@@ -1,0 +1,100 @@
+//! What becomes of each port's audio: decided here, at every change, for all that the change touches.
+//!
+//! ```text
+//! two in a bridge, one codec, nothing else on     packets are relayed as they come
+//! echo, nothing else on                           packets are relayed back
+//! somebody hears or records it in another way     decoded at each tick
+//! nobody does                                     dropped, after being counted
+//! ```
+
+use super::{
+    Engine, Role, Slot,
+    bridge::BridgeSlot,
+    port::{Port, Route},
+};
+
+impl Engine {
+    /// Something changed at a port, or at the bridge it is in.
+    pub(super) fn settle(&mut self, slot: Slot) {
+        let Some((bridge, _)) = self.bridges.of(slot) else {
+            if let Some(route) = self.port(slot).map(|port| alone(port, slot)) {
+                self.enter(slot, route);
+            }
+            return;
+        };
+        match self.bridges.pair(bridge) {
+            Some(pair) => self.settle_pair(bridge, pair),
+            None => self.settle_all(bridge),
+        }
+    }
+
+    fn settle_pair(&mut self, bridge: BridgeSlot, [a, b]: [(Slot, Role); 2]) {
+        let relayed = match (self.peek(a.0), self.peek(b.0)) {
+            (Some(a), Some(b)) => relays(a, b) && relays(b, a),
+            (None, _) | (_, None) => false,
+        };
+        self.bridges.set_mixed(bridge, !relayed);
+        for ((from, speaker), (to, hearer)) in [(a, b), (b, a)] {
+            let heard = speaker != Role::Listen && hearer != Role::Speak;
+            let needed = heard || self.peek(from).is_some_and(|port| port.echo || port.records());
+            let route = match (relayed, needed) {
+                (true, true) => Route::Relay(to),
+                (false, true) => Route::Decode,
+                (_, false) => Route::Idle,
+            };
+            self.enter(from, route);
+        }
+    }
+
+    /// One alone, or three and more.
+    fn settle_all(&mut self, bridge: BridgeSlot) {
+        self.bridges.set_mixed(bridge, true);
+        let company = self.bridges.count(bridge) > 1;
+        let mut at = self.bridges.first(bridge);
+        while let Some(slot) = at {
+            at = self.bridges.next(slot);
+            let heard = company && self.bridges.of(slot).is_some_and(|(_, role)| role != Role::Listen);
+            let needed = heard || self.peek(slot).is_some_and(|port| port.echo || port.records());
+            self.enter(slot, if needed { Route::Decode } else { Route::Idle });
+        }
+    }
+
+    /// The only place where a route changes.
+    pub(super) fn enter(&mut self, slot: Slot, route: Route) {
+        let Some(port) = self.port(slot) else { return };
+        let old = port.route;
+        if old == route {
+            return;
+        }
+        port.enter(route);
+        for end in [old, route] {
+            match end {
+                Route::Relay(to) => {
+                    if let Some(port) = self.port(to) {
+                        port.sender.end_relay();
+                    }
+                }
+                Route::Idle | Route::Decode => {}
+            }
+        }
+    }
+
+    fn peek(&self, slot: Slot) -> Option<&Port> {
+        self.ports.get(slot.0 as usize)?.as_deref()
+    }
+}
+
+fn alone(port: &Port, slot: Slot) -> Route {
+    let only_echo = port.echo && port.player.is_none() && !port.records() && !port.dialer.busy();
+    match () {
+        () if only_echo && port.hears(port.stream.send.codec) => Route::Relay(slot),
+        () if port.echo || port.records() => Route::Decode,
+        () => Route::Idle,
+    }
+}
+
+/// Whether `to` understands all that comes from `from`, and neither does anything else.
+fn relays(from: &Port, to: &Port) -> bool {
+    let codec = to.stream.send.codec;
+    !from.busy() && from.stream.send.codec == codec && from.hears(codec)
+}

@@ -1,0 +1,207 @@
+//! The tick: each 20 ms every port says, hears and sends 160 samples, unless its packets are relayed.
+
+use std::time::Duration;
+
+use super::{
+    Batch, Channel, Engine, Event, FRAME, Role, Slot, TICK,
+    bridge::BridgeSlot,
+    dialer::Step,
+    events::Events,
+    port::{Port, Route},
+    sender::Outlet,
+};
+use crate::time::{Epoch, Time};
+
+/// A thread that comes later than this leaves out the ticks it missed: sending them in a burst would help nobody.
+const TOO_LATE: Duration = Duration::from_millis(200);
+/// Datagrams that one port can send in one tick: two of audio, the rest of a collected one, of digits the end of one and
+/// the beginning of the next, a report.
+const PER_PORT: usize = 8;
+
+impl Engine {
+    /// Run what is due. Stops early where `out` has no room: [`Engine::timeout`] is due still; send and call again.
+    pub fn handle_timeout(&mut self, now: Time, out: &mut Batch) {
+        while let Some(slot) = self.closing.last().copied() {
+            if out.room() == 0 {
+                return;
+            }
+            self.say_goodbye(now, slot, out);
+            self.closing.pop();
+            self.remove(slot);
+        }
+        while self.open > 0 && self.next <= now {
+            if self.cursor == 0 {
+                self.skip(now);
+            }
+            while self.cursor < self.ports.len() {
+                if out.room() < PER_PORT && !out.datagrams().is_empty() {
+                    return;
+                }
+                self.tick_port(now, Slot(self.cursor as u32), out);
+                self.cursor += 1;
+            }
+            self.cursor = 0;
+            self.tick += 1;
+            self.next += TICK;
+        }
+    }
+
+    fn skip(&mut self, now: Time) {
+        let late = now - self.next;
+        if late > TOO_LATE {
+            let ticks = (late.as_millis() / TICK.as_millis()) as u32;
+            self.next += TICK * ticks;
+            self.tick += u64::from(ticks);
+            self.skipped += u64::from(ticks);
+        }
+    }
+
+    fn tick_port(&mut self, now: Time, slot: Slot, out: &mut Batch) {
+        let (tick, at) = (self.tick, self.next);
+        let mixed = self.bridges.of(slot).filter(|(bridge, _)| self.bridges.mixed(*bridge));
+        if let Some((bridge, _)) = mixed
+            && self.bridges.begin(bridge, tick)
+        {
+            self.gather(bridge);
+        }
+        let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
+        if port.closing {
+            return;
+        }
+        port.take(tick);
+        let mut frame = [0; FRAME];
+        let speaks = match (&mut port.player, mixed) {
+            (Some(player), _) => {
+                player.fill(&mut frame);
+                true
+            }
+            (None, Some((bridge, role))) => {
+                if role != Role::Speak {
+                    let own = (port.summed && !port.echo).then_some(&port.said);
+                    self.bridges.mix(bridge, own, &mut frame);
+                }
+                true
+            }
+            (None, None) if port.echo && port.route == Route::Decode => {
+                frame = port.said;
+                true
+            }
+            (None, None) => false,
+        };
+        port.send(slot, at, &mut frame, speaks, (out, &mut self.events));
+        let changed = port.end_tick(&frame, &mut self.events);
+        port.send_report(slot, (now, self.epoch), self.config.rtcp_interval, out);
+        if port.fell_silent(now) {
+            // Where the queue is nearly full, nobody could act on it anyway.
+            drop(self.events.offer(Event::NoRtp { port: port.id }));
+        }
+        if changed {
+            self.settle(slot);
+        }
+    }
+
+    /// Add up what the members of a bridge say.
+    fn gather(&mut self, bridge: BridgeSlot) {
+        let mut at = self.bridges.first(bridge);
+        while let Some(slot) = at {
+            at = self.bridges.next(slot);
+            let heard = self.bridges.of(slot).is_some_and(|(_, role)| role != Role::Listen);
+            let tick = self.tick;
+            let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { continue };
+            port.summed = port.take(tick) && heard;
+            if port.summed {
+                self.bridges.add(bridge, &port.said);
+            }
+        }
+    }
+
+    /// BYE, to a peer that knows of us.
+    fn say_goodbye(&mut self, now: Time, slot: Slot, out: &mut Batch) {
+        let time = (now, self.epoch);
+        let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
+        if let Some(to) = port.rtcp_destination().filter(|_| port.report.began() || port.sender.sent().0 > 0) {
+            out.push(slot, Channel::Rtcp, to, |bytes| {
+                port.report.write(time, &port.sender, &mut port.reception, true, bytes)
+            });
+        }
+    }
+}
+
+impl Port {
+    /// Sends `frame` (if it `speaks`), or digits in its place. What is not sent becomes silence in `frame`.
+    fn send(&mut self, slot: Slot, at: Time, frame: &mut [i16; FRAME], speaks: bool, to: (&mut Batch, &mut Events)) {
+        let (batch, events) = to;
+        let mut outlet = self.destination().map(|to| Outlet { batch, slot, to });
+        let dialing = self.dialer.busy();
+        let replaced = dialing && self.send_digits(at, outlet.as_mut(), events);
+        let number = self.stream.send.number;
+        match &mut outlet {
+            Some(outlet) if speaks && !replaced => {
+                return self.sender.frame(at, frame, self.stream.send, self.stream.ptime, outlet);
+            }
+            Some(outlet) => self.sender.flush(number, outlet),
+            None => self.sender.drop_collected(),
+        }
+        frame.fill(0);
+        if dialing {
+            self.sender.pass(at);
+        }
+    }
+
+    /// True: a key is down in this tick.
+    fn send_digits(&mut self, at: Time, mut outlet: Option<&mut Outlet<'_>>, events: &mut Events) -> bool {
+        let Some(number) = self.stream.send_digits else {
+            while let Some(order) = self.dialer.give_up() {
+                events.digits_sent(self.id, order);
+            }
+            return false;
+        };
+        let timestamp = self.sender.tick(at);
+        let down = self.dialer.down();
+        while let Some(step) = self.dialer.poll(timestamp) {
+            match (step, &mut outlet) {
+                (Step::Send(packet), Some(outlet)) => {
+                    self.sender.flush(self.stream.send.number, outlet);
+                    self.sender.digit(&packet, number, outlet);
+                }
+                (Step::Send(_), None) => {}
+                (Step::Done(order), _) => events.digits_sent(self.id, order),
+            }
+        }
+        down || self.dialer.down()
+    }
+
+    /// Records the tick, and ends what is over. True: something is.
+    fn end_tick(&mut self, sent: &[i16; FRAME], events: &mut Events) -> bool {
+        let mut ended = false;
+        for place in &mut self.recorders {
+            if let Some(recorder) = place
+                && recorder.take(self.id, &self.said, sent, events)
+                && let Some(recorder) = place.take()
+            {
+                events.record_done(self.id, recorder);
+                ended = true;
+            }
+        }
+        if self.player.as_ref().is_some_and(|player| player.finished()) {
+            self.end_play(true, events);
+            ended = true;
+        }
+        let dialing = self.dialer.busy();
+        ended |= self.dialed && !dialing;
+        self.dialed = dialing;
+        ended
+    }
+
+    fn send_report(&mut self, slot: Slot, time: (Time, Epoch), interval: Duration, out: &mut Batch) {
+        if !self.report.due(time.0) {
+            return;
+        }
+        self.report.plan(time.0, interval, &mut self.chance);
+        if let Some(to) = self.rtcp_destination() {
+            out.push(slot, Channel::Rtcp, to, |bytes| {
+                self.report.write(time, &self.sender, &mut self.reception, false, bytes)
+            });
+        }
+    }
+}

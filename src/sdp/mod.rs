@@ -1,0 +1,221 @@
+//! Session descriptions (RFC 8866) and what two sides make of them (offer/answer, RFC 3264). Pure: text in, values out.
+//!
+//! - [`Session::parse`] is tolerant: what it does not know it passes over, what is missing it does without. `Display`
+//!   prints with CRLF.
+//! - [`offer`], [`reoffer`]: what we propose. [`answer`]: what we make of the peer's proposal. [`accept`]: what the
+//!   peer's answer makes of ours. The last two give an [`Agreed`], or a [`Refusal`] for a 488.
+//!
+//! One audio stream over RTP/AVP or RTP/AVPF is taken; every other m-line is refused with port 0.
+
+mod negotiate;
+mod offer;
+mod parse;
+mod print;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+pub use negotiate::{Agreed, Refusal, accept, answer};
+pub use offer::{Local, offer, reoffer};
+pub use parse::{MAX_BYTES, MAX_FORMATS, MAX_MEDIA, ParseError};
+
+use crate::codec::Codec;
+
+/// A session description: what of it matters to us.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// `o=`.
+    pub origin: Origin,
+    /// `c=` for the m-lines without their own.
+    pub connection: Option<Host>,
+    /// Direction for the m-lines without their own.
+    pub direction: Option<Direction>,
+    /// The m-lines, in order.
+    pub media: Vec<Media>,
+}
+
+/// Who made a description, and which edition it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// Mostly `-`.
+    pub user: String,
+    /// The same for the whole session.
+    pub session_id: u64,
+    /// Grows with every change.
+    pub version: u64,
+    /// The maker's machine.
+    pub host: Host,
+}
+
+/// An address in `c=`, `o=` or `a=rtcp`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Host {
+    /// `IN IP4` or `IN IP6` with numbers. A TTL (multicast) is left out.
+    Address(IpAddr),
+    /// A name, or something we do not know.
+    Name(String),
+}
+
+/// One m-line and its attributes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Media {
+    /// `audio`, `video`, `image`, `application`...
+    pub kind: String,
+    /// 0: refused, or not wanted any more.
+    pub port: u16,
+    /// `RTP/AVP`...
+    pub protocol: String,
+    /// Payload types where the protocol is RTP; otherwise anything.
+    pub formats: Vec<String>,
+    /// `c=`.
+    pub connection: Option<Host>,
+    /// `a=sendrecv` and its like.
+    pub direction: Option<Direction>,
+    /// `a=ptime`: packet length that the maker would like to get, in ms.
+    pub ptime: Option<u16>,
+    /// `a=maxptime`: the longest packet that the maker can take, in ms.
+    pub maxptime: Option<u16>,
+    /// `a=rtcp` (RFC 3605): port, and address where it is not that of RTP.
+    pub rtcp: Option<(u16, Option<Host>)>,
+    /// `a=rtpmap` by payload type.
+    pub maps: BTreeMap<u8, RtpMap>,
+    /// `a=fmtp` by payload type.
+    pub parameters: BTreeMap<u8, String>,
+}
+
+/// `a=rtpmap`: what a payload type carries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RtpMap {
+    /// Encoding name, as written.
+    pub name: String,
+    /// RTP clock in Hz.
+    pub clock: u32,
+    /// Channels; 1 where nothing is said.
+    pub channels: u8,
+}
+
+/// Which way media flows, seen from the maker of the description (RFC 3264 section 5.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Both ways.
+    #[default]
+    SendRecv,
+    /// The maker only sends.
+    SendOnly,
+    /// The maker only receives.
+    RecvOnly,
+    /// Neither.
+    Inactive,
+}
+
+impl Direction {
+    /// From its two halves.
+    pub const fn new(sends: bool, receives: bool) -> Direction {
+        match (sends, receives) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::RecvOnly,
+            (false, false) => Direction::Inactive,
+        }
+    }
+
+    /// The maker sends.
+    pub const fn sends(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::SendOnly)
+    }
+
+    /// The maker receives.
+    pub const fn receives(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::RecvOnly)
+    }
+
+    /// The same, seen from the other side.
+    pub const fn reversed(self) -> Direction {
+        Direction::new(self.receives(), self.sends())
+    }
+
+    /// What both allow; both seen from the same side.
+    pub const fn and(self, other: Direction) -> Direction {
+        Direction::new(self.sends() && other.sends(), self.receives() && other.receives())
+    }
+
+    /// The attribute's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Direction::SendRecv => "sendrecv",
+            Direction::SendOnly => "sendonly",
+            Direction::RecvOnly => "recvonly",
+            Direction::Inactive => "inactive",
+        }
+    }
+
+    /// The direction that the attribute `name` says.
+    pub fn from_name(name: &str) -> Option<Direction> {
+        [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive]
+            .into_iter()
+            .find(|direction| direction.name() == name)
+    }
+}
+
+/// What a payload type of an m-line means to us.
+#[derive(Clone, Debug, PartialEq)]
+enum Payload {
+    Codec(Codec),
+    Digits,
+    /// Its name, and its clock where it is not 8 kHz; for people.
+    Other(String),
+}
+
+/// Encoding names of static payload types (RFC 3551 section 6), for telling what was offered.
+const STATIC_NAMES: [(u8, &str); 8] =
+    [(3, "GSM"), (4, "G723"), (5, "DVI4"), (7, "LPC"), (9, "G722"), (13, "CN"), (15, "G728"), (18, "G729")];
+
+impl Media {
+    /// It is RTP in a profile that we speak.
+    fn is_plain_rtp(&self) -> bool {
+        ["RTP/AVP", "RTP/AVPF"].iter().any(|known| self.protocol.eq_ignore_ascii_case(known))
+    }
+
+    fn is_audio(&self) -> bool {
+        self.kind.eq_ignore_ascii_case("audio")
+    }
+
+    /// The payload types in the maker's order of preference. `a=rtpmap` wins over the static meaning of a number.
+    fn payloads(&self) -> impl Iterator<Item = (u8, Payload)> {
+        let numbers = self.formats.iter().filter_map(|format| format.parse().ok().filter(|n| *n < 128));
+        numbers.map(|number| (number, self.payload(number)))
+    }
+
+    fn payload(&self, number: u8) -> Payload {
+        let Some(map) = self.maps.get(&number) else {
+            let known = Codec::ALL.into_iter().find(|codec| codec.static_payload_type() == Some(number));
+            let name = || STATIC_NAMES.iter().find(|(n, _)| *n == number).map(|(_, name)| (*name).to_owned());
+            return known.map_or_else(|| Payload::Other(name().unwrap_or_else(|| number.to_string())), Payload::Codec);
+        };
+        match Codec::from_name(&map.name, map.clock) {
+            Some(codec) if map.channels == 1 => Payload::Codec(codec),
+            _ if map.name.eq_ignore_ascii_case("telephone-event") && map.clock == DIGITS_CLOCK => Payload::Digits,
+            _ if map.clock == DIGITS_CLOCK => Payload::Other(shown(&map.name)),
+            _ => Payload::Other(format!("{}/{}", shown(&map.name), map.clock)),
+        }
+    }
+}
+
+/// The only clock of telephone-event that we agree on, in Hz: that of our codecs.
+const DIGITS_CLOCK: u32 = 8000;
+
+impl Session {
+    /// The peer's audio comes by IPv6, as far as it says: the family that our own address must have.
+    pub fn is_ipv6(&self) -> bool {
+        let audio = self.media.iter().find(|media| media.is_audio() && media.port != 0);
+        let host = audio.and_then(|media| media.connection.as_ref()).or(self.connection.as_ref());
+        matches!(host, Some(Host::Address(IpAddr::V6(address))) if address.to_ipv4_mapped().is_none())
+    }
+}
+
+/// The peer's words, fit for our log and for a quoted string in a header: short, printable, without quotes.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\')).take(32).collect()
+}

@@ -1,0 +1,325 @@
+//! Offer and answer: RFC 3264 sections 6 and 7, with the older way of holding (address 0.0.0.0) of RFC 2543.
+
+use std::{
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use thiserror::Error;
+
+use super::{Direction, Host, Local, Media, Payload, Session, shown};
+use crate::codec::Codec;
+
+/// Our packet length where the peer's wish cannot be met, in ms.
+const PTIME: u8 = 20;
+/// Most names of codecs in a line for people.
+const NAMES: usize = 12;
+
+/// What both sides settled on for the one audio stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agreed {
+    /// Where the peer receives RTP; `None`: it wants none (0.0.0.0).
+    pub remote: Option<SocketAddr>,
+    /// Where the peer receives RTCP: RFC 3605, else the port above that of RTP.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// What we send, and under which payload type.
+    pub send: (u8, Codec),
+    /// What may come, dearest first.
+    pub receive: Vec<(u8, Codec)>,
+    /// Payload type under which we send telephone-event at 8 kHz.
+    pub send_digits: Option<u8>,
+    /// Payload type under which telephone-event may come.
+    pub receive_digits: Option<u8>,
+    /// Length of the packets that we send, in ms: 10 to 60, a multiple of 10.
+    pub ptime: u8,
+    /// What we do.
+    pub direction: Direction,
+    /// Which m-line it is, from 0.
+    pub media_index: usize,
+    /// The m-lines of our own description, for [`super::reoffer`].
+    pub lines: Vec<Media>,
+    /// For people, in one line: what was chosen and why, and what was refused.
+    pub why: String,
+}
+
+/// Why there is nothing to agree on; for a 488, its Warning header and the log.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// No m-line is audio in a profile that we speak.
+    #[error("no audio over plain RTP: {why}")]
+    NoAudio {
+        /// Each m-line with what is wrong about it.
+        why: String,
+    },
+    /// There is audio, but none that we can decode.
+    #[error("no common codec: {offered} offered")]
+    NoCommonCodec {
+        /// Names of what the peer speaks.
+        offered: String,
+    },
+    /// No address to send to.
+    #[error("the connection address cannot be used: {address}")]
+    BadAddress {
+        /// As it was given.
+        address: String,
+    },
+    /// IPv6 on one side and IPv4 on the other.
+    #[error("media is at {theirs}, ours at {ours}: not the same IP version")]
+    OtherFamily {
+        /// The peer's.
+        theirs: IpAddr,
+        /// Ours.
+        ours: IpAddr,
+    },
+}
+
+/// Our answer to `offer`. The first audio line with a common codec is taken, every other line is refused with port 0.
+pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refusal> {
+    let judged: Vec<Result<(), String>> = judge(&offer.media, local);
+    let Some(media_index) = judged.iter().position(Result::is_ok) else {
+        return Err(no_line(&offer.media, &judged));
+    };
+    let theirs = &offer.media[media_index];
+    let common = Common::of(theirs, &local.codecs);
+    let remote = Remote::of(offer, theirs, local)?;
+    let ptime = ptime(theirs, local.ptime);
+    let direction = remote.direction.reversed().and(local.direction);
+
+    // The peer's numbers serve both ways, which spares everyone a second table (RFC 3264 section 6.1).
+    let mut audio = local.audio(&theirs.protocol, &common.codecs, false);
+    audio.take_digits(common.digits);
+    audio.ptime = Some(ptime.into());
+    audio.direction = Some(direction);
+    let mut lines: Vec<Media> = offer.media.iter().map(refused).collect();
+    lines[media_index] = audio;
+
+    let agreed = Agreed {
+        remote: remote.rtp,
+        remote_rtcp: remote.rtcp,
+        send: common.codecs[0],
+        receive: common.codecs.clone(),
+        send_digits: common.digits,
+        receive_digits: common.digits,
+        ptime,
+        direction,
+        media_index,
+        lines: lines.clone(),
+        why: why(&common, ptime, direction, &judged),
+    };
+    Ok((local.session(lines), agreed))
+}
+
+/// What `answer` makes of our `offer`.
+pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed, Refusal> {
+    let ours = offer.media.iter().position(|media| media.is_audio() && media.port != 0);
+    let Some((media_index, theirs)) = ours.and_then(|at| Some((at, answer.media.get(at)?))) else {
+        return Err(Refusal::NoAudio { why: "the answer has no line for it".into() });
+    };
+    let ours = &offer.media[media_index];
+    let offered = Common::of(ours, &local.codecs);
+    let offered_codecs: Vec<Codec> = offered.codecs.iter().map(|(_, codec)| *codec).collect();
+    if let Err(why) = fits(theirs, &offered_codecs) {
+        return Err(no_line(std::slice::from_ref(theirs), &[Err(why)]));
+    }
+    let common = Common::of(theirs, &offered_codecs);
+    let remote = Remote::of(answer, theirs, local)?;
+    let ptime = ptime(theirs, local.ptime);
+    let direction = ours.direction.or(offer.direction).unwrap_or_default().and(remote.direction.reversed());
+
+    // What comes bears the numbers of our offer, what goes those of the answer.
+    let number = |codec| offered.codecs.iter().find(|(_, had)| *had == codec).copied();
+    let receive = common.codecs.iter().filter_map(|(_, codec)| number(*codec)).collect();
+    let digits = common.digits.zip(offered.digits);
+    let mut lines: Vec<Media> = offer.media.clone();
+    for (at, line) in lines.iter_mut().enumerate() {
+        if at != media_index {
+            *line = refused(line);
+        }
+    }
+    Ok(Agreed {
+        remote: remote.rtp,
+        remote_rtcp: remote.rtcp,
+        send: common.codecs[0],
+        receive,
+        send_digits: digits.map(|(theirs, _)| theirs),
+        receive_digits: digits.map(|(_, ours)| ours),
+        ptime,
+        direction,
+        media_index,
+        lines,
+        why: why(&common, ptime, direction, &[]),
+    })
+}
+
+/// For each line whether it is taken; at most one is.
+fn judge(media: &[Media], local: &Local) -> Vec<Result<(), String>> {
+    let mut had_one = false;
+    let judge = |line: &Media| {
+        fits(line, &local.codecs)?;
+        if std::mem::replace(&mut had_one, true) { Err("a second audio".to_owned()) } else { Ok(()) }
+    };
+    media.iter().map(judge).collect()
+}
+
+fn fits(line: &Media, codecs: &[Codec]) -> Result<(), String> {
+    if !line.is_audio() {
+        return Err(shown(&line.kind));
+    }
+    if line.port == 0 {
+        return Err("audio with port 0".into());
+    }
+    if !line.is_plain_rtp() {
+        return Err(format!("audio over {}", shown(&line.protocol)));
+    }
+    if Common::of(line, codecs).codecs.is_empty() {
+        return Err(format!("audio without a codec of ours: {}", names(line)));
+    }
+    Ok(())
+}
+
+/// Why none of `media` was taken.
+fn no_line(media: &[Media], judged: &[Result<(), String>]) -> Refusal {
+    let audio = media.iter().find(|line| line.is_audio() && line.port != 0 && line.is_plain_rtp());
+    match audio {
+        Some(audio) => Refusal::NoCommonCodec { offered: names(audio) },
+        None if media.is_empty() => Refusal::NoAudio { why: "there is no m-line".into() },
+        None => Refusal::NoAudio { why: refusals(judged) },
+    }
+}
+
+fn refused(line: &Media) -> Media {
+    let mut formats = line.formats.clone();
+    if formats.is_empty() {
+        formats.push("0".into()); // the grammar asks for one
+    }
+    Media { kind: line.kind.clone(), protocol: line.protocol.clone(), formats, ..Media::default() }
+}
+
+/// What an m-line and we have in common, under its numbers and in its order.
+struct Common {
+    codecs: Vec<(u8, Codec)>,
+    digits: Option<u8>,
+    /// Names of all that the line has.
+    names: String,
+}
+
+impl Common {
+    fn of(line: &Media, ours: &[Codec]) -> Common {
+        let mut common = Common { codecs: vec![], digits: None, names: names(line) };
+        for (number, payload) in line.payloads() {
+            match payload {
+                Payload::Codec(codec) if ours.contains(&codec) => {
+                    if common.codecs.iter().all(|(n, had)| *had != codec && *n != number) {
+                        common.codecs.push((number, codec));
+                    }
+                }
+                Payload::Digits => common.digits = common.digits.or(Some(number)),
+                Payload::Codec(_) | Payload::Other(_) => {}
+            }
+        }
+        common
+    }
+}
+
+/// The names of what a line offers, digits left out.
+fn names(line: &Media) -> String {
+    let mut names: Vec<String> = vec![];
+    for (_, payload) in line.payloads() {
+        let name = match payload {
+            Payload::Codec(codec) => codec.name().to_owned(),
+            Payload::Other(name) => name,
+            Payload::Digits => continue,
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.len() > NAMES {
+        names.truncate(NAMES);
+        names.push("...".into());
+    }
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
+}
+
+/// Where the peer is, and what it does.
+struct Remote {
+    rtp: Option<SocketAddr>,
+    rtcp: Option<SocketAddr>,
+    direction: Direction,
+}
+
+impl Remote {
+    fn of(session: &Session, line: &Media, local: &Local) -> Result<Remote, Refusal> {
+        let direction = line.direction.or(session.direction).unwrap_or_default();
+        let host = line.connection.as_ref().or(session.connection.as_ref());
+        let address = usable(host, local)?;
+        if address.is_unspecified() {
+            // RFC 3264 section 8.4: the older way of saying "send me nothing".
+            let direction = Direction::new(direction.sends(), false);
+            return Ok(Remote { rtp: None, rtcp: None, direction });
+        }
+        let rtcp = match &line.rtcp {
+            None => line.port.checked_add(1).map(|port| (address, port)),
+            Some((0, _)) => None,
+            Some((port, None)) => Some((address, *port)),
+            // An address that cannot be used costs reports, not the call.
+            Some((port, host)) => usable(host.as_ref(), local).ok().map(|address| (address, *port)),
+        };
+        let rtcp = rtcp.filter(|(address, _)| !address.is_unspecified()).map(SocketAddr::from);
+        Ok(Remote { rtp: Some(SocketAddr::new(address, line.port)), rtcp, direction })
+    }
+}
+
+/// An address that we may and can send to, or 0.0.0.0.
+fn usable(host: Option<&Host>, local: &Local) -> Result<IpAddr, Refusal> {
+    let bad = |address: String| Err(Refusal::BadAddress { address });
+    let address = match host {
+        None => return bad("none".into()),
+        Some(Host::Name(name)) => return bad(shown(name)),
+        Some(Host::Address(address)) => address.to_canonical(),
+    };
+    // Groups would multiply what we send.
+    if address.is_multicast() || address == Ipv4Addr::BROADCAST {
+        return bad(address.to_string());
+    }
+    let ours = local.address.ip().to_canonical();
+    if address.is_ipv4() != ours.is_ipv4() && !address.is_unspecified() {
+        return Err(Refusal::OtherFamily { theirs: address, ours });
+    }
+    Ok(address)
+}
+
+/// The length of our packets in ms: the peer's wish, if it is one that we can send, but never above its limit.
+fn ptime(line: &Media, ours: u8) -> u8 {
+    let possible = |ms: u16| (10..=60).contains(&ms) && ms.is_multiple_of(10);
+    let wish = match line.ptime {
+        None => u16::from(ours),
+        Some(ms) => ms,
+    };
+    let wish = if possible(wish) { wish } else { PTIME.into() };
+    let limit = line.maxptime.map_or(60, |ms| ms / 10 * 10).max(10);
+    wish.min(limit) as u8
+}
+
+fn why(common: &Common, ptime: u8, direction: Direction, judged: &[Result<(), String>]) -> String {
+    let (number, codec) = common.codecs[0];
+    let mut why = format!("{codec} under {number}, the first we speak of {}; ", common.names);
+    // Writing to a string cannot fail.
+    let _ = match common.digits {
+        Some(number) => write!(why, "digits under {number}; "),
+        None => write!(why, "no digits; "),
+    };
+    let _ = write!(why, "{ptime} ms, we {}", direction.name());
+    if judged.iter().any(Result::is_err) {
+        let _ = write!(why, "; refused: {}", refusals(judged));
+    }
+    why
+}
+
+fn refusals(judged: &[Result<(), String>]) -> String {
+    let said = judged.iter().enumerate().filter_map(|(at, judged)| {
+        let reason = judged.as_ref().err()?;
+        Some(format!("m-line {} ({reason})", at + 1))
+    });
+    said.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,115 @@
+//! What we say about ourselves: offers, and the audio line of our answers.
+
+use std::net::SocketAddr;
+
+use super::{Agreed, DIGITS_CLOCK, Direction, Host, Media, Origin, RtpMap, Session};
+use crate::codec::Codec;
+
+/// Payload types that have no static meaning (RFC 3551 section 6).
+const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
+/// The number under which everyone expects telephone-event.
+const DIGITS: u8 = 101;
+/// The events that we take: the sixteen keys (RFC 4733 section 3.2).
+const KEYS: &str = "0-15";
+
+/// Our side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Local {
+    /// Where we receive RTP, as the peer is to see it; RTCP goes to the port above.
+    pub address: SocketAddr,
+    /// The same for the whole dialog.
+    pub session_id: u64,
+    /// One more than in our description before, if there was one in this dialog.
+    pub version: u64,
+    /// What we speak, dearest first.
+    pub codecs: Vec<Codec>,
+    /// Packet length in ms: what we would like to get, and send where the peer has no wish. 10 to 60, a multiple of 10.
+    pub ptime: u8,
+    /// What we want to do: [`Direction::SendOnly`] or [`Direction::Inactive`] put the peer on hold.
+    pub direction: Direction,
+}
+
+/// A first offer, in an INVITE or in the 200 of an INVITE that had none.
+pub fn offer(local: &Local) -> Session {
+    local.session(vec![local.audio("RTP/AVP", &numbers(local, &[], &[]), true)])
+}
+
+/// An offer within a session: same m-lines in the same order, same payload types (RFC 3264 section 8). The codec in use
+/// comes first.
+pub fn reoffer(local: &Local, agreed: &Agreed) -> Session {
+    let mut media = agreed.lines.clone();
+    let protocol = media.get(agreed.media_index).map_or("RTP/AVP", |line| line.protocol.as_str());
+    let payloads = numbers(local, &[agreed.send.1], &agreed.receive);
+    let mut audio = local.audio(protocol, &payloads, false);
+    let taken = |number: &u8| payloads.iter().any(|(n, _)| n == number);
+    let digits = agreed.receive_digits.filter(|number| !taken(number));
+    audio.take_digits(digits.or_else(|| free_number(DIGITS, taken)));
+    match media.get_mut(agreed.media_index) {
+        Some(line) => *line = audio,
+        None => media.push(audio),
+    }
+    local.session(media)
+}
+
+/// Our codecs under their payload types: those named `first`, then those `known` by a number, then the rest in our
+/// order.
+fn numbers(local: &Local, first: &[Codec], known: &[(u8, Codec)]) -> Vec<(u8, Codec)> {
+    let ours = |codec: &Codec| local.codecs.contains(codec);
+    let known_codecs = known.iter().map(|(_, codec)| *codec);
+    let wanted = first.iter().copied().chain(known_codecs).chain(local.codecs.iter().copied());
+    let mut payloads: Vec<(u8, Codec)> = vec![];
+    for codec in wanted.filter(ours) {
+        if payloads.iter().any(|(_, had)| *had == codec) {
+            continue;
+        }
+        let taken = |number: &u8| payloads.iter().any(|(n, _)| n == number) || known.iter().any(|(n, _)| n == number);
+        let number = known.iter().find(|(_, had)| *had == codec).map(|(number, _)| *number);
+        let number = number.or_else(|| free_number(codec.static_payload_type().unwrap_or(*DYNAMIC.start()), taken));
+        payloads.extend(number.map(|number| (number, codec)));
+    }
+    payloads
+}
+
+/// `wish`, or the first dynamic number that is free.
+fn free_number(wish: u8, taken: impl Fn(&u8) -> bool) -> Option<u8> {
+    std::iter::once(wish).chain(DYNAMIC).find(|number| !taken(number))
+}
+
+impl Local {
+    /// The whole description around `media`.
+    pub(super) fn session(&self, media: Vec<Media>) -> Session {
+        let host = Host::Address(self.address.ip());
+        let (session_id, version) = (self.session_id, self.version);
+        let origin = Origin { user: "-".into(), session_id, version, host: host.clone() };
+        Session { origin, connection: Some(host), direction: None, media }
+    }
+
+    /// Our audio line; with telephone-event under its usual number where `digits`.
+    pub(super) fn audio(&self, protocol: &str, payloads: &[(u8, Codec)], digits: bool) -> Media {
+        let mut media = Media {
+            kind: "audio".into(),
+            port: self.address.port(),
+            protocol: protocol.to_owned(),
+            ptime: Some(self.ptime.into()),
+            direction: Some(self.direction),
+            ..Media::default()
+        };
+        for (number, codec) in payloads {
+            media.formats.push(number.to_string());
+            let map = RtpMap { name: codec.name().into(), clock: codec.clock(), channels: 1 };
+            media.maps.insert(*number, map);
+        }
+        media.take_digits(digits.then_some(DIGITS));
+        media
+    }
+}
+
+impl Media {
+    /// Adds telephone-event under `number`.
+    pub(super) fn take_digits(&mut self, number: Option<u8>) {
+        let Some(number) = number else { return };
+        self.formats.push(number.to_string());
+        self.maps.insert(number, RtpMap { name: "telephone-event".into(), clock: DIGITS_CLOCK, channels: 1 });
+        self.parameters.insert(number, KEYS.into());
+    }
+}

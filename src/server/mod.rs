@@ -1,0 +1,179 @@
+//! The program put together: configuration in, sockets and threads out, and one control task in the middle.
+
+mod budget;
+mod interfaces;
+mod log;
+mod records;
+mod scripts;
+mod start;
+
+use std::{net::SocketAddr, thread::JoinHandle, time::Duration};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    time::timeout,
+};
+
+pub use log::to_stderr as log_to_stderr;
+pub use records::read as read_records;
+pub use scripts::{bring as bring_scripts, faults as script_faults};
+pub use start::{StartError, check_addresses, unique};
+
+pub use crate::io::Seen;
+use crate::{
+    conf::Conf,
+    io::Order,
+    switch::{ConsoleReply, Counts, Input, Originate},
+};
+
+/// Longest wait for the calls that are hung up at the end.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What a server is to do beyond its configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes {
+    /// Tell every SIP message and decision as [`Seen::Trace`].
+    pub trace: bool,
+}
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    orders: mpsc::Sender<Order>,
+    seen: mpsc::UnboundedReceiver<Seen>,
+    control: JoinHandle<Counts>,
+    media: String,
+}
+
+impl Server {
+    /// Open everything that `conf` names and start the threads.
+    pub fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
+        start::start(conf, wishes)
+    }
+
+    /// Where SIP is listened to.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What to tell an operator who has just started it.
+    pub fn greeting(&self, conf: &Conf) -> Vec<String> {
+        let tcp = if conf.sip.tcp { ", tcp" } else { "" };
+        let mut lines: Vec<String> = self.addresses.iter().map(|a| format!("listening on udp {a}{tcp}")).collect();
+        lines.push(self.media.clone());
+        let host = self.addresses.first().map_or_else(String::new, ToString::to_string);
+        lines.extend(conf.routes.iter().map(|route| format!("dial sip:{}@{host} for {}", route.number, route.script)));
+        lines.push("ready; Ctrl-C stops".into());
+        lines
+    }
+
+    /// Make a call.
+    pub fn originate(&self, originate: Originate) {
+        self.order(Order::Input(Box::new(Input::Originate(originate))));
+    }
+
+    /// The next thing that happens; absent: the server has ended.
+    pub fn watch(&mut self) -> Option<Seen> {
+        self.seen.blocking_recv()
+    }
+
+    /// Stop at once; gives what was seen, but not watched yet.
+    pub fn stop(mut self) -> Vec<Seen> {
+        self.order(Order::Stop);
+        let mut left = Vec::new();
+        // The channel closes when the control task ends.
+        while let Some(seen) = self.watch() {
+            left.push(seen);
+        }
+        self.join();
+        left
+    }
+
+    /// Run until SIGTERM or SIGINT. The first one lets calls in progress end, for up to `drain`, and refuses new ones;
+    /// the second stops at once. SIGUSR1 prints what is held. Tells what was still held at the end.
+    pub fn run_until_told(mut self, drain: Duration) -> std::io::Result<Counts> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut stop = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut counts = signal(SignalKind::user_defined1())?;
+            loop {
+                tokio::select! {
+                    _ = stop.recv() => break,
+                    _ = interrupt.recv() => break,
+                    _ = counts.recv() => self.ask(Order::Counts).await,
+                    seen = self.seen.recv() => match seen {
+                        Some(Seen::Counts(counts)) => print_counts(&counts),
+                        Some(_) => {}
+                        None => return Ok(()),
+                    },
+                }
+            }
+            println!(
+                "draining for up to {} s: calls in progress may end, new ones get 503; once more stops at once",
+                drain.as_secs()
+            );
+            self.ask(Order::Input(Box::new(Input::Drain))).await;
+            let in_time = tokio::select! {
+                _ = stop.recv() => false,
+                _ = interrupt.recv() => false,
+                done = timeout(drain, drained(&mut self.seen)) => done.is_ok(),
+            };
+            if !in_time {
+                // Whoever is still talking gets a BYE, and a record.
+                self.ask(Order::Input(Box::new(Input::HangUpAll))).await;
+                let _ = timeout(GOODBYE, drained(&mut self.seen)).await;
+            }
+            Ok::<(), std::io::Error>(())
+        })?;
+        runtime.block_on(self.ask(Order::Stop));
+        Ok(self.join())
+    }
+
+    fn join(self) -> Counts {
+        match self.control.join() {
+            Ok(counts) => counts,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // A server that has ended obeys nobody.
+        let _ = self.orders.blocking_send(order);
+    }
+
+    async fn ask(&self, order: Order) {
+        let _ = self.orders.send(order).await;
+    }
+}
+
+/// Until no call is left.
+async fn drained(seen: &mut mpsc::UnboundedReceiver<Seen>) {
+    while let Some(seen) = seen.recv().await {
+        if matches!(seen, Seen::Console(ConsoleReply::Drained)) {
+            return;
+        }
+    }
+}
+
+/// One line that programs can read, too.
+fn print_counts(counts: &Counts) {
+    println!("counts {}", counts_json(counts));
+}
+
+/// What is held, as JSON.
+pub fn counts_json(counts: &Counts) -> serde_json::Value {
+    serde_json::json!({
+        "calls": counts.calls,
+        "flows": counts.flows,
+        "ports": counts.ports,
+        "dialogs": counts.dialogs,
+        "transactions": counts.transactions,
+        "loads": counts.loads,
+        "queries": counts.queries,
+        "recordings": counts.recordings,
+        "rooms": counts.rooms,
+        "forks": counts.forks,
+    })
+}

@@ -1,0 +1,77 @@
+//! The scripts that ship with the program, and the check of those that the configuration names.
+
+use std::{fs, io, path::Path};
+
+use crate::{
+    conf::{Conf, Folders},
+    script,
+};
+
+/// The flows that ship, with their names below the script folder.
+const SHIPPED: [(&str, &str); 7] = [
+    ("echo.lua", include_str!("../../scripts/echo.lua")),
+    ("menu.lua", include_str!("../../scripts/menu.lua")),
+    ("voicemail.lua", include_str!("../../scripts/voicemail.lua")),
+    ("ring_all.lua", include_str!("../../scripts/ring_all.lua")),
+    ("conference.lua", include_str!("../../scripts/conference.lua")),
+    ("phone.lua", include_str!("../../scripts/phone.lua")),
+    ("meta/switchhook.lua", include_str!("../../scripts/meta/switchhook.lua")),
+];
+
+/// Where there is no script folder yet, make one with the flows that ship, so that there is something to begin with.
+pub fn bring(folders: &Folders) -> io::Result<()> {
+    if folders.scripts.exists() {
+        return Ok(());
+    }
+    for (name, text) in SHIPPED {
+        let file = folders.scripts.join(name);
+        fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
+        fs::write(file, text)?;
+    }
+    tracing::info!(folder = %folders.scripts.display(), "a script folder was made, with flows to begin with");
+    Ok(())
+}
+
+/// What is wrong with the scripts: those that numbers name, and those that do not compile. A line each.
+pub fn faults(conf: &Conf) -> Vec<String> {
+    let missing = conf.routes.iter().enumerate().filter_map(|(index, route)| {
+        let file = conf.folders.scripts.join(&*route.script);
+        (!file.is_file()).then(|| {
+            format!(
+                "number[{index}].script: found \"{}\"; allowed: a file that is there; {} is not",
+                route.script,
+                file.display()
+            )
+        })
+    });
+    let broken = script::check(&conf.folders.scripts);
+    missing.chain(broken.iter().map(ToString::to_string)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flow_that_ships_is_brought_into_a_new_folder_only() {
+        let home = tempfile::tempdir().unwrap();
+        let mut conf = Conf::read("x", "").unwrap();
+        conf.folders.scripts = home.path().join("scripts");
+        bring(&conf.folders).unwrap();
+        assert_eq!(faults(&conf), Vec::<String>::new(), "what ships is right");
+        fs::write(home.path().join("scripts/echo.lua"), "my own").unwrap();
+        bring(&conf.folders).unwrap();
+        assert_eq!(fs::read_to_string(home.path().join("scripts/echo.lua")).unwrap(), "my own");
+    }
+
+    #[test]
+    fn a_missing_or_broken_script_is_told_with_its_place() {
+        let home = tempfile::tempdir().unwrap();
+        let mut conf = Conf::read("x", "[[number]]\nnumber = \"1\"\nscript = \"none.lua\"\n").unwrap();
+        conf.folders.scripts = home.path().to_owned();
+        fs::write(home.path().join("broken.lua"), "local x =\nif").unwrap();
+        let told = faults(&conf);
+        assert!(told[0].starts_with("number[0].script: found \"none.lua\""), "{told:?}");
+        assert!(told[1].contains("broken.lua:2"), "{told:?}");
+    }
+}

@@ -1,0 +1,296 @@
+//! Opening everything in order: what can fail for the operator's reasons fails here, before a call is taken.
+
+use std::{io, net::SocketAddr, sync::mpsc as std_mpsc, thread};
+
+use tokio::sync::mpsc;
+
+use super::{
+    Server, Wishes,
+    budget::{self, TooFew},
+    interfaces::{self, InterfaceError, Opened},
+};
+use crate::{
+    conf::Conf,
+    hooks,
+    ids::{FlowId, WorkerId},
+    io::{
+        clock::Clock,
+        control::{Control, Ends, Order, Seen, ToFlows},
+        disk::{self, Disk, DiskConfig, FromDisk, ToDisk},
+        media_ports::{self, MediaPorts},
+        ring::Ring,
+        sounds::{self, LoadFile, SpeakText},
+        streams,
+        udp::UdpSockets,
+        worker::{self, FromWorker, ToWorker, Worker, WorkerConfig, WorkerHandle},
+    },
+    script, sip, store,
+    switch::{self, Counts, Input},
+    verbs::{Keep, ToFlow},
+};
+
+/// Values that may wait for the control task.
+const INBOX: usize = 16_384;
+/// Commands a media thread may have waiting: several for each of its ports.
+const COMMANDS_A_PORT: usize = 8;
+
+/// Why the server could not start, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    /// File descriptors.
+    #[error(transparent)]
+    Budget(#[from] TooFew),
+    /// RTP ports.
+    #[error("media.rtp_ports: {0}")]
+    Ports(#[from] media_ports::BindError),
+    /// A folder, a thread, a driver.
+    #[error("{what}: {source}")]
+    System {
+        /// What was to be opened; where it is a key's, the key.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+/// A number that differs between processes and moments.
+pub fn unique() -> u64 {
+    let clock = Clock::start();
+    let nanos = clock.epoch().unix(clock.now()).as_nanos() as u64;
+    nanos.rotate_left(20) ^ u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Whether every address can be opened, without keeping any.
+pub fn check_addresses(conf: &Conf) -> Result<(), StartError> {
+    interfaces::open(conf)?;
+    budget::grant(conf)?;
+    Ok(())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system("control runtime"))
+}
+
+pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
+    budget::grant(conf)?;
+    let clock = Clock::start();
+    let runtime = runtime()?;
+    let opened = interfaces::open(conf)?;
+    let addresses: Vec<SocketAddr> = opened.iter().map(|one| one.bound).collect();
+    let (inbox, inputs) = mpsc::channel::<Input>(INBOX);
+    let (orders, to_obey) = mpsc::channel::<Order>(64);
+    let (program, seen) = mpsc::unbounded_channel::<Seen>();
+    let media = Media::start(conf, clock)?;
+    let told = media.told(conf);
+    let task = Task {
+        clock,
+        seed: unique(),
+        config: switch_config(conf, &opened, media.workers.len(), wishes),
+        ports: MediaPorts::new(ports_config(conf), unique())?,
+        streams: start_streams(conf, &opened, inbox.clone())?,
+        sounds: start_sounds(conf, inbox.clone())?,
+        speech: start_speech(conf, inbox.clone())?,
+        flows: start_scripts(conf, clock, inbox)?,
+        media,
+        opened,
+        program,
+    };
+    let control = thread::Builder::new()
+        .name("control".into())
+        .spawn(move || runtime.block_on(task.run(inputs, to_obey)))
+        .map_err(system("control thread"))?;
+    Ok(Server { addresses, orders, seen, control, media: told })
+}
+
+/// All that the control task is made of.
+struct Task {
+    clock: Clock,
+    seed: u64,
+    config: switch::Config,
+    ports: MediaPorts,
+    streams: mpsc::Sender<streams::ToStreams>,
+    sounds: std_mpsc::SyncSender<LoadFile>,
+    speech: mpsc::Sender<SpeakText>,
+    flows: ToFlows,
+    media: Media,
+    opened: Vec<Opened>,
+    program: mpsc::UnboundedSender<Seen>,
+}
+
+impl Task {
+    async fn run(self, inputs: mpsc::Receiver<Input>, orders: mpsc::Receiver<Order>) -> Counts {
+        let Media { workers, from_workers, to_disk, from_disk, disk } = self.media;
+        let handles: Vec<WorkerHandle> = workers.iter().map(|worker| worker.handle.clone()).collect();
+        let ends = Ends {
+            streams: self.streams,
+            sounds: self.sounds,
+            speech: self.speech,
+            flows: self.flows,
+            workers: handles,
+            from_workers,
+            disk: to_disk.clone(),
+            from_disk,
+            program: self.program,
+        };
+        let interfaces = self.opened.iter().map(|one| one.media).collect();
+        let sockets = self.opened.into_iter().map(|one| one.udp).collect();
+        let udp = UdpSockets::new(sockets).expect("epoll is there on every Linux");
+        let control = Control::new(self.clock, (self.config, self.seed), udp, (self.ports, interfaces), ends);
+        let counts = control.run(inputs, orders).await.expect("eventfds can be waited for");
+        for worker in workers {
+            // A full ring belongs to a thread that is dead already.
+            let _ = worker.handle.send(ToWorker::Shutdown);
+            worker.join();
+        }
+        let _ = to_disk.push(ToDisk::Shutdown);
+        disk.join();
+        counts
+    }
+}
+
+/// The media threads and the disk behind them.
+struct Media {
+    workers: Vec<Worker>,
+    from_workers: Ring<FromWorker>,
+    to_disk: Ring<ToDisk>,
+    from_disk: Ring<FromDisk>,
+    disk: Disk,
+}
+
+impl Media {
+    fn start(conf: &Conf, clock: Clock) -> Result<Media, StartError> {
+        let ring = |source| StartError::System { what: "eventfd", source };
+        let count = if conf.workers == 0 { default_workers() } else { conf.workers };
+        let waiting = (COMMANDS_A_PORT * conf.sip.max_calls).max(1024);
+        let from_workers = Ring::new(2 * waiting).map_err(ring)?;
+        let to_disk = Ring::new(waiting.max(8192)).map_err(ring)?;
+        let from_disk = Ring::new(waiting).map_err(ring)?;
+        let config = DiskConfig {
+            recordings: conf.folders.recordings.clone(),
+            call_records: Some(conf.folders.records.join("calls.jsonl")),
+            clock,
+        };
+        std::fs::create_dir_all(&conf.folders.records).map_err(system("folders.records"))?;
+        let disk = disk::spawn(config, to_disk.clone(), from_disk.clone()).map_err(system("folders.recordings"))?;
+        let worker = |index: u8| {
+            let config = WorkerConfig {
+                id: WorkerId(index),
+                engine: conf.media.clone(),
+                clock,
+                driver: conf.driver,
+                gather: conf.gather,
+                inbox: waiting,
+            };
+            worker::spawn(config, from_workers.clone(), to_disk.clone()).map_err(system("media.driver"))
+        };
+        let workers = (0..count).map(worker).collect::<Result<Vec<_>, _>>()?;
+        Ok(Media { workers, from_workers, to_disk, from_disk, disk })
+    }
+
+    fn told(&self, conf: &Conf) -> String {
+        let threads = self.workers.len();
+        let driver = self.workers.first().map_or("", |worker| worker.driver);
+        let (first, last) = (conf.rtp_ports.start(), conf.rtp_ports.end());
+        format!("media: {threads} thread{} on {driver}, RTP ports {first}-{last}", if threads == 1 { "" } else { "s" })
+    }
+}
+
+/// One for every two cores: the other one is for signalling, scripts and the kernel's side of the network.
+fn default_workers() -> u8 {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    u8::try_from(cores / 2).unwrap_or(64).clamp(1, 64)
+}
+
+fn ports_config(conf: &Conf) -> media_ports::Config {
+    media_ports::Config { range: conf.rtp_ports.clone(), dscp: conf.rtp_dscp, ..Default::default() }
+}
+
+fn start_streams(
+    conf: &Conf,
+    opened: &[Opened],
+    inbox: mpsc::Sender<Input>,
+) -> Result<mpsc::Sender<streams::ToStreams>, StartError> {
+    let (sender, orders) = mpsc::channel(4096);
+    let config = streams::Config {
+        interfaces: opened.iter().map(|one| one.bound).collect(),
+        max_message: conf.sip.max_message,
+        max_connections: conf.sip.max_connections,
+        dscp: conf.sip.dscp,
+    };
+    let mut listeners = Vec::new();
+    for (index, one) in opened.iter().enumerate() {
+        if let Some(tcp) = &one.tcp {
+            listeners.push((one.id(index), tcp.try_clone().map_err(system("SIP over TCP"))?));
+        }
+    }
+    streams::spawn(config, listeners, orders, inbox).map_err(system("streams thread"))?;
+    Ok(sender)
+}
+
+fn start_sounds(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<std_mpsc::SyncSender<LoadFile>, StartError> {
+    let (sender, jobs) = std_mpsc::sync_channel(4096);
+    sounds::spawn(conf.folders.prompts.clone(), conf.speech.cache, jobs, inbox).map_err(system("sounds thread"))?;
+    Ok(sender)
+}
+
+fn start_speech(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<SpeakText>, StartError> {
+    let (sender, jobs) = mpsc::channel(4096);
+    hooks::spawn_speech(conf.speech.clone(), jobs, inbox).map_err(system("speech thread"))?;
+    Ok(sender)
+}
+
+fn start_scripts(conf: &Conf, clock: Clock, control: mpsc::Sender<Input>) -> Result<ToFlows, StartError> {
+    let (keep, kept) = mpsc::channel::<Keep>(4096);
+    let config = script::Config { folder: conf.folders.scripts.clone(), pool: conf.script_pool, limits: conf.script };
+    let outbox = script::Outbox { control, keep };
+    let spawn = |index| {
+        let time = move || clock.now();
+        script::spawn(usize::from(index), config.clone(), time, outbox.clone()).map_err(system("script thread"))
+    };
+    let threads = (0..conf.script_threads).map(spawn).collect::<Result<Vec<_>, _>>()?;
+    let answers = threads.clone();
+    let answer = Box::new(move |flow: FlowId, request, reply| {
+        // A script thread that is gone has no flow that could wait for this.
+        let _ = thread_of(&answers, flow).blocking_send(ToFlow::Reply { flow, request, reply });
+    });
+    store::spawn_keep(&conf.folders.state, kept, answer).map_err(system("folders.state"))?;
+    Ok(Box::new(move |word| thread_of(&threads, word.flow()).try_send(word).is_ok()))
+}
+
+fn thread_of(threads: &[mpsc::Sender<ToFlow>], flow: FlowId) -> &mpsc::Sender<ToFlow> {
+    &threads[(flow.0 % threads.len() as u64) as usize]
+}
+
+fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes) -> switch::Config {
+    switch::Config {
+        sip: sip::Config {
+            interfaces: opened.iter().map(|one| one.sip).collect(),
+            t1: conf.sip.t1,
+            t2: conf.sip.t2,
+            t4: conf.sip.t4,
+            timer_c: conf.sip.ring_limit.max(std::time::Duration::from_secs(180)),
+            max_message: conf.sip.max_message,
+            max_headers: conf.sip.max_headers,
+            max_transactions: conf.sip.max_transactions,
+            agent: conf.sip.agent.clone(),
+        },
+        media: conf.media.clone(),
+        workers: u8::try_from(workers).expect("conf allows 64"),
+        routes: conf.routes.clone(),
+        codecs: conf.codecs.clone(),
+        ptime: conf.ptime,
+        country: conf.country.clone(),
+        ring_limit: conf.sip.ring_limit,
+        retry_after: std::time::Duration::from_secs(5),
+        hang_up_on_silence: false,
+        trace: wishes.trace,
+        limits: switch::Limits { calls: conf.sip.max_calls, legs_per_flow: conf.max_legs, ..Default::default() },
+    }
+}

@@ -1,0 +1,114 @@
+//! The network between simulated hosts: latency, jitter, loss, duplicates, all from one seed.
+
+use std::{cmp::Reverse, collections::BinaryHeap, net::SocketAddr, time::Duration};
+
+use crate::time::Time;
+
+/// How bad the network is, each way.
+#[derive(Clone, Copy, Debug)]
+pub struct Weather {
+    /// Least time that a datagram takes.
+    pub latency: Duration,
+    /// Most time beyond that; evenly spread, so datagrams overtake each other.
+    pub jitter: Duration,
+    /// Share of datagrams that is lost, 0 to 1.
+    pub loss: f64,
+    /// Share of datagrams that comes twice, 0 to 1.
+    pub duplicated: f64,
+}
+
+impl Weather {
+    /// 1 ms, nothing lost.
+    pub const CALM: Weather =
+        Weather { latency: Duration::from_millis(1), jitter: Duration::ZERO, loss: 0.0, duplicated: 0.0 };
+}
+
+/// One datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// Whom it goes to.
+    pub to: SocketAddr,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+/// Datagrams under way.
+pub struct Net {
+    weather: Weather,
+    chance: Chance,
+    under_way: BinaryHeap<Reverse<(Time, u64)>>,
+    datagrams: std::collections::BTreeMap<u64, Datagram>,
+    serial: u64,
+}
+
+impl Net {
+    /// With this weather, decided by `seed`.
+    pub fn new(weather: Weather, seed: u64) -> Net {
+        Net { weather, chance: Chance(seed), under_way: BinaryHeap::new(), datagrams: Default::default(), serial: 0 }
+    }
+
+    /// Change the weather for what is sent from now on.
+    pub fn set_weather(&mut self, weather: Weather) {
+        self.weather = weather;
+    }
+
+    /// Send a datagram.
+    pub fn send(&mut self, now: Time, datagram: Datagram) {
+        if self.chance.share() < self.weather.loss {
+            return;
+        }
+        if self.chance.share() < self.weather.duplicated {
+            self.launch(now, datagram.clone());
+        }
+        self.launch(now, datagram);
+    }
+
+    fn launch(&mut self, now: Time, datagram: Datagram) {
+        let at = now + self.weather.latency + self.weather.jitter.mul_f64(self.chance.share());
+        self.serial += 1;
+        self.under_way.push(Reverse((at, self.serial)));
+        self.datagrams.insert(self.serial, datagram);
+    }
+
+    /// When the next datagram arrives.
+    pub fn timeout(&self) -> Option<Time> {
+        self.under_way.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// A datagram that has arrived by `now`.
+    pub fn poll(&mut self, now: Time) -> Option<Datagram> {
+        let Reverse((at, serial)) = *self.under_way.peek()?;
+        if at > now {
+            return None;
+        }
+        self.under_way.pop();
+        self.datagrams.remove(&serial)
+    }
+}
+
+/// Numbers that look like chance (SplitMix64): the same for the same seed.
+#[derive(Clone, Debug)]
+pub struct Chance(pub u64);
+
+impl Chance {
+    /// Evenly from 0 to 1, 1 excluded.
+    pub fn share(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Evenly from 0 to `below`, which is excluded.
+    pub fn below(&mut self, below: usize) -> usize {
+        (self.share() * below as f64) as usize
+    }
+}

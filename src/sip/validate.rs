@@ -1,0 +1,32 @@
+//! What a request must be before its user sees it (RFC 3261 section 8.2). What cannot even be read (400, 501, 505, 513)
+//! is refused where it is parsed; what its method may not do (405) is the user's to say.
+
+use super::{Request, Response};
+
+/// Checks `request`, which is neither ACK nor CANCEL; `merged`: it is in work already, having come by another way. The
+/// error is the answer.
+///
+/// We know no extension, so every Require is refused.
+pub fn validate(request: &Request, merged: bool) -> Result<(), Box<Response>> {
+    let headers = &request.headers;
+    let refuse = |code, reason| Err(Box::new(request.response(code, reason)));
+    if headers.cseq.number >= 1 << 31 {
+        return refuse(400, Some("Bad Request: CSeq beyond 31 bits")); // section 8.1.1.5
+    }
+    if !request.uri.is_sip() {
+        return refuse(416, None);
+    }
+    if headers.max_forwards() == Some(0) {
+        return refuse(483, None);
+    }
+    if merged {
+        return refuse(482, None);
+    }
+    let unsupported: Vec<_> = headers.all("Require").filter(|tag| !tag.is_empty()).collect();
+    if unsupported.is_empty() {
+        return Ok(());
+    }
+    let mut answer = request.response(420, None);
+    answer.headers.push("Unsupported", unsupported.join(", "));
+    Err(Box::new(answer))
+}

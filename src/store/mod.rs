@@ -1,0 +1,5 @@
+//! What outlives a call: the key-value store of the scripts.
+
+mod keep;
+
+pub use keep::{Answer, spawn as spawn_keep};

@@ -1,0 +1,155 @@
+//! Who hears whom: two calls in a bridge of their own, or many in a room that has a name.
+
+use std::collections::BTreeSet;
+
+use super::{
+    call::Call,
+    core::Core,
+    switch::Switch,
+    task::{Ask, Doing, Task},
+};
+use crate::{
+    ids::{BridgeId, CallId, WorkerId},
+    media::{Command, Role},
+    verbs::{Failure, LeaveReason, Reply},
+};
+
+/// Longest name of a room.
+const NAME: usize = 128;
+
+/// With whom a call is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    Alone,
+    /// With one other call.
+    Peer {
+        peer: CallId,
+        bridge: BridgeId,
+    },
+    /// In the room of this name.
+    Room(String),
+}
+
+pub(super) struct Room {
+    bridge: BridgeId,
+    /// The media thread of all its ports.
+    worker: WorkerId,
+    members: BTreeSet<CallId>,
+}
+
+impl Call {
+    fn enter_bridge(&mut self, core: &mut Core, bridge: BridgeId, role: Role, joined: Joined) {
+        if let Some(port) = self.port.open().map(|open| open.id) {
+            self.command(core, Command::Join { bridge, port, role });
+        }
+        self.joined = joined;
+    }
+
+    fn leave_bridge(&mut self, core: &mut Core) {
+        if let Some(port) = self.port.open().map(|open| open.id) {
+            self.command(core, Command::Leave { port });
+        }
+        self.joined = Joined::Alone;
+    }
+}
+
+impl Switch {
+    /// Bridge two calls, on the media thread of the first one. `role` is what the second one may do.
+    pub(super) fn join(&mut self, first: CallId, second: CallId, role: Role) {
+        // Who is with each other already stays in the same bridge: nothing is to be heard of the change.
+        let bridge = match self.calls.get(&first).map(|call| &call.joined) {
+            Some(Joined::Peer { peer, bridge }) if *peer == second => *bridge,
+            Some(Joined::Peer { .. } | Joined::Room(_) | Joined::Alone) | None => {
+                self.part(first);
+                self.part(second);
+                BridgeId(self.core.id())
+            }
+        };
+        let Some(worker) = self.calls.get(&first).and_then(|call| call.port.worker()) else { return };
+        if let Some((call, core)) = self.call(second) {
+            call.move_port(core, worker);
+            call.enter_bridge(core, bridge, role, Joined::Peer { peer: first, bridge });
+        }
+        if let Some((call, core)) = self.call(first) {
+            call.enter_bridge(core, bridge, Role::Both, Joined::Peer { peer: second, bridge });
+        }
+    }
+
+    /// Take a call out of its bridge or room. The peer that waits in a bridge is told that it is alone.
+    pub(super) fn part(&mut self, id: CallId) {
+        let Some((call, core)) = self.call(id) else { return };
+        let joined = call.joined.clone();
+        match joined {
+            Joined::Alone => {}
+            Joined::Peer { peer, bridge } => {
+                call.leave_bridge(core);
+                let Some((call, core)) = self.call(peer) else { return };
+                if call.joined == (Joined::Peer { peer: id, bridge }) {
+                    call.leave_bridge(core);
+                    if matches!(call.task, Some(Task { doing: Doing::Bridge { .. }, .. })) {
+                        self.finish_task(peer, Reply::Left(LeaveReason::PeerHungUp));
+                    }
+                }
+            }
+            Joined::Room(name) => {
+                call.leave_bridge(core);
+                if let Some(room) = self.rooms.get_mut(&name) {
+                    room.members.remove(&id);
+                    if room.members.is_empty() {
+                        self.rooms.remove(&name);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bridge `id` with another call of the same flow and wait.
+    pub(super) fn begin_bridge(
+        &mut self,
+        ask: Ask,
+        id: CallId,
+        other: CallId,
+        stop_on: String,
+    ) -> Result<Option<Reply>, Failure> {
+        let gone = Ok(Some(Reply::Left(LeaveReason::PeerHungUp)));
+        let Some(peer) = self.calls.get(&other).filter(|peer| self.may(ask.origin, peer)) else {
+            return if self.knew(ask.origin, other) { gone } else { Err(Failure::NoSuchCall) };
+        };
+        if peer.over.is_some() {
+            return gone;
+        }
+        if id == other || !peer.is_hearable() || matches!(peer.joined, Joined::Room(_)) {
+            return Err(Failure::WrongState);
+        }
+        if !matches!(peer.joined, Joined::Peer { peer, .. } if peer == id) {
+            self.join(id, other, Role::Both);
+        }
+        let (call, _) = self.call(id).ok_or(Failure::NoSuchCall)?;
+        call.task = Some(Task { ask, doing: Doing::Bridge { stop_on } });
+        Ok(None)
+    }
+
+    /// Enter a room, made when first entered.
+    pub(super) fn enter_room(&mut self, id: CallId, name: String, muted: bool) -> Result<(), Failure> {
+        if name.is_empty() || name.len() > NAME {
+            return Err(Failure::Limit("length of a room's name"));
+        }
+        let members = self.rooms.get(&name).map_or(0, |room| room.members.len());
+        if members >= self.core.config.limits.room {
+            return Err(Failure::Limit("parties in a room"));
+        }
+        self.part(id);
+        let worker = self.calls.get(&id).and_then(|call| call.port.worker()).ok_or(Failure::WrongState)?;
+        let bridge = BridgeId(self.core.id());
+        let room = self.rooms.entry(name.clone());
+        let room = room.or_insert_with(|| Room { bridge, worker, members: BTreeSet::new() });
+        room.members.insert(id);
+        let (bridge, worker) = (room.bridge, room.worker);
+        let role = if muted { Role::Listen } else { Role::Both };
+        if let Some((call, core)) = self.call(id) {
+            call.move_port(core, worker);
+            call.enter_bridge(core, bridge, role, Joined::Room(name));
+        }
+        Ok(())
+    }
+}

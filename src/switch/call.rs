@@ -1,0 +1,329 @@
+//! A call: one leg, from its INVITE to its record.
+//!
+//! ```text
+//! in:   Incoming ──answer──▶ Accepting ──ACK──▶ Talking ──BYE──▶ Gone
+//! out:  Locating ──▶ Inviting ──2xx──▶ Talking ──BYE──▶ Gone
+//! ```
+//!
+//! Any state may go to Gone. Apart from the signalling, a call is *over* from the moment when its end is decided; what
+//! is left then (a CANCEL's 487, the port's closing, the script's `on_hangup`) no longer changes its record.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use super::{
+    Direction, EndReason, Status, TraceEvent,
+    accept::{Accepting, Incoming},
+    bridge::Joined,
+    connect::{Inviting, Locating, Sent},
+    core::{Core, DialogKey},
+    modify::Reinvite,
+    play::Player,
+    port::Port,
+    record::Recording,
+    task::Task,
+};
+use crate::{
+    ids::{CallId, FlowId, RequestId, WorkerId},
+    sip::Dialog,
+    time::Time,
+    verbs::Failure,
+};
+
+/// Most keys that wait for a [`crate::verbs::Verb::Gather`] to come.
+const KEYS_AHEAD: usize = 32;
+
+pub(super) struct Call {
+    pub id: CallId,
+    /// The id that logs and records carry.
+    pub name: String,
+    /// Call-ID and our tag.
+    pub key: DialogKey,
+    pub about: About,
+    pub state: State,
+    /// Our INVITE that was answered: forks may answer it again.
+    pub sent: Option<Sent>,
+    pub port: Port,
+    /// Number and last version of our session description (RFC 4566 section 5.2).
+    pub sdp_session: u64,
+    pub sdp_version: u64,
+    pub player: Player,
+    /// Keys that nobody was waiting for when they came.
+    pub keys: VecDeque<char>,
+    pub task: Option<Task>,
+    pub joined: Joined,
+    pub recordings: Vec<Recording>,
+    /// The flow that commands this call.
+    pub flow: Option<FlowId>,
+    /// The operator's order that made this call.
+    pub order: Option<Order>,
+    /// The call that dialled this one.
+    pub parent: Option<CallId>,
+    /// The media thread that is to have the port.
+    pub worker: Option<WorkerId>,
+    /// The calls that this one dialled.
+    pub legs: Vec<CallId>,
+    pub over: Option<Over>,
+    /// The record was written.
+    pub recorded: bool,
+    /// The earliest entry of the timer heap.
+    pub scheduled: Option<Time>,
+}
+
+/// What the record will say.
+pub(super) struct About {
+    /// The name of the call whose flow dialled this one.
+    pub parent: Option<String>,
+    pub direction: Direction,
+    pub from: String,
+    pub to: String,
+    pub peer: Option<SocketAddr>,
+    pub started: Time,
+    pub answered: Option<Time>,
+    pub script: Option<Arc<str>>,
+    pub vars: BTreeMap<String, String>,
+    pub files: Vec<String>,
+    pub error: Option<String>,
+}
+
+/// What [`super::Originate`] asked for, until the call is over.
+pub(super) struct Order {
+    pub request: RequestId,
+    pub script: Option<Arc<str>>,
+    pub vars: Vec<(String, String)>,
+}
+
+/// Where the signalling stands. Each state carries its data and its deadlines.
+pub(super) enum State {
+    Incoming(Box<Incoming>),
+    Accepting(Box<Accepting>),
+    Locating(Box<Locating>),
+    Inviting(Box<Inviting>),
+    Talking { dialog: Box<Dialog>, reinvite: Option<Box<Reinvite>> },
+    Gone,
+}
+
+impl State {
+    const fn name(&self) -> &'static str {
+        match self {
+            State::Incoming(_) => "incoming",
+            State::Accepting(_) => "accepting",
+            State::Locating(_) => "locating",
+            State::Inviting(_) => "inviting",
+            State::Talking { .. } => "talking",
+            State::Gone => "gone",
+        }
+    }
+}
+
+/// What a call tells the switch about itself.
+#[derive(Debug)]
+pub(super) enum Notice {
+    /// The party can be played to now, or why it cannot.
+    Media(Result<(), String>),
+    /// The peer of our INVITE rings.
+    Ringing,
+    /// The peer of our INVITE may send audio before its answer.
+    EarlyMedia,
+    /// In: the ACK is there. Out: the 2xx is there.
+    Answered,
+    /// A key was pressed.
+    Key(char),
+    /// What was being played is over.
+    Played { samples: u64 },
+    /// It could not be played.
+    NotPlayed(String),
+    /// The end is decided.
+    Over,
+}
+
+/// How a call is to end.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub reason: EndReason,
+    /// The status where it was not answered.
+    pub unanswered: Status,
+    /// What an unanswered INVITE of the peer is refused with; what the peer said, where it did.
+    pub code: u16,
+    /// What the one who dialled it is told.
+    pub failure: Failure,
+    /// Somebody else answered: a phone that rang need not show a missed call.
+    pub elsewhere: bool,
+}
+
+impl End {
+    /// The script came to its end, or hung up with [`End::canceled`].
+    pub const FINISHED: End = End::new(EndReason::AgentCompleted, Status::NoAnswer, 480, Failure::HungUp);
+    /// No script answers the number.
+    pub const NO_ROUTE: End = End::new(EndReason::AgentUnavailable, Status::Failed, 404, Failure::Unreachable);
+    /// Ended on demand.
+    pub const HUNG_UP: End = End::new(EndReason::AgentCompleted, Status::Canceled, 603, Failure::HungUp);
+    /// Another target of the hunt answered.
+    pub const ELSEWHERE: End = End {
+        reason: EndReason::AgentCompleted,
+        unanswered: Status::Canceled,
+        code: 603,
+        failure: Failure::HungUp,
+        elsewhere: true,
+    };
+    /// The party hung up.
+    pub const BY_PARTY: End = End::new(EndReason::CallerHangup, Status::Canceled, 487, Failure::HungUp);
+    /// It rang for too long.
+    pub const NO_ANSWER: End = End::new(EndReason::NoAnswer, Status::NoAnswer, 480, Failure::NoAnswer);
+    /// Nothing can be reached there.
+    pub const UNREACHABLE: End = End::new(EndReason::TelephonyError, Status::Failed, 503, Failure::Unreachable);
+    /// The script failed.
+    pub const SCRIPT_ERROR: End = End::new(EndReason::AgentError, Status::Failed, 500, Failure::HungUp);
+    /// A limit stopped the script.
+    pub const SCRIPT_LIMIT: End = End::new(EndReason::AgentTimeout, Status::Failed, 500, Failure::HungUp);
+    /// The peer's signalling went wrong.
+    pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
+
+    const fn new(reason: EndReason, unanswered: Status, code: u16, failure: Failure) -> End {
+        End { reason, unanswered, code, failure, elsewhere: false }
+    }
+
+    /// What CANCEL says about it (RFC 3326 section 2).
+    pub const fn cancel_reason(&self) -> Option<&'static str> {
+        if self.elsewhere { Some("SIP;cause=200;text=\"Call completed elsewhere\"") } else { None }
+    }
+
+    /// The offered media will not do.
+    pub fn media(why: String) -> End {
+        End::new(EndReason::TelephonyError, Status::Failed, 488, Failure::Media(why))
+    }
+
+    /// Our INVITE is refused with `code`; `rang` where a 18x came first.
+    pub fn refused(code: u16, rang: bool) -> End {
+        match code {
+            486 | 600 => End::new(EndReason::Busy, Status::Busy, code, Failure::Busy),
+            408 | 480 if rang => End { code, ..End::NO_ANSWER },
+            404 | 408 | 410 | 480 | 484 | 502 | 503 | 504 | 604 => End { code, ..End::UNREACHABLE },
+            code => End::new(EndReason::TelephonyError, Status::Failed, code, Failure::Refused(code)),
+        }
+    }
+
+    /// We refuse an INVITE with `code`.
+    pub fn refusing(code: u16) -> End {
+        match code {
+            486 | 600 => End::new(EndReason::Busy, Status::Busy, code, Failure::Busy),
+            408 | 480 => End { code, ..End::NO_ANSWER },
+            code => End::new(EndReason::AgentCompleted, Status::Failed, code, Failure::Refused(code)),
+        }
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+pub(super) struct Over {
+    pub at: Time,
+    pub status: Status,
+    pub end: End,
+    /// The final code of the INVITE, where there was one.
+    pub code: Option<u16>,
+    /// When the record is written at the latest.
+    pub until: Time,
+}
+
+impl Call {
+    pub fn new(core: &mut Core, key: DialogKey, about: About, state: State) -> Call {
+        let id = CallId(core.id());
+        let name = format!("{}-{}", core.epoch.unix(Time::START).as_secs(), id.0);
+        core.dialogs.insert(key.clone(), id);
+        tracing::info!(call = %name, from = about.from, to = about.to, direction = ?about.direction, "new call");
+        Call {
+            id,
+            name,
+            key,
+            about,
+            state,
+            sent: None,
+            port: Port::None,
+            sdp_session: core.random() >> 12,
+            sdp_version: 0,
+            player: Player::Idle,
+            keys: VecDeque::new(),
+            task: None,
+            joined: Joined::Alone,
+            recordings: Vec::new(),
+            flow: None,
+            order: None,
+            parent: None,
+            worker: None,
+            legs: Vec::new(),
+            over: None,
+            recorded: false,
+            scheduled: None,
+        }
+    }
+
+    /// The only place where the state changes. Gives back what it was.
+    pub fn enter(&mut self, next: State) -> State {
+        tracing::debug!(call = %self.name, from = self.state.name(), to = next.name(), "state");
+        std::mem::replace(&mut self.state, next)
+    }
+
+    pub fn is_answered(&self) -> bool {
+        self.about.answered.is_some()
+    }
+
+    /// Decide the end; what comes later does not change it. `code`: the final code of the INVITE.
+    pub fn decide(&mut self, core: &mut Core, mut end: End, code: Option<u16>) {
+        if self.over.is_some() {
+            return;
+        }
+        let (status, code) = match self.is_answered() {
+            true => (Status::Completed, Some(200)),
+            false => (end.unanswered, code),
+        };
+        if status == Status::Canceled {
+            end.reason = EndReason::Canceled;
+        }
+        tracing::info!(call = %self.name, ?status, reason = ?end.reason, code, "over");
+        core.trace(self.id, TraceEvent::Call(format!("over: {status:?}, {:?}", end.reason)));
+        let until = core.now + core.config.limits.closing;
+        self.over = Some(Over { at: core.now, status, end, code, until });
+        self.forget_loads(core);
+        self.keys.clear();
+        self.close_port(core);
+        core.tell(self.id, Notice::Over);
+    }
+
+    /// Keep a key for who asks next; the oldest are forgotten.
+    pub fn keep_key(&mut self, key: char) {
+        if self.keys.len() == KEYS_AHEAD {
+            self.keys.pop_front();
+        }
+        self.keys.push_back(key);
+    }
+
+    /// The next moment [`Call::handle_timeout`] has something to do.
+    pub fn timeout(&self) -> Option<Time> {
+        let signalling = match &self.state {
+            State::Incoming(incoming) => Some(incoming.give_up),
+            State::Accepting(accepting) => accepting.accept.timeout(),
+            State::Locating(locating) => Some(locating.outgoing.give_up),
+            State::Inviting(inviting) => Some(inviting.timeout()),
+            State::Talking { reinvite, .. } => reinvite.as_ref().and_then(|r| r.accept.timeout()),
+            State::Gone => None,
+        };
+        let task = self.task.as_ref().and_then(Task::timeout);
+        let closing = self.over.as_ref().filter(|_| !self.recorded).map(|over| over.until);
+        Time::soonest(signalling, Time::soonest(task, closing))
+    }
+
+    /// What is due in the signalling. The task's part is the switch's.
+    pub fn handle_timeout(&mut self, core: &mut Core) {
+        match &self.state {
+            State::Incoming(incoming) if incoming.give_up <= core.now => self.hang_up(core, End::NO_ANSWER),
+            State::Accepting(_) => self.accept_timeout(core),
+            State::Locating(locating) if locating.outgoing.give_up <= core.now => self.hang_up(core, End::NO_ANSWER),
+            State::Inviting(_) => self.invite_timeout(core),
+            State::Talking { reinvite: Some(_), .. } => self.reinvite_timeout(core),
+            State::Incoming(_) | State::Locating(_) | State::Talking { .. } | State::Gone => {}
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The record of a finished call: what billing, statistics and the person who looks for a fault read later.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use serde::Serialize;
+
+use crate::media;
+
+/// Which way the call was set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// It came to us.
+    Inbound,
+    /// We made it.
+    Outbound,
+}
+
+/// How the call went, in one word. Final: a call gets exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It was answered.
+    Completed,
+    /// It was refused, could not be delivered, or broke before the answer.
+    Failed,
+    /// Nobody answered in time.
+    NoAnswer,
+    /// The party was busy.
+    Busy,
+    /// Given up before the answer.
+    Canceled,
+}
+
+/// What ended the call. Kept apart from [`Status`]: calls of one status end for different reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The party hung up.
+    CallerHangup,
+    /// The script came to its end or hung up.
+    AgentCompleted,
+    /// The script failed.
+    AgentError,
+    /// A limit stopped the script.
+    AgentTimeout,
+    /// No script or nobody there to take the call.
+    AgentUnavailable,
+    /// Nobody answered in time.
+    NoAnswer,
+    /// The party was busy.
+    Busy,
+    /// Given up before the answer.
+    Canceled,
+    /// The network, the peer's signalling or its media failed.
+    TelephonyError,
+}
+
+/// All that is known of a finished call.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CallRecord {
+    /// The id that logs carry; unique over restarts.
+    pub id: String,
+    /// The id of the call whose flow dialled this one.
+    pub parent: Option<String>,
+    /// Which way it was set up.
+    pub direction: Direction,
+    /// Who called: user part, `anonymous` where there is none.
+    pub from: String,
+    /// Who was called: user part of the Request-URI.
+    pub to: String,
+    /// SIP Call-ID.
+    pub sip_call_id: String,
+    /// The peer's signalling address, `address:port`; absent: none was found.
+    pub peer: Option<String>,
+    /// When it began, in ms since 1970.
+    pub start_ms: u64,
+    /// When it was answered, in ms since 1970; absent: never.
+    pub answer_ms: Option<u64>,
+    /// When it ended, in ms since 1970.
+    pub end_ms: u64,
+    /// Seconds from answer to end.
+    pub talk_seconds: f64,
+    /// Seconds from start to end.
+    pub total_seconds: f64,
+    /// How it went.
+    pub status: Status,
+    /// What ended it.
+    pub end_reason: EndReason,
+    /// The final SIP code of the INVITE, 200 where it was answered; absent: there was none.
+    pub code: Option<u16>,
+    /// The script that ran on it.
+    pub script: Option<String>,
+    /// The codec that was agreed on last.
+    pub codec: Option<String>,
+    /// What its port saw; absent: it had none.
+    pub quality: Option<CallQuality>,
+    /// Why nothing was heard, where nothing was heard or packets came from elsewhere.
+    pub no_audio: Option<String>,
+    /// Files, as paths below the recording folder.
+    pub recordings: Vec<String>,
+    /// What the script noted.
+    pub vars: BTreeMap<String, String>,
+    /// The script's error, or what else went wrong.
+    pub error: Option<String>,
+}
+
+/// What the port of a call saw, as [`media::Quality`] has it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CallQuality {
+    /// RTP packets sent.
+    pub sent: u64,
+    /// RTP packets received.
+    pub received: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Packets that came too late to be played.
+    pub late: u64,
+    /// Frames made up by concealment.
+    pub concealed: u64,
+    /// Packets refused.
+    pub refused: u64,
+    /// Interarrival jitter at the end, in ms.
+    pub jitter_ms: f64,
+    /// Round trip by RTCP, in ms; absent: never measured.
+    pub round_trip_ms: Option<f64>,
+    /// Share of our packets that the peer says it lost, 0 to 1.
+    pub peer_lost: Option<f64>,
+}
+
+impl From<&media::Quality> for CallQuality {
+    fn from(q: &media::Quality) -> CallQuality {
+        CallQuality {
+            sent: q.sent,
+            received: q.received,
+            lost: q.lost,
+            late: q.late,
+            concealed: q.concealed,
+            refused: q.refused,
+            jitter_ms: f64::from(q.jitter_us) / 1000.0,
+            round_trip_ms: q.round_trip_us.map(|us| f64::from(us) / 1000.0),
+            peer_lost: q.peer_lost_fraction.map(|f| f64::from(f) / 256.0),
+        }
+    }
+}
+
+/// Why nothing was heard, in one line for the person who looks for the fault. `said`: where SDP said that the peer
+/// receives, hence should send from.
+pub(super) fn no_audio(said: Option<SocketAddr>, quality: &media::Quality) -> Option<String> {
+    let place = |at: Option<SocketAddr>| at.map_or("nowhere".to_owned(), |at| at.to_string());
+    match quality.source {
+        Some(source) if Some(source) == said => None,
+        Some(source) => Some(format!("SDP says {}, packets come from {source}", place(said))),
+        None => Some(format!("no packet came; SDP says {}", place(said))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_about_missing_audio_names_both_addresses() {
+        let said = "192.0.2.1:4000".parse().unwrap();
+        let mut quality = media::Quality::default();
+        assert_eq!(no_audio(Some(said), &quality).unwrap(), "no packet came; SDP says 192.0.2.1:4000");
+        quality.source = Some(said);
+        assert_eq!(no_audio(Some(said), &quality), None);
+        quality.source = Some("203.0.113.9:4002".parse().unwrap());
+        assert_eq!(
+            no_audio(Some(said), &quality).unwrap(),
+            "SDP says 192.0.2.1:4000, packets come from 203.0.113.9:4002"
+        );
+    }
+}

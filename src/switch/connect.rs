@@ -1,0 +1,393 @@
+//! A call that we make: where to, the INVITE, its early dialogs, the answer or the failure (RFC 3261 section 13.2).
+//!
+//! One leg may take several tries: each address that the name resolved to (RFC 3263 section 4.3), each target that a
+//! 3xx named. All tries share Call-ID and From tag, with a CSeq of their own (RFC 3261 section 8.1.3.4). Of several
+//! forks that answer, the first one stays; the others get ACK and BYE (section 13.2.2.4).
+
+use std::{collections::VecDeque, net::SocketAddr};
+
+use super::{
+    Direction, Output,
+    accept::description,
+    call::{About, Call, End, Notice, State},
+    core::{Core, SDP},
+    target,
+};
+use crate::{
+    ids::QueryId,
+    sdp,
+    sip::{CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Uri},
+    time::Time,
+};
+
+/// Forks of one INVITE that are remembered.
+const FORKS: usize = 16;
+
+/// What stays the same over all tries of one leg.
+pub(super) struct Outgoing {
+    pub from: NameAddr,
+    /// Header fields of whoever asked for the call.
+    pub headers: Vec<(String, String)>,
+    /// Targets that are not tried yet.
+    pub targets: VecDeque<Uri>,
+    /// How many more a 3xx may add.
+    pub redirects: usize,
+    /// When ringing ends.
+    pub give_up: Time,
+    pub cseq: u32,
+    /// The best answer so far.
+    pub failed: Option<End>,
+    /// Some target rang.
+    pub rang: bool,
+}
+
+/// The name is being looked up, or the port opened.
+pub(super) struct Locating {
+    pub outgoing: Outgoing,
+    uri: Uri,
+    /// Where the target is, best first.
+    addresses: VecDeque<SocketAddr>,
+    pub query: Option<QueryId>,
+}
+
+/// The INVITE is out.
+pub(super) struct Inviting {
+    outgoing: Outgoing,
+    uri: Uri,
+    addresses: VecDeque<SocketAddr>,
+    tx: ClientTx,
+    request: Request,
+    hop: Hop,
+    offer: (sdp::Session, sdp::Local),
+    /// The early dialog whose session description is in force, by the peer's tag.
+    early: Option<String>,
+    /// The call is over and the INVITE cancelled; after this moment no more answer is waited for.
+    canceled: Option<Time>,
+}
+
+/// An INVITE that was answered, with the ACK of each fork by the peer's tag.
+pub(super) struct Sent {
+    pub tx: ClientTx,
+    request: Request,
+    hop: Hop,
+    acks: Vec<(String, Request, Hop)>,
+}
+
+impl Inviting {
+    pub fn timeout(&self) -> Time {
+        self.canceled.unwrap_or(self.outgoing.give_up)
+    }
+}
+
+impl Call {
+    /// A new leg to the targets of `outgoing`. Its first steps are taken by [`Call::locate`].
+    pub fn outgoing(core: &mut Core, outgoing: Outgoing) -> Call {
+        let tag = outgoing.from.tag().unwrap_or_default().to_owned();
+        let about = About {
+            parent: None,
+            direction: Direction::Outbound,
+            from: outgoing.from.uri.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
+            to: outgoing.targets.front().map(target::shown).unwrap_or_default(),
+            peer: None,
+            started: core.now,
+            answered: None,
+            script: None,
+            vars: Default::default(),
+            files: Vec::new(),
+            error: None,
+        };
+        let key = (core.stack.new_call_id(), tag);
+        let uri = Uri::sip(None, "invalid", None);
+        let locating = Locating { outgoing, uri, addresses: VecDeque::new(), query: None };
+        Call::new(core, key, about, State::Locating(Box::new(locating)))
+    }
+
+    /// Turn to the next target.
+    pub fn locate(&mut self, core: &mut Core) {
+        let State::Locating(locating) = &mut self.state else { return };
+        let Some(uri) = locating.outgoing.targets.pop_front() else {
+            let end = locating.outgoing.failed.take().unwrap_or(End::UNREACHABLE);
+            let code = end.code;
+            return self.decide_gone_with(core, end, Some(code));
+        };
+        let place = target::locate(&uri);
+        locating.uri = uri;
+        locating.addresses.clear();
+        match place {
+            Ok(target::Place::At(address)) => {
+                locating.addresses.push_back(address);
+                self.try_next(core);
+            }
+            Ok(target::Place::Named { host, port, transport }) => {
+                let query = QueryId(core.id());
+                locating.query = Some(query);
+                core.queries.insert(query, self.id);
+                core.out.push_back(Output::Resolve { query, host, port, transport });
+            }
+            Err(why) => self.target_failed(core, End::UNREACHABLE, why),
+        }
+    }
+
+    /// The name was looked up.
+    pub fn handle_resolved(&mut self, core: &mut Core, query: QueryId, result: Result<Vec<SocketAddr>, String>) {
+        let State::Locating(locating) = &mut self.state else { return };
+        if locating.query != Some(query) {
+            return;
+        }
+        locating.query = None;
+        match result {
+            Ok(addresses) => {
+                locating.addresses = addresses.into();
+                self.try_next(core);
+            }
+            Err(why) => self.target_failed(core, End::UNREACHABLE, &why),
+        }
+    }
+
+    /// Nothing came of this target.
+    fn target_failed(&mut self, core: &mut Core, end: End, why: &str) {
+        tracing::info!(call = %self.name, why, "target failed");
+        if let State::Locating(locating) = &mut self.state {
+            self.about.error = Some(why.to_owned());
+            locating.outgoing.failed.get_or_insert(end);
+        }
+        self.locate(core);
+    }
+
+    /// Go to the next address of the target: open the port where there is none yet, else send the INVITE.
+    fn try_next(&mut self, core: &mut Core) {
+        let State::Locating(locating) = &mut self.state else { return };
+        let family = self.port.open().map(|open| open.address.is_ipv6());
+        let transport = target::transport(&locating.uri);
+        while let Some(address) = locating.addresses.pop_front() {
+            let fits = family.is_none_or(|v6| v6 == address.is_ipv6());
+            let interface = target::interface(&core.config.sip, address).filter(|_| fits);
+            let Some(interface) = interface else { continue };
+            locating.addresses.push_front(address);
+            let hop = Hop { transport, interface, remote: address };
+            return match self.port.open() {
+                Some(_) => self.invite(core),
+                None => self.open_port(core, hop, address.is_ipv6()),
+            };
+        }
+        self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
+    }
+
+    /// The port is open: send the INVITE to the first address.
+    pub fn invite(&mut self, core: &mut Core) {
+        let Some(local) = self.local(core) else { return };
+        let State::Locating(locating) = self.enter(State::Gone) else { return };
+        let Locating { mut outgoing, uri, mut addresses, .. } = *locating;
+        let transport = target::transport(&uri);
+        let address = addresses.pop_front();
+        let placed = address.and_then(|a| target::interface(&core.config.sip, a).map(|i| (a, i)));
+        let Some((remote, interface)) = placed else {
+            let locating = Locating { outgoing, uri, addresses, query: None };
+            self.enter(State::Locating(Box::new(locating)));
+            return self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
+        };
+        let hop = Hop { transport, interface, remote };
+        outgoing.cseq += 1;
+        let offer = sdp::offer(&local);
+        let request = self.invitation(core, &outgoing, &uri, hop, &offer);
+        self.about.peer = Some(remote);
+        let tx = core.request(self.id, request.clone(), hop);
+        let (offer, early, canceled) = ((offer, local), None, None);
+        let inviting = Inviting { outgoing, uri, addresses, tx, request, hop, offer, early, canceled };
+        self.enter(State::Inviting(Box::new(inviting)));
+    }
+
+    fn invitation(&self, core: &Core, outgoing: &Outgoing, uri: &Uri, hop: Hop, offer: &sdp::Session) -> Request {
+        let cseq = CSeq { number: outgoing.cseq, method: Method::Invite };
+        let to = NameAddr::new(target::bare(uri));
+        let mut headers = Headers::new(outgoing.from.clone(), to, self.key.0.clone(), cseq);
+        core.introduce(&mut headers, hop);
+        headers.set("Content-Type", SDP);
+        for (name, value) in &outgoing.headers {
+            headers.push(name, value.as_str());
+        }
+        Request { method: Method::Invite, uri: uri.clone(), headers, body: offer.to_string().into() }
+    }
+
+    /// An answer to our INVITE.
+    pub fn handle_invite_response(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
+        match &self.state {
+            State::Inviting(inviting) if inviting.tx == tx => match response.code {
+                0..=100 => {}
+                101..=199 => self.provisional(core, response),
+                200..=299 => self.accepted(core, response),
+                300..=399 => self.redirected(core, tx, response),
+                code => self.refused(core, tx, code),
+            },
+            State::Inviting(_)
+            | State::Incoming(_)
+            | State::Accepting(_)
+            | State::Locating(_)
+            | State::Talking { .. }
+            | State::Gone => {
+                if let Some(sent) = self.sent.as_mut().filter(|sent| sent.tx == tx) {
+                    sent.answer_again(core, response);
+                }
+            }
+        }
+    }
+
+    fn provisional(&mut self, core: &mut Core, response: &Response) {
+        let State::Inviting(inviting) = &mut self.state else { return };
+        if inviting.canceled.is_some() {
+            return;
+        }
+        inviting.outgoing.rang = true;
+        if response.code == 180 {
+            core.tell(self.id, Notice::Ringing);
+        }
+        if inviting.early.is_some() {
+            return; // The first fork that describes its media is the one that is heard.
+        }
+        let Ok(Some(answer)) = description(&response.headers, &response.body) else { return };
+        let (offer, local) = &inviting.offer;
+        if let Ok(agreed) = sdp::accept(offer, &answer, local) {
+            inviting.early = Some(response.headers.to.tag().unwrap_or_default().to_owned());
+            self.agree(core, agreed);
+            core.tell(self.id, Notice::EarlyMedia);
+        }
+    }
+
+    fn accepted(&mut self, core: &mut Core, response: &Response) {
+        let State::Inviting(inviting) = self.enter(State::Gone) else { return };
+        let Inviting { tx, request, hop, offer, early, canceled, .. } = *inviting;
+        let mut sent = Sent { tx, request, hop, acks: Vec::new() };
+        let dialog = sent.acknowledge(core, response);
+        self.sent = Some(sent);
+        let Some(dialog) = dialog else { return self.decide(core, End::BROKEN, Some(response.code)) };
+        self.enter(State::Talking { dialog: Box::new(dialog), reinvite: None });
+        if canceled.is_some() {
+            return self.say_bye(core);
+        }
+        self.about.answered = Some(core.now);
+        self.about.error = None;
+        let agreed = match description(&response.headers, &response.body) {
+            Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map(Some).map_err(|r| r.to_string()),
+            // An answer that came in this dialog's 18x stands.
+            Ok(None) if early.as_deref() == Some(response.headers.to.tag().unwrap_or_default()) => Ok(None),
+            Ok(None) => Err("the answer has no session description".to_owned()),
+            Err(bad) => Err(bad.why),
+        };
+        match agreed {
+            Ok(agreed) => {
+                if let Some(agreed) = agreed {
+                    self.agree(core, agreed);
+                }
+                core.tell(self.id, Notice::Answered);
+            }
+            Err(why) => {
+                self.about.error = Some(why.clone());
+                self.hang_up(core, End::media(why));
+            }
+        }
+    }
+
+    fn redirected(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
+        if let State::Inviting(inviting) = &mut self.state {
+            let outgoing = &mut inviting.outgoing;
+            let contacts = response.headers.all("Contact").filter_map(|c| NameAddr::parse(c).ok());
+            for contact in contacts.take(outgoing.redirects).collect::<Vec<_>>() {
+                outgoing.redirects -= 1;
+                tracing::info!(call = %self.name, to = %contact.uri, "redirected");
+                outgoing.targets.push_back(contact.uri);
+            }
+        }
+        self.refused(core, tx, response.code);
+    }
+
+    /// The INVITE failed with this code: another address, another target, or the end.
+    fn refused(&mut self, core: &mut Core, tx: ClientTx, code: u16) {
+        core.transactions.remove(&tx);
+        let State::Inviting(inviting) = self.enter(State::Gone) else { return };
+        if inviting.canceled.is_some() {
+            return;
+        }
+        let Inviting { mut outgoing, uri, addresses, .. } = *inviting;
+        let elsewhere = code == 503 && !addresses.is_empty();
+        let end = End::refused(code, outgoing.rang);
+        let stop = code >= 600 || (!elsewhere && outgoing.targets.is_empty());
+        if stop {
+            return self.decide(core, end, Some(code));
+        }
+        outgoing.failed = Some(end);
+        self.enter(State::Locating(Box::new(Locating { outgoing, uri, addresses, query: None })));
+        if elsewhere { self.try_next(core) } else { self.locate(core) }
+    }
+
+    /// No answer will come to our INVITE.
+    pub fn handle_invite_failed(&mut self, core: &mut Core, tx: ClientTx, why: TxFailure) {
+        if !matches!(&self.state, State::Inviting(inviting) if inviting.tx == tx) {
+            return;
+        }
+        self.about.error = Some(match why {
+            TxFailure::TimedOut => "the INVITE got no answer".to_owned(),
+            TxFailure::Transport => "the INVITE could not be delivered".to_owned(),
+        });
+        match why {
+            // As good as 503, so that another address is tried in both cases (RFC 3263 section 4.3).
+            TxFailure::Transport => self.refused(core, tx, 503),
+            TxFailure::TimedOut => {
+                let rest = matches!(&self.state, State::Inviting(inviting) if !inviting.addresses.is_empty());
+                self.refused(core, tx, if rest { 503 } else { 408 });
+            }
+        }
+    }
+
+    /// Ringing took too long, or the answer to a CANCEL.
+    pub fn invite_timeout(&mut self, core: &mut Core) {
+        let State::Inviting(inviting) = &self.state else { return };
+        if inviting.timeout() > core.now {
+            return;
+        }
+        match inviting.canceled {
+            None => self.hang_up(core, End::NO_ANSWER),
+            Some(_) => {
+                core.transactions.remove(&inviting.tx);
+                self.enter(State::Gone);
+            }
+        }
+    }
+
+    /// CANCEL the INVITE (RFC 3261 section 9.1): its answer is still waited for, for 64*T1.
+    pub fn cancel_invite(&mut self, core: &mut Core, reason: Option<&str>) {
+        let until = core.now + 65 * core.config.sip.t1;
+        if let State::Inviting(inviting) = &mut self.state
+            && inviting.canceled.is_none()
+        {
+            inviting.canceled = Some(until);
+            core.stack.cancel(core.now, inviting.tx, reason);
+        }
+    }
+}
+
+impl Sent {
+    /// A 2xx after the first one: the same again, or that of another fork, which is ended.
+    pub fn answer_again(&mut self, core: &mut Core, response: &Response) {
+        if !(200..300).contains(&response.code) {
+            return;
+        }
+        let tag = response.headers.to.tag().unwrap_or_default();
+        if let Some((_, ack, hop)) = self.acks.iter().find(|(known, ..)| known == tag) {
+            return core.stack.send_ack(core.now, ack.clone(), *hop);
+        }
+        if let Some(mut dialog) = self.acknowledge(core, response) {
+            let bye = dialog.request(Method::Bye, &core.contact(self.hop));
+            core.stack.request(core.now, bye, target::in_dialog(&dialog));
+        }
+    }
+
+    /// ACK a fork's first 2xx. None: it makes no dialog, or there are too many.
+    fn acknowledge(&mut self, core: &mut Core, response: &Response) -> Option<Dialog> {
+        let dialog = Dialog::uac(&self.request, response, self.hop).ok().filter(|_| self.acks.len() < FORKS)?;
+        let (ack, hop) = (dialog.ack(self.request.headers.cseq.number), target::in_dialog(&dialog));
+        core.stack.send_ack(core.now, ack.clone(), hop);
+        let tag = response.headers.to.tag().unwrap_or_default().to_owned();
+        self.acks.push((tag, ack, hop));
+        Some(dialog)
+    }
+}

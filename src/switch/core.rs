@@ -1,0 +1,189 @@
+//! What all calls share: the SIP stack, the configuration, the queue of outputs, and which call an answer belongs to.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use super::{Config, ConsoleReply, Output, TraceEvent, call::Notice, trace::Seen};
+use crate::{
+    ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
+    media::{Command, Pcm},
+    sip::{ClientTx, Headers, Hop, NameAddr, Request, Response, ServerTx, Stack, Transport, Uri},
+    time::{Epoch, Time},
+    verbs::Sound,
+};
+
+/// The methods that we understand.
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
+/// The only body that an INVITE may carry.
+pub(super) const SDP: &str = "application/sdp";
+
+/// A dialog as its messages name it: Call-ID and our own tag (RFC 3261 section 12).
+pub(super) type DialogKey = (String, String);
+
+pub(super) struct Core {
+    /// The moment of the input at hand.
+    pub now: Time,
+    pub epoch: Epoch,
+    pub config: Config,
+    pub stack: Stack,
+    pub out: VecDeque<Output>,
+    /// What calls tell the switch about themselves.
+    pub notices: VecDeque<(CallId, Notice)>,
+    pub dialogs: BTreeMap<DialogKey, CallId>,
+    /// INVITEs that came in and are not answered with 2xx yet.
+    pub invites: BTreeMap<ServerTx, CallId>,
+    pub transactions: BTreeMap<ClientTx, CallId>,
+    pub ports: BTreeMap<PortId, CallId>,
+    pub queries: BTreeMap<QueryId, CallId>,
+    pub loads: BTreeMap<LoadId, CallId>,
+    pub recordings: BTreeMap<RecordingId, CallId>,
+    /// What is to be traced, in its order.
+    pub seen: Vec<Seen>,
+    /// Tones that were made already; only ever looked up.
+    pub tones: HashMap<Sound, Arc<Pcm>>,
+    per_worker: Vec<usize>,
+    last_id: u64,
+    chance: u64,
+}
+
+impl Core {
+    pub fn new(config: Config, epoch: Epoch, seed: u64) -> Core {
+        Core {
+            now: Time::START,
+            epoch,
+            stack: Stack::new(config.sip.clone(), seed),
+            per_worker: vec![0; usize::from(config.workers.max(1))],
+            config,
+            out: VecDeque::new(),
+            notices: VecDeque::new(),
+            dialogs: BTreeMap::new(),
+            invites: BTreeMap::new(),
+            transactions: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            loads: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            seen: Vec::new(),
+            tones: HashMap::new(),
+            last_id: 0,
+            chance: seed,
+        }
+    }
+
+    /// A number that was not given out before, for any kind of identifier.
+    pub fn id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// SplitMix64: for session numbers, SSRCs and the scripts' own seeds. Nothing secret hangs on it.
+    pub fn random(&mut self) -> u64 {
+        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.chance;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn tell(&mut self, call: CallId, notice: Notice) {
+        self.notices.push_back((call, notice));
+    }
+
+    pub fn console(&mut self, reply: ConsoleReply) {
+        self.out.push_back(Output::Console(reply));
+    }
+
+    pub fn media(&mut self, worker: WorkerId, command: Command) {
+        self.out.push_back(Output::Media { worker, command });
+    }
+
+    pub fn trace(&mut self, call: CallId, what: TraceEvent) {
+        if self.config.trace {
+            self.seen.push(Seen::Fact { call, what });
+        }
+    }
+
+    /// Send a request whose answer `call` wants to hear.
+    pub fn request(&mut self, call: CallId, request: Request, hop: Hop) -> ClientTx {
+        let tx = self.stack.request(self.now, request, hop);
+        self.transactions.insert(tx, call);
+        tx
+    }
+
+    pub fn respond(&mut self, tx: ServerTx, response: Response) {
+        self.stack.respond(self.now, tx, response);
+    }
+
+    /// Answer with nothing but a code and these header fields.
+    pub fn answer(&mut self, tx: ServerTx, request: &Request, code: u16, fields: &[(&str, &str)]) {
+        let mut response = request.response(code, None);
+        for (name, value) in fields {
+            response.headers.push(name, *value);
+        }
+        self.respond(tx, response);
+    }
+
+    /// 503 with Retry-After, for who comes while we are full or draining.
+    pub fn answer_later(&mut self, tx: ServerTx, request: &Request) {
+        let seconds = self.config.retry_after.as_secs().max(1).to_string();
+        self.answer(tx, request, 503, &[("Retry-After", &seconds)]);
+    }
+
+    /// How peers on the far side of `hop` reach us.
+    pub fn contact(&self, hop: Hop) -> NameAddr {
+        let at = usize::from(hop.interface.0);
+        let advertised = self.config.sip.interfaces.get(at).map_or(hop.remote, |i| i.advertised);
+        let host = match advertised.is_ipv6() {
+            true => format!("[{}]", advertised.ip()),
+            false => advertised.ip().to_string(),
+        };
+        let mut uri = Uri::sip(Some("switchhook"), host, Some(advertised.port()));
+        if hop.transport == Transport::Tcp {
+            uri.set_param("transport", Some("tcp"));
+        }
+        NameAddr::new(uri)
+    }
+
+    /// How we are reached where no hop is known yet: on the first interface.
+    pub fn own_contact(&self) -> NameAddr {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 5060));
+        self.contact(Hop { transport: Transport::Udp, interface: InterfaceId(0), remote: nowhere })
+    }
+
+    /// Contact and Allow: what dialog-forming messages carry.
+    pub fn introduce(&self, headers: &mut Headers, hop: Hop) {
+        headers.set("Contact", self.contact(hop).to_string());
+        headers.set("Allow", ALLOW);
+    }
+
+    /// The media thread with the fewest ports.
+    pub fn lightest_worker(&self) -> WorkerId {
+        let at = (0..self.per_worker.len()).min_by_key(|at| self.per_worker[*at]).unwrap_or(0);
+        WorkerId(u8::try_from(at).unwrap_or(0))
+    }
+
+    pub fn add_port(&mut self, port: PortId, call: CallId, worker: WorkerId) {
+        self.ports.insert(port, call);
+        if let Some(load) = self.per_worker.get_mut(usize::from(worker.0)) {
+            *load += 1;
+        }
+    }
+
+    pub fn remove_port(&mut self, port: PortId, worker: WorkerId) {
+        self.ports.remove(&port);
+        if let Some(load) = self.per_worker.get_mut(usize::from(worker.0)) {
+            *load = load.saturating_sub(1);
+        }
+    }
+
+    pub fn move_port(&mut self, from: WorkerId, to: WorkerId) {
+        for (worker, by) in [(from, -1), (to, 1)] {
+            if let Some(load) = self.per_worker.get_mut(usize::from(worker.0)) {
+                *load = load.saturating_add_signed(by);
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Scripts and their calls: when a script starts, what its end does to its calls, and what the end of a call does to it.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use super::{
+    ConsoleReply, Originate, Output,
+    call::{Call, End, Order},
+    connect::Outgoing,
+    switch::Switch,
+    target,
+};
+use crate::{
+    ids::{CallId, FlowId, RequestId},
+    sip::Uri,
+    verbs::{Facts, Failure, FlowEnd, Origin, Start},
+};
+
+/// Legs that are gone, but that a script may still ask about.
+const REMEMBERED: usize = 32;
+
+pub(super) struct Flow {
+    /// Its own call.
+    pub call: CallId,
+    /// All calls that it commands.
+    pub calls: BTreeSet<CallId>,
+    /// Legs that left lately.
+    left: VecDeque<CallId>,
+}
+
+impl Switch {
+    /// Start a script on a call.
+    pub(super) fn start_flow(&mut self, id: CallId, script: Arc<str>, vars: Vec<(String, String)>) {
+        let flow = FlowId(self.core.id());
+        let seed = self.core.random();
+        let Some((call, core)) = self.call(id) else { return };
+        tracing::info!(call = %call.name, %flow, script = &*script, "flow starts");
+        call.flow = Some(flow);
+        call.about.script = Some(script.clone());
+        let (facts, unix) = (call.facts(), core.epoch.unix(core.now));
+        core.out.push_back(Output::Start(Start { flow, call: id, script, facts, vars, unix, seed }));
+        self.flows.insert(flow, Flow { call: id, calls: BTreeSet::from([id]), left: VecDeque::new() });
+    }
+
+    /// The script is over: so is what it had in hand.
+    pub(super) fn on_flow_ended(&mut self, id: FlowId, end: FlowEnd) {
+        let Some(flow) = self.flows.remove(&id) else { return };
+        let error = match &end {
+            FlowEnd::Finished | FlowEnd::Stopped => None,
+            FlowEnd::Error(text) => Some(text.clone()),
+            FlowEnd::Limit(which) => Some(format!("limit reached: {which}")),
+        };
+        tracing::info!(flow = %id, ?error, "flow ended");
+        let end = match end {
+            FlowEnd::Finished | FlowEnd::Stopped => End::FINISHED,
+            FlowEnd::Error(_) => End::SCRIPT_ERROR,
+            FlowEnd::Limit(_) => End::SCRIPT_LIMIT,
+        };
+        if let Some((call, _)) = self.call(flow.call)
+            && error.is_some()
+        {
+            call.about.error = error;
+        }
+        for call in flow.calls {
+            let Some((call, core)) = self.call(call) else { continue };
+            call.task = None;
+            if call.over.is_none() {
+                let own = call.id == flow.call;
+                call.hang_up(core, if own { end.clone() } else { End::HUNG_UP });
+            }
+        }
+    }
+
+    /// A call is over: tell who waits for it, end what hangs on it.
+    pub(super) fn on_over(&mut self, id: CallId) {
+        self.part(id);
+        self.leg_over(id);
+        self.silence_recordings(id);
+        let Some((call, _)) = self.call(id) else { return };
+        let task = call.task.take();
+        let (flow, legs) = (call.flow, std::mem::take(&mut call.legs));
+        let own = flow.filter(|flow| self.flows.get(flow).is_some_and(|flow| flow.call == id));
+        match own {
+            Some(flow) => self.stop_flow(flow),
+            None => {
+                if let Some(flow) = flow.and_then(|flow| self.flows.get_mut(&flow)) {
+                    flow.calls.remove(&id);
+                    if flow.left.len() == REMEMBERED {
+                        flow.left.pop_front();
+                    }
+                    flow.left.push_back(id);
+                }
+                if let Some(task) = task {
+                    self.reply(task.ask, crate::verbs::Reply::Failed(Failure::HungUp));
+                }
+            }
+        }
+        for leg in legs {
+            self.end_leg(leg, End::HUNG_UP);
+        }
+        self.order_over(id);
+    }
+
+    /// The flow's own call is gone: the script is unwound, its other legs end.
+    fn stop_flow(&mut self, id: FlowId) {
+        self.core.out.push_back(Output::Stop { flow: id });
+        let calls = self.flows.get(&id).map(|flow| flow.calls.clone()).unwrap_or_default();
+        for call in calls {
+            if let Some((call, _)) = self.call(call) {
+                call.task = None;
+            }
+            self.end_leg(call, End::HUNG_UP);
+        }
+    }
+
+    pub(super) fn is_own_call(&self, origin: Origin, call: CallId) -> bool {
+        match origin {
+            Origin::Flow(flow) => self.flows.get(&flow).is_some_and(|flow| flow.call == call),
+            Origin::Console => false,
+        }
+    }
+
+    /// The call was one of this origin's, and is gone.
+    pub(super) fn knew(&self, origin: Origin, call: CallId) -> bool {
+        match origin {
+            Origin::Flow(flow) => self.flows.get(&flow).is_some_and(|flow| flow.left.contains(&call)),
+            Origin::Console => false,
+        }
+    }
+
+    /// Take a new call in.
+    pub(super) fn adopt(&mut self, call: Call) {
+        if let Some(flow) = call.flow.and_then(|flow| self.flows.get_mut(&flow)) {
+            flow.calls.insert(call.id);
+        }
+        self.dirty.insert(call.id);
+        self.calls.insert(call.id, call);
+    }
+
+    /// The operator wants a call.
+    pub(super) fn on_originate(&mut self, wish: Originate) {
+        let request = wish.request;
+        if let Err(failure) = self.originate(wish) {
+            self.core.console(ConsoleReply::Failed { request, failure, code: None });
+        }
+    }
+
+    fn originate(&mut self, wish: Originate) -> Result<(), Failure> {
+        if self.draining.is_some() || self.calls.len() >= self.core.config.limits.calls {
+            return Err(Failure::Limit("calls"));
+        }
+        if !target::may_add(&wish.headers) {
+            return Err(Failure::WrongState);
+        }
+        let uri = Uri::parse(&wish.target).map_err(|_| Failure::Unreachable)?;
+        let core = &mut self.core;
+        let tag = core.stack.new_tag();
+        let from = target::from(&wish.from, &core.own_contact(), &tag)?;
+        let (give_up, redirects) = (core.now + wish.timeout, core.config.limits.redirects);
+        let (targets, headers) = (VecDeque::from([uri]), wish.headers);
+        let outgoing = Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false };
+        let mut call = Call::outgoing(core, outgoing);
+        call.order = Some(Order { request: wish.request, script: wish.script, vars: wish.vars });
+        core.console(ConsoleReply::Calling { request: wish.request, call: call.id });
+        call.locate(core);
+        self.adopt(call);
+        Ok(())
+    }
+
+    /// An ordered call was answered.
+    pub(super) fn order_answered(&mut self, id: CallId) {
+        let Some((call, core)) = self.call(id) else { return };
+        let Some(order) = &mut call.order else { return };
+        let (script, vars) = (order.script.clone(), std::mem::take(&mut order.vars));
+        core.console(ConsoleReply::Answered { request: order.request, call: id });
+        if let Some(script) = script {
+            self.start_flow(id, script, vars);
+        }
+    }
+
+    fn order_over(&mut self, id: CallId) {
+        let Some((call, core)) = self.call(id) else { return };
+        let Some(request) = call.order.as_ref().map(|order| order.request) else { return };
+        core.console(call.told(request));
+    }
+}
+
+impl Call {
+    /// What the operator hears of the end of an ordered call.
+    fn told(&self, request: RequestId) -> ConsoleReply {
+        match &self.over {
+            Some(over) if !self.is_answered() => {
+                ConsoleReply::Failed { request, failure: over.end.failure.clone(), code: over.code }
+            }
+            Some(_) | None => ConsoleReply::Ended { request, call: self.id },
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        let invite = self.invite_request();
+        Facts {
+            id: self.name.clone(),
+            caller: self.about.from.clone(),
+            caller_name: invite.and_then(|i| i.headers.from.display.clone()).unwrap_or_default(),
+            called: self.about.to.clone(),
+            sip_call_id: self.key.0.clone(),
+            source: self.about.peer.map(|peer| peer.to_string()).unwrap_or_default(),
+            inbound: invite.is_some(),
+            headers: invite.map(|i| target::extras(&i.headers)).unwrap_or_default(),
+        }
+    }
+}

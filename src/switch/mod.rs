@@ -1,0 +1,411 @@
+//! Call control, sans-IO: [`Switch`] owns the calls, answers and makes them, and does what flows ask for.
+//!
+//! What happens comes in as [`Input`], what is to be done goes out as [`Output`]: SIP messages, commands to the media
+//! threads, replies to scripts, call records. Ports, sounds, names and files are asked for and come back as inputs.
+
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{
+    codec::Codec,
+    ids::{CallId, FlowId, InterfaceId, LoadId, PortId, QueryId, RecordingId, RequestId, WorkerId},
+    media, sip,
+    time::Time,
+    verbs::{Failure, FlowEnd, Reply, Request, Sound, Start},
+};
+
+mod accept;
+mod bridge;
+mod call;
+mod cdr;
+mod close;
+mod connect;
+mod core;
+mod finish;
+mod flow;
+mod gather;
+mod hunt;
+mod info;
+mod key;
+mod modify;
+mod play;
+mod port;
+mod record;
+mod route;
+#[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
+mod switch;
+mod target;
+mod task;
+#[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "tests pick what they look for")]
+mod tests;
+mod trace;
+mod within;
+
+pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
+pub use route::{BadPattern, Pattern, Route};
+pub use switch::Switch;
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Input {
+    /// One whole SIP message arrived (streams are cut into messages outside).
+    Datagram {
+        /// Where it came from, which is where answers go.
+        hop: sip::Hop,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// Nothing can be delivered there: ICMP, or a refused or broken connection.
+    TransportFailed {
+        /// Where.
+        hop: sip::Hop,
+    },
+    /// Answers [`Output::Resolve`].
+    Resolved {
+        /// Which query.
+        query: QueryId,
+        /// Addresses, best first; else why there is none.
+        result: Result<Vec<SocketAddr>, String>,
+    },
+    /// Answers [`Output::OpenPort`].
+    PortOpened {
+        /// Which port.
+        port: PortId,
+        /// The advertised RTP address; RTCP is on the port above. Else why none could be had.
+        result: Result<SocketAddr, String>,
+    },
+    /// Answers [`Output::MovePort`]: commands for the port go to `worker` from now on.
+    PortMoved {
+        /// Which port.
+        port: PortId,
+        /// Where it is now.
+        worker: WorkerId,
+    },
+    /// A media thread tells something. Never [`media::Event::Recorded`]: blocks go to the disk by themselves.
+    Media {
+        /// Which thread.
+        worker: WorkerId,
+        /// What.
+        event: media::Event,
+    },
+    /// Answers [`Output::Load`].
+    Loaded {
+        /// Which load.
+        load: LoadId,
+        /// The sound, else why there is none.
+        result: Result<Arc<media::Pcm>, String>,
+    },
+    /// A flow or the console asks for something.
+    Request(Request),
+    /// A script is over. Comes exactly once for each [`Output::Start`], also after [`Output::Stop`].
+    FlowEnded {
+        /// Which run.
+        flow: FlowId,
+        /// How.
+        end: FlowEnd,
+    },
+    /// The disk closed the file of a recording, or could not write it. Comes exactly once for each
+    /// [`Output::OpenRecording`].
+    RecordingWritten {
+        /// Which recording.
+        recording: RecordingId,
+        /// The file, as a path below the recording folder; else why there is none.
+        result: Result<String, String>,
+    },
+    /// A new configuration, for what comes from now on. The part of [`sip::Config`] is read at the start only.
+    Configure(Box<Config>),
+    /// The operator asks for a call.
+    Originate(Originate),
+    /// Take no new calls, and tell when the last one is over.
+    Drain,
+    /// End all calls as if each had been hung up, and take no new ones; told as [`ConsoleReply::Drained`] when done.
+    HangUpAll,
+}
+
+/// A call that the operator asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Originate {
+    /// Carried by each [`ConsoleReply`] about it.
+    pub request: RequestId,
+    /// A `sip:` URI.
+    pub target: String,
+    /// The number shown to the target.
+    pub from: String,
+    /// The script that the answered call runs; absent: the console says what to do.
+    pub script: Option<Arc<str>>,
+    /// Variables of the script.
+    pub vars: Vec<(String, String)>,
+    /// Header fields added to the INVITE, for names that are not the stack's own.
+    pub headers: Vec<(String, String)>,
+    /// How long to ring.
+    pub timeout: Duration,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output {
+    /// Put a SIP message on the wire.
+    Send {
+        /// Where to.
+        hop: sip::Hop,
+        /// One whole message.
+        bytes: Bytes,
+    },
+    /// Look a name up (RFC 3263). Answered by [`Input::Resolved`].
+    Resolve {
+        /// Name of the query.
+        query: QueryId,
+        /// The host name.
+        host: String,
+        /// The port of the URI, where it has one.
+        port: Option<u16>,
+        /// The transport of the URI, where it has one.
+        transport: Option<sip::Transport>,
+    },
+    /// Bind an even UDP port and the odd one above, and keep the sockets until [`media::Command::Open`] takes them to
+    /// the worker. Answered by [`Input::PortOpened`].
+    OpenPort {
+        /// Name of the port.
+        port: PortId,
+        /// The media thread that will have it.
+        worker: WorkerId,
+        /// On which interface.
+        interface: InterfaceId,
+        /// True: IPv6.
+        v6: bool,
+    },
+    /// Move an open port with its sockets to another media thread. Answered by [`Input::PortMoved`]; no command for
+    /// the port goes out in between.
+    MovePort {
+        /// Which port.
+        port: PortId,
+        /// Where it is.
+        from: WorkerId,
+        /// Where it goes.
+        to: WorkerId,
+    },
+    /// Command a media thread. Open comes once after each successful [`Input::PortOpened`]; Close releases the sockets.
+    Media {
+        /// Which thread.
+        worker: WorkerId,
+        /// What.
+        command: media::Command,
+    },
+    /// Load a [`Sound::File`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`].
+    Load {
+        /// Name of the load.
+        load: LoadId,
+        /// What.
+        sound: Sound,
+    },
+    /// Create the file of a recording; blocks follow from the worker. Answered by [`Input::RecordingWritten`] at its
+    /// end.
+    OpenRecording {
+        /// Name of the recording.
+        recording: RecordingId,
+        /// Path below the recording folder: relative, without `..`.
+        file: String,
+        /// Its channels.
+        layout: media::Layout,
+        /// The port that is recorded.
+        port: PortId,
+        /// The thread of the port.
+        worker: WorkerId,
+    },
+    /// Start a script.
+    Start(Start),
+    /// Answer a script.
+    Reply {
+        /// Which run.
+        flow: FlowId,
+        /// Which of its requests.
+        request: RequestId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// The flow's call is gone: unwind the script. Its pending requests are not answered any more.
+    Stop {
+        /// Which run.
+        flow: FlowId,
+    },
+    /// A call is over, and this is what is known of it.
+    Record(Box<CallRecord>),
+    /// Something to look at, where [`Config::trace`] is on.
+    Trace(Trace),
+    /// Answer the operator.
+    Console(ConsoleReply),
+}
+
+/// One thing seen on a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// When.
+    pub at: Time,
+    /// On which call.
+    pub call: CallId,
+    /// What.
+    pub what: TraceEvent,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TraceEvent {
+    /// A SIP message.
+    Message {
+        /// True: we sent it.
+        sent: bool,
+        /// To or from where.
+        hop: sip::Hop,
+        /// Its first line.
+        first_line: String,
+        /// All of it.
+        text: String,
+    },
+    /// Why the codecs, directions and addresses are as they are, in one line.
+    Sdp(String),
+    /// What the media thread saw, in one line.
+    Media(String),
+    /// What the switch decided, in one line.
+    Call(String),
+}
+
+/// What the operator is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConsoleReply {
+    /// The call of [`Originate`] has begun.
+    Calling {
+        /// The order.
+        request: RequestId,
+        /// The new call.
+        call: CallId,
+    },
+    /// It was answered; its script, where it has one, is starting.
+    Answered {
+        /// The order.
+        request: RequestId,
+        /// The call.
+        call: CallId,
+    },
+    /// It was not answered.
+    Failed {
+        /// The order.
+        request: RequestId,
+        /// Why.
+        failure: Failure,
+        /// The SIP code behind it, where there is one.
+        code: Option<u16>,
+    },
+    /// The answered call is over.
+    Ended {
+        /// The order.
+        request: RequestId,
+        /// The call.
+        call: CallId,
+    },
+    /// Answers a [`Request`] of [`crate::verbs::Origin::Console`].
+    Reply {
+        /// Which.
+        request: RequestId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Draining, and no call is left.
+    Drained,
+}
+
+/// What the switch is told at its start, and again when it changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The stack's timers, limits and interfaces. At least one interface.
+    pub sip: sip::Config,
+    /// Limits of the media threads.
+    pub media: media::Config,
+    /// How many media threads there are, at least 1.
+    pub workers: u8,
+    /// Which script answers which number.
+    pub routes: Vec<Route>,
+    /// The codecs that we offer and accept, best first, at least one.
+    pub codecs: Vec<Codec>,
+    /// Packet length that we ask for and send, in ms.
+    pub ptime: u8,
+    /// Whose signal tones are played where nothing else is said: ISO 3166 alpha-2, lower case.
+    pub country: String,
+    /// How long an incoming call may ring before it gets 480.
+    pub ring_limit: Duration,
+    /// What Retry-After says where we are full or draining.
+    pub retry_after: Duration,
+    /// End calls whose party sends no audio though it should ([`media::Event::NoRtp`]).
+    pub hang_up_on_silence: bool,
+    /// Give [`Output::Trace`].
+    pub trace: bool,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// How much of everything there may be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Calls at a time, in and out.
+    pub calls: usize,
+    /// Legs that a flow has at a time besides its own call.
+    pub legs_per_flow: usize,
+    /// Redirections (3xx) that one leg follows.
+    pub redirects: usize,
+    /// Sounds in one play.
+    pub sounds: usize,
+    /// Longest tone or silence in one piece.
+    pub tone: Duration,
+    /// Recordings of a call at a time.
+    pub recordings_per_call: usize,
+    /// Parties in a room.
+    pub room: usize,
+    /// Variables in a call record.
+    pub vars: usize,
+    /// How long an ended call waits for its port, its script and its files before the record is written without them.
+    pub closing: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            calls: 10_000,
+            legs_per_flow: 32,
+            redirects: 5,
+            sounds: 64,
+            tone: Duration::from_secs(600),
+            recordings_per_call: 8,
+            room: 200,
+            vars: 100,
+            closing: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How many things the switch holds: a test sees that nothing is left behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls, also those that are ending.
+    pub calls: usize,
+    /// Running scripts.
+    pub flows: usize,
+    /// Ports that are open, opening or closing.
+    pub ports: usize,
+    /// Dialogs, early ones included.
+    pub dialogs: usize,
+    /// Transactions that a call waits for.
+    pub transactions: usize,
+    /// Sounds being loaded.
+    pub loads: usize,
+    /// Names being looked up.
+    pub queries: usize,
+    /// Recordings that run or are being written.
+    pub recordings: usize,
+    /// Conference rooms.
+    pub rooms: usize,
+    /// Outgoing calls that are over, but may still be answered by another fork.
+    pub forks: usize,
+}

@@ -1,0 +1,196 @@
+//! Playing sounds: files and speech are loaded, tones and silence are made here, then the port plays all of them in one
+//! go.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Output,
+    call::{Call, Notice},
+    core::Core,
+    switch::Switch,
+    task::Doing,
+};
+use crate::{
+    audio,
+    ids::{CallId, LoadId, PlayId},
+    media::{Command, Pcm, RATE},
+    verbs::{Failure, Reply, SignalTone, Sound, Tone},
+};
+
+/// Tones that are kept, and the longest one that is.
+const TONES: usize = 64;
+const TONE_SAMPLES: usize = 10 * RATE as usize;
+
+/// What a call is playing.
+pub(super) enum Player {
+    Idle,
+    /// Some sounds are still missing.
+    Loading {
+        sounds: Vec<Option<Arc<Pcm>>>,
+        /// What is missing, and its place.
+        loads: Vec<(LoadId, usize)>,
+    },
+    Playing(PlayId),
+}
+
+/// What the caller hears while others are rung.
+pub(super) fn ringing() -> Sound {
+    Sound::Tone { tone: Tone::Signal { signal: SignalTone::Ringing, country: None }, length: None }
+}
+
+/// Samples as time.
+pub(super) fn length(samples: u64) -> Duration {
+    Duration::from_micros(samples.saturating_mul(1_000_000 / u64::from(RATE)))
+}
+
+impl Call {
+    /// Play these; what was being played is over without a word. [`Notice::Played`] or [`Notice::NotPlayed`] follows.
+    pub fn play(&mut self, core: &mut Core, sounds: &[Sound]) -> Result<(), Failure> {
+        if sounds.len() > core.config.limits.sounds {
+            return Err(Failure::Limit("sounds in one play"));
+        }
+        self.forget_loads(core);
+        let made = sounds.iter().map(|sound| core.make(sound)).collect::<Result<Vec<_>, _>>()?;
+        let missing = made.iter().zip(sounds).enumerate().filter(|(_, (made, _))| made.is_none());
+        let mut loads = Vec::new();
+        for (at, (_, sound)) in missing {
+            let load = LoadId(core.id());
+            loads.push((load, at));
+            core.loads.insert(load, self.id);
+            core.out.push_back(Output::Load { load, sound: sound.clone() });
+        }
+        self.player = Player::Loading { sounds: made, loads };
+        self.play_when_loaded(core);
+        Ok(())
+    }
+
+    /// A sound is there, or cannot be had.
+    pub fn handle_loaded(&mut self, core: &mut Core, load: LoadId, result: Result<Arc<Pcm>, String>) {
+        let Player::Loading { sounds, loads } = &mut self.player else { return };
+        let Some(found) = loads.iter().position(|(id, _)| *id == load) else { return };
+        let (_, place) = loads.swap_remove(found);
+        match result {
+            Ok(pcm) => {
+                if let Some(sound) = sounds.get_mut(place) {
+                    *sound = Some(pcm);
+                }
+                self.play_when_loaded(core);
+            }
+            Err(why) => {
+                self.forget_loads(core);
+                core.tell(self.id, Notice::NotPlayed(why));
+            }
+        }
+    }
+
+    fn play_when_loaded(&mut self, core: &mut Core) {
+        let Player::Loading { sounds, loads } = &mut self.player else { return };
+        if !loads.is_empty() {
+            return;
+        }
+        let sounds: Box<[Arc<Pcm>]> = sounds.drain(..).flatten().collect();
+        let play = PlayId(core.id());
+        self.player = Player::Playing(play);
+        match self.port.open().map(|open| open.id) {
+            Some(port) if !sounds.is_empty() => self.command(core, Command::Play { port, play, sounds }),
+            Some(_) | None => self.handle_played(core, play, 0),
+        }
+    }
+
+    /// The engine is through with `play`.
+    pub fn handle_played(&mut self, core: &mut Core, play: PlayId, samples: u64) {
+        if matches!(self.player, Player::Playing(now) if now == play) {
+            self.player = Player::Idle;
+            core.tell(self.id, Notice::Played { samples });
+        }
+    }
+
+    /// Stop. True where [`Notice::Played`] will follow, because something was on the air.
+    pub fn stop_playing(&mut self, core: &mut Core) -> bool {
+        let (Player::Playing(play), Some(open)) = (&self.player, self.port.open()) else {
+            self.forget_loads(core);
+            return false;
+        };
+        let (port, play) = (open.id, *play);
+        self.command(core, Command::Stop { port, play });
+        true
+    }
+
+    /// Stop, and do not tell when that is done.
+    pub fn hush(&mut self, core: &mut Core) {
+        self.stop_playing(core);
+        self.player = Player::Idle;
+    }
+
+    pub fn forget_loads(&mut self, core: &mut Core) {
+        if let Player::Loading { loads, .. } = &self.player {
+            for (load, _) in loads {
+                core.loads.remove(load);
+            }
+        }
+        self.player = Player::Idle;
+    }
+}
+
+impl Switch {
+    /// What was being played is over.
+    pub(super) fn play_ended(&mut self, id: CallId, samples: u64) {
+        let Some((call, core)) = self.call(id) else { return };
+        let now = core.now;
+        match call.task.as_mut().map(|task| &mut task.doing) {
+            Some(Doing::Play { key, .. }) => {
+                let reply = Reply::Played { key: *key, length: length(samples) };
+                self.finish_task(id, reply);
+            }
+            Some(Doing::Gather(collector)) => {
+                let step = collector.handle_prompt_end(now);
+                self.gathered(id, step);
+            }
+            Some(Doing::Dial(_)) => self.ringback_over(id, samples > 0),
+            Some(_) | None => {}
+        }
+    }
+
+    /// What was to be played cannot be had.
+    pub(super) fn play_failed(&mut self, id: CallId, why: String) {
+        let Some((call, _)) = self.call(id) else { return };
+        tracing::warn!(call = %call.name, why, "cannot play");
+        match call.task.as_ref().map(|task| &task.doing) {
+            Some(Doing::Play { .. } | Doing::Gather(_)) => self.finish_task(id, Reply::Failed(Failure::Sound(why))),
+            Some(Doing::Dial(_)) => self.ringback_over(id, false),
+            Some(_) | None => {}
+        }
+    }
+}
+
+impl Core {
+    /// A sound that needs no loading; `None` for those that do.
+    fn make(&mut self, sound: &Sound) -> Result<Option<Arc<Pcm>>, Failure> {
+        let longest = self.config.limits.tone;
+        let allowed =
+            |length: Duration| if length <= longest { Ok(()) } else { Err(Failure::Limit("length of a sound")) };
+        match sound {
+            Sound::File(_) | Sound::Speech(_) => Ok(None),
+            Sound::Silence(length) => {
+                allowed(*length)?;
+                let samples = length.as_millis() * u128::from(RATE) / 1000;
+                let samples = vec![0; usize::try_from(samples).unwrap_or(0)].into_boxed_slice();
+                Ok(Some(Arc::new(Pcm { samples, looped: false })))
+            }
+            Sound::Tone { tone, length } => {
+                length.map_or(Ok(()), allowed)?;
+                if let Some(made) = self.tones.get(sound) {
+                    return Ok(Some(made.clone()));
+                }
+                let made = audio::tone::tone(tone, *length, &self.config.country);
+                let made = made.map_err(|unknown| Failure::Sound(unknown.to_string()))?;
+                let keep = self.tones.len() < TONES && made.samples.len() <= TONE_SAMPLES;
+                let made = Arc::new(Pcm { samples: made.samples.into_boxed_slice(), looped: made.looped });
+                if keep {
+                    self.tones.insert(sound.clone(), made.clone());
+                }
+                Ok(Some(made))
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Recordings of a call: begun, paused and finished by its flow, by a key, by their limit, or with the port. A recording
+//! is over when the engine told its length *and* the disk closed the file.
+
+use super::{
+    Output,
+    call::Call,
+    core::Core,
+    play,
+    switch::Switch,
+    task::{Ask, Doing},
+};
+use crate::{
+    ids::{CallId, RecordingId},
+    media::{Block, Command, Layout, RATE},
+    verbs::{Failure, Record, Reply},
+};
+
+/// The memory of one recording in the engine: two seconds in pieces of a quarter.
+const BLOCKS: usize = 8;
+const BLOCK: usize = RATE as usize / 4;
+
+pub(super) struct Recording {
+    pub id: RecordingId,
+    stop_on: String,
+    /// The key that stopped it.
+    key: Option<char>,
+    /// Who waits for its end.
+    waiting: Option<Ask>,
+    /// What the engine told.
+    samples: Option<u64>,
+    /// What the disk told.
+    written: Option<Result<String, String>>,
+}
+
+impl Call {
+    /// Begin to record.
+    pub fn record(&mut self, core: &mut Core, how: &Record) -> Result<RecordingId, Failure> {
+        if self.recordings.len() >= core.config.limits.recordings_per_call {
+            return Err(Failure::Limit("recordings of a call"));
+        }
+        let Some((port, worker)) = self.port.open().map(|open| (open.id, open.worker)) else {
+            return Err(Failure::WrongState);
+        };
+        let recording = RecordingId(core.id());
+        let file = match &how.file {
+            Some(file) => with_ending(file),
+            None => format!("{}/{}-{}.wav", date(core.epoch.unix(core.now).as_secs()), self.name, recording.0),
+        };
+        if !is_below(&file) {
+            return Err(Failure::Media(format!("{file:?} is no path below the recording folder")));
+        }
+        let layout = match (how.party_only, how.stereo) {
+            (true, _) => Layout::Party,
+            (false, true) => Layout::Stereo,
+            (false, false) => Layout::Mix,
+        };
+        let capacity = BLOCK * usize::from(layout.channels());
+        let blocks = (0..BLOCKS).map(|_| Block { samples: Vec::with_capacity(capacity) }).collect();
+        let limit = how
+            .max
+            .map(|max| u64::try_from(max.as_millis()).unwrap_or(u64::MAX).saturating_mul(u64::from(RATE / 1000)));
+        core.recordings.insert(recording, self.id);
+        core.out.push_back(Output::OpenRecording { recording, file, layout, port, worker });
+        self.command(core, Command::Record { port, recording, layout, limit, blocks });
+        let stop_on = how.stop_on.clone();
+        self.recordings.push(Recording {
+            id: recording,
+            stop_on,
+            key: None,
+            waiting: None,
+            samples: None,
+            written: None,
+        });
+        Ok(recording)
+    }
+
+    /// `ask` waits for the end of the recording.
+    pub fn await_recording(&mut self, recording: RecordingId, ask: Ask) {
+        if let Some(found) = self.recordings.iter_mut().find(|r| r.id == recording) {
+            found.waiting = Some(ask);
+        }
+    }
+
+    pub fn stop_recording(&mut self, core: &mut Core, recording: RecordingId, ask: Ask) -> Result<(), Failure> {
+        let found = self.recordings.iter_mut().find(|r| r.id == recording && r.waiting.is_none());
+        found.ok_or(Failure::NoSuchRecording)?.waiting = Some(ask);
+        if let Some(port) = self.port.open().map(|open| open.id) {
+            self.command(core, Command::StopRecording { port, recording });
+        }
+        Ok(())
+    }
+
+    pub fn pause_recording(&mut self, core: &mut Core, recording: RecordingId, paused: bool) -> Result<(), Failure> {
+        if !self.recordings.iter().any(|r| r.id == recording && r.samples.is_none()) {
+            return Err(Failure::NoSuchRecording);
+        }
+        if let Some(port) = self.port.open().map(|open| open.id) {
+            self.command(core, Command::PauseRecording { port, recording, paused });
+        }
+        Ok(())
+    }
+
+    /// A key. True where it stopped a recording, and is nobody else's.
+    pub fn key_stops_recording(&mut self, core: &mut Core, key: char) -> bool {
+        let Some(port) = self.port.open().map(|open| open.id) else { return false };
+        let mut stopped = Vec::new();
+        for recording in &mut self.recordings {
+            if recording.stop_on.contains(key) && recording.key.is_none() && recording.samples.is_none() {
+                recording.key = Some(key);
+                stopped.push(recording.id);
+            }
+        }
+        for recording in &stopped {
+            self.command(core, Command::StopRecording { port, recording: *recording });
+        }
+        !stopped.is_empty()
+    }
+}
+
+impl Switch {
+    /// The engine is through with a recording.
+    pub(super) fn on_record_done(&mut self, recording: RecordingId, samples: u64, missed: u64) {
+        if missed > 0 {
+            tracing::warn!(%recording, missed, "the disk was too slow: the recording has gaps");
+        }
+        if let Some(found) = self.recording(recording) {
+            found.samples = Some(samples);
+        }
+        self.finish_recording(recording);
+    }
+
+    /// The disk is through with a recording.
+    pub(super) fn on_recording_written(&mut self, recording: RecordingId, result: Result<String, String>) {
+        if let Err(why) = &result {
+            tracing::error!(%recording, why, "recording lost");
+        }
+        if let Some((call, core)) = self.recording_call(recording)
+            && let Some(found) = call.recordings.iter_mut().find(|r| r.id == recording)
+        {
+            // A disk that fails at once stops the engine, too.
+            let stop = result.is_err() && found.samples.is_none();
+            found.written = Some(result);
+            if let Some(port) = call.port.open().map(|open| open.id).filter(|_| stop) {
+                call.command(core, Command::StopRecording { port, recording });
+            }
+        }
+        self.finish_recording(recording);
+    }
+
+    fn recording_call(&mut self, recording: RecordingId) -> Option<(&mut Call, &mut Core)> {
+        let call = *self.core.recordings.get(&recording)?;
+        self.call(call)
+    }
+
+    fn recording(&mut self, recording: RecordingId) -> Option<&mut Recording> {
+        let (call, _) = self.recording_call(recording)?;
+        call.recordings.iter_mut().find(|r| r.id == recording)
+    }
+
+    fn finish_recording(&mut self, recording: RecordingId) {
+        let Some((call, core)) = self.recording_call(recording) else { return };
+        let over = |r: &Recording| r.id == recording && r.written.is_some() && r.samples.is_some();
+        let Some(at) = call.recordings.iter().position(over) else { return };
+        let done = call.recordings.remove(at);
+        core.recordings.remove(&recording);
+        let length = play::length(done.samples.unwrap_or(0));
+        let reply = match done.written {
+            Some(Ok(file)) => {
+                call.about.files.push(file.clone());
+                Reply::Recorded { recording, file, length, key: done.key }
+            }
+            Some(Err(why)) => Reply::Failed(Failure::Media(why)),
+            None => return,
+        };
+        let id = call.id;
+        if let Some(ask) = done.waiting {
+            self.end_task_if(id, |doing| matches!(doing, Doing::Record(waiting) if *waiting == recording));
+            self.reply(ask, reply);
+        }
+    }
+
+    /// The call is over: nobody is told about its recordings any more.
+    pub(super) fn silence_recordings(&mut self, call: CallId) {
+        if let Some((call, _)) = self.call(call) {
+            for recording in &mut call.recordings {
+                recording.waiting = None;
+            }
+        }
+    }
+}
+
+fn with_ending(file: &str) -> String {
+    if file.to_ascii_lowercase().ends_with(".wav") { file.to_owned() } else { format!("{file}.wav") }
+}
+
+/// A relative path that stays below its folder.
+fn is_below(file: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.starts_with('~');
+    file.len() <= 255
+        && file.split('/').all(part)
+        && !file.contains(['\\', '\0', ':'])
+        && !file.chars().any(char::is_control)
+}
+
+/// The day as `YYYY-MM-DD`, from seconds since 1970 (the civil calendar from a count of days; 400 years have 146,097).
+fn date(unix: u64) -> String {
+    let days = unix / 86_400 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_named_right_around_leap_days_and_new_year() {
+        for (unix, want) in [
+            (0, "1970-01-01"),
+            (951_782_400, "2000-02-29"),
+            (951_868_800, "2000-03-01"),
+            (1_767_225_599, "2025-12-31"),
+            (1_767_225_600, "2026-01-01"),
+            (4_107_542_399, "2100-02-28"),
+            (4_107_542_400, "2100-03-01"),
+        ] {
+            assert_eq!(date(unix), want);
+        }
+    }
+
+    #[test]
+    fn a_recording_cannot_be_written_outside_its_folder() {
+        for bad in ["/etc/passwd", "../x.wav", "a/../../x.wav", "", "a//b.wav", "~/x.wav", "a\\b.wav", "a\nb.wav"] {
+            assert!(!is_below(bad), "{bad:?}");
+        }
+        assert!(is_below("2026/voicemail-7.wav"));
+        assert_eq!(with_ending("a.b"), "a.b.wav");
+    }
+}

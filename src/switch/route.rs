@@ -1,0 +1,158 @@
+//! Numbers to scripts. A pattern is a number, of which `X` stands for one digit 0-9, `N` for one digit 2-9 and a `*` at
+//! the end for the rest, be it empty:
+//!
+//! ```text
+//! 100          the number 100
+//! +49*         all that begins with +49
+//! 9NXX         9, a digit 2-9, two digits
+//! *            everything
+//! ```
+//!
+//! The most exact pattern wins: one without `*` before one with, then the one with more literal characters, then the
+//! one that stands first.
+
+use std::{cmp::Reverse, fmt, sync::Arc};
+
+/// Which script answers which number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// The numbers.
+    pub number: Pattern,
+    /// Script name, a path below the script folder.
+    pub script: Arc<str>,
+    /// Variables that the script starts with.
+    pub vars: Vec<(String, String)>,
+}
+
+/// Numbers that a route is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    places: Vec<Place>,
+    open: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Is(char),
+    Digit { from: char },
+}
+
+/// A text that is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPattern {
+    /// Nothing is written there.
+    #[error("the number is empty")]
+    Empty,
+    /// The star is not the last character.
+    #[error("`*` may only stand at the end")]
+    Star,
+    /// White space or a control character.
+    #[error("{0:?} cannot be in a number")]
+    Character(char),
+}
+
+impl Pattern {
+    /// Read a pattern. Text that contains a lower-case letter is a name such as `support`: in it, `X` and `N` stand
+    /// for themselves.
+    pub fn parse(text: &str) -> Result<Pattern, BadPattern> {
+        let (head, open) = match text.strip_suffix('*') {
+            Some(head) => (head, true),
+            None => (text, false),
+        };
+        if head.is_empty() && !open {
+            return Err(BadPattern::Empty);
+        }
+        let name = head.chars().any(|c| c.is_lowercase());
+        let place = |c: char| match c {
+            '*' => Err(BadPattern::Star),
+            c if c.is_whitespace() || c.is_control() => Err(BadPattern::Character(c)),
+            'X' if !name => Ok(Place::Digit { from: '0' }),
+            'N' if !name => Ok(Place::Digit { from: '2' }),
+            c => Ok(Place::Is(c)),
+        };
+        let places = head.chars().map(place).collect::<Result<Vec<_>, _>>()?;
+        Ok(Pattern { text: text.to_owned(), places, open })
+    }
+
+    /// True where `number` is among them.
+    pub fn matches(&self, number: &str) -> bool {
+        let mut characters = number.chars();
+        let all = self.places.iter().all(|place| match (place, characters.next()) {
+            (Place::Is(want), Some(c)) => *want == c,
+            (Place::Digit { from }, Some(c)) => (*from..='9').contains(&c),
+            (Place::Is(_) | Place::Digit { .. }, None) => false,
+        });
+        all && (self.open || characters.next().is_none())
+    }
+
+    fn exactness(&self) -> (bool, usize, usize) {
+        let literal = self.places.iter().filter(|p| matches!(p, Place::Is(_))).count();
+        (!self.open, literal, self.places.len())
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The route of `number`. A number with `+` is tried as it stands first, then without.
+pub fn find<'a>(routes: &'a [Route], number: &str) -> Option<&'a Route> {
+    let best = |number: &str| {
+        let fitting = routes.iter().enumerate().filter(|(_, r)| r.number.matches(number));
+        fitting.max_by_key(|(at, r)| (r.number.exactness(), Reverse(*at))).map(|(_, r)| r)
+    };
+    best(number).or_else(|| number.strip_prefix('+').and_then(best))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(numbers: &[&str]) -> Vec<Route> {
+        let route = |n: &&str| Route { number: Pattern::parse(n).unwrap(), script: Arc::from(*n), vars: vec![] };
+        numbers.iter().map(route).collect()
+    }
+
+    fn found(numbers: &[&str], number: &str) -> Option<String> {
+        find(&routes(numbers), number).map(|r| r.script.to_string())
+    }
+
+    #[test]
+    fn the_most_exact_pattern_wins_wherever_it_stands() {
+        let all = ["*", "1*", "1XX", "10X", "100"];
+        for (number, want) in [("100", "100"), ("101", "10X"), ("120", "1XX"), ("1200", "1*"), ("7", "*")] {
+            assert_eq!(found(&all, number).as_deref(), Some(want), "{number}");
+        }
+        assert_eq!(found(&["1X0", "10X"], "100").as_deref(), Some("1X0"), "the first of two equals");
+    }
+
+    #[test]
+    fn x_is_any_digit_and_n_is_two_to_nine() {
+        assert_eq!(found(&["NX"], "20").as_deref(), Some("NX"));
+        assert_eq!(found(&["NX"], "10"), None);
+        assert_eq!(found(&["NX"], "2a"), None);
+        assert_eq!(found(&["NX"], "200"), None);
+    }
+
+    #[test]
+    fn a_name_may_have_capital_x_and_n_in_it() {
+        assert_eq!(found(&["No-Xmas"], "No-Xmas").as_deref(), Some("No-Xmas"));
+        assert_eq!(found(&["No-Xmas"], "2o-1mas"), None);
+    }
+
+    #[test]
+    fn the_plus_of_a_number_may_be_left_out_in_the_route() {
+        assert_eq!(found(&["49*"], "+4930").as_deref(), Some("49*"));
+        assert_eq!(found(&["49*", "+4930"], "+4930").as_deref(), Some("+4930"));
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        assert_eq!(Pattern::parse(""), Err(BadPattern::Empty));
+        assert_eq!(Pattern::parse("1*2"), Err(BadPattern::Star));
+        assert_eq!(Pattern::parse("1 2"), Err(BadPattern::Character(' ')));
+    }
+}

@@ -1,0 +1,304 @@
+//! The machine itself: it gives each input to the call it is about, lets calls tell each other, and keeps the time.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+};
+
+use super::{
+    Config, ConsoleReply, Counts, Input, Output, TraceEvent,
+    bridge::Room,
+    call::{Call, End, Notice},
+    core::Core,
+    finish::Forks,
+    flow::Flow,
+    port::Port,
+    task::Doing,
+};
+use crate::{
+    ids::{CallId, FlowId, PortId},
+    media, sip,
+    time::{Epoch, Time},
+    verbs::Reply,
+};
+
+/// All calls and their signalling. [`Switch::handle`] takes what happened, then [`Switch::poll`] is drained, then
+/// [`Switch::timeout`] says when to come back.
+pub struct Switch {
+    pub(super) core: Core,
+    pub(super) calls: BTreeMap<CallId, Call>,
+    pub(super) flows: BTreeMap<FlowId, Flow>,
+    pub(super) rooms: BTreeMap<String, Room>,
+    pub(super) forks: Forks,
+    /// Calls that something happened to: their timers and their ends are looked at when all is settled.
+    pub(super) dirty: BTreeSet<CallId>,
+    /// Taking no new calls.
+    pub(super) draining: Option<Draining>,
+    timers: BinaryHeap<Reverse<(Time, CallId)>>,
+}
+
+/// How far draining is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Draining {
+    Waiting,
+    Told,
+}
+
+impl Switch {
+    /// Without calls. `epoch` dates the records; `seed` makes tags and identifiers, and should be one that nobody can
+    /// guess.
+    pub fn new(config: Config, epoch: Epoch, seed: u64) -> Switch {
+        Switch {
+            core: Core::new(config, epoch, seed),
+            calls: BTreeMap::new(),
+            flows: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            forks: Forks::default(),
+            dirty: BTreeSet::new(),
+            draining: None,
+            timers: BinaryHeap::new(),
+        }
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        self.core.now = now;
+        match input {
+            Input::Datagram { hop, bytes } => {
+                self.see(false, hop, &bytes);
+                self.core.stack.handle_datagram(now, hop, &bytes);
+            }
+            Input::TransportFailed { hop } => self.core.stack.handle_transport_failed(now, hop),
+            Input::Resolved { query, result } => {
+                let call = self.core.queries.remove(&query);
+                if let Some((call, core)) = call.and_then(|call| self.call(call)) {
+                    call.handle_resolved(core, query, result);
+                }
+            }
+            Input::PortOpened { port, result } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_port(core, result);
+                }
+            }
+            Input::PortMoved { port, worker } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_moved(core, worker);
+                }
+            }
+            Input::Media { event, .. } => self.on_media_event(event),
+            Input::Loaded { load, result } => {
+                let call = self.core.loads.remove(&load);
+                if let Some((call, core)) = call.and_then(|call| self.call(call)) {
+                    call.handle_loaded(core, load, result);
+                }
+            }
+            Input::Request(request) => self.on_request(request),
+            Input::FlowEnded { flow, end } => self.on_flow_ended(flow, end),
+            Input::RecordingWritten { recording, result } => self.on_recording_written(recording, result),
+            Input::Configure(config) => {
+                let sip = self.core.config.sip.clone();
+                self.core.config = Config { sip, ..*config };
+            }
+            Input::Originate(wish) => self.on_originate(wish),
+            Input::Drain => self.draining = self.draining.or(Some(Draining::Waiting)),
+            Input::HangUpAll => self.hang_up_all(),
+        }
+        self.settle();
+    }
+
+    /// The next moment [`Switch::handle_timeout`] has something to do.
+    pub fn timeout(&self) -> Option<Time> {
+        let calls = self.timers.peek().map(|Reverse((at, _))| *at);
+        Time::soonest(calls, Time::soonest(self.core.stack.timeout(), self.forks.timeout()))
+    }
+
+    /// Time passed.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.core.now = now;
+        self.core.stack.handle_timeout(now);
+        self.forks.handle_timeout(now);
+        while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.timers.pop();
+            let Some((call, core)) = self.call(id) else { continue };
+            if call.scheduled == Some(at) {
+                call.scheduled = None;
+            }
+            call.handle_timeout(core);
+            self.task_timeout(id);
+        }
+        self.settle();
+    }
+
+    /// The next thing to be done.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.core.out.pop_front()
+    }
+
+    /// What is held at the moment.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            calls: self.calls.len(),
+            flows: self.flows.len(),
+            ports: self.core.ports.len(),
+            dialogs: self.core.dialogs.len(),
+            transactions: self.core.transactions.len() + self.core.invites.len(),
+            loads: self.core.loads.len(),
+            queries: self.core.queries.len(),
+            recordings: self.core.recordings.len(),
+            rooms: self.rooms.len(),
+            forks: self.forks.len(),
+        }
+    }
+
+    fn hang_up_all(&mut self) {
+        self.draining = self.draining.or(Some(Draining::Waiting));
+        let all: Vec<CallId> = self.calls.keys().copied().collect();
+        for id in all {
+            if let Some((call, core)) = self.call(id) {
+                call.hang_up(core, End::HUNG_UP);
+            }
+        }
+    }
+
+    /// A call and what all calls share. Whatever is done to the call, its timer and its end are looked at afterwards.
+    pub(super) fn call(&mut self, id: CallId) -> Option<(&mut Call, &mut Core)> {
+        let call = self.calls.get_mut(&id)?;
+        self.dirty.insert(id);
+        Some((call, &mut self.core))
+    }
+
+    fn call_of_port(&mut self, port: PortId) -> Option<(&mut Call, &mut Core)> {
+        let call = *self.core.ports.get(&port)?;
+        self.call(call)
+    }
+
+    /// Let everything take its course until nothing moves.
+    fn settle(&mut self) {
+        loop {
+            if let Some(output) = self.core.stack.poll() {
+                self.on_stack_output(output);
+            } else if let Some((call, notice)) = self.core.notices.pop_front() {
+                self.on_notice(call, notice);
+            } else if let Some(id) = self.dirty.pop_first() {
+                self.schedule(id);
+                self.let_go(id);
+            } else {
+                break;
+            }
+        }
+        self.tell_seen();
+        if self.draining == Some(Draining::Waiting) && self.calls.is_empty() {
+            self.draining = Some(Draining::Told);
+            self.core.console(ConsoleReply::Drained);
+        }
+    }
+
+    fn on_stack_output(&mut self, output: sip::Output) {
+        match output {
+            sip::Output::Send { hop, bytes } => {
+                self.see(true, hop, &bytes);
+                self.core.out.push_back(Output::Send { hop, bytes });
+            }
+            sip::Output::Event(event) => self.on_event(event),
+        }
+    }
+
+    /// Put the call's next deadline into the heap, where it is earlier than the one that is there.
+    fn schedule(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if let Some(at) = call.timeout()
+            && call.scheduled.is_none_or(|scheduled| at < scheduled)
+        {
+            call.scheduled = Some(at);
+            self.timers.push(Reverse((at, id)));
+        }
+    }
+
+    /// A call tells something about itself.
+    fn on_notice(&mut self, id: CallId, notice: Notice) {
+        self.dirty.insert(id);
+        match notice {
+            Notice::Media(result) => self.on_media(id, result),
+            Notice::Ringing => self.leg_rings(id),
+            Notice::EarlyMedia => self.leg_has_early_media(id),
+            Notice::Answered => self.on_answered(id),
+            Notice::Key(key) => self.on_key(id, key),
+            Notice::Played { samples } => self.play_ended(id, samples),
+            Notice::NotPlayed(why) => self.play_failed(id, why),
+            Notice::Over => self.on_over(id),
+        }
+    }
+
+    fn on_answered(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id).filter(|call| call.over.is_none()) else { return };
+        tracing::info!(call = %call.name, "answered");
+        match (call.parent, call.order.is_some(), call.task.as_ref().map(|task| &task.doing)) {
+            (Some(_), ..) => self.leg_answers(id),
+            (None, true, _) => self.order_answered(id),
+            (None, false, Some(Doing::Answer)) => self.finish_task(id, Reply::Done),
+            (None, false, Some(Doing::Dial(_))) => self.connect_winner(id),
+            (None, false, _) => {}
+        }
+    }
+
+    fn on_media_event(&mut self, event: media::Event) {
+        match event {
+            media::Event::Digit { port, key } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    core.tell(call.id, Notice::Key(key));
+                }
+            }
+            media::Event::PlayDone { port, play, samples, .. } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_played(core, play, samples);
+                }
+            }
+            media::Event::DigitsSent { port } => {
+                if let Some(id) = self.call_of_port(port).map(|(call, _)| call.id) {
+                    self.digits_sent(id);
+                }
+            }
+            media::Event::Latched { port, from } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    tracing::info!(call = %call.name, %from, "audio comes");
+                    core.trace(call.id, TraceEvent::Media(format!("audio comes from {from}")));
+                }
+            }
+            media::Event::NoRtp { port } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_silence(core);
+                }
+            }
+            // Blocks go from the media thread to the disk.
+            media::Event::Recorded { .. } => {}
+            media::Event::RecordDone { recording, samples, missed, .. } => {
+                self.on_record_done(recording, samples, missed);
+            }
+            media::Event::Closed { port, quality } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_closed(core, quality);
+                }
+            }
+        }
+    }
+
+    fn digits_sent(&mut self, id: CallId) {
+        let sending = |call: &Call| matches!(call.task.as_ref().map(|task| &task.doing), Some(Doing::SendDigits));
+        if self.calls.get(&id).is_some_and(sending) {
+            self.finish_task(id, Reply::Done);
+        }
+    }
+}
+
+impl Call {
+    /// The party sends nothing though it should.
+    fn handle_silence(&mut self, core: &mut Core) {
+        tracing::warn!(call = %self.name, "no audio comes");
+        core.trace(self.id, TraceEvent::Media("no audio comes".to_owned()));
+        let talking = matches!(self.port, Port::Open(_)) && self.is_answered();
+        if core.config.hang_up_on_silence && talking && self.over.is_none() {
+            self.about.error = Some("no audio came".to_owned());
+            self.hang_up(core, End::BROKEN);
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! What a flow or the operator asks for: each request is checked, begun, and answered exactly once. A call does one
+//! lasting thing at a time, its *task*; recordings run beside it.
+
+use std::time::Duration;
+
+use super::{
+    ConsoleReply, Output,
+    call::{Call, End, State},
+    core::Core,
+    gather::Collector,
+    hunt::Hunt,
+    switch::Switch,
+};
+use crate::{
+    ids::{CallId, RecordingId, RequestId},
+    media::Command,
+    time::Time,
+    verbs::{Failure, LeaveReason, Origin, Record, Reply, Request, Verb},
+};
+
+/// Most digits that are sent, and most that are collected, in one go.
+pub(super) const DIGITS: usize = 128;
+
+/// Who asked, and under which number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ask {
+    pub origin: Origin,
+    pub id: RequestId,
+}
+
+/// The lasting thing that a call does.
+pub(super) struct Task {
+    pub ask: Ask,
+    pub doing: Doing,
+}
+
+pub(super) enum Doing {
+    /// The ACK is waited for.
+    Answer,
+    /// Media is waited for, to do this.
+    Media(Box<Verb>),
+    Play {
+        stop_on: String,
+        key: Option<char>,
+    },
+    Gather(Box<Collector>),
+    Record(RecordingId),
+    Dial(Box<Hunt>),
+    Bridge {
+        stop_on: String,
+    },
+    Room {
+        stop_on: String,
+    },
+    Echo {
+        stop_on: String,
+        until: Option<Time>,
+    },
+    SendDigits,
+    Sleep {
+        until: Time,
+    },
+}
+
+/// A request is answered now, or by its task.
+type Begun = Result<Option<Reply>, Failure>;
+
+impl Task {
+    pub fn timeout(&self) -> Option<Time> {
+        match &self.doing {
+            Doing::Gather(collector) => collector.timeout(),
+            Doing::Echo { until, .. } => *until,
+            Doing::Sleep { until } => Some(*until),
+            Doing::Answer
+            | Doing::Media(_)
+            | Doing::Play { .. }
+            | Doing::Record(_)
+            | Doing::Dial(_)
+            | Doing::Bridge { .. }
+            | Doing::Room { .. }
+            | Doing::SendDigits => None,
+        }
+    }
+}
+
+impl Switch {
+    pub(super) fn on_request(&mut self, request: Request) {
+        let ask = Ask { origin: request.origin, id: request.id };
+        match self.begin(ask, request.call, request.verb) {
+            Ok(Some(reply)) => self.reply(ask, reply),
+            Ok(None) => {}
+            Err(failure) => self.reply(ask, Reply::Failed(failure)),
+        }
+    }
+
+    pub(super) fn reply(&mut self, ask: Ask, reply: Reply) {
+        tracing::debug!(origin = ?ask.origin, request = %ask.id, ?reply, "reply");
+        match ask.origin {
+            Origin::Flow(flow) => self.core.out.push_back(Output::Reply { flow, request: ask.id, reply }),
+            Origin::Console => self.core.console(ConsoleReply::Reply { request: ask.id, reply }),
+        }
+    }
+
+    /// True where `origin` may command `call`.
+    pub(super) fn may(&self, origin: Origin, call: &Call) -> bool {
+        match origin {
+            Origin::Flow(flow) => call.flow == Some(flow) && self.flows.contains_key(&flow),
+            Origin::Console => true,
+        }
+    }
+
+    fn begin(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
+        let call = self.calls.get(&id).ok_or(Failure::NoSuchCall)?;
+        if !self.may(ask.origin, call) {
+            return Err(Failure::NoSuchCall);
+        }
+        let own = self.is_own_call(ask.origin, id);
+        let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
+        if let Verb::SetVar { name, value } = verb {
+            return call.set_var(core, name, value);
+        }
+        if call.over.is_some() {
+            return Err(Failure::HungUp);
+        }
+        match verb {
+            Verb::Ring => call.ring(core).map(|()| Some(Reply::Done)),
+            Verb::Reject { code, reason } => {
+                let refusable = matches!(call.state, State::Incoming(_)) && (300..=699).contains(&code);
+                if !refusable || reason.as_ref().is_some_and(|r| r.chars().any(char::is_control)) {
+                    return Err(Failure::WrongState);
+                }
+                call.refuse(core, code, reason.as_deref(), &[], End::refusing(code));
+                Ok((!own).then_some(Reply::Done))
+            }
+            Verb::Hangup => {
+                call.hang_up(core, End::HUNG_UP);
+                Ok((!own).then_some(Reply::Done))
+            }
+            Verb::RecordStop { recording } => call.stop_recording(core, recording, ask).map(|()| None),
+            Verb::RecordPause { recording, paused } => {
+                call.pause_recording(core, recording, paused).map(|()| Some(Reply::Done))
+            }
+            Verb::Answer => {
+                call.is_idle()?;
+                call.answer(core)?;
+                call.task = Some(Task { ask, doing: Doing::Answer });
+                Ok(None)
+            }
+            Verb::Sleep(length) => {
+                call.is_idle()?;
+                let until = core.now + length;
+                call.task = Some(Task { ask, doing: Doing::Sleep { until } });
+                Ok(None)
+            }
+            Verb::SetVar { .. } => Ok(None),
+            verb @ (Verb::Progress
+            | Verb::Play { .. }
+            | Verb::Gather(_)
+            | Verb::Record(_)
+            | Verb::Dial(_)
+            | Verb::Bridge { .. }
+            | Verb::Join { .. }
+            | Verb::Echo { .. }
+            | Verb::SendDigits { .. }) => self.begin_with_media(ask, id, verb),
+        }
+    }
+
+    /// Open early media first where the call has none yet and needs it.
+    fn begin_with_media(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
+        let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
+        let aside = matches!(&verb, Verb::Record(record) if !record.wait);
+        if call.is_hearable() && aside {
+            return self.begin_media_verb(ask, id, verb);
+        }
+        call.is_idle()?;
+        let silent = matches!(&verb, Verb::Dial(dial) if !dial.early_media && dial.ringback.is_none());
+        if call.is_hearable() || silent {
+            return self.begin_media_verb(ask, id, verb);
+        }
+        match call.progress(core) {
+            Ok(()) => {}
+            // A dialling call may do without: it is told 180 instead.
+            Err(Failure::Media(_)) if matches!(verb, Verb::Dial(_)) => return self.begin_media_verb(ask, id, verb),
+            // The media path is there as soon as the ACK brings its answer.
+            Err(_) if matches!(call.state, State::Accepting(_)) => {}
+            Err(failure) => return Err(failure),
+        }
+        call.task = Some(Task { ask, doing: Doing::Media(Box::new(verb)) });
+        Ok(None)
+    }
+
+    /// The party can be played to, and the call is idle.
+    fn begin_media_verb(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
+        match verb {
+            Verb::Dial(dial) => self.begin_dial(ask, id, dial).map(|()| None),
+            Verb::Bridge { other, stop_on } => self.begin_bridge(ask, id, other, stop_on),
+            Verb::Gather(gather) => self.begin_gather(ask, id, gather).map(|()| None),
+            Verb::Join { room, stop_on, muted } => {
+                self.enter_room(id, room, muted)?;
+                self.begin_task(ask, id, |_, _| Ok(Doing::Room { stop_on }))
+            }
+            Verb::Play { sounds, stop_on } => self.begin_task(ask, id, |call, core| {
+                call.play(core, &sounds)?;
+                Ok(Doing::Play { stop_on, key: None })
+            }),
+            Verb::Record(record) => {
+                let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
+                call.begin_record(core, ask, &record)
+            }
+            Verb::Echo { stop_on, limit } => self.begin_task(ask, id, |call, core| {
+                call.echo(core, true);
+                Ok(Doing::Echo { stop_on, until: limit.map(|limit| core.now + limit) })
+            }),
+            Verb::SendDigits { digits, length, gap } => self.begin_task(ask, id, |call, core| {
+                call.send_digits(core, &digits, length, gap)?;
+                Ok(Doing::SendDigits)
+            }),
+            // Early media was all that was asked for; the others never wait for media.
+            Verb::Progress
+            | Verb::Ring
+            | Verb::Answer
+            | Verb::Reject { .. }
+            | Verb::Hangup
+            | Verb::RecordStop { .. }
+            | Verb::RecordPause { .. }
+            | Verb::Sleep(_)
+            | Verb::SetVar { .. } => Ok(Some(Reply::Done)),
+        }
+    }
+
+    fn begin_task(
+        &mut self,
+        ask: Ask,
+        id: CallId,
+        begin: impl FnOnce(&mut Call, &mut Core) -> Result<Doing, Failure>,
+    ) -> Begun {
+        let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
+        let doing = begin(call, core)?;
+        call.task = Some(Task { ask, doing });
+        Ok(None)
+    }
+
+    /// The media path of an incoming call is there, or cannot be had.
+    pub(super) fn on_media(&mut self, id: CallId, result: Result<(), String>) {
+        let Some((call, _)) = self.call(id) else { return };
+        match (call.task.take(), result) {
+            (Some(Task { ask, doing: Doing::Media(verb) }), Ok(())) => match self.begin_media_verb(ask, id, *verb) {
+                Ok(Some(reply)) => self.reply(ask, reply),
+                Ok(None) => {}
+                Err(failure) => self.reply(ask, Reply::Failed(failure)),
+            },
+            (Some(Task { ask, doing: Doing::Answer | Doing::Media(_) }), Err(why)) => {
+                self.reply(ask, Reply::Failed(Failure::Media(why)));
+            }
+            (Some(task @ Task { doing: Doing::Dial(_), .. }), Err(why)) => {
+                call.task = Some(task);
+                self.dial_without_caller(id, why);
+            }
+            (task, _) => call.task = task,
+        }
+    }
+
+    /// What is due in the call's task.
+    pub(super) fn task_timeout(&mut self, id: CallId) {
+        let Some((call, core)) = self.call(id) else { return };
+        let now = core.now;
+        let Some(task) = call.task.as_mut().filter(|task| task.timeout().is_some_and(|at| at <= now)) else { return };
+        match &mut task.doing {
+            Doing::Gather(collector) => {
+                let step = collector.handle_timeout(now);
+                self.gathered(id, step);
+            }
+            Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
+            Doing::Echo { .. } => self.end_echo(id, LeaveReason::Limit),
+            Doing::Answer
+            | Doing::Media(_)
+            | Doing::Play { .. }
+            | Doing::Record(_)
+            | Doing::Dial(_)
+            | Doing::Bridge { .. }
+            | Doing::Room { .. }
+            | Doing::SendDigits => {}
+        }
+    }
+
+    pub(super) fn end_echo(&mut self, id: CallId, why: LeaveReason) {
+        let Some((call, core)) = self.call(id) else { return };
+        call.echo(core, false);
+        self.finish_task(id, Reply::Left(why));
+    }
+
+    /// The task is done.
+    pub(super) fn finish_task(&mut self, id: CallId, reply: Reply) {
+        if let Some(task) = self.call(id).and_then(|(call, _)| call.task.take()) {
+            self.reply(task.ask, reply);
+        }
+    }
+
+    /// Drop the task where it is this one; its reply goes another way.
+    pub(super) fn end_task_if(&mut self, id: CallId, is: impl Fn(&Doing) -> bool) {
+        if let Some((call, _)) = self.call(id)
+            && call.task.as_ref().is_some_and(|task| is(&task.doing))
+        {
+            call.task = None;
+        }
+    }
+}
+
+impl Call {
+    fn is_idle(&self) -> Result<(), Failure> {
+        if self.task.is_none() { Ok(()) } else { Err(Failure::WrongState) }
+    }
+
+    fn set_var(&mut self, core: &Core, name: String, value: Option<String>) -> Begun {
+        if self.recorded {
+            return Err(Failure::HungUp);
+        }
+        let vars = &mut self.about.vars;
+        match value {
+            None => {
+                vars.remove(&name);
+            }
+            Some(value) => {
+                if vars.len() >= core.config.limits.vars && !vars.contains_key(&name) {
+                    return Err(Failure::Limit("variables of a call"));
+                }
+                vars.insert(name, value);
+            }
+        }
+        Ok(Some(Reply::Done))
+    }
+
+    fn echo(&mut self, core: &mut Core, on: bool) {
+        if let Some(port) = self.port.open().map(|open| open.id) {
+            self.command(core, Command::Echo { port, on });
+        }
+    }
+
+    fn begin_record(&mut self, core: &mut Core, ask: Ask, how: &Record) -> Begun {
+        let recording = self.record(core, how)?;
+        if !how.wait {
+            return Ok(Some(Reply::Recording(recording)));
+        }
+        self.await_recording(recording, ask);
+        self.task = Some(Task { ask, doing: Doing::Record(recording) });
+        Ok(None)
+    }
+
+    fn send_digits(&mut self, core: &mut Core, digits: &str, length: Duration, gap: Duration) -> Result<(), Failure> {
+        let Some(open) = self.port.open() else { return Err(Failure::WrongState) };
+        let known = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | ',');
+        if digits.is_empty() || digits.len() > DIGITS || !digits.chars().all(known) {
+            return Err(Failure::Limit("digits to send"));
+        }
+        if open.agreed.as_ref().is_none_or(|agreed| agreed.send_digits.is_none()) {
+            return Err(Failure::Media("the peer takes no telephone-event".to_owned()));
+        }
+        let port = open.id;
+        self.command(core, Command::Digits { port, digits: digits.into(), length, gap });
+        Ok(())
+    }
+}

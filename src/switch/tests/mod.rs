@@ -1,0 +1,515 @@
+//! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
+
+mod dial;
+mod incoming;
+
+mod modify;
+mod outgoing;
+mod random;
+mod sounds;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::{
+    ids::InterfaceId,
+    media::{Command, Pcm, Quality},
+    sip::{Hop, Interface, Limits as SipLimits, Message, Method, Request as SipRequest, Response, Transport},
+    time::Epoch,
+    verbs::{self, Dial, Facts, Gather, Origin, Record, Strategy, Verb},
+};
+
+/// How long a datagram travels.
+const TRIP: Duration = Duration::from_millis(5);
+
+/// A switch and what its surroundings saw.
+struct Node {
+    switch: Switch,
+    address: SocketAddr,
+    starts: Vec<Start>,
+    replies: Vec<(RequestId, Reply)>,
+    stops: Vec<FlowId>,
+    records: Vec<CallRecord>,
+    console: Vec<ConsoleReply>,
+    traces: Vec<Trace>,
+    commands: Vec<(WorkerId, Command)>,
+    opened: Vec<(PortId, WorkerId)>,
+    moves: Vec<(PortId, WorkerId, WorkerId)>,
+    loads: Vec<(LoadId, Sound)>,
+    queries: Vec<(QueryId, String)>,
+    files: Vec<(RecordingId, String)>,
+    /// What Play goes on to; without it, plays last until stopped.
+    plays_end: bool,
+    next_request: u64,
+    next_port: u16,
+}
+
+struct World {
+    now: Time,
+    nodes: Vec<Node>,
+    /// Datagrams under way.
+    net: BTreeMap<(Time, u64), (SocketAddr, SocketAddr, Bytes)>,
+    sent: u64,
+    /// What came to addresses that no switch has.
+    inbox: VecDeque<(SocketAddr, Message)>,
+    /// What switches said, be it lost or not.
+    said: Vec<Message>,
+    /// Messages whose text says true here are lost.
+    lose: Box<dyn FnMut(&str) -> bool>,
+    /// Do the surroundings answer by themselves?
+    automatic: bool,
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn millis(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn config(at: SocketAddr) -> Config {
+    let route = |number: &str| Route {
+        number: Pattern::parse(number).unwrap(),
+        script: Arc::from(format!("{number}.lua")),
+        vars: vec![("number".into(), number.into())],
+    };
+    Config {
+        sip: sip::Config {
+            interfaces: vec![Interface { advertised: at }],
+            t1: millis(500),
+            t2: secs(4),
+            t4: secs(5),
+            timer_c: secs(180),
+            max_message: 65_535,
+            max_headers: 100,
+            max_transactions: 1000,
+            agent: "Switchhook".into(),
+        },
+        media: media::Config {
+            jitter_min: millis(20),
+            jitter_max: millis(200),
+            relatch_after: secs(1),
+            silence_timeout: secs(10),
+            rtcp_interval: secs(5),
+            max_ports: 100,
+        },
+        workers: 2,
+        routes: vec![route("100"), route("2XX")],
+        codecs: Codec::ALL.to_vec(),
+        ptime: 20,
+        country: "de".into(),
+        ring_limit: secs(180),
+        retry_after: secs(30),
+        hang_up_on_silence: false,
+        trace: false,
+        limits: Limits::default(),
+    }
+}
+
+impl World {
+    /// One switch at 192.0.2.1:5060.
+    fn new() -> World {
+        World::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> World {
+        let mut config = config(address("192.0.2.1:5060"));
+        change(&mut config);
+        let mut world = World {
+            now: Time::START + secs(1),
+            nodes: vec![],
+            net: BTreeMap::new(),
+            sent: 0,
+            inbox: VecDeque::new(),
+            said: vec![],
+            lose: Box::new(|_| false),
+            automatic: true,
+        };
+        world.add(config);
+        world
+    }
+
+    fn add(&mut self, config: Config) -> usize {
+        let address = config.sip.interfaces[0].advertised;
+        self.nodes.push(Node {
+            switch: Switch::new(config, Epoch(secs(1_700_000_000)), 7 + self.nodes.len() as u64),
+            address,
+            starts: vec![],
+            replies: vec![],
+            stops: vec![],
+            records: vec![],
+            console: vec![],
+            traces: vec![],
+            commands: vec![],
+            opened: vec![],
+            moves: vec![],
+            loads: vec![],
+            queries: vec![],
+            files: vec![],
+            plays_end: true,
+            next_request: 0,
+            next_port: 10_000,
+        });
+        self.nodes.len() - 1
+    }
+
+    fn input(&mut self, node: usize, input: Input) {
+        self.nodes[node].switch.handle(self.now, input);
+        self.drain(node);
+    }
+
+    fn drain(&mut self, node: usize) {
+        while let Some(output) = self.nodes[node].switch.poll() {
+            self.output(node, output);
+        }
+    }
+
+    fn output(&mut self, at: usize, output: Output) {
+        let node = &mut self.nodes[at];
+        match output {
+            Output::Send { hop, bytes } => {
+                let from = node.address;
+                self.said.push(parsed(&bytes));
+                self.send(from, hop.remote, bytes);
+            }
+            Output::Resolve { query, host, .. } => node.queries.push((query, host)),
+            Output::OpenPort { port, worker, .. } => {
+                node.opened.push((port, worker));
+                node.next_port += 2;
+                let result = Ok(SocketAddr::new(node.address.ip(), node.next_port));
+                if self.automatic {
+                    self.input(at, Input::PortOpened { port, result });
+                }
+            }
+            Output::MovePort { port, from, to } => {
+                node.moves.push((port, from, to));
+                if self.automatic {
+                    self.input(at, Input::PortMoved { port, worker: to });
+                }
+            }
+            Output::Media { worker, command } => self.command(at, worker, command),
+            Output::Load { load, sound } => {
+                node.loads.push((load, sound));
+                if self.automatic {
+                    let pcm = Pcm { samples: vec![0; 8000].into(), looped: false };
+                    self.input(at, Input::Loaded { load, result: Ok(Arc::new(pcm)) });
+                }
+            }
+            Output::OpenRecording { recording, file, .. } => node.files.push((recording, file)),
+            Output::Start(start) => node.starts.push(start),
+            Output::Reply { request, reply, .. } => node.replies.push((request, reply)),
+            Output::Stop { flow } => {
+                node.stops.push(flow);
+                if self.automatic {
+                    self.input(at, Input::FlowEnded { flow, end: FlowEnd::Stopped });
+                }
+            }
+            Output::Record(record) => node.records.push(*record),
+            Output::Trace(trace) => node.traces.push(trace),
+            Output::Console(reply) => node.console.push(reply),
+        }
+    }
+
+    /// What an engine and a disk would do at once.
+    fn command(&mut self, at: usize, worker: WorkerId, command: Command) {
+        let event = match &command {
+            Command::Close { port } => Some(media::Event::Closed { port: *port, quality: Quality::default() }),
+            Command::Play { port, play, sounds } if self.nodes[at].plays_end && sounds.iter().all(|s| !s.looped) => {
+                let samples = sounds.iter().map(|s| s.samples.len() as u64).sum();
+                Some(media::Event::PlayDone { port: *port, play: *play, samples, finished: true })
+            }
+            Command::Stop { port, play } => {
+                Some(media::Event::PlayDone { port: *port, play: *play, samples: 800, finished: false })
+            }
+            Command::StopRecording { port, recording } => {
+                let (port, recording) = (*port, *recording);
+                Some(media::Event::RecordDone { port, recording, samples: 16_000, missed: 0 })
+            }
+            Command::Digits { port, .. } => Some(media::Event::DigitsSent { port: *port }),
+            _ => None,
+        };
+        let written = match &command {
+            Command::StopRecording { recording, .. } => Some(*recording),
+            _ => None,
+        };
+        self.nodes[at].commands.push((worker, command));
+        let Some(event) = event.filter(|_| self.automatic) else { return };
+        self.input(at, Input::Media { worker, event });
+        if let Some(recording) = written {
+            let file = self.nodes[at].files.iter().find(|(id, _)| *id == recording).unwrap().1.clone();
+            self.input(at, Input::RecordingWritten { recording, result: Ok(file) });
+        }
+    }
+
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
+        if (self.lose)(&String::from_utf8_lossy(&bytes)) {
+            return;
+        }
+        self.sent += 1;
+        self.net.insert((self.now + TRIP, self.sent), (from, to, bytes));
+    }
+
+    /// Let time pass.
+    fn run(&mut self, length: Duration) {
+        let until = self.now + length;
+        loop {
+            let datagram = self.net.first_key_value().map(|((at, _), _)| *at);
+            let timer = self.nodes.iter().filter_map(|node| node.switch.timeout()).min();
+            let Some(next) = Time::soonest(datagram, timer).filter(|at| *at <= until) else { break };
+            self.now = self.now.max(next);
+            if datagram == Some(next) {
+                let ((_, _), (from, to, bytes)) = self.net.pop_first().unwrap();
+                self.deliver(from, to, bytes);
+            } else {
+                for node in 0..self.nodes.len() {
+                    self.nodes[node].switch.handle_timeout(self.now);
+                    self.drain(node);
+                }
+            }
+        }
+        self.now = until;
+    }
+
+    /// Long enough for messages to go back and forth, too short for a resend.
+    fn settle(&mut self) {
+        self.run(millis(100));
+    }
+
+    fn deliver(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
+        match self.nodes.iter().position(|node| node.address == to) {
+            Some(node) => {
+                let hop = Hop { transport: Transport::Udp, interface: InterfaceId(0), remote: from };
+                self.input(node, Input::Datagram { hop, bytes });
+            }
+            None => self.inbox.push_back((to, parsed(&bytes))),
+        }
+    }
+
+    /// Send what a peer at `from` says to the first switch.
+    fn say(&mut self, from: SocketAddr, text: impl Into<Bytes>) {
+        let to = self.nodes[0].address;
+        self.send(from, to, text.into());
+    }
+
+    /// The next request with `method` that came to `at`; other messages before it are forgotten.
+    fn request_at(&mut self, at: SocketAddr, method: Method) -> SipRequest {
+        let found = self.inbox.iter().position(|(to, message)| match message {
+            Message::Request(request) => *to == at && request.method == method,
+            Message::Response(_) => false,
+        });
+        let seen = self.seen();
+        let place = found.unwrap_or_else(|| panic!("no {method} came to {at}, but {seen:?}"));
+        match self.inbox.remove(place) {
+            Some((_, Message::Request(request))) => request,
+            _ => unreachable!("just seen"),
+        }
+    }
+
+    /// The next final response, or one with `code`, that came to `at`.
+    fn response_at(&mut self, at: SocketAddr, code: u16) -> Response {
+        let found = self.inbox.iter().position(|(to, message)| match message {
+            Message::Request(_) => false,
+            Message::Response(response) => *to == at && response.code == code,
+        });
+        let seen = self.seen();
+        let place = found.unwrap_or_else(|| panic!("no {code} came to {at}, but {seen:?}"));
+        match self.inbox.remove(place) {
+            Some((_, Message::Response(response))) => response,
+            _ => unreachable!("just seen"),
+        }
+    }
+
+    /// What lies in the inbox, in short.
+    fn seen(&self) -> Vec<String> {
+        let short = |(to, message): &(SocketAddr, Message)| match message {
+            Message::Request(request) => format!("{to} {}", request.method),
+            Message::Response(response) => format!("{to} {} {}", response.code, response.headers.cseq.method),
+        };
+        self.inbox.iter().map(short).collect()
+    }
+
+    /// Ask the first switch for something in the name of `flow`.
+    fn ask(&mut self, flow: FlowId, call: CallId, verb: Verb) -> RequestId {
+        let node = &mut self.nodes[0];
+        node.next_request += 1;
+        let id = RequestId(node.next_request);
+        self.input(0, Input::Request(Request { origin: Origin::Flow(flow), id, call, verb }));
+        id
+    }
+
+    fn reply(&self, id: RequestId) -> Option<&Reply> {
+        let mut replies = self.nodes[0].replies.iter().filter(|(request, _)| *request == id);
+        let reply = replies.next().map(|(_, reply)| reply);
+        assert!(replies.next().is_none(), "one reply to each request");
+        reply
+    }
+
+    fn end_flow(&mut self, flow: FlowId, end: FlowEnd) {
+        self.input(0, Input::FlowEnded { flow, end });
+    }
+
+    /// A key by RTP.
+    fn key(&mut self, call: usize, key: char) {
+        let (port, worker) = self.nodes[0].opened[call];
+        self.input(0, Input::Media { worker, event: media::Event::Digit { port, key } });
+    }
+
+    fn node(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    /// Names of the commands to the engine.
+    fn commands(&self) -> Vec<&'static str> {
+        self.nodes[0].commands.iter().map(|(_, command)| name(command)).collect()
+    }
+
+    /// Nothing is left behind, and each call left one record.
+    #[track_caller]
+    fn assert_clean(&mut self, records: usize) {
+        self.run(secs(200));
+        for node in &self.nodes {
+            assert_eq!(node.switch.counts(), Counts::default());
+        }
+        assert_eq!(self.nodes[0].records.len(), records, "{:?}", self.nodes[0].records);
+    }
+}
+
+fn parsed(bytes: &[u8]) -> Message {
+    let limits = SipLimits { max_headers: 100, max_message: 65_535 };
+    Message::parse(bytes, &limits).expect("a proper message")
+}
+
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Open { .. } => "Open",
+        Command::Update { .. } => "Update",
+        Command::Close { .. } => "Close",
+        Command::Join { .. } => "Join",
+        Command::Leave { .. } => "Leave",
+        Command::Echo { on: true, .. } => "Echo on",
+        Command::Echo { on: false, .. } => "Echo off",
+        Command::Play { .. } => "Play",
+        Command::Stop { .. } => "Stop",
+        Command::Record { .. } => "Record",
+        Command::Space { .. } => "Space",
+        Command::PauseRecording { .. } => "Pause",
+        Command::StopRecording { .. } => "StopRecording",
+        Command::Digits { .. } => "Digits",
+    }
+}
+
+/// A hand-written caller, and the call it makes.
+struct Caller {
+    at: SocketAddr,
+    call_id: String,
+    cseq: u32,
+    branch: u32,
+    to_tag: Option<String>,
+}
+
+const PHONE: &str = "198.51.100.7:5070";
+
+fn sdp_at(ip: &str, port: u16) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n\
+         a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+    )
+}
+
+fn sdp() -> String {
+    sdp_at("198.51.100.7", 4000)
+}
+
+impl Caller {
+    fn new() -> Caller {
+        Caller { at: address(PHONE), call_id: "abc@phone".into(), cseq: 1, branch: 0, to_tag: None }
+    }
+
+    /// A request in the caller's dialog, or one that begins it.
+    fn text(&mut self, method: &str, body: Option<(&str, &str)>, extra: &str) -> String {
+        if method != "ACK" && method != "CANCEL" {
+            self.branch += 1;
+        }
+        let Caller { at, call_id, cseq, branch, .. } = self;
+        let tag = self.to_tag.as_ref().map(|tag| format!(";tag={tag}")).unwrap_or_default();
+        let (kind, body) = body.map_or((String::new(), ""), |(k, b)| (format!("Content-Type: {k}\r\n"), b));
+        format!(
+            "{method} sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{call_id}{branch}\r\n\
+             Max-Forwards: 70\r\nFrom: \"Anna\" <sip:anna@phone>;tag=anna\r\nTo: <sip:100@192.0.2.1>{tag}\r\n\
+             Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:anna@{at}>\r\n{extra}{kind}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    fn invite(&mut self, world: &mut World, body: Option<&str>) {
+        let text = self.text("INVITE", body.map(|body| ("application/sdp", body)), "X-Shop: 7\r\n");
+        world.say(self.at, text);
+        world.settle();
+    }
+
+    fn send(&mut self, world: &mut World, method: &str, body: Option<(&str, &str)>) {
+        self.cseq += 1;
+        let text = self.text(method, body, "");
+        world.say(self.at, text);
+        world.settle();
+    }
+
+    fn ack(&mut self, world: &mut World, response: &Response, body: Option<&str>) {
+        self.to_tag = response.headers.to.tag().map(str::to_owned);
+        self.cseq = response.headers.cseq.number;
+        self.branch += 1;
+        let text = self.text("ACK", body.map(|body| ("application/sdp", body)), "");
+        world.say(self.at, text);
+        world.settle();
+    }
+}
+
+/// A world in which a call is answered: its caller, flow and call.
+fn answered() -> (World, Caller, FlowId, CallId) {
+    answered_in(World::new())
+}
+
+fn answered_in(mut world: World) -> (World, Caller, FlowId, CallId) {
+    let (caller, flow, call) = answer_one(&mut world, Caller::new());
+    (world, caller, flow, call)
+}
+
+fn answer_one(world: &mut World, mut caller: Caller) -> (Caller, FlowId, CallId) {
+    caller.invite(world, Some(&sdp()));
+    let start = world.node().starts.last().unwrap().clone();
+    let id = world.ask(start.flow, start.call, Verb::Answer);
+    world.settle();
+    let at = caller.at;
+    let response = world.response_at(at, 200);
+    caller.ack(world, &response, None);
+    assert_eq!(world.reply(id), Some(&Reply::Done));
+    world.inbox.clear();
+    (caller, start.flow, start.call)
+}
+
+/// What a hand-written callee answers.
+fn answer(request: &SipRequest, code: u16, tag: &str, body: Option<&str>) -> Bytes {
+    let mut response = request.response(code, None);
+    response.headers.to.set_tag(tag);
+    let host = &request.uri.host;
+    let port = request.uri.port.unwrap_or(5060);
+    response.headers.set("Contact", format!("<sip:{tag}@{host}:{port}>"));
+    if let Some(body) = body {
+        response.headers.set("Content-Type", "application/sdp");
+        response.body = body.to_owned().into();
+    }
+    response.to_bytes()
+}
