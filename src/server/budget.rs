@@ -32,9 +32,9 @@ pub(super) fn grant(conf: &Conf) -> Result<(), TooFew> {
     fits(conf, allowed)
 }
 
-/// Two sockets a leg, one a connection, two an interface.
+/// Two sockets a leg, one a connection, five an interface.
 fn needed(conf: &Conf) -> u64 {
-    let sockets = 2 * conf.sip.max_calls + conf.sip.max_connections + 2 * conf.interfaces.len();
+    let sockets = 2 * conf.sip.max_calls + conf.sip.max_connections + 5 * conf.interfaces.len();
     sockets as u64 + OTHERS
 }
 
@@ -55,6 +55,6 @@ mod tests {
         let conf = Conf::read("x", "").unwrap();
         assert_eq!(fits(&conf, 100_000), Ok(()));
         let told = fits(&conf, 1024).unwrap_err().to_string();
-        assert!(told.contains("sip.max_calls = 2000") && told.contains("5202") && told.contains("1024"), "{told}");
+        assert!(told.contains("sip.max_calls = 2000") && told.contains("5205") && told.contains("1024"), "{told}");
     }
 }
