@@ -1,16 +1,16 @@
 //! What all calls share: the SIP stack, the configuration, the queue of outputs, and which call an answer belongs to.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
     sync::Arc,
 };
 
-use super::{Config, ConsoleReply, Output, TraceEvent, call::Notice, trace::Seen};
+use super::{Config, ConsoleReply, Output, TraceEvent, call::Notice, connect::Sent, trace::Seen};
 use crate::{
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
     media::{Command, Pcm},
-    sip::{ClientTx, Headers, Hop, NameAddr, Request, Response, ServerTx, Stack, Transport, Uri},
+    sip::{ClientTx, Failover, Headers, Hop, NameAddr, Request, Response, Scheme, ServerTx, Stack, Transport, Uri},
     time::{Epoch, Time},
     verbs::Sound,
 };
@@ -44,6 +44,12 @@ pub(super) struct Core {
     pub seen: Vec<Seen>,
     /// Tones that were made already; only ever looked up.
     pub tones: HashMap<Sound, Arc<Pcm>>,
+    /// Which targets failed lately.
+    pub failover: Failover,
+    /// INVITEs that were left because nobody answered: they are kept as forks.
+    pub left: Vec<Sent>,
+    /// Connections that are gone.
+    pub closed: BTreeSet<Hop>,
     per_worker: Vec<usize>,
     last_id: u64,
     chance: u64,
@@ -68,6 +74,9 @@ impl Core {
             recordings: BTreeMap::new(),
             seen: Vec::new(),
             tones: HashMap::new(),
+            failover: Failover::default(),
+            left: Vec::new(),
+            closed: BTreeSet::new(),
             last_id: 0,
             chance: seed,
         }
@@ -157,6 +166,18 @@ impl Core {
     pub fn introduce(&self, headers: &mut Headers, hop: Hop) {
         headers.set("Contact", self.contact(hop).to_string());
         headers.set("Allow", ALLOW);
+    }
+
+    /// As [`Core::introduce`]; `sips`: the peer is called by such an address, so ours is one, too (RFC 3261 sections
+    /// 8.1.1.8 and 12.1.1).
+    pub fn introduce_for(&self, headers: &mut Headers, hop: Hop, sips: bool) {
+        self.introduce(headers, hop);
+        if sips && hop.transport.is_secure() {
+            let mut contact = self.contact(hop);
+            contact.uri.scheme = Scheme::Sips;
+            contact.uri.params.retain(|(name, _)| hop.transport != Transport::Tls || name != "transport");
+            headers.set("Contact", contact.to_string());
+        }
     }
 
     /// The media thread with the fewest ports.

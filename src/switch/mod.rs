@@ -24,6 +24,7 @@ mod cdr;
 mod close;
 mod connect;
 mod core;
+mod failover;
 mod finish;
 mod flow;
 mod gather;
