@@ -135,14 +135,18 @@ impl Call {
         });
         let mut ladder = Ladder::default();
         let ended = self.watch(&mut server, &mut ladder);
+        let answered = ended.is_ok();
         // The last words, such as the answer to our BYE.
-        while let Some(seen) = server.watch_within(LAST_WORDS) {
+        let mut last = Vec::new();
+        while answered && let Some(seen) = server.watch_within(LAST_WORDS) {
+            last.push(seen);
+        }
+        last.extend(server.stop());
+        for seen in last {
             if let Seen::Trace(trace) = seen {
                 self.draw(&mut ladder, &trace, &ProgressBar::hidden());
             }
         }
-        server.stop();
-        let answered = ended.is_ok();
         if let Err(why) = ended {
             println!("{why}");
         }
