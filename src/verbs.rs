@@ -221,7 +221,7 @@ pub enum Strategy {
 /// How to ring other phones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dial {
-    /// `sip:` URIs, at least one.
+    /// `sip:` URIs or numbers, at least one.
     pub targets: Vec<String>,
     /// Order.
     pub strategy: Strategy,
@@ -336,6 +336,8 @@ pub enum Failure {
     Busy,
     /// Dial: refused with this code.
     Refused(u16),
+    /// Dial: the operator's rules deny the target; why.
+    Denied(&'static str),
     /// Dial: no way there (name not found, nothing listens, 404, 503, ...).
     Unreachable,
     /// A sound could not be had; what and why.
@@ -359,6 +361,7 @@ impl Failure {
             Failure::NoAnswer => "no_answer",
             Failure::Busy => "busy",
             Failure::Refused(_) => "refused",
+            Failure::Denied(_) => "denied",
             Failure::Unreachable => "unreachable",
             Failure::Sound(_) => "sound",
             Failure::Media(_) => "media",
@@ -402,6 +405,8 @@ pub struct Facts {
     pub sip_call_id: String,
     /// Where the INVITE came from, `address:port`.
     pub source: String,
+    /// The trunk that it came from; absent: none.
+    pub trunk: Option<String>,
     /// False: we made the call.
     pub inbound: bool,
     /// Header fields of the INVITE whose names begin with `X-`, as they came.

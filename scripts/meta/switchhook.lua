@@ -44,6 +44,7 @@
 ---@field caller_name string Name of the caller, perhaps empty.
 ---@field called string Number that was called.
 ---@field sip_call_id string The SIP Call-ID.
+---@field trunk string? The trunk that the call came from; nil: none.
 ---@field source string Where the call came from, "address:port".
 ---@field inbound boolean False: Switchhook made this call.
 ---@field headers table<string, string> Header fields whose names begin with X-; upper and lower case are the same.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{DEFAULTS, Fault};
+use super::{
+    DEFAULTS, Fault,
+    trunks::{OutboundTable, TrunkTable},
+};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -19,6 +22,9 @@ pub struct Document {
     pub speech: Speech,
     pub script: Script,
     pub number: Vec<Number>,
+    #[serde(default)]
+    pub trunk: Vec<TrunkTable>,
+    pub outbound: OutboundTable,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -9,6 +9,7 @@ mod fault;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod trunks;
 
 pub use document::Document;
 pub use fault::Fault;

@@ -18,7 +18,7 @@ use crate::{
     io::{driver::Choice, pace::Gather},
     media,
     script::Limits,
-    switch::{Pattern, Route},
+    switch::{Pattern, Route, Trunking},
 };
 
 /// Everything that the program is told.
@@ -64,6 +64,8 @@ pub struct Conf {
     pub max_legs: usize,
     /// Numbers to scripts.
     pub routes: Vec<Route>,
+    /// Carriers, and which numbers may be called.
+    pub trunking: Trunking,
 }
 
 /// SIP timers and limits.
@@ -178,6 +180,7 @@ impl Conf {
             script_pool: at.number("script.pool", script.pool, 0..=10_000)?,
             max_legs: at.number("script.max_legs", script.max_legs, 1..=1000)?,
             routes: at.routes(&document)?,
+            trunking: at.trunking(&document)?,
         })
     }
 }
@@ -195,30 +198,30 @@ fn folders(document: &Document) -> Folders {
 }
 
 /// Where the values were found, for faults.
-struct At<'a> {
+pub(super) struct At<'a> {
     file: &'a str,
     text: &'a str,
 }
 
 impl At<'_> {
-    fn fault(&self, key: &str, found: impl Display, allowed: impl Display) -> Fault {
+    pub(super) fn fault(&self, key: &str, found: impl Display, allowed: impl Display) -> Fault {
         Fault::value(self.file, self.text, key, found, allowed)
     }
 
-    fn number<T: TryFrom<u64>>(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<T, Fault> {
+    pub(super) fn number<T: TryFrom<u64>>(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<T, Fault> {
         let fits = allowed.contains(&found).then(|| T::try_from(found).ok()).flatten();
         fits.ok_or_else(|| self.fault(key, found, format_args!("{} to {}", allowed.start(), allowed.end())))
     }
 
-    fn millis(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
+    pub(super) fn millis(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
         self.number(key, found, allowed).map(Duration::from_millis)
     }
 
-    fn seconds(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
+    pub(super) fn seconds(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
         self.number(key, found, allowed).map(Duration::from_secs)
     }
 
-    fn one_of(&self, key: &str, found: &str, allowed: &[&str]) -> Result<String, Fault> {
+    pub(super) fn one_of(&self, key: &str, found: &str, allowed: &[&str]) -> Result<String, Fault> {
         match allowed.iter().find(|one| one.eq_ignore_ascii_case(found)) {
             Some(one) => Ok((*one).to_owned()),
             None => Err(self.fault(key, format_args!("\"{found}\""), allowed.join(", "))),
@@ -302,7 +305,7 @@ impl At<'_> {
         }
     }
 
-    fn codecs(&self, key: &str, found: &[String]) -> Result<Vec<Codec>, Fault> {
+    pub(super) fn codecs(&self, key: &str, found: &[String]) -> Result<Vec<Codec>, Fault> {
         let names = Codec::ALL.map(Codec::name).join(", ");
         let one = |name: &String| {
             let codec = Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name));

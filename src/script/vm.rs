@@ -300,6 +300,7 @@ fn facts(lua: &Lua, facts: &Facts) -> mlua::Result<Table> {
     table.raw_set("called", facts.called.as_str())?;
     table.raw_set("sip_call_id", facts.sip_call_id.as_str())?;
     table.raw_set("source", facts.source.as_str())?;
+    table.raw_set("trunk", facts.trunk.as_deref())?;
     table.raw_set("inbound", facts.inbound)?;
     Ok(table)
 }

@@ -284,6 +284,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         media: conf.media.clone(),
         workers: u8::try_from(workers).expect("conf allows 64"),
         routes: conf.routes.clone(),
+        trunking: conf.trunking.clone(),
         codecs: conf.codecs.clone(),
         ptime: conf.ptime,
         country: conf.country.clone(),

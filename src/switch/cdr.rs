@@ -69,6 +69,8 @@ pub struct CallRecord {
     pub from: String,
     /// Who was called: user part of the Request-URI.
     pub to: String,
+    /// The trunk that it came from or went over; absent: none.
+    pub trunk: Option<String>,
     /// SIP Call-ID.
     pub sip_call_id: String,
     /// The peer's signalling address, `address:port`; absent: none was found.

@@ -11,6 +11,7 @@ use super::{
     accept::description,
     call::{About, Call, End, Notice, State},
     core::{Core, SDP},
+    outbound::Carrier,
     target,
 };
 use crate::{
@@ -39,6 +40,8 @@ pub(super) struct Outgoing {
     pub failed: Option<End>,
     /// Some target rang.
     pub rang: bool,
+    /// Its way over carriers.
+    pub carrier: Carrier,
 }
 
 /// The name is being looked up, or the port opened.
@@ -73,6 +76,14 @@ pub(super) struct Sent {
     acks: Vec<(String, Request, Hop)>,
 }
 
+impl Outgoing {
+    /// How records name whom it is to reach: the number, else what the first target says.
+    fn shown(&self) -> String {
+        let number = self.carrier.ways.front().map(|way| way.number.to_string());
+        number.or_else(|| self.targets.front().map(target::shown)).unwrap_or_default()
+    }
+}
+
 impl Inviting {
     pub fn timeout(&self) -> Time {
         self.canceled.unwrap_or(self.outgoing.give_up)
@@ -87,7 +98,7 @@ impl Call {
             parent: None,
             direction: Direction::Outbound,
             from: outgoing.from.uri.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
-            to: outgoing.targets.front().map(target::shown).unwrap_or_default(),
+            to: outgoing.shown(),
             peer: None,
             started: core.now,
             answered: None,
@@ -105,7 +116,9 @@ impl Call {
     /// Turn to the next target.
     pub fn locate(&mut self, core: &mut Core) {
         let State::Locating(locating) = &mut self.state else { return };
-        let Some(uri) = locating.outgoing.targets.pop_front() else {
+        let next = locating.outgoing.targets.pop_front().or_else(|| self.next_way(core));
+        let State::Locating(locating) = &mut self.state else { return };
+        let Some(uri) = next else {
             let end = locating.outgoing.failed.take().unwrap_or(End::UNREACHABLE);
             let code = end.code;
             return self.decide_gone_with(core, end, Some(code));
@@ -206,6 +219,7 @@ impl Call {
         for (name, value) in &outgoing.headers {
             headers.push(name, value.as_str());
         }
+        outgoing.carrier.dress(core, &mut headers);
         Request { method: Method::Invite, uri: uri.clone(), headers, body: offer.to_string().into() }
     }
 
@@ -310,7 +324,11 @@ impl Call {
         let Inviting { mut outgoing, uri, addresses, .. } = *inviting;
         let elsewhere = code == 503 && !addresses.is_empty();
         let end = End::refused(code, outgoing.rang);
-        let stop = code >= 600 || (!elsewhere && outgoing.targets.is_empty());
+        let onward = outgoing.carrier.goes_on(core, code, outgoing.rang);
+        if !elsewhere && !onward {
+            outgoing.carrier.ways.clear();
+        }
+        let stop = code >= 600 || (!elsewhere && !onward && outgoing.targets.is_empty());
         if stop {
             return self.decide(core, end, Some(code));
         }

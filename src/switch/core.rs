@@ -4,9 +4,10 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
-use super::{Config, ConsoleReply, Output, TraceEvent, call::Notice, trace::Seen};
+use super::{Config, ConsoleReply, Output, TraceEvent, call::Notice, trace::Seen, trunk::Trunks};
 use crate::{
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
     media::{Command, Pcm},
@@ -44,6 +45,8 @@ pub(super) struct Core {
     pub seen: Vec<Seen>,
     /// Tones that were made already; only ever looked up.
     pub tones: HashMap<Sound, Arc<Pcm>>,
+    /// How the carriers stand.
+    pub trunks: Trunks,
     per_worker: Vec<usize>,
     last_id: u64,
     chance: u64,
@@ -68,6 +71,7 @@ impl Core {
             recordings: BTreeMap::new(),
             seen: Vec::new(),
             tones: HashMap::new(),
+            trunks: Trunks::default(),
             last_id: 0,
             chance: seed,
         }
@@ -128,7 +132,12 @@ impl Core {
 
     /// 503 with Retry-After, for who comes while we are full or draining.
     pub fn answer_later(&mut self, tx: ServerTx, request: &Request) {
-        let seconds = self.config.retry_after.as_secs().max(1).to_string();
+        self.answer_after(tx, request, self.config.retry_after);
+    }
+
+    /// 503 with Retry-After: come again after this time.
+    pub fn answer_after(&mut self, tx: ServerTx, request: &Request, after: Duration) {
+        let seconds = after.as_secs().max(1).to_string();
         self.answer(tx, request, 503, &[("Retry-After", &seconds)]);
     }
 

@@ -109,6 +109,7 @@ impl Call {
             direction: about.direction,
             from: about.from.clone(),
             to: about.to.clone(),
+            trunk: self.trunk.as_ref().map(|on| on.name.to_string()),
             sip_call_id: self.key.0.clone(),
             peer: about.peer.map(|peer| peer.to_string()),
             start_ms: unix(about.started),

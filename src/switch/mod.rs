@@ -31,6 +31,7 @@ mod hunt;
 mod info;
 mod key;
 mod modify;
+mod outbound;
 mod play;
 mod port;
 mod record;
@@ -43,11 +44,13 @@ mod task;
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests pick what they look for")]
 mod tests;
 mod trace;
+mod trunk;
 mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use route::{BadPattern, Pattern, Route};
 pub use switch::Switch;
+pub use trunk::{HeaderRule, Identity, Network, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What};
 
 /// Something happened.
 #[derive(Debug)]
@@ -131,7 +134,7 @@ pub enum Input {
 pub struct Originate {
     /// Carried by each [`ConsoleReply`] about it.
     pub request: RequestId,
-    /// A `sip:` URI.
+    /// A `sip:` URI or a number.
     pub target: String,
     /// The number shown to the target.
     pub from: String,
@@ -328,6 +331,8 @@ pub struct Config {
     pub workers: u8,
     /// Which script answers which number.
     pub routes: Vec<Route>,
+    /// Carriers, and which numbers may be called.
+    pub trunking: Trunking,
     /// The codecs that we offer and accept, best first, at least one.
     pub codecs: Vec<Codec>,
     /// Packet length that we ask for and send, in ms.

@@ -86,7 +86,7 @@ impl Pattern {
         all && (self.open || characters.next().is_none())
     }
 
-    fn exactness(&self) -> (bool, usize, usize) {
+    pub(super) fn exactness(&self) -> (bool, usize, usize) {
         let literal = self.places.iter().filter(|p| matches!(p, Place::Is(_))).count();
         (!self.open, literal, self.places.len())
     }

@@ -1,12 +1,17 @@
 //! SIP requests: those that begin something, and those within a dialog (RFC 3261 section 12.2.2).
 
 use super::{
+    accept,
     call::{Call, End, State},
     core::{ALLOW, Core, SDP},
     route,
     switch::Switch,
+    trunk,
 };
 use crate::sip::{Dialog, Event, Hop, Method, Request, ServerTx};
+
+/// Emergency calls that are taken beyond the limit of all calls.
+const RESERVE: usize = 100;
 
 impl Switch {
     /// What the stack tells.
@@ -80,11 +85,25 @@ impl Switch {
 
     /// A new call, if there is room, a script for its number, and media in common.
     fn on_invite(&mut self, tx: ServerTx, hop: Hop, request: Request) {
-        if self.draining.is_some() || self.calls.len() >= self.core.config.limits.calls {
-            return self.core.answer_later(tx, &request);
-        }
-        let Some(mut call) = Call::incoming(&mut self.core, tx, hop, request) else { return };
         let core = &mut self.core;
+        let number = accept::number(&request);
+        let urgent = trunk::is_emergency(&core.config.trunking, &number);
+        // Emergencies have room of their own, but no end of it: anybody can call such a number.
+        let room = if urgent { RESERVE } else { 0 };
+        if self.draining.is_some() || self.calls.len() >= core.config.limits.calls + room {
+            return core.answer_later(tx, &request);
+        }
+        let trunk = core.trunks.of(&core.config.trunking, hop.remote.ip()).cloned();
+        if let Some(trunk) = &trunk
+            && let Err(full) = core.trunks.enter(trunk, core.now, urgent)
+        {
+            tracing::info!(trunk = &*trunk.name, why = full.as_str(), "incoming call refused");
+            return core.answer_after(tx, &request, full.after(core.config.retry_after));
+        }
+        let Some(mut call) = Call::incoming(core, tx, hop, request) else {
+            return trunk.iter().for_each(|trunk| core.trunks.leave(&trunk.name));
+        };
+        call.remember_caller(core, trunk.as_deref());
         let route = route::find(&core.config.routes, &call.about.to).cloned();
         let route = match route {
             Some(route) => call.read_offer(core).then_some(route),

@@ -32,6 +32,7 @@ pub(super) fn start(script: &str) -> Start {
             called: "200".into(),
             sip_call_id: "x@y".into(),
             source: "192.0.2.1:5060".into(),
+            trunk: Some("carrier".into()),
             inbound: true,
             headers: vec![("X-Account".into(), "gold".into())],
         },

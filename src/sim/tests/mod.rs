@@ -60,6 +60,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         },
         media: conf.media.clone(),
         workers: 1,
+        trunking: crate::switch::Trunking::default(),
         routes: routes
             .iter()
             .map(|(number, script)| Route {

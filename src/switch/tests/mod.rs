@@ -7,6 +7,7 @@ mod modify;
 mod outgoing;
 mod random;
 mod sounds;
+mod trunks;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -107,6 +108,7 @@ fn config(at: SocketAddr) -> Config {
         },
         workers: 2,
         routes: vec![route("100"), route("2XX")],
+        trunking: Trunking::default(),
         codecs: Codec::ALL.to_vec(),
         ptime: 20,
         country: "de".into(),

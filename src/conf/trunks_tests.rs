@@ -1,0 +1,78 @@
+use crate::{
+    codec::Codec,
+    conf::Conf,
+    switch::{Trail, Voucher, What},
+};
+
+const CARRIER: &str = r#"
+[[trunk]]
+name = "carrier"
+target = ["sip:sip.carrier.example", "sip:192.0.2.7:5070;transport=tcp"]
+source = ["192.0.2.0/24", "2001:db8::7"]
+trusted = true
+max_calls = 30
+max_calls_per_second = 5
+codecs = ["PCMA"]
+in_called = [{ number = "0*", strip = 1, prepend = "+49" }]
+from_host = "carrier.example"
+identity = "pai"
+diversion = "keep"
+history = "set"
+headers = [{ action = "set", name = "X-Account", value = "{trunk}" }, { action = "remove", name = "X-Inner" }]
+
+[outbound]
+allow_uris = false
+rewrite = [{ number = "00*", strip = 2, prepend = "+" }]
+
+[[outbound.rule]]
+number = "+49*"
+trunk = "carrier"
+price = 0.015
+priority = 2
+
+[[outbound.rule]]
+number = "+49900*"
+"#;
+
+#[test]
+fn trunks_and_rules_are_read() {
+    let trunking = Conf::read("x.toml", CARRIER).unwrap().trunking;
+    let trunk = trunking.trunk("carrier").unwrap();
+    assert_eq!(trunk.targets[1].to_string(), "sip:192.0.2.7:5070;transport=tcp");
+    assert!(trunk.sources[0].contains("192.0.2.9".parse().unwrap()));
+    assert_eq!((trunk.calls, trunk.calls_per_second, trunk.codecs.as_slice()), (30, 5, &[Codec::Pcma][..]));
+    assert_eq!((trunk.identity.voucher, trunk.identity.diversion), (Voucher::Asserted, Trail::Keep));
+    assert_eq!(trunk.headers[0].what, What::Set("{trunk}".into()));
+    let outbound = &trunking.outbound;
+    assert!(!outbound.allow_uris && outbound.emergency.contains("112"));
+    assert_eq!((outbound.rules[0].price, outbound.rules[0].priority, outbound.rules[0].weight), (15_000, 2, 1));
+    assert_eq!(outbound.rules[1].trunk, None);
+}
+
+#[test]
+fn without_a_word_nothing_may_go_out_over_trunks() {
+    let trunking = Conf::read("x.toml", "").unwrap().trunking;
+    assert!(trunking.trunks.is_empty() && trunking.outbound.rules.is_empty() && trunking.outbound.allow_uris);
+}
+
+#[test]
+fn faults_of_trunks_name_their_line_and_what_is_allowed() {
+    for (from, to, want) in [
+        ("name = \"carrier\"", "name = \"a b\"", "x.toml:3: trunk[0].name: found \"a b\"; allowed: letters, digits, "),
+        ("sip:sip.carrier.example", "sip:u@x", "x.toml:4: trunk[0].target: found \"sip:u@x\"; allowed: sip:host, "),
+        ("192.0.2.0/24", "192.0.2.0/44", "x.toml:5: trunk[0].source: found \"192.0.2.0/44\"; allowed: an IP address"),
+        ("\"PCMA\"", "\"G729\"", "x.toml:9: trunk[0].codecs: found \"G729\"; allowed: PCMU, PCMA"),
+        ("\"pai\"", "\"paid\"", "x.toml:12: trunk[0].identity: found \"paid\"; allowed: none, pai, ppi, rpid"),
+        ("X-Inner", "Via", "x.toml:15: trunk[0].headers: found \"Via\"; allowed: a header that the stack does not need"),
+        ("trunk = \"carrier\"", "trunk = \"x\"", "x.toml:23: outbound.rule[0].trunk: found \"x\"; allowed: the name of a"),
+        ("0.015", "-1.0", "x.toml:24: outbound.rule[0].price: found -1; allowed: 0 to 1000000"),
+        ("\"+49900*\"", "\"+*1\"", "x.toml:28: outbound.rule[1].number: found \"+*1\" (`*` may only stand at the end)"),
+        ("trusted = true", "trust = true", "unknown key `trust`, expected one of"),
+    ] {
+        assert!(CARRIER.contains(from));
+        let told = Conf::read("x.toml", &CARRIER.replace(from, to)).unwrap_err().to_string();
+        assert!(told.contains(want), "{told}\n{want}");
+    }
+    let twice = format!("{CARRIER}\n[[trunk]]\nname = \"carrier\"\n");
+    assert!(Conf::read("x.toml", &twice).unwrap_err().to_string().contains("allowed: each name once"));
+}
