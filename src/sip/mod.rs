@@ -14,6 +14,7 @@ pub use rsip::Method;
 use crate::ids::InterfaceId;
 
 mod accept;
+pub mod auth;
 mod branch;
 mod client;
 mod cseq;
