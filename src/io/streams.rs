@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
-        TcpListener, TcpSocket, TcpStream, lookup_host,
+        TcpListener, TcpSocket, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::mpsc,
@@ -24,12 +24,15 @@ use tokio::{
 
 use crate::{
     ids::{InterfaceId, QueryId},
-    io::BindError,
+    io::{
+        BindError,
+        dns::{self, Name},
+    },
     sip::{Framed, Framer, Hop, Transport},
     switch::Input,
 };
 
-/// Longest time for a TCP connection to be made, and for a name to be found.
+/// Longest time for a TCP connection to be made.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection on which nothing came for so long is closed.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -52,10 +55,8 @@ pub enum ToStreams {
     Resolve {
         /// Carried by the answer.
         query: QueryId,
-        /// Name or address literal.
-        host: String,
-        /// Port; 5060 where absent.
-        port: Option<u16>,
+        /// What is looked up.
+        name: Name,
     },
 }
 
@@ -144,8 +145,12 @@ impl Streams {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(ToStreams::Send { hop, bytes }) => self.send(hop, bytes).await,
-                    Some(ToStreams::Resolve { query, host, port }) => {
-                        spawn_local(resolve(query, host, port, self.control.clone()));
+                    Some(ToStreams::Resolve { query, name }) => {
+                        let control = self.control.clone();
+                        spawn_local(async move {
+                            let result = dns::resolve(name).await;
+                            let _ = control.send(Input::Resolved { query, result }).await;
+                        });
                     }
                     None => return,
                 },
@@ -253,19 +258,6 @@ async fn connect(local: Option<SocketAddr>, remote: SocketAddr, dscp: u8) -> io:
         socket.bind(SocketAddr::new(local.ip(), 0))?;
     }
     timeout(PATIENCE, socket.connect(remote)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-}
-
-async fn resolve(query: QueryId, host: String, port: Option<u16>, control: mpsc::Sender<Input>) {
-    let found = timeout(PATIENCE, lookup_host((host.as_str(), port.unwrap_or(5060)))).await;
-    let result = match found {
-        Ok(Ok(addresses)) => {
-            let addresses: Vec<SocketAddr> = addresses.collect();
-            if addresses.is_empty() { Err(format!("{host} has no address")) } else { Ok(addresses) }
-        }
-        Ok(Err(error)) => Err(format!("{host}: {error}")),
-        Err(_) => Err(format!("{host}: no answer from the resolver within {} s", PATIENCE.as_secs())),
-    };
-    let _ = control.send(Input::Resolved { query, result }).await;
 }
 
 /// One connection's task.

@@ -55,7 +55,7 @@ pub(super) fn open(conf: &Conf) -> Result<Vec<Opened>, InterfaceError> {
                         udp,
                         tcp,
                         bound,
-                        sip: Interface { advertised: SocketAddr::new(ip, port) },
+                        sip: Interface::plain(SocketAddr::new(ip, port)),
                         media: InterfaceAddress { bind: bound.ip(), advertised: ip },
                     });
                 }

@@ -279,6 +279,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
             max_message: conf.sip.max_message,
             max_headers: conf.sip.max_headers,
             max_transactions: conf.sip.max_transactions,
+            udp_limit: if conf.sip.tcp { 1300 } else { conf.sip.max_message },
             agent: conf.sip.agent.clone(),
         },
         media: conf.media.clone(),

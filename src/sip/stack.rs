@@ -194,7 +194,7 @@ impl Stack {
 
     pub(super) fn advertised(&self, hop: Hop) -> SocketAddr {
         let interface = self.config.interfaces.get(usize::from(hop.interface.0));
-        interface.expect("hops name interfaces of the configuration").advertised
+        interface.expect("hops name interfaces of the configuration").reached(hop.transport)
     }
 
     /// Does what the machine of `tx` asks for, and keeps the books about it.

@@ -4,7 +4,7 @@
 //! 3xx named. All tries share Call-ID and From tag, with a CSeq of their own (RFC 3261 section 8.1.3.4). Of several
 //! forks that answer, the first one stays; the others get ACK and BYE (section 13.2.2.4).
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::collections::VecDeque;
 
 use super::{
     Direction, Output,
@@ -17,7 +17,9 @@ use super::{
 use crate::{
     ids::QueryId,
     sdp,
-    sip::{CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Uri},
+    sip::{
+        CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Target, Uri,
+    },
     time::Time,
 };
 
@@ -49,7 +51,7 @@ pub(super) struct Locating {
     pub outgoing: Outgoing,
     uri: Uri,
     /// Where the target is, best first.
-    addresses: VecDeque<SocketAddr>,
+    places: VecDeque<Target>,
     pub query: Option<QueryId>,
 }
 
@@ -57,7 +59,7 @@ pub(super) struct Locating {
 pub(super) struct Inviting {
     outgoing: Outgoing,
     uri: Uri,
-    addresses: VecDeque<SocketAddr>,
+    places: VecDeque<Target>,
     tx: ClientTx,
     request: Request,
     hop: Hop,
@@ -109,7 +111,7 @@ impl Call {
         };
         let key = (core.stack.new_call_id(), tag);
         let uri = Uri::sip(None, "invalid", None);
-        let locating = Locating { outgoing, uri, addresses: VecDeque::new(), query: None };
+        let locating = Locating { outgoing, uri, places: VecDeque::new(), query: None };
         Call::new(core, key, about, State::Locating(Box::new(locating)))
     }
 
@@ -125,32 +127,32 @@ impl Call {
         };
         let place = target::locate(&uri);
         locating.uri = uri;
-        locating.addresses.clear();
+        locating.places.clear();
         match place {
-            Ok(target::Place::At(address)) => {
-                locating.addresses.push_back(address);
+            Ok(target::Place::At(place)) => {
+                locating.places.push_back(place);
                 self.try_next(core);
             }
-            Ok(target::Place::Named { host, port, transport }) => {
+            Ok(target::Place::Named { host, port, transport, secure }) => {
                 let query = QueryId(core.id());
                 locating.query = Some(query);
                 core.queries.insert(query, self.id);
-                core.out.push_back(Output::Resolve { query, host, port, transport });
+                core.out.push_back(Output::Resolve { query, host, port, transport, secure });
             }
             Err(why) => self.target_failed(core, End::UNREACHABLE, why),
         }
     }
 
     /// The name was looked up.
-    pub fn handle_resolved(&mut self, core: &mut Core, query: QueryId, result: Result<Vec<SocketAddr>, String>) {
+    pub fn handle_resolved(&mut self, core: &mut Core, query: QueryId, result: Result<Vec<Target>, String>) {
         let State::Locating(locating) = &mut self.state else { return };
         if locating.query != Some(query) {
             return;
         }
         locating.query = None;
         match result {
-            Ok(addresses) => {
-                locating.addresses = addresses.into();
+            Ok(places) => {
+                locating.places = places.into();
                 self.try_next(core);
             }
             Err(why) => self.target_failed(core, End::UNREACHABLE, &why),
@@ -171,16 +173,13 @@ impl Call {
     fn try_next(&mut self, core: &mut Core) {
         let State::Locating(locating) = &mut self.state else { return };
         let family = self.port.open().map(|open| open.address.is_ipv6());
-        let transport = target::transport(&locating.uri);
-        while let Some(address) = locating.addresses.pop_front() {
-            let fits = family.is_none_or(|v6| v6 == address.is_ipv6());
-            let interface = target::interface(&core.config.sip, address).filter(|_| fits);
-            let Some(interface) = interface else { continue };
-            locating.addresses.push_front(address);
-            let hop = Hop { transport, interface, remote: address };
+        while let Some(place) = locating.places.pop_front() {
+            let fits = family.is_none_or(|v6| v6 == place.address.is_ipv6());
+            let Some(hop) = target::hop(&core.config.sip, place).filter(|_| fits) else { continue };
+            locating.places.push_front(place);
             return match self.port.open() {
                 Some(_) => self.invite(core),
-                None => self.open_port(core, hop, address.is_ipv6()),
+                None => self.open_port(core, hop, place.address.is_ipv6()),
             };
         }
         self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
@@ -190,23 +189,19 @@ impl Call {
     pub fn invite(&mut self, core: &mut Core) {
         let Some(local) = self.local(core) else { return };
         let State::Locating(locating) = self.enter(State::Gone) else { return };
-        let Locating { mut outgoing, uri, mut addresses, .. } = *locating;
-        let transport = target::transport(&uri);
-        let address = addresses.pop_front();
-        let placed = address.and_then(|a| target::interface(&core.config.sip, a).map(|i| (a, i)));
-        let Some((remote, interface)) = placed else {
-            let locating = Locating { outgoing, uri, addresses, query: None };
+        let Locating { mut outgoing, uri, mut places, .. } = *locating;
+        let Some(hop) = places.pop_front().and_then(|place| target::hop(&core.config.sip, place)) else {
+            let locating = Locating { outgoing, uri, places, query: None };
             self.enter(State::Locating(Box::new(locating)));
             return self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
         };
-        let hop = Hop { transport, interface, remote };
         outgoing.cseq += 1;
         let offer = sdp::offer(&local);
         let request = self.invitation(core, &outgoing, &uri, hop, &offer);
-        self.about.peer = Some(remote);
+        self.about.peer = Some(hop.remote);
         let tx = core.request(self.id, request.clone(), hop);
         let (offer, early, canceled) = ((offer, local), None, None);
-        let inviting = Inviting { outgoing, uri, addresses, tx, request, hop, offer, early, canceled };
+        let inviting = Inviting { outgoing, uri, places, tx, request, hop, offer, early, canceled };
         self.enter(State::Inviting(Box::new(inviting)));
     }
 
@@ -321,8 +316,8 @@ impl Call {
         if inviting.canceled.is_some() {
             return;
         }
-        let Inviting { mut outgoing, uri, addresses, .. } = *inviting;
-        let elsewhere = code == 503 && !addresses.is_empty();
+        let Inviting { mut outgoing, uri, places, .. } = *inviting;
+        let elsewhere = code == 503 && !places.is_empty();
         let end = End::refused(code, outgoing.rang);
         let onward = outgoing.carrier.goes_on(core, code, outgoing.rang);
         if !elsewhere && !onward {
@@ -333,7 +328,7 @@ impl Call {
             return self.decide(core, end, Some(code));
         }
         outgoing.failed = Some(end);
-        self.enter(State::Locating(Box::new(Locating { outgoing, uri, addresses, query: None })));
+        self.enter(State::Locating(Box::new(Locating { outgoing, uri, places, query: None })));
         if elsewhere { self.try_next(core) } else { self.locate(core) }
     }
 
@@ -350,7 +345,7 @@ impl Call {
             // As good as 503, so that another address is tried in both cases (RFC 3263 section 4.3).
             TxFailure::Transport => self.refused(core, tx, 503),
             TxFailure::TimedOut => {
-                let rest = matches!(&self.state, State::Inviting(inviting) if !inviting.addresses.is_empty());
+                let rest = matches!(&self.state, State::Inviting(inviting) if !inviting.places.is_empty());
                 self.refused(core, tx, if rest { 503 } else { 408 });
             }
         }

@@ -144,14 +144,14 @@ impl Core {
     /// How peers on the far side of `hop` reach us.
     pub fn contact(&self, hop: Hop) -> NameAddr {
         let at = usize::from(hop.interface.0);
-        let advertised = self.config.sip.interfaces.get(at).map_or(hop.remote, |i| i.advertised);
+        let advertised = self.config.sip.interfaces.get(at).map_or(hop.remote, |i| i.reached(hop.transport));
         let host = match advertised.is_ipv6() {
             true => format!("[{}]", advertised.ip()),
             false => advertised.ip().to_string(),
         };
         let mut uri = Uri::sip(Some("switchhook"), host, Some(advertised.port()));
-        if hop.transport == Transport::Tcp {
-            uri.set_param("transport", Some("tcp"));
+        if hop.transport != Transport::Udp {
+            uri.set_param("transport", Some(hop.transport.param()));
         }
         NameAddr::new(uri)
     }

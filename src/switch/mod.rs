@@ -71,8 +71,8 @@ pub enum Input {
     Resolved {
         /// Which query.
         query: QueryId,
-        /// Addresses, best first; else why there is none.
-        result: Result<Vec<SocketAddr>, String>,
+        /// Where the name leads to, best first; else why nowhere.
+        result: Result<Vec<sip::Target>, String>,
     },
     /// Answers [`Output::OpenPort`].
     PortOpened {
@@ -168,6 +168,8 @@ pub enum Output {
         port: Option<u16>,
         /// The transport of the URI, where it has one.
         transport: Option<sip::Transport>,
+        /// True for `sips:`: only what is encrypted will do.
+        secure: bool,
     },
     /// Bind an even UDP port and the odd one above, and keep the sockets until [`media::Command::Open`] takes them to
     /// the worker. Answered by [`Input::PortOpened`].
