@@ -145,7 +145,12 @@ impl Call {
                     break;
                 }
                 Seen::Console(ConsoleReply::Ended { .. }) => break,
-                Seen::Console(ConsoleReply::Calling { .. } | ConsoleReply::Reply { .. } | ConsoleReply::Drained) => {}
+                Seen::Console(
+                    ConsoleReply::Calling { .. }
+                    | ConsoleReply::Reply { .. }
+                    | ConsoleReply::Drained
+                    | ConsoleReply::Trunk { .. },
+                ) => {}
                 Seen::Counts(_) => {}
             }
         }

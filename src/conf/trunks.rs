@@ -7,11 +7,15 @@ use serde::Deserialize;
 use super::{Document, Fault, settings::At};
 use crate::{
     codec::Codec,
-    sip::Uri,
+    sip::{
+        Uri,
+        auth::{Credentials, Secret},
+        register::Account,
+    },
     switch::{HeaderRule, Identity, Network, Outbound, Pattern, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What},
 };
 
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrunkTable {
     pub name: String,
@@ -30,6 +34,18 @@ pub struct TrunkTable {
     pub diversion: String,
     pub history: String,
     pub headers: Vec<HeaderTable>,
+    pub user: String,
+    pub password: String,
+    pub register: String,
+    pub register_expires_s: u64,
+    pub options_s: u64,
+}
+
+/// A password is never printed.
+impl std::fmt::Debug for TrunkTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrunkTable").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Default for TrunkTable {
@@ -51,6 +67,11 @@ impl Default for TrunkTable {
             diversion: "drop".to_owned(),
             history: "drop".to_owned(),
             headers: Vec::new(),
+            user: String::new(),
+            password: String::new(),
+            register: String::new(),
+            register_expires_s: 600,
+            options_s: 0,
         }
     }
 }
@@ -147,6 +168,9 @@ impl At<'_> {
             out_caller: self.rewrites(&key("out_caller"), &table.out_caller)?,
             identity: self.identity(&key, table)?,
             headers: self.headers(&key("headers"), &table.headers)?,
+            credentials: credentials(table),
+            registration: self.registration(&key, table)?,
+            options: self.seconds(&key("options_s"), table.options_s, 0..=86_400)?,
         })
     }
 
@@ -187,6 +211,22 @@ impl At<'_> {
             diversion: trail("diversion", &table.diversion)?,
             history: trail("history", &table.history)?,
         })
+    }
+
+    fn registration(&self, key: &impl Fn(&str) -> String, table: &TrunkTable) -> Result<Option<Account>, Fault> {
+        if table.register.is_empty() {
+            return Ok(None);
+        }
+        let allowed = "sip:host, sip:host:port, without user";
+        let registrar = target(&table.register);
+        let registrar = registrar.ok_or_else(|| self.fault(&key("register"), quoted(&table.register), allowed))?;
+        let host = if table.from_host.is_empty() { &registrar.host } else { &table.from_host };
+        let address = Uri::parse(&format!("sip:{}@{host}", table.user)).map_err(|_| {
+            let allowed = "the user that registers, as it stands in a SIP address";
+            self.fault(&key("user"), quoted(&table.user), allowed)
+        })?;
+        let expires = self.seconds(&key("register_expires_s"), table.register_expires_s, 30..=604_800)?;
+        Ok(Some(Account { registrar, address, credentials: credentials(table), expires }))
     }
 
     fn rewrites(&self, key: &str, found: &[RewriteTable]) -> Result<Vec<Rewrite>, Fault> {
@@ -264,6 +304,11 @@ impl At<'_> {
 
 fn quoted(text: &str) -> String {
     format!("{text:?}")
+}
+
+fn credentials(table: &TrunkTable) -> Option<Credentials> {
+    let known = !table.user.is_empty() && !table.password.is_empty();
+    known.then(|| Credentials { user: table.user.clone(), secret: Secret::Password(table.password.clone()) })
 }
 
 fn target(text: &str) -> Option<Uri> {

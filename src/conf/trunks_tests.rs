@@ -20,6 +20,11 @@ diversion = "keep"
 history = "set"
 headers = [{ action = "set", name = "X-Account", value = "{trunk}" }, { action = "remove", name = "X-Inner" }]
 
+user = "acct7"
+password = "geheim7"
+register = "sip:reg.carrier.example:5070"
+options_s = 30
+
 [outbound]
 allow_uris = false
 rewrite = [{ number = "00*", strip = 2, prepend = "+" }]
@@ -43,6 +48,10 @@ fn trunks_and_rules_are_read() {
     assert_eq!((trunk.calls, trunk.calls_per_second, trunk.codecs.as_slice()), (30, 5, &[Codec::Pcma][..]));
     assert_eq!((trunk.identity.voucher, trunk.identity.diversion), (Voucher::Asserted, Trail::Keep));
     assert_eq!(trunk.headers[0].what, What::Set("{trunk}".into()));
+    let account = trunk.registration.as_ref().unwrap();
+    assert_eq!(account.registrar.to_string(), "sip:reg.carrier.example:5070");
+    assert_eq!((account.address.to_string().as_str(), account.expires.as_secs()), ("sip:acct7@carrier.example", 600));
+    assert!(trunk.credentials.is_some() && !format!("{trunk:?}").contains("geheim7"));
     let outbound = &trunking.outbound;
     assert!(!outbound.allow_uris && outbound.emergency.contains("112"));
     assert_eq!((outbound.rules[0].price, outbound.rules[0].priority, outbound.rules[0].weight), (15_000, 2, 1));
@@ -64,9 +73,9 @@ fn faults_of_trunks_name_their_line_and_what_is_allowed() {
         ("\"PCMA\"", "\"G729\"", "x.toml:9: trunk[0].codecs: found \"G729\"; allowed: PCMU, PCMA"),
         ("\"pai\"", "\"paid\"", "x.toml:12: trunk[0].identity: found \"paid\"; allowed: none, pai, ppi, rpid"),
         ("X-Inner", "Via", "x.toml:15: trunk[0].headers: found \"Via\"; allowed: a header that the stack does not need"),
-        ("trunk = \"carrier\"", "trunk = \"x\"", "x.toml:23: outbound.rule[0].trunk: found \"x\"; allowed: the name of a"),
-        ("0.015", "-1.0", "x.toml:24: outbound.rule[0].price: found -1; allowed: 0 to 1000000"),
-        ("\"+49900*\"", "\"+*1\"", "x.toml:28: outbound.rule[1].number: found \"+*1\" (`*` may only stand at the end)"),
+        ("trunk = \"carrier\"", "trunk = \"x\"", "x.toml:28: outbound.rule[0].trunk: found \"x\"; allowed: the name of a"),
+        ("0.015", "-1.0", "x.toml:29: outbound.rule[0].price: found -1; allowed: 0 to 1000000"),
+        ("\"+49900*\"", "\"+*1\"", "x.toml:33: outbound.rule[1].number: found \"+*1\" (`*` may only stand at the end)"),
         ("trusted = true", "trust = true", "unknown key `trust`, expected one of"),
     ] {
         assert!(CARRIER.contains(from));

@@ -226,6 +226,7 @@ impl Call {
                 101..=199 => self.provisional(core, response),
                 200..=299 => self.accepted(core, response),
                 300..=399 => self.redirected(core, tx, response),
+                401 | 407 if self.prove(core, tx, response) => {}
                 code => self.refused(core, tx, code),
             },
             State::Inviting(_)
@@ -307,6 +308,20 @@ impl Call {
             }
         }
         self.refused(core, tx, response.code);
+    }
+
+    /// The carrier wants to know who we are: send the INVITE again with an answer. False: there is none.
+    fn prove(&mut self, core: &mut Core, tx: ClientTx, response: &Response) -> bool {
+        let State::Inviting(inviting) = &mut self.state else { return false };
+        if inviting.canceled.is_some() {
+            return false;
+        }
+        let Some(again) = inviting.outgoing.carrier.prove(core, &inviting.request, response) else { return false };
+        core.transactions.remove(&tx);
+        inviting.outgoing.cseq = again.headers.cseq.number;
+        inviting.tx = core.request(self.id, again.clone(), inviting.hop);
+        inviting.request = again;
+        true
     }
 
     /// The INVITE failed with this code: another address, another target, or the end.

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, ConsoleReply, Output, TraceEvent, call::Notice, trace::Seen, trunk::Trunks};
+use super::{
+    Config, ConsoleReply, Output, TraceEvent, call::Notice, errands::Errand, link::Links, trace::Seen, trunk::Trunks,
+};
 use crate::{
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
     media::{Command, Pcm},
@@ -47,6 +49,10 @@ pub(super) struct Core {
     pub tones: HashMap<Sound, Arc<Pcm>>,
     /// How the carriers stand.
     pub trunks: Trunks,
+    /// What binds us to carriers.
+    pub links: Links,
+    /// Requests of ours that no call waits for.
+    pub errands: BTreeMap<ClientTx, Errand>,
     per_worker: Vec<usize>,
     last_id: u64,
     chance: u64,
@@ -72,6 +78,8 @@ impl Core {
             seen: Vec::new(),
             tones: HashMap::new(),
             trunks: Trunks::default(),
+            links: Links::default(),
+            errands: BTreeMap::new(),
             last_id: 0,
             chance: seed,
         }

@@ -163,7 +163,7 @@ impl Switch {
         let (give_up, redirects) = (core.now + wish.timeout, core.config.limits.redirects);
         let (targets, headers) = (plan.targets, wish.headers);
         let caller = Caller { number: wish.from, ..Caller::default() };
-        let carrier = Carrier { ways: plan.ways, now: None, caller };
+        let carrier = Carrier::new(plan.ways, caller);
         let outgoing =
             Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false, carrier };
         let mut call = Call::outgoing(core, outgoing);

@@ -24,12 +24,14 @@ mod cdr;
 mod close;
 mod connect;
 mod core;
+mod errands;
 mod finish;
 mod flow;
 mod gather;
 mod hunt;
 mod info;
 mod key;
+mod link;
 mod modify;
 mod outbound;
 mod play;
@@ -320,6 +322,27 @@ pub enum ConsoleReply {
     },
     /// Draining, and no call is left.
     Drained,
+    /// Something about a carrier.
+    Trunk {
+        /// The carrier.
+        trunk: Arc<str>,
+        /// What.
+        news: TrunkNews,
+    },
+}
+
+/// What is new about a carrier.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrunkNews {
+    /// Our registration with it.
+    Registration(sip::register::Change),
+    /// One of its targets answers again, or no longer.
+    Target {
+        /// The target.
+        uri: sip::Uri,
+        /// True: it answers.
+        up: bool,
+    },
 }
 
 /// What the switch is told at its start, and again when it changes.

@@ -11,9 +11,12 @@ use super::{
 };
 use crate::{
     codec::Codec,
-    sip::{Headers, Uri},
+    sip::{Headers, Request, Response, Uri},
     verbs::Failure,
 };
+
+/// Challenges of one carrier that are answered for one call.
+const PROOFS: u8 = 4;
 
 /// Where a target leads.
 pub(super) struct Plan {
@@ -39,6 +42,14 @@ pub(super) struct Carrier {
     pub now: Option<Way>,
     /// Who stands behind the call.
     pub caller: Caller,
+    /// Challenges of the carrier at hand that were answered.
+    proofs: u8,
+}
+
+impl Carrier {
+    pub fn new(ways: VecDeque<Way>, caller: Caller) -> Carrier {
+        Carrier { ways, caller, ..Carrier::default() }
+    }
 }
 
 /// The carrier that a call is with, or was with at last.
@@ -71,7 +82,11 @@ impl Core {
             seed >> 33
         };
         match trunk::ways(&self.config.trunking, &number, chance) {
-            Ok(ways) => Ok(Plan { targets: VecDeque::new(), ways: ways.into() }),
+            Ok(mut ways) => {
+                // Nobody is left out because he did not answer a moment ago, but others are asked first.
+                ways.sort_by_key(|way| self.links.is_down(&way.trunk, way.target));
+                Ok(Plan { targets: VecDeque::new(), ways: ways.into() })
+            }
             Err(denied @ (Denied::NoRule | Denied::Forbidden)) => {
                 tracing::warn!(number, why = denied.as_str(), "outgoing call denied");
                 Err(Failure::Denied(denied.as_str()))
@@ -90,10 +105,11 @@ impl Call {
         let Some(invite) = self.invite_request() else { return };
         let mut caller = Caller::of(invite, trunk.is_some_and(|trunk| trunk.trusted));
         if let Some(trunk) = trunk {
+            let called = trunk.called(&self.about.to, &invite.headers.to.uri);
             caller.number = trunk.caller(&caller.number);
             let known = !caller.private && !caller.number.is_empty();
             self.about.from = if known { caller.number.clone() } else { "anonymous".to_owned() };
-            self.about.to = trunk.called(&self.about.to);
+            self.about.to = called;
             self.trunk = Some(OnTrunk { name: trunk.name.clone(), counted: true });
             core.trace(self.id, TraceEvent::Call(format!("from trunk {}", trunk.name)));
         }
@@ -145,6 +161,7 @@ impl Call {
             self.trunk = Some(OnTrunk { name: way.trunk.clone(), counted: true });
             if let State::Locating(locating) = &mut self.state {
                 locating.outgoing.carrier.now = Some(way);
+                locating.outgoing.carrier.proofs = 0;
             }
             return Some(uri);
         }
@@ -182,6 +199,14 @@ impl Carrier {
     pub fn goes_on(&self, core: &Core, code: u16, rang: bool) -> bool {
         let left = !self.ways.is_empty() && core.config.trunking.outbound.next_on.contains(&code);
         left && !(rang && matches!(code, 408 | 480))
+    }
+
+    /// `invite` with the answer to the challenge of the carrier at hand, where we are known to it.
+    pub fn prove(&mut self, core: &mut Core, invite: &Request, response: &Response) -> Option<Request> {
+        let way = self.now.as_ref().filter(|_| self.proofs < PROOFS)?;
+        let again = core.prove(&way.trunk, invite, response)?;
+        self.proofs += 1;
+        Some(again)
     }
 
     /// Make the INVITE what the carrier at hand wants to see.

@@ -48,8 +48,10 @@ impl Switch {
     /// Without calls. `epoch` dates the records; `seed` makes tags and identifiers, and should be one that nobody can
     /// guess.
     pub fn new(config: Config, epoch: Epoch, seed: u64) -> Switch {
+        let mut core = Core::new(config, epoch, seed);
+        core.link_up();
         Switch {
-            core: Core::new(config, epoch, seed),
+            core,
             calls: BTreeMap::new(),
             flows: BTreeMap::new(),
             rooms: BTreeMap::new(),
@@ -69,6 +71,7 @@ impl Switch {
                 self.core.stack.handle_datagram(now, hop, &bytes);
             }
             Input::TransportFailed { hop } => self.core.stack.handle_transport_failed(now, hop),
+            Input::Resolved { query, result } if self.core.link_resolved(query, &result) => {}
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
@@ -98,9 +101,10 @@ impl Switch {
             Input::Configure(config) => {
                 let sip = self.core.config.sip.clone();
                 self.core.config = Config { sip, ..*config };
+                self.core.link_up();
             }
             Input::Originate(wish) => self.on_originate(wish),
-            Input::Drain => self.draining = self.draining.or(Some(Draining::Waiting)),
+            Input::Drain => self.drain(),
             Input::HangUpAll => self.hang_up_all(),
         }
         self.settle();
@@ -109,7 +113,8 @@ impl Switch {
     /// The next moment [`Switch::handle_timeout`] has something to do.
     pub fn timeout(&self) -> Option<Time> {
         let calls = self.timers.peek().map(|Reverse((at, _))| *at);
-        Time::soonest(calls, Time::soonest(self.core.stack.timeout(), self.forks.timeout()))
+        let stack = Time::soonest(self.core.stack.timeout(), self.core.links.timeout());
+        Time::soonest(calls, Time::soonest(stack, self.forks.timeout()))
     }
 
     /// Time passed.
@@ -117,6 +122,7 @@ impl Switch {
         self.core.now = now;
         self.core.stack.handle_timeout(now);
         self.forks.handle_timeout(now);
+        self.core.links_timeout();
         while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
             let Some((call, core)) = self.call(id) else { continue };
@@ -150,8 +156,13 @@ impl Switch {
         }
     }
 
-    fn hang_up_all(&mut self) {
+    fn drain(&mut self) {
         self.draining = self.draining.or(Some(Draining::Waiting));
+        self.core.leave_all();
+    }
+
+    fn hang_up_all(&mut self) {
+        self.drain();
         let all: Vec<CallId> = self.calls.keys().copied().collect();
         for id in all {
             if let Some((call, core)) = self.call(id) {

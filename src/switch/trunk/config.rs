@@ -1,11 +1,11 @@
 //! What the operator says about carriers.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{HeaderRule, Network};
 use crate::{
     codec::Codec,
-    sip::Uri,
+    sip::{Uri, auth::Credentials, register::Account},
     switch::{BadPattern, Pattern},
 };
 
@@ -53,6 +53,12 @@ pub struct Trunk {
     pub identity: Identity,
     /// Header fields of calls that go there.
     pub headers: Vec<HeaderRule>,
+    /// Who we are there: what its challenges are answered with.
+    pub credentials: Option<Credentials>,
+    /// As whom and where we register; absent: we do not.
+    pub registration: Option<Account>,
+    /// How often its targets are asked whether they are there; zero: never.
+    pub options: Duration,
 }
 
 impl Trunk {
@@ -71,12 +77,17 @@ impl Trunk {
             out_caller: Vec::new(),
             identity: Identity::default(),
             headers: Vec::new(),
+            credentials: None,
+            registration: None,
+            options: Duration::ZERO,
         }
     }
 
-    /// A number that it calls, as we know it.
-    pub(in crate::switch) fn called(&self, number: &str) -> String {
-        rewritten(&self.in_called, number)
+    /// A number that it calls, as we know it. Where the Request-URI is only our registered Contact, To has the number.
+    pub(in crate::switch) fn called(&self, number: &str, to: &Uri) -> String {
+        let own = self.registration.as_ref().and_then(|account| account.address.user_decoded());
+        let to = to.user_decoded().filter(|_| own.as_deref() == Some(number));
+        rewritten(&self.in_called, to.as_deref().unwrap_or(number))
     }
 
     /// The number of a caller of its, as we know it.

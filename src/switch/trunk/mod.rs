@@ -6,6 +6,7 @@
 mod choose;
 mod config;
 mod header;
+mod health;
 mod identity;
 mod limit;
 mod source;
@@ -16,5 +17,6 @@ pub use header::{HeaderRule, What};
 pub use source::Network;
 
 pub(super) use choose::{Denied, Way, is_emergency, ways};
+pub(super) use health::{Condition, Due, Health, is_well};
 pub(super) use identity::{Caller, dress};
 pub(super) use standing::{Full, Trunks};
