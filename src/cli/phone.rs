@@ -149,7 +149,8 @@ impl Call {
                     ConsoleReply::Calling { .. }
                     | ConsoleReply::Reply { .. }
                     | ConsoleReply::Drained
-                    | ConsoleReply::Trunk { .. },
+                    | ConsoleReply::Trunk { .. }
+                    | ConsoleReply::Alarm(_),
                 ) => {}
                 Seen::Counts(_) => {}
             }

@@ -12,7 +12,7 @@ use crate::{
         auth::{Credentials, Secret},
         register::Account,
     },
-    switch::{HeaderRule, Identity, Network, Outbound, Pattern, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What},
+    switch::{Cap, CapBy, HeaderRule, Identity, Network, Outbound, Pattern, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What},
 };
 
 #[derive(Clone, Deserialize, PartialEq)]
@@ -104,6 +104,31 @@ pub struct OutboundTable {
     pub next_on: Vec<u64>,
     #[serde(default)]
     pub rule: Vec<RuleTable>,
+    #[serde(default)]
+    pub cap: Vec<CapTable>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct CapTable {
+    pub number: String,
+    pub by: String,
+    #[serde(default)]
+    pub calls: u64,
+    #[serde(default)]
+    pub spend: f64,
+    #[serde(default = "hour")]
+    pub period_s: u64,
+    #[serde(default = "most")]
+    pub alarm_percent: u64,
+}
+
+fn hour() -> u64 {
+    3600
+}
+
+fn most() -> u64 {
+    80
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -289,6 +314,28 @@ impl At<'_> {
             emergency: table.emergency.iter().map(|n| self.prefix("outbound.emergency", n)).collect::<Result<_, _>>()?,
             next_on: table.next_on.iter().map(code).collect::<Result<BTreeSet<_>, _>>()?,
             rules: table.rule.iter().enumerate().map(rule).collect::<Result<_, _>>()?,
+            caps: table.cap.iter().enumerate().map(|cap| self.cap(cap)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn cap(&self, (index, table): (usize, &CapTable)) -> Result<Cap, Fault> {
+        let key = |name: &str| format!("outbound.cap[{index}].{name}");
+        let calls: u32 = self.number(&key("calls"), table.calls, 0..=100_000_000)?;
+        let spend = self.price(&key("spend"), table.spend)?;
+        if calls == 0 && spend == 0 {
+            return Err(self.fault(&key("calls"), "neither calls nor spend", "one of both, or both"));
+        }
+        Ok(Cap {
+            number: self.pattern(&key("number"), &table.number)?,
+            by: match self.one_of(&key("by"), &table.by, &["trunk", "caller", "all"])?.as_str() {
+                "trunk" => CapBy::Trunk,
+                "caller" => CapBy::Caller,
+                _ => CapBy::All,
+            },
+            calls: (calls > 0).then_some(calls),
+            spend: (spend > 0).then_some(spend),
+            period: self.seconds(&key("period_s"), table.period_s, 1..=31_622_400)?,
+            alarm: self.number(&key("alarm_percent"), table.alarm_percent, 1..=100)?,
         })
     }
 

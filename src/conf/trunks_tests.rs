@@ -1,7 +1,7 @@
 use crate::{
     codec::Codec,
     conf::Conf,
-    switch::{Trail, Voucher, What},
+    switch::{CapBy, Trail, Voucher, What},
 };
 
 const CARRIER: &str = r#"
@@ -37,6 +37,11 @@ priority = 2
 
 [[outbound.rule]]
 number = "+49900*"
+
+[[outbound.cap]]
+number = "+*"
+by = "caller"
+spend = 20.5
 "#;
 
 #[test]
@@ -56,6 +61,9 @@ fn trunks_and_rules_are_read() {
     assert!(!outbound.allow_uris && outbound.emergency.contains("112"));
     assert_eq!((outbound.rules[0].price, outbound.rules[0].priority, outbound.rules[0].weight), (15_000, 2, 1));
     assert_eq!(outbound.rules[1].trunk, None);
+    let cap = &outbound.caps[0];
+    assert_eq!((cap.by, cap.calls, cap.spend), (CapBy::Caller, None, Some(20_500_000)));
+    assert_eq!((cap.period.as_secs(), cap.alarm), (3600, 80));
 }
 
 #[test]
@@ -76,6 +84,8 @@ fn faults_of_trunks_name_their_line_and_what_is_allowed() {
         ("trunk = \"carrier\"", "trunk = \"x\"", "x.toml:28: outbound.rule[0].trunk: found \"x\"; allowed: the name of a"),
         ("0.015", "-1.0", "x.toml:29: outbound.rule[0].price: found -1; allowed: 0 to 1000000"),
         ("\"+49900*\"", "\"+*1\"", "x.toml:33: outbound.rule[1].number: found \"+*1\" (`*` may only stand at the end)"),
+        ("spend = 20.5", "", "outbound.cap[0].calls: found neither calls nor spend; allowed: one of both, or both"),
+        ("by = \"caller\"", "by = \"me\"", "x.toml:37: outbound.cap[0].by: found \"me\"; allowed: trunk, caller, all"),
         ("trusted = true", "trust = true", "unknown key `trust`, expected one of"),
     ] {
         assert!(CARRIER.contains(from));

@@ -275,6 +275,7 @@ impl Call {
             return self.say_bye(core);
         }
         self.about.answered = Some(core.now);
+        self.trunk_answered(core);
         self.about.error = None;
         let agreed = match description(&response.headers, &response.body) {
             Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map(Some).map_err(|r| r.to_string()),

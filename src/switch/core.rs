@@ -8,7 +8,8 @@ use std::{
 };
 
 use super::{
-    Config, ConsoleReply, Output, TraceEvent, call::Notice, errands::Errand, link::Links, trace::Seen, trunk::Trunks,
+    Config, ConsoleReply, Output, TraceEvent, call::Notice, errands::Errand, link::Links, trace::Seen,
+    trunk::{self, Trunks},
 };
 use crate::{
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
@@ -49,6 +50,8 @@ pub(super) struct Core {
     pub tones: HashMap<Sound, Arc<Pcm>>,
     /// How the carriers stand.
     pub trunks: Trunks,
+    /// What was called over carriers.
+    pub counts: trunk::Counts,
     /// What binds us to carriers.
     pub links: Links,
     /// Requests of ours that no call waits for.
@@ -78,6 +81,7 @@ impl Core {
             seen: Vec::new(),
             tones: HashMap::new(),
             trunks: Trunks::default(),
+            counts: trunk::Counts::default(),
             links: Links::default(),
             errands: BTreeMap::new(),
             last_id: 0,

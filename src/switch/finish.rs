@@ -110,6 +110,7 @@ impl Call {
             from: about.from.clone(),
             to: about.to.clone(),
             trunk: self.trunk.as_ref().map(|on| on.name.to_string()),
+            cost: self.trunk.as_ref().and_then(|on| on.cost).map(|millionths| millionths as f64 / 1e6),
             sip_call_id: self.key.0.clone(),
             peer: about.peer.map(|peer| peer.to_string()),
             start_ms: unix(about.started),

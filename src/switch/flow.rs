@@ -162,7 +162,7 @@ impl Switch {
         let from = target::from(&wish.from, &core.own_contact(), &tag)?;
         let (give_up, redirects) = (core.now + wish.timeout, core.config.limits.redirects);
         let (targets, headers) = (plan.targets, wish.headers);
-        let caller = Caller { number: wish.from, ..Caller::default() };
+        let caller = Caller { account: wish.from.clone(), number: wish.from, ..Caller::default() };
         let carrier = Carrier::new(plan.ways, caller);
         let outgoing =
             Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false, carrier };

@@ -52,7 +52,9 @@ mod within;
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use route::{BadPattern, Pattern, Route};
 pub use switch::Switch;
-pub use trunk::{HeaderRule, Identity, Network, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What};
+pub use trunk::{
+    Alarm, Cap, CapBy, HeaderRule, Identity, Network, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
+};
 
 /// Something happened.
 #[derive(Debug)]
@@ -329,6 +331,8 @@ pub enum ConsoleReply {
         /// What.
         news: TrunkNews,
     },
+    /// A cap on outgoing calls is used up, or nearly.
+    Alarm(Alarm),
 }
 
 /// What is new about a carrier.

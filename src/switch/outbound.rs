@@ -4,13 +4,14 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    TraceEvent,
+    ConsoleReply, TraceEvent,
     call::{Call, End, State},
     core::Core,
-    trunk::{self, Caller, Denied, Full, Trunk, Way},
+    trunk::{self, Alarm, Caller, Counted, Denied, Full, Ticket, Trunk, Way},
 };
 use crate::{
     codec::Codec,
+    ids::CallId,
     sip::{Headers, Request, Response, Uri},
     verbs::Failure,
 };
@@ -57,6 +58,16 @@ pub(super) struct OnTrunk {
     pub name: Arc<str>,
     /// It counts among the carrier's calls.
     counted: bool,
+    /// Its place in the counts of the caps.
+    ticket: Option<Ticket>,
+    /// What it has cost, in millionths; absent: nobody counts, or not yet.
+    pub cost: Option<u64>,
+}
+
+impl OnTrunk {
+    fn new(name: &Arc<str>, ticket: Option<Ticket>) -> OnTrunk {
+        OnTrunk { name: name.clone(), counted: true, ticket, cost: None }
+    }
 }
 
 impl Core {
@@ -110,7 +121,7 @@ impl Call {
             let known = !caller.private && !caller.number.is_empty();
             self.about.from = if known { caller.number.clone() } else { "anonymous".to_owned() };
             self.about.to = called;
-            self.trunk = Some(OnTrunk { name: trunk.name.clone(), counted: true });
+            self.trunk = Some(OnTrunk::new(&trunk.name, None));
             core.trace(self.id, TraceEvent::Call(format!("from trunk {}", trunk.name)));
         }
         caller.dialled.clone_from(&self.about.to);
@@ -120,6 +131,7 @@ impl Call {
     /// Who stands behind the calls that this one makes; `shown`: the number that it wants to show.
     pub fn caller(&self, shown: Option<&str>) -> Caller {
         let mut caller = self.caller.as_deref().cloned().unwrap_or_default();
+        caller.account.clone_from(&self.about.from);
         if caller.number.is_empty() && !caller.private {
             caller.number.clone_from(&self.about.from);
         }
@@ -148,17 +160,20 @@ impl Call {
             let State::Locating(locating) = &mut self.state else { return None };
             let way = locating.outgoing.carrier.ways.pop_front()?;
             let uri = way.uri.clone();
+            let account = locating.outgoing.carrier.caller.account.clone();
             let stays = self.trunk.as_ref().is_some_and(|on| on.counted && on.name == way.trunk);
             if !stays {
-                self.leave_trunk(core);
-                if let Err(full) = core.enter_trunk(&way) {
-                    self.skip_way(core, &way, full);
-                    continue;
+                self.withdraw(core);
+                match core.enter_trunk(self.id, &way, &account) {
+                    Ok(ticket) => self.trunk = Some(OnTrunk::new(&way.trunk, ticket)),
+                    Err(full) => {
+                        self.skip_way(core, &way, full);
+                        continue;
+                    }
                 }
             }
             tracing::info!(call = %self.name, trunk = &*way.trunk, to = %uri, "goes over trunk");
             core.trace(self.id, TraceEvent::Call(format!("over trunk {} to {uri}", way.trunk)));
-            self.trunk = Some(OnTrunk { name: way.trunk.clone(), counted: true });
             if let State::Locating(locating) = &mut self.state {
                 locating.outgoing.carrier.now = Some(way);
                 locating.outgoing.carrier.proofs = 0;
@@ -176,21 +191,64 @@ impl Call {
         }
     }
 
-    /// The call no longer counts among its carrier's calls.
+    /// The carrier's party answered: the call costs from now on.
+    pub fn trunk_answered(&mut self, core: &mut Core) {
+        if let Some(ticket) = self.trunk.as_mut().and_then(|on| on.ticket.as_mut()) {
+            core.counts.answered(&core.config.trunking.outbound.caps, core.now, ticket);
+        }
+    }
+
+    /// The call goes elsewhere, before anybody answered.
+    fn withdraw(&mut self, core: &mut Core) {
+        let Some(ticket) = self.trunk.as_mut().and_then(|on| on.ticket.take()) else { return self.leave_trunk(core) };
+        core.counts.withdrawn(ticket);
+        self.leave_trunk(core);
+    }
+
+    /// The call is over, and no longer counts among its carrier's calls.
     pub fn leave_trunk(&mut self, core: &mut Core) {
-        if let Some(on) = &mut self.trunk
-            && std::mem::replace(&mut on.counted, false)
-        {
+        let Some(on) = &mut self.trunk else { return };
+        if std::mem::replace(&mut on.counted, false) {
             core.trunks.leave(&on.name);
+        }
+        if let Some(ticket) = on.ticket.take() {
+            let mut alarms = Vec::new();
+            let caps = &core.config.trunking.outbound.caps;
+            on.cost = Some(core.counts.ended(caps, core.now, ticket, &mut alarms));
+            alarms.into_iter().for_each(|alarm| core.raise(self.id, alarm));
         }
     }
 }
 
 impl Core {
-    /// A call begins over the carrier of `way`.
-    fn enter_trunk(&mut self, way: &Way) -> Result<(), Full> {
-        let Some(trunk) = self.config.trunking.trunk(&way.trunk) else { return Err(Full::Gone) };
-        self.trunks.enter(trunk, self.now, way.emergency)
+    /// A call of `account`'s begins over the carrier of `way`.
+    fn enter_trunk(&mut self, call: CallId, way: &Way, account: &str) -> Result<Option<Ticket>, Full> {
+        let trunking = &self.config.trunking;
+        let Some(trunk) = trunking.trunk(&way.trunk) else { return Err(Full::Gone) };
+        let counted = Counted { number: &way.number, trunk: &way.trunk, caller: account, price: way.price };
+        let mut alarms = Vec::new();
+        let caps = if way.emergency { &[][..] } else { &trunking.outbound.caps };
+        let admitted = self.counts.admit(caps, self.now, counted, &mut alarms);
+        let entered = match admitted {
+            Err(_) => Err(Full::Cap),
+            Ok(ticket) => match self.trunks.enter(trunk, self.now, way.emergency) {
+                Ok(()) => Ok(Some(ticket)),
+                Err(full) => {
+                    self.counts.withdrawn(ticket);
+                    Err(full)
+                }
+            },
+        };
+        alarms.into_iter().for_each(|alarm| self.raise(call, alarm));
+        entered
+    }
+
+    /// Tell the operator that a cap is used up so far.
+    fn raise(&mut self, call: CallId, alarm: Alarm) {
+        let Alarm { cap, who, calls, spent, denied } = &alarm;
+        tracing::warn!(cap, who, calls, spent, denied, "outbound cap");
+        self.trace(call, TraceEvent::Call(format!("outbound cap {cap}: {calls} calls, denied: {denied}")));
+        self.console(ConsoleReply::Alarm(alarm));
     }
 }
 

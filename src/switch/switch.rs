@@ -100,6 +100,10 @@ impl Switch {
             Input::RecordingWritten { recording, result } => self.on_recording_written(recording, result),
             Input::Configure(config) => {
                 let sip = self.core.config.sip.clone();
+                let caps = &self.core.config.trunking.outbound.caps;
+                if *caps != config.trunking.outbound.caps {
+                    self.core.counts.forget();
+                }
                 self.core.config = Config { sip, ..*config };
                 self.core.link_up();
             }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{HeaderRule, Network};
+use super::{Cap, HeaderRule, Network};
 use crate::{
     codec::Codec,
     sip::{Uri, auth::Credentials, register::Account},
@@ -180,6 +180,8 @@ pub struct Outbound {
     pub next_on: BTreeSet<u16>,
     /// Which numbers may be called, and over whom. What no rule names is denied.
     pub rules: Vec<Rule>,
+    /// How much may be called away before somebody looks.
+    pub caps: Vec<Cap>,
 }
 
 impl Default for Outbound {
@@ -190,6 +192,7 @@ impl Default for Outbound {
             emergency: BTreeSet::new(),
             next_on: BTreeSet::from([401, 402, 403, 407, 408, 500, 501, 502, 503, 504, 505, 513]),
             rules: Vec::new(),
+            caps: Vec::new(),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(in crate::switch) struct Caller {
     pub display: String,
     /// The caller does not want to be known (RFC 3323 section 4.2, RFC 3325 section 9.3).
     pub private: bool,
+    /// Whose calls these are, whatever number is shown: caps count by it.
+    pub account: String,
     /// The number of ours that the caller dialled.
     pub dialled: String,
     /// Diversion of the caller's INVITE.
@@ -49,6 +51,7 @@ impl Caller {
             number: number.unwrap_or(if hidden { String::new() } else { from }),
             display: display.filter(|_| !hidden).unwrap_or_default(),
             private,
+            account: String::new(),
             dialled: String::new(),
             diversion: sent_on("Diversion"),
             history: sent_on("History-Info"),
