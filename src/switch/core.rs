@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, ConsoleReply, Output, TraceEvent, call::Notice, trace::Seen, trunk::Trunks};
+use super::{Config, ConsoleReply, Output, TraceEvent, call::Notice, desk::Desk, trace::Seen, trunk::Trunks};
 use crate::{
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
     media::{Command, Pcm},
@@ -47,6 +47,8 @@ pub(super) struct Core {
     pub tones: HashMap<Sound, Arc<Pcm>>,
     /// How the carriers stand.
     pub trunks: Trunks,
+    /// Who phones are, and where.
+    pub desk: Desk,
     per_worker: Vec<usize>,
     last_id: u64,
     chance: u64,
@@ -59,7 +61,6 @@ impl Core {
             epoch,
             stack: Stack::new(config.sip.clone(), seed),
             per_worker: vec![0; usize::from(config.workers.max(1))],
-            config,
             out: VecDeque::new(),
             notices: VecDeque::new(),
             dialogs: BTreeMap::new(),
@@ -72,6 +73,8 @@ impl Core {
             seen: Vec::new(),
             tones: HashMap::new(),
             trunks: Trunks::default(),
+            desk: Desk::new(&config),
+            config,
             last_id: 0,
             chance: seed,
         }

@@ -7,6 +7,7 @@ use super::{
     TraceEvent,
     call::{Call, End, State},
     core::Core,
+    registrar::Reach,
     trunk::{self, Caller, Denied, Full, Trunk, Way},
 };
 use crate::{
@@ -21,9 +22,16 @@ pub(super) struct Plan {
     pub targets: VecDeque<Uri>,
     /// The carriers to try, best first.
     pub ways: VecDeque<Way>,
+    /// The device of a phone of ours.
+    pub phone: Option<(Arc<str>, Reach)>,
 }
 
 impl Plan {
+    /// To a device of the phone with this user.
+    pub fn to_phone(user: Arc<str>, reach: Reach) -> Plan {
+        Plan { targets: VecDeque::from([reach.uri.clone()]), ways: VecDeque::new(), phone: Some((user, reach)) }
+    }
+
     /// The call passes every limit.
     pub fn is_emergency(&self) -> bool {
         self.ways.front().is_some_and(|way| way.emergency)
@@ -60,7 +68,7 @@ impl Core {
             }
             Some(_) if self.config.trunking.outbound.allow_uris => {
                 let uri = Uri::parse(target).map_err(|_| Failure::Unreachable)?;
-                return Ok(Plan { targets: VecDeque::from([uri]), ways: VecDeque::new() });
+                return Ok(Plan { targets: VecDeque::from([uri]), ways: VecDeque::new(), phone: None });
             }
             Some(_) => return Err(Failure::Denied("outbound.allow_uris is false")),
             None => target.to_owned(),
@@ -71,7 +79,7 @@ impl Core {
             seed >> 33
         };
         match trunk::ways(&self.config.trunking, &number, chance) {
-            Ok(ways) => Ok(Plan { targets: VecDeque::new(), ways: ways.into() }),
+            Ok(ways) => Ok(Plan { targets: VecDeque::new(), ways: ways.into(), phone: None }),
             Err(denied @ (Denied::NoRule | Denied::Forbidden)) => {
                 tracing::warn!(number, why = denied.as_str(), "outgoing call denied");
                 Err(Failure::Denied(denied.as_str()))

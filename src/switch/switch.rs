@@ -68,7 +68,10 @@ impl Switch {
                 self.see(false, hop, &bytes);
                 self.core.stack.handle_datagram(now, hop, &bytes);
             }
-            Input::TransportFailed { hop } => self.core.stack.handle_transport_failed(now, hop),
+            Input::TransportFailed { hop } => {
+                self.core.stack.handle_transport_failed(now, hop);
+                self.desk_lost(hop);
+            }
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
@@ -98,6 +101,7 @@ impl Switch {
             Input::Configure(config) => {
                 let sip = self.core.config.sip.clone();
                 self.core.config = Config { sip, ..*config };
+                self.core.desk.configure(&self.core.config.phones);
             }
             Input::Originate(wish) => self.on_originate(wish),
             Input::Drain => self.draining = self.draining.or(Some(Draining::Waiting)),
@@ -109,7 +113,8 @@ impl Switch {
     /// The next moment [`Switch::handle_timeout`] has something to do.
     pub fn timeout(&self) -> Option<Time> {
         let calls = self.timers.peek().map(|Reverse((at, _))| *at);
-        Time::soonest(calls, Time::soonest(self.core.stack.timeout(), self.forks.timeout()))
+        let others = Time::soonest(self.forks.timeout(), self.core.desk.timeout());
+        Time::soonest(calls, Time::soonest(self.core.stack.timeout(), others))
     }
 
     /// Time passed.
@@ -117,6 +122,7 @@ impl Switch {
         self.core.now = now;
         self.core.stack.handle_timeout(now);
         self.forks.handle_timeout(now);
+        self.core.desk_timeout();
         while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
             let Some((call, core)) = self.call(id) else { continue };
