@@ -337,7 +337,7 @@ fn misuse_names_the_line_the_argument_what_was_found_and_what_is_allowed() {
         ("call:tone({300, 400, 500})", "call:tone: the tone can have at most two frequencies"),
         ("call:record {stereo = true, party_only = true}", "call:record: 'stereo' and 'party_only' exclude each other"),
         ("call:record {file = 'a\\nb'}", "call:record: option 'file' must be a path below the folder"),
-        ("call:dial()", "call:dial: give a SIP URI, or a table of them, not nothing"),
+        ("call:dial()", "call:dial: give a SIP URI or a number, or a table of them, not nothing"),
         ("call:dial {}", "call:dial: there must be 1 to 32 targets, not 0"),
         (
             "call:dial('anna')",

@@ -15,6 +15,6 @@ pub use config::{Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Vouc
 pub use header::{HeaderRule, What};
 pub use source::Network;
 
-pub(super) use choose::{Denied, Way, ways};
-pub(super) use identity::Caller;
+pub(super) use choose::{Denied, Way, is_emergency, ways};
+pub(super) use identity::{Caller, dress};
 pub(super) use standing::{Full, Trunks};

@@ -77,9 +77,4 @@ impl Trunks {
             standing.calls = standing.calls.saturating_sub(1);
         }
     }
-
-    /// Calls over `trunk`.
-    pub fn calls(&self, trunk: &str) -> usize {
-        self.standing.get(trunk).map_or(0, |standing| standing.calls)
-    }
 }
