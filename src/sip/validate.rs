@@ -22,7 +22,8 @@ pub fn validate(request: &Request, merged: bool) -> Result<(), Box<Response>> {
     if merged {
         return refuse(482, None);
     }
-    let unsupported: Vec<_> = headers.all("Require").filter(|tag| !tag.is_empty() && !known(request.method, tag)).collect();
+    let unsupported: Vec<_> =
+        headers.all("Require").filter(|tag| !tag.is_empty() && !known(request.method, tag)).collect();
     if unsupported.is_empty() {
         return Ok(());
     }

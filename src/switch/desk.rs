@@ -1,13 +1,19 @@
 //! The desk: who phones are, where they are, and how to ring them.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use super::{
     Config,
+    call::Call,
     core::Core,
     outbound::Plan,
-    phones::{Phone, Phones},
-    registrar::{FLOW_TIMER, Reach, Refusal, Registrar, Terms},
+    phones::Phones,
+    registrar::{Binding, FLOW_TIMER, Reach, Refusal, Registrar, Terms},
+    route,
     switch::Switch,
 };
 use crate::{
@@ -210,9 +216,19 @@ impl Core {
         if plans.is_empty() { Err(Failure::Unreachable) } else { Ok(plans) }
     }
 
-    /// The script for a call to a phone's number.
-    pub fn phone_script(&self, number: &str) -> Option<Arc<str>> {
-        self.config.phones.called(number).and(self.config.phones.script.clone())
+    /// The script for a call to `number`, and its variables: a route for just this number, else that of the phone with
+    /// this number, else a route for numbers like it.
+    pub fn script_for(&self, number: &str) -> Option<(Arc<str>, Vec<(String, String)>)> {
+        let route = route::find(&self.config.routes, number);
+        let exact = route.is_some_and(|route| route.number.is_exact());
+        let phone = self.config.phones.called(number).filter(|_| !exact);
+        match (phone, &self.config.phones.script) {
+            (Some(phone), Some(script)) => {
+                let vars = vec![("phone".to_owned(), phone.number.clone())];
+                Some((script.clone(), vars))
+            }
+            (Some(_) | None, _) => route.map(|route| (route.script.clone(), route.vars.clone())),
+        }
     }
 
     fn schedule_pings(&mut self) {
@@ -238,7 +254,12 @@ impl Core {
     fn ping(&mut self) {
         if self.desk.to_ping.is_empty() {
             let on_udp = |hop: Option<Hop>| hop.is_some_and(|hop| hop.transport == Transport::Udp);
+            // Who still owes an answer is not asked again: the older question would be answered last.
+            let waiting: BTreeSet<String> =
+                self.desk.pings.values().map(|(user, uri)| format!("{user} {uri}")).collect();
+            let owes = |user: &str, uri: &Uri| waiting.contains(&format!("{user} {uri}"));
             let all = self.desk.registrar.all().filter(|(_, binding)| on_udp(binding.hop));
+            let all = all.filter(|(user, binding)| !owes(user, &binding.contact.uri));
             self.desk.to_ping = all.map(|(user, binding)| (user.to_owned(), binding.reach())).collect();
         }
         let now = self.desk.to_ping.len().saturating_sub(PINGS_AT_ONCE);
@@ -287,20 +308,35 @@ fn answer<'a>(request: &'a Request, realm: &str) -> Option<&'a str> {
     all.find(|one| claim(one).is_some_and(|claim| claim.realm == realm))
 }
 
+impl Call {
+    /// Who calls is a phone of ours: its number is the caller's, whatever it says.
+    pub fn take_phone(&mut self, core: &Core, user: Option<Arc<str>>) {
+        self.phone = user;
+        if let Some(phone) = self.phone.as_deref().and_then(|user| core.config.phones.user(user)) {
+            self.about.from.clone_from(&phone.number);
+            if let Some(caller) = &mut self.caller {
+                caller.number.clone_from(&phone.number);
+            }
+        }
+    }
+}
+
 impl Switch {
+    /// Where phones are registered: by user, the newest last. Plain data, for who wants to show or keep it.
+    pub fn registrations(&self) -> impl Iterator<Item = (&str, &Binding)> {
+        self.core.desk.registrar.all()
+    }
+
+    /// Puts `bindings` in the place of what `user` had.
+    pub fn restore_registrations(&mut self, user: &str, bindings: Vec<Binding>) {
+        self.core.desk.registrar.set(user, bindings);
+    }
+
     /// Nothing can be sent over `hop` any more.
     pub(super) fn desk_lost(&mut self, hop: Hop) {
         for user in self.core.desk.registrar.handle_broken(hop) {
             let contacts = self.core.desk.registrar.of(&user).len();
             tracing::info!(phone = user, %hop.remote, contacts, "connection of a phone broke");
         }
-    }
-}
-
-/// What the phone shows, for the calls that it makes.
-impl Phone {
-    /// The name that its calls show; `said`: what the phone says.
-    pub fn shown(&self, said: Option<&str>) -> String {
-        if self.name.is_empty() { said.unwrap_or_default().to_owned() } else { self.name.clone() }
     }
 }

@@ -11,8 +11,6 @@ pub struct Phone {
     pub credentials: Credentials,
     /// The number that rings it, and that its calls show.
     pub number: String,
-    /// The name that its calls show; empty: what the phone says.
-    pub name: String,
     /// Devices at a time.
     pub max_contacts: usize,
 }
@@ -46,8 +44,10 @@ pub struct Phones {
     pub max_expires: Duration,
     /// Gap between keep-alives to phones on UDP; absent: none.
     pub keep_alive: Option<Duration>,
-    users: BTreeMap<String, Phone>,
-    numbers: BTreeMap<String, String>,
+    /// By user; filled by [`Phones::add`].
+    pub(crate) users: BTreeMap<String, Phone>,
+    /// Users by number; filled by [`Phones::add`].
+    pub(crate) numbers: BTreeMap<String, String>,
 }
 
 impl Default for Phones {
@@ -100,12 +100,11 @@ impl Phones {
     }
 }
 
-/// A phone with a password, for tests and simulations.
 impl Phone {
     /// With one password for all algorithms, and room for ten devices.
     pub fn new(user: &str, number: &str, password: &str) -> Phone {
         let secret = Secret::Password(password.to_owned());
         let credentials = Credentials { user: user.to_owned(), secret };
-        Phone { credentials, number: number.to_owned(), name: String::new(), max_contacts: 10 }
+        Phone { credentials, number: number.to_owned(), max_contacts: 10 }
     }
 }
