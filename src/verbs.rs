@@ -403,6 +403,8 @@ pub struct Facts {
     pub called: String,
     /// SIP Call-ID of the leg.
     pub sip_call_id: String,
+    /// User of the phone of ours that calls, or is called; proven by its password.
+    pub phone: Option<String>,
     /// Where the INVITE came from, `address:port`.
     pub source: String,
     /// The trunk that it came from; absent: none.

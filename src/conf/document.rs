@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{
     DEFAULTS, Fault,
+    phones::{PhoneTable, PhonesTable},
     trunks::{OutboundTable, TrunkTable},
 };
 
@@ -25,6 +26,9 @@ pub struct Document {
     #[serde(default)]
     pub trunk: Vec<TrunkTable>,
     pub outbound: OutboundTable,
+    pub phones: PhonesTable,
+    #[serde(default)]
+    pub phone: Vec<PhoneTable>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -6,6 +6,7 @@
 
 mod document;
 mod fault;
+mod phones;
 mod settings;
 #[cfg(test)]
 mod tests;

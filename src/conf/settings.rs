@@ -18,7 +18,7 @@ use crate::{
     io::{driver::Choice, pace::Gather},
     media,
     script::Limits,
-    switch::{Pattern, Route, Trunking},
+    switch::{Pattern, Phones, Route, Trunking},
 };
 
 /// Everything that the program is told.
@@ -66,6 +66,8 @@ pub struct Conf {
     pub routes: Vec<Route>,
     /// Carriers, and which numbers may be called.
     pub trunking: Trunking,
+    /// The phones that may register, and who else may call.
+    pub phones: Phones,
 }
 
 /// SIP timers and limits.
@@ -181,6 +183,7 @@ impl Conf {
             max_legs: at.number("script.max_legs", script.max_legs, 1..=1000)?,
             routes: at.routes(&document)?,
             trunking: at.trunking(&document)?,
+            phones: at.phones(&document)?,
         })
     }
 }
@@ -208,7 +211,12 @@ impl At<'_> {
         Fault::value(self.file, self.text, key, found, allowed)
     }
 
-    pub(super) fn number<T: TryFrom<u64>>(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<T, Fault> {
+    pub(super) fn number<T: TryFrom<u64>>(
+        &self,
+        key: &str,
+        found: u64,
+        allowed: RangeInclusive<u64>,
+    ) -> Result<T, Fault> {
         let fits = allowed.contains(&found).then(|| T::try_from(found).ok()).flatten();
         fits.ok_or_else(|| self.fault(key, found, format_args!("{} to {}", allowed.start(), allowed.end())))
     }

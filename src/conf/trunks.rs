@@ -311,7 +311,11 @@ impl At<'_> {
         Ok(Outbound {
             allow_uris: table.allow_uris,
             rewrite: self.rewrites("outbound.rewrite", &table.rewrite)?,
-            emergency: table.emergency.iter().map(|n| self.prefix("outbound.emergency", n)).collect::<Result<_, _>>()?,
+            emergency: table
+                .emergency
+                .iter()
+                .map(|n| self.prefix("outbound.emergency", n))
+                .collect::<Result<_, _>>()?,
             next_on: table.next_on.iter().map(code).collect::<Result<BTreeSet<_>, _>>()?,
             rules: table.rule.iter().enumerate().map(rule).collect::<Result<_, _>>()?,
             caps: table.cap.iter().enumerate().map(|cap| self.cap(cap)).collect::<Result<_, _>>()?,

@@ -192,7 +192,12 @@ fn dial(function: &str, given: &Arguments) -> Result<Dial, Refusal> {
             (vec![target], Options::new(function, &given.b, &known, false)?)
         }
         Value::Table(table) => (targets(function, table)?, Options::new(function, &given.a, &known, true)?),
-        other => return misuse(format!("{function}: give a SIP URI or a number, or a table of them, not {}", describe(other))),
+        other => {
+            return misuse(format!(
+                "{function}: give a SIP URI or a number, or a table of them, not {}",
+                describe(other)
+            ));
+        }
     };
     let strategy = match options.get("strategy")? {
         None => Strategy::All,
@@ -229,9 +234,10 @@ fn targets(function: &str, table: &Table) -> Result<Vec<String>, Refusal> {
 fn target(given: &Given) -> Result<String, Refusal> {
     let uri = given.text(512)?;
     let begins = |scheme: &str| uri.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(scheme)) && uri.len() > 4;
-    let number = uri.len() <= 64 && uri.chars().all(|c| c.is_ascii_digit() || "+*#".contains(c));
+    let number = uri.len() <= 64 && uri.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+*#".contains(c));
     if !(number || begins("sip:") || begins("tel:"))
-        || uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
+        || uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c))
+    {
         return given.wrong("a SIP URI such as 'sip:anna@example.com', or a number");
     }
     Ok(uri)

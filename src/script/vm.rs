@@ -297,6 +297,7 @@ fn facts(lua: &Lua, facts: &Facts) -> mlua::Result<Table> {
     table.raw_set("id", facts.id.as_str())?;
     table.raw_set("caller", facts.caller.as_str())?;
     table.raw_set("caller_name", facts.caller_name.as_str())?;
+    table.raw_set("phone", facts.phone.as_deref())?;
     table.raw_set("called", facts.called.as_str())?;
     table.raw_set("sip_call_id", facts.sip_call_id.as_str())?;
     table.raw_set("source", facts.source.as_str())?;

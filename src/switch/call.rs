@@ -68,6 +68,8 @@ pub(super) struct Call {
     pub trunk: Option<OnTrunk>,
     /// What its INVITE said about the caller, for the calls that it makes over carriers.
     pub caller: Option<Box<Caller>>,
+    /// The phone of ours that it is with, by its user.
+    pub phone: Option<Arc<str>>,
     /// The media thread that is to have the port.
     pub worker: Option<WorkerId>,
     /// The calls that this one dialled.
@@ -260,6 +262,7 @@ impl Call {
             parent: None,
             trunk: None,
             caller: None,
+            phone: None,
             worker: None,
             legs: Vec::new(),
             over: None,

@@ -12,6 +12,7 @@ use super::{
     call::{About, Call, End, Notice, State},
     core::{Core, SDP},
     outbound::Carrier,
+    registrar::Reach,
     target,
 };
 use crate::{
@@ -44,6 +45,8 @@ pub(super) struct Outgoing {
     pub rang: bool,
     /// Its way over carriers.
     pub carrier: Carrier,
+    /// How to get to the first target, where that is a phone of ours.
+    pub reach: Option<Reach>,
 }
 
 /// The name is being looked up, or the port opened.
@@ -79,6 +82,13 @@ pub(super) struct Sent {
 }
 
 impl Outgoing {
+    /// The way to `place`: the one that the phone registered by, else the first that leads there.
+    fn hop(&self, core: &Core, place: Target) -> Option<Hop> {
+        let known = self.reach.as_ref().and_then(|reach| reach.hop);
+        let known = known.filter(|hop| hop.remote == place.address && hop.transport == place.transport);
+        known.or_else(|| target::hop(&core.config.sip, place))
+    }
+
     /// How records name whom it is to reach: the number, else what the first target says.
     fn shown(&self) -> String {
         let number = self.carrier.ways.front().map(|way| way.number.to_string());
@@ -125,7 +135,14 @@ impl Call {
             let code = end.code;
             return self.decide_gone_with(core, end, Some(code));
         };
-        let place = target::locate(&uri);
+        // The reach is that of the first target; what a 3xx names is elsewhere.
+        if locating.outgoing.cseq > 0 {
+            locating.outgoing.reach = None;
+        }
+        let place = match locating.outgoing.reach.as_ref().and_then(|reach| reach.hop) {
+            Some(hop) => Ok(target::Place::At(Target { transport: hop.transport, address: hop.remote })),
+            None => target::locate(&uri),
+        };
         locating.uri = uri;
         locating.places.clear();
         match place {
@@ -175,7 +192,7 @@ impl Call {
         let family = self.port.open().map(|open| open.address.is_ipv6());
         while let Some(place) = locating.places.pop_front() {
             let fits = family.is_none_or(|v6| v6 == place.address.is_ipv6());
-            let Some(hop) = target::hop(&core.config.sip, place).filter(|_| fits) else { continue };
+            let Some(hop) = locating.outgoing.hop(core, place).filter(|_| fits) else { continue };
             locating.places.push_front(place);
             return match self.port.open() {
                 Some(_) => self.invite(core),
@@ -190,7 +207,7 @@ impl Call {
         let Some(local) = self.local(core) else { return };
         let State::Locating(locating) = self.enter(State::Gone) else { return };
         let Locating { mut outgoing, uri, mut places, .. } = *locating;
-        let Some(hop) = places.pop_front().and_then(|place| target::hop(&core.config.sip, place)) else {
+        let Some(hop) = places.pop_front().and_then(|place| outgoing.hop(core, place)) else {
             let locating = Locating { outgoing, uri, places, query: None };
             self.enter(State::Locating(Box::new(locating)));
             return self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
@@ -211,6 +228,9 @@ impl Call {
         let mut headers = Headers::new(outgoing.from.clone(), to, self.key.0.clone(), cseq);
         core.introduce(&mut headers, hop);
         headers.set("Content-Type", SDP);
+        for route in outgoing.reach.iter().flat_map(|reach| &reach.route) {
+            headers.push("Route", route.as_str());
+        }
         for (name, value) in &outgoing.headers {
             headers.push(name, value.as_str());
         }

@@ -8,7 +8,12 @@ use std::{
 };
 
 use super::{
-    Config, ConsoleReply, Output, TraceEvent, call::Notice, errands::Errand, link::Links, trace::Seen,
+    Config, ConsoleReply, Output, TraceEvent,
+    call::Notice,
+    desk::Desk,
+    errands::Errand,
+    link::Links,
+    trace::Seen,
     trunk::{self, Trunks},
 };
 use crate::{
@@ -56,6 +61,8 @@ pub(super) struct Core {
     pub links: Links,
     /// Requests of ours that no call waits for.
     pub errands: BTreeMap<ClientTx, Errand>,
+    /// Who phones are, and where.
+    pub desk: Desk,
     per_worker: Vec<usize>,
     last_id: u64,
     chance: u64,
@@ -68,7 +75,6 @@ impl Core {
             epoch,
             stack: Stack::new(config.sip.clone(), seed),
             per_worker: vec![0; usize::from(config.workers.max(1))],
-            config,
             out: VecDeque::new(),
             notices: VecDeque::new(),
             dialogs: BTreeMap::new(),
@@ -84,6 +90,8 @@ impl Core {
             counts: trunk::Counts::default(),
             links: Links::default(),
             errands: BTreeMap::new(),
+            desk: Desk::new(&config),
+            config,
             last_id: 0,
             chance: seed,
         }

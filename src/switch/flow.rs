@@ -149,7 +149,7 @@ impl Switch {
     }
 
     fn originate(&mut self, wish: Originate) -> Result<(), Failure> {
-        let plan = self.core.plan(&wish.target)?;
+        let plan = self.core.plans(&wish.target)?.pop().ok_or(Failure::Unreachable)?;
         let full = self.calls.len() >= self.core.config.limits.calls && !plan.is_emergency();
         if self.draining.is_some() || full {
             return Err(Failure::Limit("calls"));
@@ -162,11 +162,13 @@ impl Switch {
         let from = target::from(&wish.from, &core.own_contact(), &tag)?;
         let (give_up, redirects) = (core.now + wish.timeout, core.config.limits.redirects);
         let (targets, headers) = (plan.targets, wish.headers);
+        let (phone, reach) = plan.phone.unzip();
         let caller = Caller { account: wish.from.clone(), number: wish.from, ..Caller::default() };
         let carrier = Carrier::new(plan.ways, caller);
         let outgoing =
-            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false, carrier };
+            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false, carrier, reach };
         let mut call = Call::outgoing(core, outgoing);
+        call.phone = phone;
         call.order = Some(Order { request: wish.request, script: wish.script, vars: wish.vars });
         core.console(ConsoleReply::Calling { request: wish.request, call: call.id });
         call.locate(core);
@@ -211,6 +213,7 @@ impl Call {
             caller_name: invite.and_then(|i| i.headers.from.display.clone()).unwrap_or_default(),
             called: self.about.to.clone(),
             sip_call_id: self.key.0.clone(),
+            phone: self.phone.as_ref().map(|user| user.to_string()),
             trunk: self.trunk.as_ref().map(|on| on.name.to_string()),
             source: self.about.peer.map(|peer| peer.to_string()).unwrap_or_default(),
             inbound: invite.is_some(),

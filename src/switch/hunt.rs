@@ -4,7 +4,7 @@
 use super::{
     call::{Call, End, State},
     connect::Outgoing,
-    outbound::Carrier,
+    outbound::{Carrier, Plan},
     play::ringing,
     switch::Switch,
     target,
@@ -122,7 +122,16 @@ impl Switch {
 
     /// Ring one target.
     fn ring(&mut self, caller: CallId, at: usize, text: &str) -> Result<(), Failure> {
-        let plan = self.core.plan(text)?;
+        let mut result = Err(Failure::Unreachable);
+        for plan in self.core.plans(text)? {
+            let one = self.ring_one(caller, at, plan);
+            result = result.or(one);
+        }
+        result
+    }
+
+    /// Ring one device, or what else a target leads to.
+    fn ring_one(&mut self, caller: CallId, at: usize, plan: Plan) -> Result<(), Failure> {
         let limits = &self.core.config.limits;
         if self.calls.len() >= limits.calls && !plan.is_emergency() {
             return Err(Failure::Limit("calls"));
@@ -145,11 +154,12 @@ impl Switch {
         let from = target::from(&number, &contact, &tag).or_else(|_| target::from("anonymous", &contact, &tag))?;
         let (give_up, redirects) = (core.now + timeout, core.config.limits.redirects);
         let carrier = Carrier::new(plan.ways, behind);
+        let (phone, reach) = plan.phone.unzip();
         let targets = plan.targets;
         let outgoing =
-            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false, carrier };
+            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false, carrier, reach };
         let mut leg = Call::outgoing(core, outgoing);
-        (leg.flow, leg.parent, leg.worker) = (flow, Some(caller), worker);
+        (leg.flow, leg.parent, leg.worker, leg.phone) = (flow, Some(caller), worker, phone);
         leg.about.parent = Some(name);
         let id = leg.id;
         leg.locate(core);

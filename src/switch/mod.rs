@@ -24,6 +24,7 @@ mod cdr;
 mod close;
 mod connect;
 mod core;
+mod desk;
 mod errands;
 mod finish;
 mod flow;
@@ -34,9 +35,11 @@ mod key;
 mod link;
 mod modify;
 mod outbound;
+mod phones;
 mod play;
 mod port;
 mod record;
+mod registrar;
 mod route;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
@@ -50,6 +53,8 @@ mod trunk;
 mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
+pub use phones::{NonceKey, Phone, Phones};
+pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route};
 pub use switch::Switch;
 pub use trunk::{
@@ -362,6 +367,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Carriers, and which numbers may be called.
     pub trunking: Trunking,
+    /// The phones that may register, and who else may call.
+    pub phones: Phones,
     /// The codecs that we offer and accept, best first, at least one.
     pub codecs: Vec<Codec>,
     /// Packet length that we ask for and send, in ms.

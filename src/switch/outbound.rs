@@ -7,6 +7,7 @@ use super::{
     ConsoleReply, TraceEvent,
     call::{Call, End, State},
     core::Core,
+    registrar::Reach,
     trunk::{self, Alarm, Caller, Counted, Denied, Full, Ticket, Trunk, Way},
 };
 use crate::{
@@ -25,9 +26,16 @@ pub(super) struct Plan {
     pub targets: VecDeque<Uri>,
     /// The carriers to try, best first.
     pub ways: VecDeque<Way>,
+    /// The device of a phone of ours.
+    pub phone: Option<(Arc<str>, Reach)>,
 }
 
 impl Plan {
+    /// To a device of the phone with this user.
+    pub fn to_phone(user: Arc<str>, reach: Reach) -> Plan {
+        Plan { targets: VecDeque::from([reach.uri.clone()]), ways: VecDeque::new(), phone: Some((user, reach)) }
+    }
+
     /// The call passes every limit.
     pub fn is_emergency(&self) -> bool {
         self.ways.front().is_some_and(|way| way.emergency)
@@ -82,7 +90,7 @@ impl Core {
             }
             Some(_) if self.config.trunking.outbound.allow_uris => {
                 let uri = Uri::parse(target).map_err(|_| Failure::Unreachable)?;
-                return Ok(Plan { targets: VecDeque::from([uri]), ways: VecDeque::new() });
+                return Ok(Plan { targets: VecDeque::from([uri]), ways: VecDeque::new(), phone: None });
             }
             Some(_) => return Err(Failure::Denied("outbound.allow_uris is false")),
             None => target.to_owned(),
@@ -96,7 +104,7 @@ impl Core {
             Ok(mut ways) => {
                 // Nobody is left out because he did not answer a moment ago, but others are asked first.
                 ways.sort_by_key(|way| self.links.is_down(&way.trunk, way.target));
-                Ok(Plan { targets: VecDeque::new(), ways: ways.into() })
+                Ok(Plan { targets: VecDeque::new(), ways: ways.into(), phone: None })
             }
             Err(denied @ (Denied::NoRule | Denied::Forbidden)) => {
                 tracing::warn!(number, why = denied.as_str(), "outgoing call denied");
@@ -131,7 +139,7 @@ impl Call {
     /// Who stands behind the calls that this one makes; `shown`: the number that it wants to show.
     pub fn caller(&self, shown: Option<&str>) -> Caller {
         let mut caller = self.caller.as_deref().cloned().unwrap_or_default();
-        caller.account.clone_from(&self.about.from);
+        caller.account = self.phone.as_deref().unwrap_or(&self.about.from).to_owned();
         if caller.number.is_empty() && !caller.private {
             caller.number.clone_from(&self.about.from);
         }

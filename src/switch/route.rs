@@ -86,6 +86,11 @@ impl Pattern {
         all && (self.open || characters.next().is_none())
     }
 
+    /// True where it is one number and no other.
+    pub fn is_exact(&self) -> bool {
+        !self.open && self.places.iter().all(|place| matches!(place, Place::Is(_)))
+    }
+
     pub(super) fn exactness(&self) -> (bool, usize, usize) {
         let literal = self.places.iter().filter(|p| matches!(p, Place::Is(_))).count();
         (!self.open, literal, self.places.len())

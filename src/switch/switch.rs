@@ -70,7 +70,10 @@ impl Switch {
                 self.see(false, hop, &bytes);
                 self.core.stack.handle_datagram(now, hop, &bytes);
             }
-            Input::TransportFailed { hop } => self.core.stack.handle_transport_failed(now, hop),
+            Input::TransportFailed { hop } => {
+                self.core.stack.handle_transport_failed(now, hop);
+                self.desk_lost(hop);
+            }
             Input::Resolved { query, result } if self.core.link_resolved(query, &result) => {}
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);
@@ -106,6 +109,7 @@ impl Switch {
                 }
                 self.core.config = Config { sip, ..*config };
                 self.core.link_up();
+                self.core.desk.configure(&self.core.config.phones);
             }
             Input::Originate(wish) => self.on_originate(wish),
             Input::Drain => self.drain(),
@@ -118,7 +122,8 @@ impl Switch {
     pub fn timeout(&self) -> Option<Time> {
         let calls = self.timers.peek().map(|Reverse((at, _))| *at);
         let stack = Time::soonest(self.core.stack.timeout(), self.core.links.timeout());
-        Time::soonest(calls, Time::soonest(stack, self.forks.timeout()))
+        let others = Time::soonest(self.forks.timeout(), self.core.desk.timeout());
+        Time::soonest(calls, Time::soonest(stack, others))
     }
 
     /// Time passed.
@@ -127,6 +132,7 @@ impl Switch {
         self.core.stack.handle_timeout(now);
         self.forks.handle_timeout(now);
         self.core.links_timeout();
+        self.core.desk_timeout();
         while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
             let Some((call, core)) = self.call(id) else { continue };

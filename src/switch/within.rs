@@ -4,7 +4,7 @@ use super::{
     accept,
     call::{Call, End, State},
     core::{ALLOW, Core, SDP},
-    route,
+    desk::Who,
     switch::Switch,
     trunk,
 };
@@ -29,6 +29,7 @@ impl Switch {
                     call.handle_cancel(core);
                 }
             }
+            Event::Response { tx, response } if self.core.desk_answered(tx, Some(response.code)) => {}
             Event::Response { tx, response } => match self.core.transactions.get(&tx).copied() {
                 Some(call) => {
                     if let Some((call, core)) = self.call(call) {
@@ -38,6 +39,7 @@ impl Switch {
                 None if self.core.errand_answered(tx, &response) => {}
                 None => self.forks.answer(&mut self.core, tx, &response),
             },
+            Event::Failed { tx, .. } if self.core.desk_answered(tx, None) => {}
             Event::Failed { tx, why } => {
                 self.core.errand_failed(tx, why);
                 let call = self.core.transactions.get(&tx).copied();
@@ -74,6 +76,7 @@ impl Switch {
             Method::Options if self.draining.is_some() => self.core.answer_later(tx, &request),
             Method::Options => self.core.answer_options(tx, &request),
             Method::Bye | Method::Info | Method::PRack | Method::Update => self.core.answer(tx, &request, 481, &[]),
+            Method::Register if !self.core.config.phones.is_empty() => self.core.on_register(tx, hop, &request),
             Method::Ack
             | Method::Cancel
             | Method::Message
@@ -97,6 +100,9 @@ impl Switch {
         }
         let source = hop.remote.ip();
         let trunk = core.trunks.of(&core.config.trunking, source).or_else(|| core.links.registered_at(source)).cloned();
+        // A carrier is known by its address; everybody else says who he is.
+        let who = if trunk.is_some() { Some(Who::Guest) } else { core.admit(tx, hop, &request) };
+        let Some(who) = who else { return };
         if let Some(trunk) = &trunk
             && let Err(full) = core.trunks.enter(trunk, core.now, urgent)
         {
@@ -107,8 +113,8 @@ impl Switch {
             return trunk.iter().for_each(|trunk| core.trunks.leave(&trunk.name));
         };
         call.remember_caller(core, trunk.as_deref());
-        let route = route::find(&core.config.routes, &call.about.to).cloned();
-        let route = match route {
+        call.take_phone(core, who.phone());
+        let route = match core.script_for(&call.about.to) {
             Some(route) => call.read_offer(core).then_some(route),
             None => {
                 call.about.error = Some("no script for this number".to_owned());
@@ -118,8 +124,8 @@ impl Switch {
         };
         let id = call.id;
         self.adopt(call);
-        if let Some(route) = route {
-            self.start_flow(id, route.script, route.vars);
+        if let Some((script, vars)) = route {
+            self.start_flow(id, script, vars);
         }
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn start(script: &str) -> Start {
         call: CALL,
         script: script.into(),
         facts: Facts {
+            phone: None,
             id: "c7-01".into(),
             caller: "1001".into(),
             caller_name: "Anna".into(),

@@ -25,8 +25,8 @@ use crate::{
     ids::RequestId,
     sip,
     switch::{
-        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Route,
-        Status, TraceEvent,
+        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Phones,
+        Route, Status, TraceEvent,
     },
     time::Time,
 };
@@ -77,6 +77,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         retry_after: secs(5),
         hang_up_on_silence: false,
         trace: true,
+        phones: Phones::default(),
         limits: Limits::default(),
     }
 }

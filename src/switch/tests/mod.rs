@@ -5,6 +5,7 @@ mod incoming;
 
 mod modify;
 mod outgoing;
+mod phones;
 mod random;
 mod sounds;
 mod trunks;
@@ -121,6 +122,7 @@ fn config(at: SocketAddr) -> Config {
         retry_after: secs(30),
         hang_up_on_silence: false,
         trace: false,
+        phones: Phones::default(),
         limits: Limits::default(),
     }
 }

@@ -78,8 +78,7 @@ pub(in crate::switch) fn ways(
 pub(in crate::switch) fn is_emergency(trunking: &Trunking, dialled: &str) -> bool {
     let outbound = &trunking.outbound;
     !outbound.emergency.is_empty()
-        && (outbound.emergency.contains(dialled)
-            || outbound.emergency.contains(&rewritten(&outbound.rewrite, dialled)))
+        && (outbound.emergency.contains(dialled) || outbound.emergency.contains(&rewritten(&outbound.rewrite, dialled)))
 }
 
 /// Emergency calls go over the carriers that the rules name for them, then over every other, the number as dialled.

@@ -40,7 +40,13 @@ fn what_no_rule_names_is_denied() {
 
 #[test]
 fn a_denial_outranks_what_is_less_exact_and_its_equals() {
-    let rules = trunking(vec![rule("+49*", "a"), rule("+49900*", ""), rule("+499001*", "b"), rule("+1*", ""), rule("+1*", "a")]);
+    let rules = trunking(vec![
+        rule("+49*", "a"),
+        rule("+49900*", ""),
+        rule("+499001*", "b"),
+        rule("+1*", ""),
+        rule("+1*", "a"),
+    ]);
     assert_eq!(uris(&rules, "+49301"), Ok(vec!["sip:+49301@a.example".into()]));
     assert_eq!(uris(&rules, "+499002"), Err(Denied::Forbidden));
     assert_eq!(

@@ -89,7 +89,8 @@ pub(in crate::switch) fn dress(trunk: &Trunk, caller: &Caller, own: &NameAddr, c
         history(trunk, caller, &dialled, called, headers);
     }
     let called = called.user_decoded().unwrap_or_default();
-    let words = Words { caller: if caller.private { "anonymous" } else { &number }, called: &called, trunk: &trunk.name };
+    let words =
+        Words { caller: if caller.private { "anonymous" } else { &number }, called: &called, trunk: &trunk.name };
     header::apply(&trunk.headers, &words, &caller.headers, headers);
 }
 

@@ -88,10 +88,7 @@ fn a_caller_who_hides_is_known_to_the_trust_domain_only() {
     assert_eq!(headers.from.uri.user.as_deref(), Some("anonymous"));
     trusted.identity.voucher = Voucher::RemoteParty;
     let said = seen(&trusted, &caller);
-    assert_eq!(
-        said.get("Remote-Party-ID"),
-        Some("<sip:+4977@192.0.2.1>;party=calling;screen=yes;privacy=full")
-    );
+    assert_eq!(said.get("Remote-Party-ID"), Some("<sip:+4977@192.0.2.1>;party=calling;screen=yes;privacy=full"));
 }
 
 #[test]
@@ -112,10 +109,7 @@ fn diversion_is_dropped_kept_or_set() {
     };
     assert!(said(Trail::Drop).is_empty());
     assert_eq!(said(Trail::Keep), ["<sip:77@x>;reason=user-busy"]);
-    assert_eq!(
-        said(Trail::Set),
-        ["<sip:100@192.0.2.1>;reason=unconditional;counter=1", "<sip:77@x>;reason=user-busy"]
-    );
+    assert_eq!(said(Trail::Set), ["<sip:100@192.0.2.1>;reason=unconditional;counter=1", "<sip:77@x>;reason=user-busy"]);
 }
 
 #[test]
@@ -132,10 +126,7 @@ fn history_grows_by_an_index_below_the_last() {
     assert_eq!(said(&caller, Trail::Set)[2], "<sip:+4989@carrier.example>;index=1.1.1;mp=1.1");
     let mut fresh = Caller::of(&invite(FROM), false);
     fresh.dialled = "100".into();
-    assert_eq!(
-        said(&fresh, Trail::Set),
-        ["<sip:100@192.0.2.1>;index=1", "<sip:+4989@carrier.example>;index=1.1;mp=1"]
-    );
+    assert_eq!(said(&fresh, Trail::Set), ["<sip:100@192.0.2.1>;index=1", "<sip:+4989@carrier.example>;index=1.1;mp=1"]);
 }
 
 #[test]
