@@ -16,7 +16,7 @@ use crate::{
 /// Dials over the carriers, talks for a moment, hangs up.
 const OUT: &str = "local peer, why = call:dial('+4930123', {timeout = 20})\nif not peer then call:reject(480, why) return end\n\
                    call:sleep(0.3)\ncall:hangup()\n";
-const ANSWER: &str = "call:set('trunk', call.trunk or 'none')\ncall:answer()\ncall:tone('ringing', {seconds = 60})\n";
+const ANSWER: &str = "call:answer()\ncall:tone('ringing', {seconds = 60})\n";
 
 /// Kamailio with `sip-tests/kamailio.cfg`.
 struct Kamailio {
@@ -71,7 +71,8 @@ fn registered(kamailio: &Kamailio, transport: &str) -> Server {
     let at = kamailio.address;
     let trunk = format!(
         "[[trunk]]\nname = \"carrier\"\ntarget = [\"sip:{at};transport={transport}\"]\nuser = \"acct\"\n\
-         password = \"geheim7\"\nregister = \"sip:{at};transport={transport}\"\noptions_s = 30\n"
+         password = \"geheim7\"\nfrom_user = \"acct\"\nregister = \"sip:{at};transport={transport}\"\n\
+         options_s = 30\n"
     );
     let server = Server::start(&conf(&trunk), &SCRIPTS);
     server.wait_for("registered");
@@ -95,7 +96,7 @@ fn a_number_goes_over_kamailio_with_digest_and_record_route_over_udp_and_tcp() {
         assert!(out["cost"].as_f64().unwrap() > 0.0, "{out:#?}");
         let seen = fs::read_to_string(messages).unwrap();
         assert!(seen.contains("INVITE sip:+4930123@") && seen.contains("Record-Route") && seen.contains("BYE "));
-        assert!(!seen.contains("geheim7") && !seen.contains("Proxy-Authorization: Digest username=\"acct\", realm=\"x\""));
+        assert!(!seen.contains("geheim7"));
         server.wait_until_idle();
         assert!(server.stop().success());
     }
