@@ -8,6 +8,8 @@ mod carrier;
 mod command_line;
 mod docs;
 mod misbehaving;
+mod names;
 mod ring_all;
 mod sipp;
 mod support;
+mod wires;

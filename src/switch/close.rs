@@ -4,7 +4,6 @@ use super::{
     call::{Call, End, State},
     core::Core,
     errands::Purpose,
-    target,
 };
 use crate::sip::{Method, Request, ServerTx};
 
@@ -50,7 +49,7 @@ impl Call {
     pub fn say_bye(&mut self, core: &mut Core) {
         let State::Talking { mut dialog, .. } = self.enter(State::Gone) else { return };
         let bye = dialog.request(Method::Bye, &core.contact(dialog.hop));
-        let hop = target::in_dialog(&dialog);
+        let hop = core.in_dialog(&dialog);
         match &self.trunk {
             Some(on) => core.errand(bye, hop, Purpose::Goodbye { trunk: on.name.clone() }),
             None => {

@@ -26,6 +26,7 @@ mod connect;
 mod core;
 mod desk;
 mod errands;
+mod failover;
 mod finish;
 mod flow;
 mod gather;
@@ -396,6 +397,10 @@ pub struct Limits {
     pub legs_per_flow: usize,
     /// Redirections (3xx) that one leg follows.
     pub redirects: usize,
+    /// A target that says nothing for so long is left for the next one, where there is one.
+    pub silent: Duration,
+    /// A target that failed is tried after the others for so long.
+    pub avoid: Duration,
     /// Sounds in one play.
     pub sounds: usize,
     /// Longest tone or silence in one piece.
@@ -416,6 +421,8 @@ impl Default for Limits {
             calls: 10_000,
             legs_per_flow: 32,
             redirects: 5,
+            silent: Duration::from_secs(2),
+            avoid: Duration::from_secs(60),
             sounds: 64,
             tone: Duration::from_secs(600),
             recordings_per_call: 8,
