@@ -27,7 +27,8 @@ struct Kamailio {
 impl Kamailio {
     fn start(folder: &Path, switch: SocketAddr, algorithm: &str) -> Kamailio {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let template = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("sip-tests/kamailio.cfg")).unwrap();
+        let template =
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("sip-tests/kamailio.cfg")).unwrap();
         let text = template
             .replace("PROXY_PORT", &address.port().to_string())
             .replace("SWITCH_PORT", &switch.port().to_string())
@@ -92,7 +93,10 @@ fn a_number_goes_over_kamailio_with_digest_and_record_route_over_udp_and_tcp() {
         passes(switch, folder.path());
         let records = server.wait_for_records(2);
         let out = records.iter().find(|record| record["direction"] == "outbound").unwrap();
-        assert_eq!((&out["trunk"], &out["status"], &out["to"]), (&"carrier".into(), &"completed".into(), &"+4930123".into()));
+        assert_eq!(
+            (&out["trunk"], &out["status"], &out["to"]),
+            (&"carrier".into(), &"completed".into(), &"+4930123".into())
+        );
         assert!(out["cost"].as_f64().unwrap() > 0.0, "{out:#?}");
         let seen = fs::read_to_string(messages).unwrap();
         assert!(seen.contains("INVITE sip:+4930123@") && seen.contains("Record-Route") && seen.contains("BYE "));
@@ -142,9 +146,8 @@ fn a_wrong_password_is_told_and_not_repeated_in_a_hurry() {
 fn a_carrier_that_asks_for_a_password_itself_gets_it() {
     let folder = tempfile::tempdir().unwrap();
     let (switch, at, _) = phone(folder.path(), "uas_auth", &["-m", "1"]);
-    let trunk = format!(
-        "[[trunk]]\nname = \"carrier\"\ntarget = [\"sip:{at}\"]\nuser = \"acct\"\npassword = \"geheim7\"\n"
-    );
+    let trunk =
+        format!("[[trunk]]\nname = \"carrier\"\ntarget = [\"sip:{at}\"]\nuser = \"acct\"\npassword = \"geheim7\"\n");
     let server = Server::start(&conf(&trunk), &SCRIPTS);
     let file = crate::sipp::scenario("answered");
     passes(caller(server.sip, folder.path(), "200", &["-sf", file.to_str().unwrap(), "-m", "1"]), folder.path());

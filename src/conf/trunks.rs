@@ -12,7 +12,10 @@ use crate::{
         auth::{Credentials, Secret},
         register::Account,
     },
-    switch::{Cap, CapBy, HeaderRule, Identity, Network, Outbound, Pattern, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What},
+    switch::{
+        Cap, CapBy, HeaderRule, Identity, Network, Outbound, Pattern, Rewrite, Rule, Trail, Trunk, Trunking, Voucher,
+        What,
+    },
 };
 
 #[derive(Clone, Deserialize, PartialEq)]

@@ -80,8 +80,16 @@ fn faults_of_trunks_name_their_line_and_what_is_allowed() {
         ("192.0.2.0/24", "192.0.2.0/44", "x.toml:5: trunk[0].source: found \"192.0.2.0/44\"; allowed: an IP address"),
         ("\"PCMA\"", "\"G729\"", "x.toml:9: trunk[0].codecs: found \"G729\"; allowed: PCMU, PCMA"),
         ("\"pai\"", "\"paid\"", "x.toml:12: trunk[0].identity: found \"paid\"; allowed: none, pai, ppi, rpid"),
-        ("X-Inner", "Via", "x.toml:15: trunk[0].headers: found \"Via\"; allowed: a header that the stack does not need"),
-        ("trunk = \"carrier\"", "trunk = \"x\"", "x.toml:28: outbound.rule[0].trunk: found \"x\"; allowed: the name of a"),
+        (
+            "X-Inner",
+            "Via",
+            "x.toml:15: trunk[0].headers: found \"Via\"; allowed: a header that the stack does not need",
+        ),
+        (
+            "trunk = \"carrier\"",
+            "trunk = \"x\"",
+            "x.toml:28: outbound.rule[0].trunk: found \"x\"; allowed: the name of a",
+        ),
         ("0.015", "-1.0", "x.toml:29: outbound.rule[0].price: found -1; allowed: 0 to 1000000"),
         ("\"+49900*\"", "\"+*1\"", "x.toml:33: outbound.rule[1].number: found \"+*1\" (`*` may only stand at the end)"),
         ("spend = 20.5", "", "outbound.cap[0].calls: found neither calls nor spend; allowed: one of both, or both"),

@@ -10,11 +10,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{
-    CSeq, Failure, Headers, Method, NameAddr, Request, Response, Uri,
-    auth::Credentials,
-    challenged::prove,
-};
+use super::{CSeq, Failure, Headers, Method, NameAddr, Request, Response, Uri, auth::Credentials, challenged::prove};
 use crate::time::Time;
 
 /// The first wait after a failure; it doubles (RFC 5626 section 4.5).
@@ -99,11 +95,15 @@ impl From<Failure> for Why {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// For the next attempt.
-    Waiting { again: Time },
+    Waiting {
+        again: Time,
+    },
     /// For the answer.
     Asking,
     /// Until it is time to refresh.
-    Registered { refresh: Time },
+    Registered {
+        refresh: Time,
+    },
     /// For the answer to our goodbye.
     Leaving,
     Off,
@@ -136,7 +136,20 @@ impl Register {
         let expires = account.expires;
         let state = State::Waiting { again: now };
         let (asked, out) = (None, VecDeque::new());
-        Register { account, call_id, tag, cseq: 0, state, until: None, expires, failures: 0, proofs: 0, asked, chance, out }
+        Register {
+            account,
+            call_id,
+            tag,
+            cseq: 0,
+            state,
+            until: None,
+            expires,
+            failures: 0,
+            proofs: 0,
+            asked,
+            chance,
+            out,
+        }
     }
 
     /// True while the registrar keeps us.

@@ -19,7 +19,8 @@ use crate::{
     ids::QueryId,
     sdp,
     sip::{
-        CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Scheme, Target, Uri,
+        CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Scheme,
+        Target, Uri,
     },
     time::Time,
 };

@@ -59,7 +59,8 @@ impl Links {
     /// The carrier whose registrar is at `source`, and keeps us.
     pub fn registered_at(&self, source: IpAddr) -> Option<&Arc<Trunk>> {
         let source = source.to_canonical();
-        let at = |seat: &Seat| seat.machine.is_registered() && seat.places.front().is_some_and(|p| p.address.ip() == source);
+        let at =
+            |seat: &Seat| seat.machine.is_registered() && seat.places.front().is_some_and(|p| p.address.ip() == source);
         self.all.values().find(|link| link.seat.as_ref().is_some_and(at)).map(|link| &link.trunk)
     }
 
@@ -86,7 +87,8 @@ impl Core {
     /// Make the links what `config` says. Those that stay as they were go on.
     pub fn link_up(&mut self) {
         let trunking = self.config.trunking.clone();
-        let gone: Vec<Arc<str>> = self.links.all.iter().filter(|(_, link)| !kept(&trunking, link)).map(|(n, _)| n.clone()).collect();
+        let gone: Vec<Arc<str>> =
+            self.links.all.iter().filter(|(_, link)| !kept(&trunking, link)).map(|(n, _)| n.clone()).collect();
         for name in gone {
             self.leave(&name);
             self.links.all.remove(&name);
@@ -257,7 +259,9 @@ impl Core {
             None => {}
             Some(Due::Changed(condition)) => self.tell_health(name, target, condition),
             Some(Due::Ask) => {
-                let Some(uri) = self.links.all.get(name).and_then(|link| link.trunk.targets.get(target)) else { return };
+                let Some(uri) = self.links.all.get(name).and_then(|link| link.trunk.targets.get(target)) else {
+                    return;
+                };
                 let place = target::locate(uri);
                 let asked = self.now;
                 match place {
@@ -300,7 +304,9 @@ impl Core {
     }
 
     fn tell_health(&mut self, name: &Arc<str>, target: usize, condition: Condition) {
-        let Some(uri) = self.links.all.get(name).and_then(|link| link.trunk.targets.get(target)).cloned() else { return };
+        let Some(uri) = self.links.all.get(name).and_then(|link| link.trunk.targets.get(target)).cloned() else {
+            return;
+        };
         let up = condition != Condition::Down;
         match up {
             true => tracing::info!(trunk = &**name, target = %uri, "target answers"),

@@ -116,7 +116,13 @@ fn at(time: Time) -> u128 {
 
 impl Counts {
     /// May this call begin? Else the cap that stops it; `alarms` takes what the operator should know either way.
-    pub fn admit(&mut self, caps: &[Cap], now: Time, call: Counted<'_>, alarms: &mut Vec<Alarm>) -> Result<Ticket, usize> {
+    pub fn admit(
+        &mut self,
+        caps: &[Cap],
+        now: Time,
+        call: Counted<'_>,
+        alarms: &mut Vec<Alarm>,
+    ) -> Result<Ticket, usize> {
         let mut keys = Vec::new();
         for (index, cap) in caps.iter().enumerate().filter(|(_, cap)| cap.number.matches(call.number)) {
             let key = (index, who(cap.by, call).to_owned());

@@ -5,8 +5,7 @@ const NEAR: &str = "Digest realm=\"near\", nonce=\"n1\", qop=\"auth\", algorithm
 const FAR: &str = "Digest realm=\"far\", nonce=\"n2\", qop=\"auth\"";
 
 fn known(config: &mut Config) {
-    first(config).credentials =
-        Some(Credentials { user: "acct".into(), secret: Secret::Password("secret".into()) });
+    first(config).credentials = Some(Credentials { user: "acct".into(), secret: Secret::Password("secret".into()) });
 }
 
 fn challenges(world: &mut World, request: &SipRequest, code: u16, challenge: &str) {
