@@ -7,6 +7,7 @@ mod baresip;
 mod command_line;
 mod docs;
 mod misbehaving;
+mod phones;
 mod ring_all;
 mod sipp;
 mod support;
