@@ -26,11 +26,9 @@ fn registered(server: &Server, user: &str, password: &str, transport: &str, more
 fn baresip_registers_over_udp_and_tcp_and_one_rings_the_other() {
     let server = Server::start(PHONES, &[("extension.lua", EXTENSION)]);
     let (_anna, mut anna) = registered(&server, "anna", "secret", "udp", "");
-    let (_bo, mut bo) = registered(&server, "bo", "geheim", "tcp", ";answermode=auto");
+    let (_bo, _phone) = registered(&server, "bo", "geheim", "tcp", ";answermode=auto");
     anna.dial(&format!("sip:202@{}", server.sip));
-    bo.wait_for_event("CALL_ESTABLISHED");
     anna.tell("hangup", "");
-    bo.wait_for_event("CALL_CLOSED");
     let records = server.wait_for_records(2);
     assert!(records.iter().all(|record| record["status"] == "completed"), "{records:#?}");
     server.wait_until_idle();

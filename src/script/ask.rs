@@ -116,6 +116,13 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
         }
+        "mailbox" => {
+            let phone = Given::argument(function, "the phone", &given.a).text(64)?;
+            let options = Options::new(function, &given.b, &["new", "old"], false)?;
+            let count = |name: &str| options.get(name)?.map_or(Ok(0), |given| given.whole(0..=1_000_000));
+            let number = |count: i64| u32::try_from(count).expect("a million fits");
+            Verb::Mailbox { phone, new: number(count("new")?), old: number(count("old")?) }
+        }
         "send_digits" => send_digits(function, given)?,
         "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
         _ => return misuse(format!("{function}: there is no such function")),

@@ -34,6 +34,7 @@ mod stack;
 #[cfg(test)]
 mod stack_tests;
 mod status;
+mod subscription;
 mod text;
 mod timers;
 mod transaction;
@@ -54,6 +55,7 @@ pub use message::{Limits, Malformed, Message, Request, Response};
 pub use name_addr::NameAddr;
 pub use stack::{Counters, Stack};
 pub use status::reason_phrase;
+pub use subscription::{Package, Subscription};
 pub use text::Params;
 pub use transport::{Hop, Interface, Target, Transport};
 pub use uri::{Scheme, Uri};

@@ -10,6 +10,7 @@ use super::{
     Config,
     call::Call,
     core::Core,
+    lamps::Lamps,
     outbound::Plan,
     phones::Phones,
     registrar::{Binding, FLOW_TIMER, Reach, Refusal, Registrar, Terms},
@@ -31,6 +32,7 @@ const PINGS_AT_ONCE: usize = 200;
 /// What the desk remembers.
 pub(super) struct Desk {
     pub registrar: Registrar,
+    pub lamps: Lamps,
     realm: Realm,
     /// Keep-alives that are not answered yet: whose, and at which address.
     pings: BTreeMap<ClientTx, (String, Uri)>,
@@ -62,6 +64,7 @@ impl Desk {
     pub fn new(config: &Config) -> Desk {
         Desk {
             registrar: Registrar::default(),
+            lamps: Lamps::default(),
             realm: realm(&config.phones),
             pings: BTreeMap::new(),
             next_ping: None,
@@ -79,7 +82,7 @@ impl Desk {
     }
 
     pub fn timeout(&self) -> Option<Time> {
-        Time::soonest(self.registrar.timeout(), self.next_ping)
+        Time::soonest(self.lamps.timeout(), Time::soonest(self.registrar.timeout(), self.next_ping))
     }
 }
 
@@ -244,6 +247,7 @@ impl Core {
         for user in self.desk.registrar.handle_timeout(self.now) {
             tracing::info!(phone = user, contacts = self.desk.registrar.of(&user).len(), "registration ended");
         }
+        self.lamps_timeout();
         if self.desk.next_ping.is_some_and(|at| at <= self.now) {
             self.ping();
         }
@@ -292,6 +296,9 @@ impl Core {
 
     /// The end of a request that the desk sent: an answer, or none. False: it is not the desk's.
     pub fn desk_answered(&mut self, tx: ClientTx, code: Option<u16>) -> bool {
+        if self.desk.lamps.answered(tx, code) {
+            return true;
+        }
         let Some((user, contact)) = self.desk.pings.get(&tx).cloned() else { return false };
         if code.is_none_or(|code| code >= 200) {
             self.desk.pings.remove(&tx);

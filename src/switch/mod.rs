@@ -31,6 +31,7 @@ mod gather;
 mod hunt;
 mod info;
 mod key;
+mod lamps;
 mod modify;
 mod outbound;
 mod phones;
@@ -422,4 +423,6 @@ pub struct Counts {
     pub rooms: usize,
     /// Outgoing calls that are over, but may still be answered by another fork.
     pub forks: usize,
+    /// Who watches a phone or a mailbox.
+    pub subscriptions: usize,
 }

@@ -65,6 +65,7 @@ impl Switch {
     fn on_sip_request(&mut self, tx: ServerTx, hop: Hop, request: Request) {
         if request.headers.to.tag().is_some() {
             return match self.call_in_dialog(&request) {
+                None if request.method == Method::Subscribe => self.core.on_resubscribe(tx, hop, &request),
                 Some((call, core)) => call.handle_request(core, tx, &request),
                 None => self.core.answer(tx, &request, 481, &[]),
             };
@@ -74,6 +75,7 @@ impl Switch {
             Method::Options if self.draining.is_some() => self.core.answer_later(tx, &request),
             Method::Options => self.core.answer_options(tx, &request),
             Method::Bye | Method::Info | Method::PRack | Method::Update => self.core.answer(tx, &request, 481, &[]),
+            Method::Subscribe if !self.core.config.phones.is_empty() => self.core.on_subscribe(tx, hop, &request),
             Method::Register if !self.core.config.phones.is_empty() => self.core.on_register(tx, hop, &request),
             Method::Ack
             | Method::Cancel
