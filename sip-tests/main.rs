@@ -9,6 +9,7 @@ mod command_line;
 mod docs;
 mod misbehaving;
 mod names;
+mod phones;
 mod ring_all;
 mod sipp;
 mod support;

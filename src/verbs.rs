@@ -108,6 +108,15 @@ pub enum Verb {
     },
     /// Do nothing for a while. Replies [`Reply::Done`].
     Sleep(Duration),
+    /// Tell how many messages wait for a phone of ours: its lamp shows it. Replies [`Reply::Done`] at once.
+    Mailbox {
+        /// Its number or user.
+        phone: String,
+        /// Messages that were not heard yet.
+        new: u32,
+        /// Messages that were.
+        old: u32,
+    },
     /// Set the vars that the call record keeps. Replies [`Reply::Done`] at once.
     SetVar {
         /// Name.

@@ -11,7 +11,7 @@ fn fault(text: &str) -> String {
 fn by_default_there_is_no_phone_and_nobody_is_asked() {
     let conf = Conf::read("defaults", DEFAULTS).unwrap();
     assert!(conf.phones.is_empty());
-    assert_eq!(conf.phones.algorithms, Algorithm::ALL);
+    assert_eq!(conf.phones.algorithms, [Algorithm::Md5]);
     assert!(!conf.phones.guests);
 }
 
@@ -28,11 +28,11 @@ fn a_phone_has_a_number_of_its_own_or_that_of_its_name() {
 #[test]
 fn a_hash_may_stand_for_the_password_where_one_algorithm_is_offered() {
     let phone = "[[phone]]\nuser = \"anna\"\nha1 = \"0123456789ABCDEF0123456789abcdef\"\n";
-    let text = format!("[phones]\nalgorithms = [\"md5\"]\n{phone}");
-    let phones = Conf::read("x.toml", &text).unwrap().phones;
+    let phones = Conf::read("x.toml", phone).unwrap().phones;
     let Secret::Ha1 { hex, realm, .. } = &phones.user("anna").unwrap().credentials.secret else { panic!("a hash") };
     assert_eq!((hex.as_str(), realm.as_str()), ("0123456789abcdef0123456789abcdef", "switchhook"));
-    assert!(fault(phone).contains("one entry in phones.algorithms"), "{}", fault(phone));
+    let text = format!("[phones]\nalgorithms = [\"sha-256\", \"MD5\"]\n{phone}");
+    assert!(fault(&text).contains("one entry in phones.algorithms"), "{}", fault(&text));
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub struct TrunkTable {
     pub headers: Vec<HeaderTable>,
     pub user: String,
     pub password: String,
+    pub proves: bool,
     pub register: String,
     pub register_expires_s: u64,
     pub options_s: u64,
@@ -72,6 +73,7 @@ impl Default for TrunkTable {
             headers: Vec::new(),
             user: String::new(),
             password: String::new(),
+            proves: false,
             register: String::new(),
             register_expires_s: 600,
             options_s: 0,
@@ -197,6 +199,7 @@ impl At<'_> {
             identity: self.identity(&key, table)?,
             headers: self.headers(&key("headers"), &table.headers)?,
             credentials: credentials(table),
+            proves: self.proves(&key, table)?,
             registration: self.registration(&key, table)?,
             options: self.seconds(&key("options_s"), table.options_s, 0..=86_400)?,
         })
@@ -255,6 +258,13 @@ impl At<'_> {
         })?;
         let expires = self.seconds(&key("register_expires_s"), table.register_expires_s, 30..=604_800)?;
         Ok(Some(Account { registrar, address, credentials: credentials(table), expires }))
+    }
+
+    fn proves(&self, key: &impl Fn(&str) -> String, table: &TrunkTable) -> Result<bool, Fault> {
+        if table.proves && credentials(table).is_none() {
+            return Err(self.fault(&key("proves"), "true without user and password", "both of them, or false"));
+        }
+        Ok(table.proves)
     }
 
     fn rewrites(&self, key: &str, found: &[RewriteTable]) -> Result<Vec<Rewrite>, Fault> {

@@ -94,6 +94,7 @@ fn faults_of_trunks_name_their_line_and_what_is_allowed() {
         ("\"+49900*\"", "\"+*1\"", "x.toml:33: outbound.rule[1].number: found \"+*1\" (`*` may only stand at the end)"),
         ("spend = 20.5", "", "outbound.cap[0].calls: found neither calls nor spend; allowed: one of both, or both"),
         ("by = \"caller\"", "by = \"me\"", "x.toml:37: outbound.cap[0].by: found \"me\"; allowed: trunk, caller, all"),
+        ("password = \"geheim7\"", "proves = true", "trunk[0].proves: found true without user and password"),
         ("trusted = true", "trust = true", "unknown key `trust`, expected one of"),
     ] {
         assert!(CARRIER.contains(from));

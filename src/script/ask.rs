@@ -26,7 +26,7 @@ const RING_TIME: Duration = Duration::from_secs(30);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 16] = [
+pub(super) const OF_CALL: [&str; 17] = [
     "answer",
     "bridge",
     "dial",
@@ -34,6 +34,7 @@ pub(super) const OF_CALL: [&str; 16] = [
     "gather",
     "hangup",
     "join",
+    "mailbox",
     "play",
     "progress",
     "record",
@@ -149,6 +150,16 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
         "echo" => {
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
+        }
+        "mailbox" => {
+            let phone = Given::argument(function, "the phone", &given.a).text(64)?;
+            let options = Options::new(function, &given.b, &["new", "old"], false)?;
+            let count = |name: &str| match options.get(name) {
+                Some(given) => given.whole(0..=1_000_000),
+                None => Ok(0),
+            };
+            let number = |count: i64| u32::try_from(count).expect("a million fits");
+            Verb::Mailbox { phone, new: number(count("new")?), old: number(count("old")?) }
         }
         "send_digits" => send_digits(function, given)?,
         "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),

@@ -39,6 +39,7 @@ mod stack;
 #[cfg(test)]
 mod stack_tests;
 mod status;
+mod subscription;
 mod text;
 mod timers;
 mod transaction;
@@ -62,6 +63,7 @@ pub use name_addr::NameAddr;
 pub use records::{Naptr, Srv};
 pub use stack::{Counters, Stack};
 pub use status::reason_phrase;
+pub use subscription::{Package, Subscription};
 pub use text::Params;
 pub use transport::{Hop, Interface, Target, Transport};
 pub use uri::{Scheme, Uri};

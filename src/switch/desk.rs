@@ -10,6 +10,7 @@ use super::{
     Config,
     call::Call,
     core::Core,
+    lamps::Lamps,
     outbound::Plan,
     phones::Phones,
     registrar::{Binding, FLOW_TIMER, Reach, Refusal, Registrar, Terms},
@@ -31,6 +32,7 @@ const PINGS_AT_ONCE: usize = 200;
 /// What the desk remembers.
 pub(super) struct Desk {
     pub registrar: Registrar,
+    pub lamps: Lamps,
     realm: Realm,
     /// Keep-alives that are not answered yet: whose, and at which address.
     pings: BTreeMap<ClientTx, (String, Uri)>,
@@ -44,6 +46,8 @@ pub(super) struct Desk {
 pub(super) enum Who {
     /// A phone of ours, proven by its password.
     Phone(Arc<str>),
+    /// A carrier, proven by its password.
+    Trunk(Arc<str>),
     /// Anybody.
     Guest,
 }
@@ -53,7 +57,15 @@ impl Who {
     pub fn phone(&self) -> Option<Arc<str>> {
         match self {
             Who::Phone(user) => Some(user.clone()),
-            Who::Guest => None,
+            Who::Trunk(_) | Who::Guest => None,
+        }
+    }
+
+    /// The name of the carrier.
+    pub fn trunk(&self) -> Option<&str> {
+        match self {
+            Who::Trunk(name) => Some(name),
+            Who::Phone(_) | Who::Guest => None,
         }
     }
 }
@@ -62,6 +74,7 @@ impl Desk {
     pub fn new(config: &Config) -> Desk {
         Desk {
             registrar: Registrar::default(),
+            lamps: Lamps::default(),
             realm: realm(&config.phones),
             pings: BTreeMap::new(),
             next_ping: None,
@@ -79,7 +92,7 @@ impl Desk {
     }
 
     pub fn timeout(&self) -> Option<Time> {
-        Time::soonest(self.registrar.timeout(), self.next_ping)
+        Time::soonest(self.lamps.timeout(), Time::soonest(self.registrar.timeout(), self.next_ping))
     }
 }
 
@@ -92,12 +105,18 @@ fn realm(phones: &Phones) -> Realm {
 impl Core {
     /// Who sent `request`, which begins something. None: he is asked for his password, or turned away.
     pub fn admit(&mut self, tx: ServerTx, hop: Hop, request: &Request) -> Option<Who> {
-        if self.config.phones.is_empty() {
+        let proving = self.config.trunking.trunks.iter().any(|trunk| trunk.proves);
+        if self.config.phones.is_empty() && !proving {
             return Some(Who::Guest);
         }
-        match self.check(hop, request) {
-            Some(Verdict::Good) => Some(Who::Phone(self.claimed(request)?.into())),
-            None if self.config.phones.guests && !self.says_to_be_ours(request) => Some(Who::Guest),
+        match self.check(hop, request, true) {
+            Some(Verdict::Good) => {
+                let user = self.claimed(request)?;
+                let trunk = self.config.trunking.by_user(&user).filter(|_| self.config.phones.user(&user).is_none());
+                Some(trunk.map_or_else(|| Who::Phone(user.as_str().into()), |trunk| Who::Trunk(trunk.name.clone())))
+            }
+            // A carrier that proves itself waits for the challenge: nobody can be told from it before.
+            None if self.config.phones.guests && !proving && !self.says_to_be_ours(request) => Some(Who::Guest),
             None => self.challenge(tx, request, false),
             Some(Verdict::Stale | Verdict::Replayed) => self.challenge(tx, request, true),
             // Unknown users and wrong passwords look the same from outside.
@@ -105,11 +124,14 @@ impl Core {
         }
     }
 
-    /// The password of `request`; none where it brings none for our realm.
-    fn check(&mut self, hop: Hop, request: &Request) -> Option<Verdict> {
+    /// The password of `request`, be it a phone's or, with `trunks`, a carrier's; none where it brings none for our
+    /// realm.
+    fn check(&mut self, hop: Hop, request: &Request, trunks: bool) -> Option<Verdict> {
         let header = answer(request, self.desk.realm.name())?.to_owned();
         let user = claim(&header).map(|claim| claim.user)?;
         let known = self.config.phones.user(&user).map(|phone| &phone.credentials);
+        let carrier = self.config.trunking.by_user(&user).filter(|_| trunks);
+        let known = known.or(carrier.and_then(|trunk| trunk.credentials.as_ref()));
         let uri = request.uri.to_string();
         let method = request.headers.cseq.method.to_string();
         let asked = Asked { method: &method, uri: &uri, body: &request.body };
@@ -164,7 +186,7 @@ impl Core {
 
     /// Like [`Core::admit`], but guests are no phones.
     pub fn admit_phone(&mut self, tx: ServerTx, hop: Hop, request: &Request) -> Option<Who> {
-        match self.check(hop, request) {
+        match self.check(hop, request, false) {
             Some(Verdict::Good) => Some(Who::Phone(self.claimed(request)?.into())),
             Some(Verdict::Stale | Verdict::Replayed) => self.challenge(tx, request, true),
             None | Some(Verdict::Wrong | Verdict::Malformed) => self.challenge(tx, request, false),
@@ -244,6 +266,7 @@ impl Core {
         for user in self.desk.registrar.handle_timeout(self.now) {
             tracing::info!(phone = user, contacts = self.desk.registrar.of(&user).len(), "registration ended");
         }
+        self.lamps_timeout();
         if self.desk.next_ping.is_some_and(|at| at <= self.now) {
             self.ping();
         }
@@ -292,6 +315,9 @@ impl Core {
 
     /// The end of a request that the desk sent: an answer, or none. False: it is not the desk's.
     pub fn desk_answered(&mut self, tx: ClientTx, code: Option<u16>) -> bool {
+        if self.desk.lamps.answered(tx, code) {
+            return true;
+        }
         let Some((user, contact)) = self.desk.pings.get(&tx).cloned() else { return false };
         if code.is_none_or(|code| code >= 200) {
             self.desk.pings.remove(&tx);

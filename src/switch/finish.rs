@@ -73,6 +73,7 @@ impl Switch {
 
     fn remove(&mut self, id: CallId) {
         let Some(call) = self.calls.remove(&id) else { return };
+        self.core.desk.lamps.remove(&call);
         tracing::debug!(call = %call.name, "forgotten");
         self.core.dialogs.remove(&call.key);
         if self.core.config.trace {

@@ -140,6 +140,7 @@ impl Switch {
         if let Some(flow) = call.flow.and_then(|flow| self.flows.get_mut(&flow)) {
             flow.calls.insert(call.id);
         }
+        self.core.desk.lamps.add(&call);
         self.dirty.insert(call.id);
         self.calls.insert(call.id, call);
     }

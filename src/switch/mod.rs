@@ -33,6 +33,7 @@ mod gather;
 mod hunt;
 mod info;
 mod key;
+mod lamps;
 mod link;
 mod modify;
 mod outbound;
@@ -456,4 +457,6 @@ pub struct Counts {
     pub rooms: usize,
     /// Outgoing calls that are over, but may still be answered by another fork.
     pub forks: usize,
+    /// Who watches a phone or a mailbox.
+    pub subscriptions: usize,
 }

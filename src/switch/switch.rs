@@ -165,6 +165,7 @@ impl Switch {
             recordings: self.core.recordings.len(),
             rooms: self.rooms.len(),
             forks: self.forks.len(),
+            subscriptions: self.core.desk.lamps.len(),
         }
     }
 
@@ -206,7 +207,10 @@ impl Switch {
                 self.forks.keep(&self.core, sent);
             } else if let Some(id) = self.dirty.pop_first() {
                 self.schedule(id);
+                self.lamp(id);
                 self.let_go(id);
+            } else if self.tell_lamps() {
+                continue;
             } else {
                 break;
             }
@@ -225,6 +229,13 @@ impl Switch {
                 self.core.out.push_back(Output::Send { hop, bytes });
             }
             sip::Output::Event(event) => self.on_event(event),
+        }
+    }
+
+    /// Whoever watches the call's phone is to be told.
+    fn lamp(&mut self, id: CallId) {
+        if let Some(user) = self.calls.get(&id).and_then(|call| call.phone.as_ref()) {
+            self.core.desk.lamps.touch(user);
         }
     }
 

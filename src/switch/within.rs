@@ -67,6 +67,7 @@ impl Switch {
     fn on_sip_request(&mut self, tx: ServerTx, hop: Hop, request: Request) {
         if request.headers.to.tag().is_some() {
             return match self.call_in_dialog(&request) {
+                None if request.method == Method::Subscribe => self.core.on_resubscribe(tx, hop, &request),
                 Some((call, core)) => call.handle_request(core, tx, &request),
                 None => self.core.answer(tx, &request, 481, &[]),
             };
@@ -76,6 +77,7 @@ impl Switch {
             Method::Options if self.draining.is_some() => self.core.answer_later(tx, &request),
             Method::Options => self.core.answer_options(tx, &request),
             Method::Bye | Method::Info | Method::PRack | Method::Update => self.core.answer(tx, &request, 481, &[]),
+            Method::Subscribe if !self.core.config.phones.is_empty() => self.core.on_subscribe(tx, hop, &request),
             Method::Register if !self.core.config.phones.is_empty() => self.core.on_register(tx, hop, &request),
             Method::Ack
             | Method::Cancel
@@ -103,6 +105,8 @@ impl Switch {
         // A carrier is known by its address; everybody else says who he is.
         let who = if trunk.is_some() { Some(Who::Guest) } else { core.admit(tx, hop, &request) };
         let Some(who) = who else { return };
+        let proven = who.trunk().and_then(|name| core.config.trunking.trunk(name)).cloned();
+        let trunk = trunk.or(proven);
         if let Some(trunk) = &trunk
             && let Err(full) = core.trunks.enter(trunk, core.now, urgent)
         {

@@ -221,13 +221,13 @@ impl<'a> Answer<'a> {
 }
 
 /// True where an answer made for `made_for` may serve a request for `asked`: the same, or the same user at another
-/// host, as a proxy in between may change the host.
+/// host, as a proxy in between may change the host; some clients leave the user out.
 fn same_resource(made_for: &str, asked: &str) -> bool {
     if made_for == asked {
         return true;
     }
     match (Uri::parse(made_for), Uri::parse(asked)) {
-        (Ok(a), Ok(b)) => a.user == b.user,
+        (Ok(a), Ok(b)) => a.user.is_none() || a.user == b.user,
         (Ok(_), Err(_)) | (Err(_), Ok(_)) | (Err(_), Err(_)) => false,
     }
 }

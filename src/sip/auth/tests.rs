@@ -136,8 +136,8 @@ fn a_wrong_password_an_unknown_user_and_another_request_are_wrong() {
     assert_eq!(realm.check(at(1), &value, None, &REGISTER), Verdict::Wrong);
     let invite = Asked { method: "INVITE", ..REGISTER };
     assert_eq!(realm.check(at(1), &value, Some(&who), &invite), Verdict::Wrong);
-    let elsewhere = Asked { uri: "sip:+88213@pbx.example", ..REGISTER };
-    assert_eq!(realm.check(at(1), &value, Some(&who), &elsewhere), Verdict::Wrong);
+    let to_bo = value.replace("uri=\"sip:pbx", "uri=\"sip:bo@pbx");
+    assert_eq!(realm.check(at(1), &to_bo, Some(&who), &REGISTER), Verdict::Wrong, "made for another");
     let behind_a_proxy = Asked { uri: "sip:10.0.0.1:5080;transport=tcp", ..REGISTER };
     assert_eq!(realm.check(at(1), &value, Some(&who), &behind_a_proxy), Verdict::Good, "a proxy changed the host");
 }

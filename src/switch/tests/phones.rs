@@ -351,3 +351,96 @@ fn a_phone_that_is_taken_out_of_the_configuration_is_gone() {
     bo.say(&mut world, "REGISTER", "sip:192.0.2.1", "");
     assert_eq!(bo.response(&mut world).headers.all("WWW-Authenticate").count(), 1);
 }
+
+/// The body of the NOTIFY that came to the device; answered with `code`.
+fn notified(world: &mut World, device: &Device, code: u16) -> (SipRequest, String) {
+    let notify = world.request_at(device.at, Method::Notify);
+    world.say(device.at, answer(&notify, code, "x", None));
+    world.settle();
+    let body = String::from_utf8(notify.body.to_vec()).unwrap();
+    (notify, body)
+}
+
+#[test]
+fn a_lamp_shows_that_the_phone_rings_talks_and_is_free() {
+    let mut world = office();
+    let mut anna = Device::new("anna", "198.51.100.7:5070");
+    let mut bo = Device::new("bo", "198.51.100.20:5060");
+    anna.register(&mut world, "");
+    let told = bo.ask(&mut world, "SUBSCRIBE", "sip:201@192.0.2.1", "Event: dialog;id=7\r\nExpires: 600\r\n");
+    assert_eq!((told.code, told.headers.get("Expires")), (200, Some("600")));
+    let (notify, body) = notified(&mut world, &bo, 200);
+    assert_eq!(notify.headers.get("Event"), Some("dialog;id=7"));
+    assert_eq!(notify.headers.get("Subscription-State"), Some("active;expires=600"));
+    assert!(body.contains("version=\"0\"") && body.contains("entity=\"sip:201@192.0.2.1\""), "{body}");
+    assert!(!body.contains("<dialog "), "{body}");
+    let order = Originate {
+        request: RequestId(1),
+        target: "201".into(),
+        from: "100".into(),
+        script: None,
+        vars: vec![],
+        headers: vec![],
+        timeout: secs(30),
+    };
+    world.input(0, Input::Originate(order));
+    world.settle();
+    let invite = world.request_at(anna.at, Method::Invite);
+    let (_, body) = notified(&mut world, &bo, 200);
+    assert!(body.contains("version=\"1\"") && body.contains("<state>early</state>"), "{body}");
+    assert!(body.contains("direction=\"recipient\"") && body.contains("<identity>100</identity>"), "{body}");
+    world.say(anna.at, answer(&invite, 200, "anna", Some(&sdp())));
+    world.settle();
+    assert!(notified(&mut world, &bo, 200).1.contains("<state>confirmed</state>"));
+    world.input(0, Input::HangUpAll);
+    world.settle();
+    assert!(!notified(&mut world, &bo, 481).1.contains("<dialog "), "free again");
+    assert_eq!(world.nodes[0].switch.counts().subscriptions, 0, "481 ends it");
+}
+
+#[test]
+fn a_subscription_ends_with_a_last_notify() {
+    let mut world = office();
+    let mut bo = Device::new("bo", "198.51.100.20:5060");
+    bo.ask(&mut world, "SUBSCRIBE", "sip:202@192.0.2.1", "Event: message-summary\r\nExpires: 100\r\n");
+    let (_, body) = notified(&mut world, &bo, 200);
+    assert_eq!(body, "Messages-Waiting: no\r\nMessage-Account: sip:202@192.0.2.1\r\nVoice-Message: 0/0 (0/0)\r\n");
+    world.run(secs(101));
+    let (notify, _) = notified(&mut world, &bo, 200);
+    assert_eq!(notify.headers.get("Subscription-State"), Some("terminated;reason=timeout"));
+    assert_eq!(world.nodes[0].switch.counts().subscriptions, 0);
+}
+
+#[test]
+fn what_nobody_may_subscribe_to_is_refused() {
+    let mut world = office();
+    let mut bo = Device::new("bo", "198.51.100.20:5060");
+    bo.say(&mut world, "SUBSCRIBE", "sip:201@192.0.2.1", "Event: presence\r\n");
+    let refused = bo.response(&mut world);
+    assert_eq!(refused.code, 489);
+    assert_eq!(refused.headers.all("Allow-Events").collect::<Vec<_>>(), ["dialog", "message-summary"]);
+    let mut code = |uri, more: &str| bo.ask(&mut world, "SUBSCRIBE", uri, more).code;
+    assert_eq!(code("sip:201@192.0.2.1", "Event: message-summary\r\n"), 403, "another's messages");
+    assert_eq!(code("sip:999@192.0.2.1", "Event: dialog\r\n"), 404);
+    assert_eq!(code("sip:201@192.0.2.1", "Event: dialog\r\nExpires: 5\r\n"), 423);
+}
+
+#[test]
+fn waiting_messages_light_the_lamp_when_a_script_says_so() {
+    let mut world = office();
+    let mut bo = Device::new("bo", "198.51.100.20:5060");
+    bo.ask(&mut world, "SUBSCRIBE", "sip:202@192.0.2.1", "Event: message-summary\r\n");
+    notified(&mut world, &bo, 200);
+    bo.say(&mut world, "INVITE", "sip:100@192.0.2.1", "");
+    let challenge = bo.response(&mut world);
+    bo.ask_again(&mut world, &challenge, "INVITE", "sip:100@192.0.2.1", "");
+    let start = world.node().starts.last().unwrap().clone();
+    let verb = |phone: &str| Verb::Mailbox { phone: phone.into(), new: 2, old: 5 };
+    let id = world.ask(start.flow, start.call, verb("202"));
+    assert_eq!(world.reply(id), Some(&Reply::Done));
+    world.settle();
+    let (_, body) = notified(&mut world, &bo, 200);
+    assert!(body.starts_with("Messages-Waiting: yes") && body.contains("Voice-Message: 2/5"), "{body}");
+    let id = world.ask(start.flow, start.call, verb("999"));
+    assert_eq!(world.reply(id), Some(&Reply::Failed(Failure::Unreachable)));
+}

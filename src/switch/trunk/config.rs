@@ -23,6 +23,12 @@ impl Trunking {
     pub fn trunk(&self, name: &str) -> Option<&Arc<Trunk>> {
         self.trunks.iter().find(|trunk| &*trunk.name == name)
     }
+
+    /// The carrier that proves itself as `user`.
+    pub(in crate::switch) fn by_user(&self, user: &str) -> Option<&Arc<Trunk>> {
+        let is = |trunk: &Trunk| trunk.proves && trunk.credentials.as_ref().is_some_and(|c| c.user == user);
+        self.trunks.iter().find(|trunk| is(trunk))
+    }
 }
 
 /// One carrier.
@@ -55,6 +61,8 @@ pub struct Trunk {
     pub headers: Vec<HeaderRule>,
     /// Who we are there: what its challenges are answered with.
     pub credentials: Option<Credentials>,
+    /// It proves itself to us with the same credentials, wherever it calls from.
+    pub proves: bool,
     /// As whom and where we register; absent: we do not.
     pub registration: Option<Account>,
     /// How often its targets are asked whether they are there; zero: never.
@@ -78,6 +86,7 @@ impl Trunk {
             identity: Identity::default(),
             headers: Vec::new(),
             credentials: None,
+            proves: false,
             registration: None,
             options: Duration::ZERO,
         }

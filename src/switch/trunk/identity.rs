@@ -38,8 +38,8 @@ impl Caller {
     /// Who made `invite`; `vouched`: it comes from somebody whose P-Asserted-Identity is believed.
     pub fn of(invite: &Request, vouched: bool) -> Caller {
         let headers = &invite.headers;
-        let asserted = headers.all("P-Asserted-Identity").filter_map(|one| NameAddr::parse(one).ok());
-        let asserted = asserted.filter(|one| one.uri.user.is_some()).next().filter(|_| vouched);
+        let mut asserted = headers.all("P-Asserted-Identity").filter_map(|one| NameAddr::parse(one).ok());
+        let asserted = asserted.find(|one| one.uri.user.is_some()).filter(|_| vouched);
         let from = headers.from.uri.user_decoded().unwrap_or_default();
         let word = |word: &str| headers.all("Privacy").flat_map(|v| v.split([';', ','])).any(|w| w.trim() == word);
         let hidden = from.eq_ignore_ascii_case("anonymous") || headers.from.uri.host.ends_with("anonymous.invalid");
