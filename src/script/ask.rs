@@ -151,16 +151,7 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
         }
-        "mailbox" => {
-            let phone = Given::argument(function, "the phone", &given.a).text(64)?;
-            let options = Options::new(function, &given.b, &["new", "old"], false)?;
-            let count = |name: &str| match options.get(name) {
-                Some(given) => given.whole(0..=1_000_000),
-                None => Ok(0),
-            };
-            let number = |count: i64| u32::try_from(count).expect("a million fits");
-            Verb::Mailbox { phone, new: number(count("new")?), old: number(count("old")?) }
-        }
+        "mailbox" => mailbox(function, given)?,
         "send_digits" => send_digits(function, given)?,
         "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
         _ => return misuse(format!("{function}: there is no such function")),
@@ -341,6 +332,17 @@ fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
     }
     headers.sort();
     Ok(headers)
+}
+
+fn mailbox(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
+    let phone = Given::argument(function, "the phone", &given.a).text(64)?;
+    let options = Options::new(function, &given.b, &["new", "old"], false)?;
+    let count = |name: &str| match options.get(name) {
+        Some(given) => given.whole(0..=1_000_000),
+        None => Ok(0),
+    };
+    let number = |count: i64| u32::try_from(count).expect("a million fits");
+    Ok(Verb::Mailbox { phone, new: number(count("new")?), old: number(count("old")?) })
 }
 
 fn send_digits(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
