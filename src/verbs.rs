@@ -108,6 +108,15 @@ pub enum Verb {
     },
     /// Do nothing for a while. Replies [`Reply::Done`].
     Sleep(Duration),
+    /// Tell how many messages wait for a phone of ours: its lamp shows it. Replies [`Reply::Done`] at once.
+    Mailbox {
+        /// Its number or user.
+        phone: String,
+        /// Messages that were not heard yet.
+        new: u32,
+        /// Messages that were.
+        old: u32,
+    },
     /// Set the vars that the call record keeps. Replies [`Reply::Done`] at once.
     SetVar {
         /// Name.
@@ -221,7 +230,7 @@ pub enum Strategy {
 /// How to ring other phones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dial {
-    /// `sip:` URIs, at least one.
+    /// `sip:` URIs or numbers, at least one.
     pub targets: Vec<String>,
     /// Order.
     pub strategy: Strategy,
@@ -336,6 +345,8 @@ pub enum Failure {
     Busy,
     /// Dial: refused with this code.
     Refused(u16),
+    /// Dial: the operator's rules deny the target; why.
+    Denied(&'static str),
     /// Dial: no way there (name not found, nothing listens, 404, 503, ...).
     Unreachable,
     /// A sound could not be had; what and why.
@@ -359,6 +370,7 @@ impl Failure {
             Failure::NoAnswer => "no_answer",
             Failure::Busy => "busy",
             Failure::Refused(_) => "refused",
+            Failure::Denied(_) => "denied",
             Failure::Unreachable => "unreachable",
             Failure::Sound(_) => "sound",
             Failure::Media(_) => "media",
@@ -400,8 +412,12 @@ pub struct Facts {
     pub called: String,
     /// SIP Call-ID of the leg.
     pub sip_call_id: String,
+    /// User of the phone of ours that calls, or is called; proven by its password.
+    pub phone: Option<String>,
     /// Where the INVITE came from, `address:port`.
     pub source: String,
+    /// The trunk that it came from; absent: none.
+    pub trunk: Option<String>,
     /// False: we made the call.
     pub inbound: bool,
     /// Header fields of the INVITE whose names begin with `X-`, as they came.

@@ -44,6 +44,8 @@
 ---@field caller_name string Name of the caller, perhaps empty.
 ---@field called string Number that was called.
 ---@field sip_call_id string The SIP Call-ID.
+---@field phone string? The phone of ours that calls, by its user: proven by its password; nil: somebody else.
+---@field trunk string? The trunk that the call came from; nil: none.
 ---@field source string Where the call came from, "address:port".
 ---@field inbound boolean False: Switchhook made this call.
 ---@field headers table<string, string> Header fields whose names begin with X-; upper and lower case are the same.
@@ -203,6 +205,13 @@ function call:echo(options) end
 ---@return true? ok
 ---@return Reason? reason
 function call:send_digits(digits, options) end
+
+---Tell how many messages wait for a phone of ours: its lamp shows it, where the phone subscribed to it.
+---@param phone string Its number or user.
+---@param options? { new?: integer, old?: integer } Messages not heard yet, and heard.
+---@return true? ok
+---@return Reason? reason
+function call:mailbox(phone, options) end
 
 ---Wait.
 ---@param seconds number At most 86400.

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{DEFAULTS, Fault};
+use super::{
+    DEFAULTS, Fault,
+    phones::{PhoneTable, PhonesTable},
+    trunks::{OutboundTable, TrunkTable},
+};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -21,6 +25,12 @@ pub struct Document {
     pub speech: Speech,
     pub script: Script,
     pub number: Vec<Number>,
+    #[serde(default)]
+    pub trunk: Vec<TrunkTable>,
+    pub outbound: OutboundTable,
+    pub phones: PhonesTable,
+    #[serde(default)]
+    pub phone: Vec<PhoneTable>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -6,9 +6,11 @@
 
 mod document;
 mod fault;
+mod phones;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod trunks;
 mod wires;
 
 pub use document::Document;

@@ -19,7 +19,7 @@ use crate::{
     media,
     script::Limits,
     sip::Transport,
-    switch::{Pattern, Route},
+    switch::{Pattern, Phones, Route, Trunking},
 };
 
 /// Everything that the program is told.
@@ -71,6 +71,10 @@ pub struct Conf {
     pub max_legs: usize,
     /// Numbers to scripts.
     pub routes: Vec<Route>,
+    /// Carriers, and which numbers may be called.
+    pub trunking: Trunking,
+    /// The phones that may register, and who else may call.
+    pub phones: Phones,
 }
 
 /// SIP timers and limits.
@@ -192,6 +196,8 @@ impl Conf {
             script_pool: at.number("script.pool", script.pool, 0..=10_000)?,
             max_legs: at.number("script.max_legs", script.max_legs, 1..=1000)?,
             routes: at.routes(&document)?,
+            trunking: at.trunking(&document)?,
+            phones: at.phones(&document)?,
         })
     }
 }
@@ -324,7 +330,7 @@ impl At<'_> {
         }
     }
 
-    fn codecs(&self, key: &str, found: &[String]) -> Result<Vec<Codec>, Fault> {
+    pub(super) fn codecs(&self, key: &str, found: &[String]) -> Result<Vec<Codec>, Fault> {
         let names = Codec::ALL.map(Codec::name).join(", ");
         let one = |name: &String| {
             let codec = Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name));

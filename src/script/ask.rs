@@ -26,7 +26,7 @@ const RING_TIME: Duration = Duration::from_secs(30);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 16] = [
+pub(super) const OF_CALL: [&str; 17] = [
     "answer",
     "bridge",
     "dial",
@@ -34,6 +34,7 @@ pub(super) const OF_CALL: [&str; 16] = [
     "gather",
     "hangup",
     "join",
+    "mailbox",
     "play",
     "progress",
     "record",
@@ -150,6 +151,7 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
         }
+        "mailbox" => mailbox(function, given)?,
         "send_digits" => send_digits(function, given)?,
         "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
         _ => return misuse(format!("{function}: there is no such function")),
@@ -226,7 +228,12 @@ fn dial(function: &str, given: &Arguments) -> Result<Dial, Refusal> {
             (vec![target], Options::new(function, &given.b, &known, false)?)
         }
         Value::Table(table) => (targets(function, table)?, Options::new(function, &given.a, &known, true)?),
-        other => return misuse(format!("{function}: give a SIP URI, or a table of them, not {}", describe(other))),
+        other => {
+            return misuse(format!(
+                "{function}: give a SIP URI or a number, or a table of them, not {}",
+                describe(other)
+            ));
+        }
     };
     let strategy = match options.get("strategy") {
         None => Strategy::All,
@@ -262,9 +269,12 @@ fn targets(function: &str, table: &Table) -> Result<Vec<String>, Refusal> {
 
 fn target(given: &Given) -> Result<String, Refusal> {
     let uri = given.text(512)?;
-    let scheme = uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"));
-    if !scheme || uri.len() < 5 || uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
-        return given.wrong("a SIP URI such as 'sip:anna@example.com'");
+    let begins = |scheme: &str| uri.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(scheme)) && uri.len() > 4;
+    let number = uri.len() <= 64 && uri.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+*#".contains(c));
+    if !(number || begins("sip:") || begins("tel:"))
+        || uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c))
+    {
+        return given.wrong("a SIP URI such as 'sip:anna@example.com', or a number");
     }
     Ok(uri)
 }
@@ -322,6 +332,17 @@ fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
     }
     headers.sort();
     Ok(headers)
+}
+
+fn mailbox(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
+    let phone = Given::argument(function, "the phone", &given.a).text(64)?;
+    let options = Options::new(function, &given.b, &["new", "old"], false)?;
+    let count = |name: &str| match options.get(name) {
+        Some(given) => given.whole(0..=1_000_000),
+        None => Ok(0),
+    };
+    let number = |count: i64| u32::try_from(count).expect("a million fits");
+    Ok(Verb::Mailbox { phone, new: number(count("new")?), old: number(count("old")?) })
 }
 
 fn send_digits(function: &str, given: &Arguments) -> Result<Verb, Refusal> {

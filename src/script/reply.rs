@@ -86,7 +86,7 @@ fn failed(lua: &Lua, failure: Failure) -> mlua::Result<Vec<Value>> {
     let detail = match failure {
         Failure::Refused(code) => Value::Integer(code.into()),
         Failure::Sound(why) | Failure::Media(why) | Failure::Store(why) => why.into_lua(lua)?,
-        Failure::Limit(which) => which.into_lua(lua)?,
+        Failure::Limit(which) | Failure::Denied(which) => which.into_lua(lua)?,
         Failure::WrongState
         | Failure::NoSuchCall
         | Failure::NoSuchRecording

@@ -135,7 +135,9 @@ impl Vm {
         let texts = [&facts.id, &facts.caller, &facts.caller_name, &facts.called, &facts.sip_call_id, &facts.source];
         let [id, caller, name, called, sip_call_id, source] = texts.map(String::as_str);
         let (route, headers) = (pairs(&start.vars)?, pairs(&facts.headers)?);
-        let about = (leg, seed, id, caller, name, called, sip_call_id, source, facts.inbound, route, headers);
+        let (trunk, phone) = (facts.trunk.as_deref(), facts.phone.as_deref());
+        let about =
+            (leg, seed, id, caller, name, called, sip_call_id, source, facts.inbound, trunk, phone, route, headers);
         self.begin.call::<()>(about)?;
         let chunk = lua.load(&program.code[..]).set_mode(ChunkMode::Binary).into_function()?;
         let thread = lua.create_thread(self.enter.clone())?;

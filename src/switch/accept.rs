@@ -72,7 +72,7 @@ pub(super) fn description(headers: &crate::sip::Headers, body: &[u8]) -> Result<
 }
 
 /// The number that is called: the user without its parameters (RFC 3261 section 19.1.6).
-fn number(invite: &Request) -> String {
+pub(super) fn number(invite: &Request) -> String {
     let user = invite.uri.user_decoded().unwrap_or_default();
     user.split(';').next().unwrap_or_default().to_owned()
 }
@@ -132,6 +132,7 @@ impl Call {
 
     /// Look at the INVITE's offer. False: the call is refused because of it.
     pub fn read_offer(&mut self, core: &mut Core) -> bool {
+        let codecs = self.codecs(core);
         let State::Incoming(incoming) = &mut self.state else { return false };
         let offer = match description(&incoming.request.headers, &incoming.request.body) {
             Ok(offer) => offer,
@@ -145,7 +146,7 @@ impl Call {
             address: incoming.dialog.hop.remote,
             session_id: 0,
             version: 0,
-            codecs: core.config.codecs.clone(),
+            codecs,
             ptime: core.config.ptime,
             direction: sdp::Direction::SendRecv,
         };

@@ -21,10 +21,12 @@ use super::{
     connect::{Inviting, Locating, Sent},
     core::{Core, DialogKey},
     modify::Reinvite,
+    outbound::OnTrunk,
     play::Player,
     port::Port,
     record::Recording,
     task::Task,
+    trunk::Caller,
 };
 use crate::{
     ids::{CallId, FlowId, RequestId, WorkerId},
@@ -62,6 +64,12 @@ pub(super) struct Call {
     pub order: Option<Order>,
     /// The call that dialled this one.
     pub parent: Option<CallId>,
+    /// The carrier that it goes over or came from.
+    pub trunk: Option<OnTrunk>,
+    /// What its INVITE said about the caller, for the calls that it makes over carriers.
+    pub caller: Option<Box<Caller>>,
+    /// The phone of ours that it is with, by its user.
+    pub phone: Option<Arc<str>>,
     /// The media thread that is to have the port.
     pub worker: Option<WorkerId>,
     /// The calls that this one dialled.
@@ -252,6 +260,9 @@ impl Call {
             flow: None,
             order: None,
             parent: None,
+            trunk: None,
+            caller: None,
+            phone: None,
             worker: None,
             legs: Vec::new(),
             over: None,
@@ -289,6 +300,7 @@ impl Call {
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);
         self.keys.clear();
+        self.leave_trunk(core);
         self.close_port(core);
         core.tell(self.id, Notice::Over);
     }

@@ -81,6 +81,10 @@ pub struct CallRecord {
     pub from: String,
     /// Who was called: user part of the Request-URI.
     pub to: String,
+    /// The trunk that it came from or went over; absent: none.
+    pub trunk: Option<String>,
+    /// What it cost by the price of its rule; absent: it went over no trunk.
+    pub cost: Option<f64>,
     /// SIP Call-ID.
     pub sip_call_id: String,
     /// The peer's signalling address, `address:port`; absent: none was found.

@@ -11,6 +11,8 @@ use super::{
     accept::description,
     call::{About, Call, End, Notice, State},
     core::{Core, SDP},
+    outbound::Carrier,
+    registrar::Reach,
     target,
 };
 use crate::{
@@ -42,6 +44,10 @@ pub(super) struct Outgoing {
     pub failed: Option<End>,
     /// Some target rang.
     pub rang: bool,
+    /// Its way over carriers.
+    pub carrier: Carrier,
+    /// How to get to the first target, where that is a phone of ours.
+    pub reach: Option<Reach>,
 }
 
 /// The name is being looked up, or the port opened.
@@ -78,6 +84,21 @@ pub(super) struct Sent {
     acks: Vec<(String, Request, Hop)>,
 }
 
+impl Outgoing {
+    /// The way to `place`: the one that the phone registered by, else the first that leads there.
+    fn hop(&self, core: &Core, place: Target) -> Option<Hop> {
+        let known = self.reach.as_ref().and_then(|reach| reach.hop);
+        let known = known.filter(|hop| hop.remote == place.address && hop.transport == place.transport);
+        known.or_else(|| target::hop(&core.config.sip, place))
+    }
+
+    /// How records name whom it is to reach: the number, else what the first target says.
+    fn shown(&self) -> String {
+        let number = self.carrier.ways.front().map(|way| way.number.to_string());
+        number.or_else(|| self.targets.front().map(target::shown)).unwrap_or_default()
+    }
+}
+
 impl Sent {
     /// An INVITE that may still be answered.
     pub fn new(tx: ClientTx, request: Request, hop: Hop) -> Sent {
@@ -100,7 +121,7 @@ impl Call {
             parent: None,
             direction: Direction::Outbound,
             from: outgoing.from.uri.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
-            to: outgoing.targets.front().map(target::shown).unwrap_or_default(),
+            to: outgoing.shown(),
             peer: None,
             started: core.now,
             answered: None,
@@ -118,12 +139,21 @@ impl Call {
     /// Turn to the next target.
     pub fn locate(&mut self, core: &mut Core) {
         let State::Locating(locating) = &mut self.state else { return };
-        let Some(uri) = locating.outgoing.targets.pop_front() else {
+        let next = locating.outgoing.targets.pop_front().or_else(|| self.next_way(core));
+        let State::Locating(locating) = &mut self.state else { return };
+        let Some(uri) = next else {
             let end = locating.outgoing.failed.take().unwrap_or(End::UNREACHABLE);
             let code = end.code;
             return self.decide_gone_with(core, end, Some(code));
         };
-        let place = target::locate(&uri);
+        // The reach is that of the first target; what a 3xx names is elsewhere.
+        if locating.outgoing.cseq > 0 {
+            locating.outgoing.reach = None;
+        }
+        let place = match locating.outgoing.reach.as_ref().and_then(|reach| reach.hop) {
+            Some(hop) => Ok(target::Place::At(Target { transport: hop.transport, address: hop.remote })),
+            None => target::locate(&uri),
+        };
         locating.uri = uri;
         locating.places.clear();
         match place {
@@ -174,7 +204,7 @@ impl Call {
         let family = self.port.open().map(|open| open.address.is_ipv6());
         while let Some(place) = locating.places.pop_front() {
             let fits = family.is_none_or(|v6| v6 == place.address.is_ipv6());
-            let Some(hop) = target::hop(&core.config.sip, place).filter(|_| fits) else { continue };
+            let Some(hop) = locating.outgoing.hop(core, place).filter(|_| fits) else { continue };
             locating.places.push_front(place);
             return match self.port.open() {
                 Some(_) => self.invite(core),
@@ -189,7 +219,7 @@ impl Call {
         let Some(local) = self.local(core) else { return };
         let State::Locating(locating) = self.enter(State::Gone) else { return };
         let Locating { mut outgoing, uri, mut places, .. } = *locating;
-        let Some(hop) = places.pop_front().and_then(|place| target::hop(&core.config.sip, place)) else {
+        let Some(hop) = places.pop_front().and_then(|place| outgoing.hop(core, place)) else {
             let locating = Locating { outgoing, uri, places, query: None };
             self.enter(State::Locating(Box::new(locating)));
             return self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
@@ -211,9 +241,13 @@ impl Call {
         let mut headers = Headers::new(outgoing.from.clone(), to, self.key.0.clone(), cseq);
         core.introduce_for(&mut headers, hop, uri.scheme == Scheme::Sips);
         headers.set("Content-Type", SDP);
+        for route in outgoing.reach.iter().flat_map(|reach| &reach.route) {
+            headers.push("Route", route.as_str());
+        }
         for (name, value) in &outgoing.headers {
             headers.push(name, value.as_str());
         }
+        outgoing.carrier.dress(core, &mut headers);
         Request { method: Method::Invite, uri: uri.clone(), headers, body: offer.to_string().into() }
     }
 
@@ -226,6 +260,7 @@ impl Call {
                 101..=199 => self.provisional(core, response),
                 200..=299 => self.accepted(core, response),
                 300..=399 => self.redirected(core, tx, response),
+                401 | 407 if self.prove(core, tx, response) => {}
                 code => self.refused(core, tx, code),
             },
             State::Inviting(_)
@@ -274,6 +309,7 @@ impl Call {
             return self.say_bye(core);
         }
         self.about.answered = Some(core.now);
+        self.trunk_answered(core);
         self.about.error = None;
         let agreed = match description(&response.headers, &response.body) {
             Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map(Some).map_err(|r| r.to_string()),
@@ -309,6 +345,21 @@ impl Call {
         self.refused(core, tx, response.code);
     }
 
+    /// The carrier wants to know who we are: send the INVITE again with an answer. False: there is none.
+    fn prove(&mut self, core: &mut Core, tx: ClientTx, response: &Response) -> bool {
+        let State::Inviting(inviting) = &mut self.state else { return false };
+        if inviting.canceled.is_some() {
+            return false;
+        }
+        let Some(again) = inviting.outgoing.carrier.prove(core, &inviting.request, response) else { return false };
+        core.transactions.remove(&tx);
+        inviting.outgoing.cseq = again.headers.cseq.number;
+        inviting.tx = core.request(self.id, again.clone(), inviting.hop);
+        inviting.request = again;
+        inviting.silent = Some(core.now + core.config.limits.silent);
+        true
+    }
+
     /// The INVITE failed with this code: another address, another target, or the end.
     fn refused(&mut self, core: &mut Core, tx: ClientTx, code: u16) {
         core.transactions.remove(&tx);
@@ -319,7 +370,11 @@ impl Call {
         let Inviting { mut outgoing, uri, places, .. } = *inviting;
         let elsewhere = code == 503 && !places.is_empty();
         let end = End::refused(code, outgoing.rang);
-        let stop = code >= 600 || (!elsewhere && outgoing.targets.is_empty());
+        let onward = outgoing.carrier.goes_on(core, code, outgoing.rang);
+        if !elsewhere && !onward {
+            outgoing.carrier.ways.clear();
+        }
+        let stop = code >= 600 || (!elsewhere && !onward && outgoing.targets.is_empty());
         if stop {
             return self.decide(core, end, Some(code));
         }

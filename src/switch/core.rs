@@ -4,13 +4,18 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
     Config, ConsoleReply, Output, TraceEvent,
     call::Notice,
     connect::Sent,
+    desk::Desk,
+    errands::Errand,
+    link::Links,
     trace::{Departed, Seen},
+    trunk::{self, Trunks},
 };
 use crate::{
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
@@ -51,6 +56,16 @@ pub(super) struct Core {
     pub departed: Departed,
     /// Tones that were made already; only ever looked up.
     pub tones: HashMap<Sound, Arc<Pcm>>,
+    /// How the carriers stand.
+    pub trunks: Trunks,
+    /// What was called over carriers.
+    pub counts: trunk::Counts,
+    /// What binds us to carriers.
+    pub links: Links,
+    /// Requests of ours that no call waits for.
+    pub errands: BTreeMap<ClientTx, Errand>,
+    /// Who phones are, and where.
+    pub desk: Desk,
     /// Which targets failed lately.
     pub failover: Failover,
     /// INVITEs that were left because nobody answered: they are kept as forks.
@@ -69,7 +84,6 @@ impl Core {
             epoch,
             stack: Stack::new(config.sip.clone(), seed),
             per_worker: vec![0; usize::from(config.workers.max(1))],
-            config,
             out: VecDeque::new(),
             notices: VecDeque::new(),
             dialogs: BTreeMap::new(),
@@ -82,6 +96,12 @@ impl Core {
             seen: Vec::new(),
             departed: Departed::default(),
             tones: HashMap::new(),
+            trunks: Trunks::default(),
+            counts: trunk::Counts::default(),
+            links: Links::default(),
+            errands: BTreeMap::new(),
+            desk: Desk::new(&config),
+            config,
             failover: Failover::default(),
             left: Vec::new(),
             closed: BTreeSet::new(),
@@ -145,7 +165,12 @@ impl Core {
 
     /// 503 with Retry-After, for who comes while we are full or draining.
     pub fn answer_later(&mut self, tx: ServerTx, request: &Request) {
-        let seconds = self.config.retry_after.as_secs().max(1).to_string();
+        self.answer_after(tx, request, self.config.retry_after);
+    }
+
+    /// 503 with Retry-After: come again after this time.
+    pub fn answer_after(&mut self, tx: ServerTx, request: &Request, after: Duration) {
+        let seconds = after.as_secs().max(1).to_string();
         self.answer(tx, request, 503, &[("Retry-After", &seconds)]);
     }
 

@@ -73,6 +73,7 @@ impl Switch {
 
     fn remove(&mut self, id: CallId) {
         let Some(call) = self.calls.remove(&id) else { return };
+        self.core.desk.lamps.remove(&call);
         tracing::debug!(call = %call.name, "forgotten");
         self.core.dialogs.remove(&call.key);
         if self.core.config.trace {
@@ -112,6 +113,8 @@ impl Call {
             direction: about.direction,
             from: about.from.clone(),
             to: about.to.clone(),
+            trunk: self.trunk.as_ref().map(|on| on.name.to_string()),
+            cost: self.trunk.as_ref().and_then(|on| on.cost).map(|millionths| millionths as f64 / 1e6),
             sip_call_id: self.key.0.clone(),
             peer: about.peer.map(|peer| peer.to_string()),
             start_ms: unix(about.started),

@@ -9,12 +9,13 @@ use super::{
     ConsoleReply, Originate, Output,
     call::{Call, End, Order},
     connect::Outgoing,
+    outbound::Carrier,
     switch::Switch,
     target,
+    trunk::Caller,
 };
 use crate::{
     ids::{CallId, FlowId, RequestId},
-    sip::Uri,
     verbs::{Facts, Failure, FlowEnd, Origin, Start},
 };
 
@@ -139,6 +140,7 @@ impl Switch {
         if let Some(flow) = call.flow.and_then(|flow| self.flows.get_mut(&flow)) {
             flow.calls.insert(call.id);
         }
+        self.core.desk.lamps.add(&call);
         self.dirty.insert(call.id);
         self.calls.insert(call.id, call);
     }
@@ -152,20 +154,26 @@ impl Switch {
     }
 
     fn originate(&mut self, wish: Originate) -> Result<(), Failure> {
-        if self.draining.is_some() || self.calls.len() >= self.core.config.limits.calls {
+        let plan = self.core.plans(&wish.target)?.pop().ok_or(Failure::Unreachable)?;
+        let full = self.calls.len() >= self.core.config.limits.calls && !plan.is_emergency();
+        if self.draining.is_some() || full {
             return Err(Failure::Limit("calls"));
         }
         if !target::may_add(&wish.headers) {
             return Err(Failure::WrongState);
         }
-        let uri = Uri::parse(&wish.target).map_err(|_| Failure::Unreachable)?;
         let core = &mut self.core;
         let tag = core.stack.new_tag();
         let from = target::from(&wish.from, &core.own_contact(), &tag)?;
         let (give_up, redirects) = (core.now + wish.timeout, core.config.limits.redirects);
-        let (targets, headers) = (VecDeque::from([uri]), wish.headers);
-        let outgoing = Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false };
+        let (targets, headers) = (plan.targets, wish.headers);
+        let (phone, reach) = plan.phone.unzip();
+        let caller = Caller { account: wish.from.clone(), number: wish.from, ..Caller::default() };
+        let carrier = Carrier::new(plan.ways, caller);
+        let outgoing =
+            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false, carrier, reach };
         let mut call = Call::outgoing(core, outgoing);
+        call.phone = phone;
         call.order = Some(Order { request: wish.request, script: wish.script, vars: wish.vars });
         core.console(ConsoleReply::Calling { request: wish.request, call: call.id });
         call.locate(core);
@@ -210,6 +218,8 @@ impl Call {
             caller_name: invite.and_then(|i| i.headers.from.display.clone()).unwrap_or_default(),
             called: self.about.to.clone(),
             sip_call_id: self.key.0.clone(),
+            phone: self.phone.as_ref().map(|user| user.to_string()),
+            trunk: self.trunk.as_ref().map(|on| on.name.to_string()),
             source: self.about.peer.map(|peer| peer.to_string()).unwrap_or_default(),
             inbound: invite.is_some(),
             headers: invite.map(|i| target::extras(&i.headers)).unwrap_or_default(),

@@ -1,11 +1,10 @@
 //! Ringing other phones for a caller: all at once or one after another, early media or ringback meanwhile; the first to
 //! answer is bridged to the caller, the others are cancelled (RFC 3261 sections 13.2.2.4 and 16.7).
 
-use std::collections::VecDeque;
-
 use super::{
     call::{Call, End, State},
     connect::Outgoing,
+    outbound::{Carrier, Plan},
     play::ringing,
     switch::Switch,
     target,
@@ -14,7 +13,6 @@ use super::{
 use crate::{
     ids::CallId,
     media::Role,
-    sip::Uri,
     verbs::{Dial, Failure, Reply, Strategy},
 };
 
@@ -124,30 +122,44 @@ impl Switch {
 
     /// Ring one target.
     fn ring(&mut self, caller: CallId, at: usize, text: &str) -> Result<(), Failure> {
-        let uri = Uri::parse(text).map_err(|_| Failure::Unreachable)?;
+        let mut result = Err(Failure::Unreachable);
+        for plan in self.core.plans(text)? {
+            let one = self.ring_one(caller, at, plan);
+            result = result.or(one);
+        }
+        result
+    }
+
+    /// Ring one device, or what else a target leads to.
+    fn ring_one(&mut self, caller: CallId, at: usize, plan: Plan) -> Result<(), Failure> {
         let limits = &self.core.config.limits;
-        if self.calls.len() >= limits.calls {
+        if self.calls.len() >= limits.calls && !plan.is_emergency() {
             return Err(Failure::Limit("calls"));
         }
         let flow = self.calls.get(&caller).and_then(|call| call.flow);
         let legs = flow.and_then(|flow| self.flows.get(&flow)).map_or(0, |flow| flow.calls.len());
-        if legs > limits.legs_per_flow {
+        if legs > limits.legs_per_flow && !plan.is_emergency() {
             return Err(Failure::Limit("legs of a flow"));
         }
         let Some(call) = self.calls.get(&caller) else { return Err(Failure::NoSuchCall) };
         let (shown, name, worker) = (call.about.from.clone(), call.name.clone(), call.worker);
         let Some(hunt) = self.hunt(caller) else { return Err(Failure::WrongState) };
         let (timeout, headers) = (hunt.dial.timeout, hunt.dial.headers.clone());
-        let number = hunt.dial.caller_id.clone().unwrap_or(shown);
+        let caller_id = hunt.dial.caller_id.clone();
+        let behind = self.calls.get(&caller).map(|call| call.caller(caller_id.as_deref())).unwrap_or_default();
+        let number = caller_id.unwrap_or(shown);
         let core = &mut self.core;
         let tag = core.stack.new_tag();
         let contact = core.own_contact();
         let from = target::from(&number, &contact, &tag).or_else(|_| target::from("anonymous", &contact, &tag))?;
         let (give_up, redirects) = (core.now + timeout, core.config.limits.redirects);
-        let targets = VecDeque::from([uri]);
-        let outgoing = Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false };
+        let carrier = Carrier::new(plan.ways, behind);
+        let (phone, reach) = plan.phone.unzip();
+        let targets = plan.targets;
+        let outgoing =
+            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false, carrier, reach };
         let mut leg = Call::outgoing(core, outgoing);
-        (leg.flow, leg.parent, leg.worker) = (flow, Some(caller), worker);
+        (leg.flow, leg.parent, leg.worker, leg.phone) = (flow, Some(caller), worker, phone);
         leg.about.parent = Some(name);
         let id = leg.id;
         leg.locate(core);

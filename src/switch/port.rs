@@ -227,7 +227,7 @@ impl Call {
             address,
             session_id: self.sdp_session,
             version: self.sdp_version,
-            codecs: core.config.codecs.clone(),
+            codecs: self.codecs(core),
             ptime: core.config.ptime,
             direction: sdp::Direction::SendRecv,
         })

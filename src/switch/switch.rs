@@ -48,8 +48,10 @@ impl Switch {
     /// Without calls. `epoch` dates the records; `seed` makes tags and identifiers, and should be one that nobody can
     /// guess.
     pub fn new(config: Config, epoch: Epoch, seed: u64) -> Switch {
+        let mut core = Core::new(config, epoch, seed);
+        core.link_up();
         Switch {
-            core: Core::new(config, epoch, seed),
+            core,
             calls: BTreeMap::new(),
             flows: BTreeMap::new(),
             rooms: BTreeMap::new(),
@@ -72,7 +74,9 @@ impl Switch {
             Input::TransportFailed { hop } => {
                 self.core.link_closed(hop);
                 self.core.stack.handle_transport_failed(now, hop);
+                self.desk_lost(hop);
             }
+            Input::Resolved { query, result } if self.core.link_resolved(query, &result) => {}
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
@@ -101,10 +105,16 @@ impl Switch {
             Input::RecordingWritten { recording, result } => self.on_recording_written(recording, result),
             Input::Configure(config) => {
                 let sip = self.core.config.sip.clone();
+                let caps = &self.core.config.trunking.outbound.caps;
+                if *caps != config.trunking.outbound.caps {
+                    self.core.counts.forget();
+                }
                 self.core.config = Config { sip, ..*config };
+                self.core.link_up();
+                self.core.desk.configure(&self.core.config.phones);
             }
             Input::Originate(wish) => self.on_originate(wish),
-            Input::Drain => self.draining = self.draining.or(Some(Draining::Waiting)),
+            Input::Drain => self.drain(),
             Input::HangUpAll => self.hang_up_all(),
         }
         self.settle();
@@ -113,7 +123,9 @@ impl Switch {
     /// The next moment [`Switch::handle_timeout`] has something to do.
     pub fn timeout(&self) -> Option<Time> {
         let calls = self.timers.peek().map(|Reverse((at, _))| *at);
-        Time::soonest(calls, Time::soonest(self.core.stack.timeout(), self.forks.timeout()))
+        let stack = Time::soonest(self.core.stack.timeout(), self.core.links.timeout());
+        let others = Time::soonest(self.forks.timeout(), self.core.desk.timeout());
+        Time::soonest(calls, Time::soonest(stack, others))
     }
 
     /// Time passed.
@@ -121,6 +133,8 @@ impl Switch {
         self.core.now = now;
         self.core.stack.handle_timeout(now);
         self.forks.handle_timeout(now);
+        self.core.links_timeout();
+        self.core.desk_timeout();
         while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
             let Some((call, core)) = self.call(id) else { continue };
@@ -151,11 +165,17 @@ impl Switch {
             recordings: self.core.recordings.len(),
             rooms: self.rooms.len(),
             forks: self.forks.len(),
+            subscriptions: self.core.desk.lamps.len(),
         }
     }
 
-    fn hang_up_all(&mut self) {
+    fn drain(&mut self) {
         self.draining = self.draining.or(Some(Draining::Waiting));
+        self.core.leave_all();
+    }
+
+    fn hang_up_all(&mut self) {
+        self.drain();
         let all: Vec<CallId> = self.calls.keys().copied().collect();
         for id in all {
             if let Some((call, core)) = self.call(id) {
@@ -187,7 +207,10 @@ impl Switch {
                 self.forks.keep(&self.core, sent);
             } else if let Some(id) = self.dirty.pop_first() {
                 self.schedule(id);
+                self.lamp(id);
                 self.let_go(id);
+            } else if self.tell_lamps() {
+                continue;
             } else {
                 break;
             }
@@ -206,6 +229,13 @@ impl Switch {
                 self.core.out.push_back(Output::Send { hop, bytes });
             }
             sip::Output::Event(event) => self.on_event(event),
+        }
+    }
+
+    /// Whoever watches the call's phone is to be told.
+    fn lamp(&mut self, id: CallId) {
+        if let Some(user) = self.calls.get(&id).and_then(|call| call.phone.as_ref()) {
+            self.core.desk.lamps.touch(user);
         }
     }
 

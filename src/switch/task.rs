@@ -119,6 +119,9 @@ impl Switch {
         if let Verb::SetVar { name, value } = verb {
             return call.set_var(core, name, value);
         }
+        if let Verb::Mailbox { phone, new, old } = verb {
+            return core.set_mailbox(&phone, new, old).map(|()| Some(Reply::Done));
+        }
         if call.over.is_some() {
             return Err(Failure::HungUp);
         }
@@ -152,7 +155,7 @@ impl Switch {
                 call.task = Some(Task { ask, doing: Doing::Sleep { until } });
                 Ok(None)
             }
-            Verb::SetVar { .. } => Ok(None),
+            Verb::SetVar { .. } | Verb::Mailbox { .. } => Ok(None),
             verb @ (Verb::Progress
             | Verb::Play { .. }
             | Verb::Gather(_)
@@ -224,6 +227,7 @@ impl Switch {
             | Verb::RecordStop { .. }
             | Verb::RecordPause { .. }
             | Verb::Sleep(_)
+            | Verb::Mailbox { .. }
             | Verb::SetVar { .. } => Ok(Some(Reply::Done)),
         }
     }

@@ -1,12 +1,17 @@
 //! SIP requests: those that begin something, and those within a dialog (RFC 3261 section 12.2.2).
 
 use super::{
+    accept,
     call::{Call, End, State},
     core::{ALLOW, Core, SDP},
-    route,
+    desk::Who,
     switch::Switch,
+    trunk,
 };
 use crate::sip::{Dialog, Event, Hop, Method, Request, ServerTx};
+
+/// Emergency calls that are taken beyond the limit of all calls.
+const RESERVE: usize = 100;
 
 impl Switch {
     /// What the stack tells.
@@ -24,15 +29,19 @@ impl Switch {
                     call.handle_cancel(core);
                 }
             }
+            Event::Response { tx, response } if self.core.desk_answered(tx, Some(response.code)) => {}
             Event::Response { tx, response } => match self.core.transactions.get(&tx).copied() {
                 Some(call) => {
                     if let Some((call, core)) = self.call(call) {
                         call.handle_invite_response(core, tx, &response);
                     }
                 }
+                None if self.core.errand_answered(tx, &response) => {}
                 None => self.forks.answer(&mut self.core, tx, &response),
             },
+            Event::Failed { tx, .. } if self.core.desk_answered(tx, None) => {}
             Event::Failed { tx, why } => {
+                self.core.errand_failed(tx, why);
                 let call = self.core.transactions.get(&tx).copied();
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
                     call.handle_invite_failed(core, tx, why);
@@ -58,6 +67,7 @@ impl Switch {
     fn on_sip_request(&mut self, tx: ServerTx, hop: Hop, request: Request) {
         if request.headers.to.tag().is_some() {
             return match self.call_in_dialog(&request) {
+                None if request.method == Method::Subscribe => self.core.on_resubscribe(tx, hop, &request),
                 Some((call, core)) => call.handle_request(core, tx, &request),
                 None => self.core.answer(tx, &request, 481, &[]),
             };
@@ -67,6 +77,8 @@ impl Switch {
             Method::Options if self.draining.is_some() => self.core.answer_later(tx, &request),
             Method::Options => self.core.answer_options(tx, &request),
             Method::Bye | Method::Info | Method::PRack | Method::Update => self.core.answer(tx, &request, 481, &[]),
+            Method::Subscribe if !self.core.config.phones.is_empty() => self.core.on_subscribe(tx, hop, &request),
+            Method::Register if !self.core.config.phones.is_empty() => self.core.on_register(tx, hop, &request),
             Method::Ack
             | Method::Cancel
             | Method::Message
@@ -80,13 +92,33 @@ impl Switch {
 
     /// A new call, if there is room, a script for its number, and media in common.
     fn on_invite(&mut self, tx: ServerTx, hop: Hop, request: Request) {
-        if self.draining.is_some() || self.calls.len() >= self.core.config.limits.calls {
-            return self.core.answer_later(tx, &request);
-        }
-        let Some(mut call) = Call::incoming(&mut self.core, tx, hop, request) else { return };
         let core = &mut self.core;
-        let route = route::find(&core.config.routes, &call.about.to).cloned();
-        let route = match route {
+        let number = accept::number(&request);
+        let urgent = trunk::is_emergency(&core.config.trunking, &number);
+        // Emergencies have room of their own, but no end of it: anybody can call such a number.
+        let room = if urgent { RESERVE } else { 0 };
+        if self.draining.is_some() || self.calls.len() >= core.config.limits.calls + room {
+            return core.answer_later(tx, &request);
+        }
+        let source = hop.remote.ip();
+        let trunk = core.trunks.of(&core.config.trunking, source).or_else(|| core.links.registered_at(source)).cloned();
+        // A carrier is known by its address; everybody else says who he is.
+        let who = if trunk.is_some() { Some(Who::Guest) } else { core.admit(tx, hop, &request) };
+        let Some(who) = who else { return };
+        let proven = who.trunk().and_then(|name| core.config.trunking.trunk(name)).cloned();
+        let trunk = trunk.or(proven);
+        if let Some(trunk) = &trunk
+            && let Err(full) = core.trunks.enter(trunk, core.now, urgent)
+        {
+            tracing::info!(trunk = &*trunk.name, why = full.as_str(), "incoming call refused");
+            return core.answer_after(tx, &request, full.after(core.config.retry_after));
+        }
+        let Some(mut call) = Call::incoming(core, tx, hop, request) else {
+            return trunk.iter().for_each(|trunk| core.trunks.leave(&trunk.name));
+        };
+        call.remember_caller(core, trunk.as_deref());
+        call.take_phone(core, who.phone());
+        let route = match core.script_for(&call.about.to) {
             Some(route) => call.read_offer(core).then_some(route),
             None => {
                 call.about.error = Some("no script for this number".to_owned());
@@ -96,8 +128,8 @@ impl Switch {
         };
         let id = call.id;
         self.adopt(call);
-        if let Some(route) = route {
-            self.start_flow(id, route.script, route.vars);
+        if let Some((script, vars)) = route {
+            self.start_flow(id, script, vars);
         }
     }
 }

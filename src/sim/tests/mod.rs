@@ -26,8 +26,8 @@ use crate::{
     ids::RequestId,
     sip,
     switch::{
-        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Route,
-        Status, TraceEvent,
+        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Phones,
+        Route, Status, TraceEvent,
     },
     time::Time,
 };
@@ -62,6 +62,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         },
         media: conf.media.clone(),
         workers: 1,
+        trunking: crate::switch::Trunking::default(),
         routes: routes
             .iter()
             .map(|(number, script)| Route {
@@ -77,6 +78,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         retry_after: secs(5),
         hang_up_on_silence: false,
         trace: true,
+        phones: Phones::default(),
         limits: Limits::default(),
     }
 }

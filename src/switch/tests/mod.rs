@@ -6,8 +6,10 @@ mod incoming;
 
 mod modify;
 mod outgoing;
+mod phones;
 mod random;
 mod sounds;
+mod trunks;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -113,6 +115,7 @@ fn config(at: SocketAddr) -> Config {
         },
         workers: 2,
         routes: vec![route("100"), route("2XX")],
+        trunking: Trunking::default(),
         codecs: Codec::ALL.to_vec(),
         ptime: 20,
         country: "de".into(),
@@ -120,6 +123,7 @@ fn config(at: SocketAddr) -> Config {
         retry_after: secs(30),
         hang_up_on_silence: false,
         trace: false,
+        phones: Phones::default(),
         limits: Limits::default(),
     }
 }
