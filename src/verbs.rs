@@ -106,6 +106,13 @@ pub enum Verb {
         /// Silence between them.
         gap: Duration,
     },
+    /// Put the party on hold: it hears music, and sends nothing. Replies [`Reply::Done`] when it agreed.
+    Hold {
+        /// What it hears; absent: the configuration's music.
+        music: Option<Sound>,
+    },
+    /// End the hold. Replies [`Reply::Done`] when the party agreed.
+    Resume,
     /// Do nothing for a while. Replies [`Reply::Done`].
     Sleep(Duration),
     /// Set the vars that the call record keeps. Replies [`Reply::Done`] at once.

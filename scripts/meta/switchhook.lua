@@ -204,6 +204,20 @@ function call:echo(options) end
 ---@return Reason? reason
 function call:send_digits(digits, options) end
 
+---@class HoldOptions
+---@field music? Sound What the party hears while it waits; the configured music without it.
+
+---Put the party on hold: it hears music and is not heard. Returns when it agreed.
+---@param options? HoldOptions
+---@return true? ok
+---@return Reason? reason
+function call:hold(options) end
+
+---End the hold. Returns when the party agreed.
+---@return true? ok
+---@return Reason? reason
+function call:resume() end
+
 ---Wait.
 ---@param seconds number At most 86400.
 ---@return true? ok

@@ -15,6 +15,7 @@ pub struct Document {
     pub folders: Folders,
     pub sip: Sip,
     pub interface: Vec<Interface>,
+    pub call: Call,
     pub media: Media,
     pub speech: Speech,
     pub script: Script,
@@ -64,6 +65,13 @@ pub struct Interface {
     pub advertise: String,
     #[serde(default)]
     pub allow_busy: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    pub hold: String,
+    pub hold_music: String,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

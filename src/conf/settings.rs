@@ -18,7 +18,7 @@ use crate::{
     io::{driver::Choice, pace::Gather},
     media,
     script::Limits,
-    switch::{Pattern, Route},
+    switch::{Pattern, Route, Rules},
 };
 
 /// Everything that the program is told.
@@ -32,6 +32,8 @@ pub struct Conf {
     pub folders: Folders,
     /// SIP timers and limits; the rest comes with the interfaces that could be opened.
     pub sip: SipConf,
+    /// How calls are kept once they are set up.
+    pub rules: Rules,
     /// Where to listen.
     pub interfaces: Vec<InterfaceConf>,
     /// Media threads; 0: by the machine's size.
@@ -153,6 +155,7 @@ impl Conf {
             },
             folders: folders(&document),
             sip: at.sip(&document)?,
+            rules: at.rules(&document)?,
             interfaces: at.interfaces(&document)?,
             workers: at.number("media.workers", media.workers, 0..=64)?,
             driver: match at.one_of("media.driver", &media.driver, &["auto", "io_uring", "epoll"])?.as_str() {
@@ -195,17 +198,22 @@ fn folders(document: &Document) -> Folders {
 }
 
 /// Where the values were found, for faults.
-struct At<'a> {
+pub(super) struct At<'a> {
     file: &'a str,
     text: &'a str,
 }
 
 impl At<'_> {
-    fn fault(&self, key: &str, found: impl Display, allowed: impl Display) -> Fault {
+    pub(super) fn fault(&self, key: &str, found: impl Display, allowed: impl Display) -> Fault {
         Fault::value(self.file, self.text, key, found, allowed)
     }
 
-    fn number<T: TryFrom<u64>>(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<T, Fault> {
+    pub(super) fn number<T: TryFrom<u64>>(
+        &self,
+        key: &str,
+        found: u64,
+        allowed: RangeInclusive<u64>,
+    ) -> Result<T, Fault> {
         let fits = allowed.contains(&found).then(|| T::try_from(found).ok()).flatten();
         fits.ok_or_else(|| self.fault(key, found, format_args!("{} to {}", allowed.start(), allowed.end())))
     }
@@ -218,7 +226,7 @@ impl At<'_> {
         self.number(key, found, allowed).map(Duration::from_secs)
     }
 
-    fn one_of(&self, key: &str, found: &str, allowed: &[&str]) -> Result<String, Fault> {
+    pub(super) fn one_of(&self, key: &str, found: &str, allowed: &[&str]) -> Result<String, Fault> {
         match allowed.iter().find(|one| one.eq_ignore_ascii_case(found)) {
             Some(one) => Ok((*one).to_owned()),
             None => Err(self.fault(key, format_args!("\"{found}\""), allowed.join(", "))),

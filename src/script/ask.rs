@@ -26,18 +26,20 @@ const RING_TIME: Duration = Duration::from_secs(30);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 16] = [
+pub(super) const OF_CALL: [&str; 18] = [
     "answer",
     "bridge",
     "dial",
     "echo",
     "gather",
     "hangup",
+    "hold",
     "join",
     "play",
     "progress",
     "record",
     "reject",
+    "resume",
     "ring",
     "say",
     "send_digits",
@@ -151,6 +153,11 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
         }
         "send_digits" => send_digits(function, given)?,
+        "hold" => {
+            let options = Options::new(function, &given.a, &["music"], false)?;
+            Verb::Hold { music: options.get("music").map(|given| sound(&given)).transpose()? }
+        }
+        "resume" => Verb::Resume,
         "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
         _ => return misuse(format!("{function}: there is no such function")),
     };

@@ -316,6 +316,7 @@ impl Call {
             core.tell(self.id, Notice::Media(Ok(())));
         }
         core.tell(self.id, Notice::Answered);
+        self.go_on_reoffering(core);
     }
 
     /// The answer to our late offer, out of an ACK.

@@ -20,10 +20,12 @@ use super::{
     bridge::Joined,
     connect::{Inviting, Locating, Sent},
     core::{Core, DialogKey},
+    hold::Hold,
     modify::Reinvite,
     play::Player,
     port::Port,
     record::Recording,
+    reoffer::Reoffer,
     task::Task,
 };
 use crate::{
@@ -55,6 +57,9 @@ pub(super) struct Call {
     pub keys: VecDeque<char>,
     pub task: Option<Task>,
     pub joined: Joined,
+    pub hold: Hold,
+    /// Our re-INVITE, where there is one.
+    pub reoffer: Reoffer,
     pub recordings: Vec<Recording>,
     /// The flow that commands this call.
     pub flow: Option<FlowId>,
@@ -136,6 +141,10 @@ pub(super) enum Notice {
     Played { samples: u64 },
     /// It could not be played.
     NotPlayed(String),
+    /// Our re-INVITE is through.
+    Reoffered(Result<(), Failure>),
+    /// The party holds us, or does not any more.
+    Held,
     /// The end is decided.
     Over,
 }
@@ -248,6 +257,8 @@ impl Call {
             keys: VecDeque::new(),
             task: None,
             joined: Joined::Alone,
+            hold: Hold::default(),
+            reoffer: Reoffer::default(),
             recordings: Vec::new(),
             flow: None,
             order: None,
@@ -307,7 +318,9 @@ impl Call {
             State::Accepting(accepting) => accepting.accept.timeout(),
             State::Locating(locating) => Some(locating.outgoing.give_up),
             State::Inviting(inviting) => Some(inviting.timeout()),
-            State::Talking { reinvite, .. } => reinvite.as_ref().and_then(|r| r.accept.timeout()),
+            State::Talking { reinvite, .. } => {
+                Time::soonest(reinvite.as_ref().and_then(|r| r.accept.timeout()), self.reoffer.timeout())
+            }
             State::Gone => None,
         };
         let task = self.task.as_ref().and_then(Task::timeout);
@@ -322,8 +335,11 @@ impl Call {
             State::Accepting(_) => self.accept_timeout(core),
             State::Locating(locating) if locating.outgoing.give_up <= core.now => self.hang_up(core, End::NO_ANSWER),
             State::Inviting(_) => self.invite_timeout(core),
-            State::Talking { reinvite: Some(_), .. } => self.reinvite_timeout(core),
-            State::Incoming(_) | State::Locating(_) | State::Talking { .. } | State::Gone => {}
+            State::Talking { .. } => {
+                self.reinvite_timeout(core);
+                self.reoffer_timeout(core);
+            }
+            State::Incoming(_) | State::Locating(_) | State::Gone => {}
         }
     }
 }

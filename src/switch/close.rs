@@ -47,6 +47,7 @@ impl Call {
 
     /// BYE; nobody waits for its answer.
     pub fn say_bye(&mut self, core: &mut Core) {
+        self.abandon_reoffer(core);
         let State::Talking { mut dialog, .. } = self.enter(State::Gone) else { return };
         let bye = dialog.request(Method::Bye, &core.contact(dialog.hop));
         core.stack.request(core.now, bye, target::in_dialog(&dialog));
@@ -65,6 +66,7 @@ impl Call {
                 self.decide(core, End::BY_PARTY, Some(200));
             }
             State::Talking { .. } => {
+                self.abandon_reoffer(core);
                 self.enter(State::Gone);
                 self.decide(core, End::BY_PARTY, Some(200));
             }

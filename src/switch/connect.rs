@@ -366,6 +366,11 @@ impl Call {
 }
 
 impl Sent {
+    /// A re-INVITE that was answered and acknowledged with `ack`.
+    pub fn acknowledged(tx: ClientTx, request: Request, hop: Hop, ack: (String, Request, Hop)) -> Sent {
+        Sent { tx, request, hop, acks: vec![ack] }
+    }
+
     /// A 2xx after the first one: the same again, or that of another fork, which is ended.
     pub fn answer_again(&mut self, core: &mut Core, response: &Response) {
         if !(200..300).contains(&response.code) {

@@ -66,6 +66,7 @@ impl Switch {
         for call in flow.calls {
             let Some((call, core)) = self.call(call) else { continue };
             call.task = None;
+            call.reoffer.asks.clear();
             if call.over.is_none() {
                 let own = call.id == flow.call;
                 call.hang_up(core, if own { end.clone() } else { End::HUNG_UP });
@@ -80,6 +81,7 @@ impl Switch {
         self.silence_recordings(id);
         let Some((call, _)) = self.call(id) else { return };
         let task = call.task.take();
+        let asides = std::mem::take(&mut call.reoffer.asks);
         let (flow, legs) = (call.flow, std::mem::take(&mut call.legs));
         let own = flow.filter(|flow| self.flows.get(flow).is_some_and(|flow| flow.call == id));
         match own {
@@ -92,8 +94,8 @@ impl Switch {
                     }
                     flow.left.push_back(id);
                 }
-                if let Some(task) = task {
-                    self.reply(task.ask, crate::verbs::Reply::Failed(Failure::HungUp));
+                for ask in asides.into_iter().chain(task.map(|task| task.ask)) {
+                    self.reply(ask, crate::verbs::Reply::Failed(Failure::HungUp));
                 }
             }
         }
@@ -110,6 +112,7 @@ impl Switch {
         for call in calls {
             if let Some((call, _)) = self.call(call) {
                 call.task = None;
+                call.reoffer.asks.clear();
             }
             self.end_leg(call, End::HUNG_UP);
         }

@@ -27,6 +27,7 @@ mod core;
 mod finish;
 mod flow;
 mod gather;
+mod hold;
 mod hunt;
 mod info;
 mod key;
@@ -34,7 +35,9 @@ mod modify;
 mod play;
 mod port;
 mod record;
+mod reoffer;
 mod route;
+mod rules;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
 mod target;
@@ -47,6 +50,7 @@ mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use route::{BadPattern, Pattern, Route};
+pub use rules::{HoldRule, Rules};
 pub use switch::Switch;
 
 /// Something happened.
@@ -340,6 +344,8 @@ pub struct Config {
     pub retry_after: Duration,
     /// End calls whose party sends no audio though it should ([`media::Event::NoRtp`]).
     pub hang_up_on_silence: bool,
+    /// How calls are kept once they are set up.
+    pub rules: Rules,
     /// Give [`Output::Trace`].
     pub trace: bool,
     /// Limits.

@@ -223,8 +223,20 @@ impl Switch {
             Notice::EarlyMedia => self.leg_has_early_media(id),
             Notice::Answered => self.on_answered(id),
             Notice::Key(key) => self.on_key(id, key),
-            Notice::Played { samples } => self.play_ended(id, samples),
-            Notice::NotPlayed(why) => self.play_failed(id, why),
+            Notice::Played { samples } => {
+                if !self.music_over(id, samples > 0) {
+                    self.play_ended(id, samples);
+                    self.tend_music(id);
+                }
+            }
+            Notice::NotPlayed(why) => {
+                if !self.music_over(id, false) {
+                    self.play_failed(id, why);
+                    self.tend_music(id);
+                }
+            }
+            Notice::Reoffered(result) => self.on_reoffered(id, result),
+            Notice::Held => self.on_held(id),
             Notice::Over => self.on_over(id),
         }
     }

@@ -152,6 +152,8 @@ impl Switch {
                 call.task = Some(Task { ask, doing: Doing::Sleep { until } });
                 Ok(None)
             }
+            Verb::Hold { music } => self.begin_hold(ask, id, music),
+            Verb::Resume => self.begin_resume(ask, id),
             Verb::SetVar { .. } => Ok(None),
             verb @ (Verb::Progress
             | Verb::Play { .. }
@@ -223,6 +225,8 @@ impl Switch {
             | Verb::Hangup
             | Verb::RecordStop { .. }
             | Verb::RecordPause { .. }
+            | Verb::Hold { .. }
+            | Verb::Resume
             | Verb::Sleep(_)
             | Verb::SetVar { .. } => Ok(Some(Reply::Done)),
         }

@@ -6,7 +6,7 @@ use super::{
     route,
     switch::Switch,
 };
-use crate::sip::{Dialog, Event, Hop, Method, Request, ServerTx};
+use crate::sip::{ClientTx, Dialog, Event, Failure, Hop, Method, Request, Response, ServerTx};
 
 impl Switch {
     /// What the stack tells.
@@ -27,7 +27,7 @@ impl Switch {
             Event::Response { tx, response } => match self.core.transactions.get(&tx).copied() {
                 Some(call) => {
                     if let Some((call, core)) = self.call(call) {
-                        call.handle_invite_response(core, tx, &response);
+                        call.handle_response(core, tx, &response);
                     }
                 }
                 None => self.forks.answer(&mut self.core, tx, &response),
@@ -35,7 +35,7 @@ impl Switch {
             Event::Failed { tx, why } => {
                 let call = self.core.transactions.get(&tx).copied();
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
-                    call.handle_invite_failed(core, tx, why);
+                    call.handle_failed(core, tx, why);
                 }
             }
             Event::Lost { tx, .. } => {
@@ -115,6 +115,20 @@ impl Call {
             State::Accepting(accepting) => Some(&mut accepting.dialog),
             State::Talking { dialog, .. } => Some(dialog),
             State::Locating(_) | State::Inviting(_) | State::Gone => None,
+        }
+    }
+
+    /// An answer to a request of ours.
+    fn handle_response(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
+        if !self.handle_reoffer_response(core, tx, response) {
+            self.handle_invite_response(core, tx, response);
+        }
+    }
+
+    /// No answer comes to a request of ours.
+    fn handle_failed(&mut self, core: &mut Core, tx: ClientTx, why: Failure) {
+        if !self.handle_reoffer_failed(core, tx, why) {
+            self.handle_invite_failed(core, tx, why);
         }
     }
 

@@ -26,7 +26,7 @@ use crate::{
     sip,
     switch::{
         CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Route,
-        Status, TraceEvent,
+        Rules, Status, TraceEvent,
     },
     time::Time,
 };
@@ -74,6 +74,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         ring_limit: conf.sip.ring_limit,
         retry_after: secs(5),
         hang_up_on_silence: false,
+        rules: Rules::default(),
         trace: true,
         limits: Limits::default(),
     }

@@ -1,6 +1,7 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
 mod dial;
+mod hold;
 mod incoming;
 
 mod modify;
@@ -113,6 +114,7 @@ fn config(at: SocketAddr) -> Config {
         ring_limit: secs(180),
         retry_after: secs(30),
         hang_up_on_silence: false,
+        rules: Rules::default(),
         trace: false,
         limits: Limits::default(),
     }
@@ -226,7 +228,12 @@ impl World {
     fn command(&mut self, at: usize, worker: WorkerId, command: Command) {
         let event = match &command {
             Command::Close { port } => Some(media::Event::Closed { port: *port, quality: Quality::default() }),
-            Command::Play { port, play, sounds } if self.nodes[at].plays_end && sounds.iter().all(|s| !s.looped) => {
+            // What is longer than five seconds (the beeps of a hold) plays on.
+            Command::Play { port, play, sounds }
+                if self.nodes[at].plays_end
+                    && sounds.iter().all(|s| !s.looped)
+                    && sounds.iter().map(|s| s.samples.len()).sum::<usize>() < 40_000 =>
+            {
                 let samples = sounds.iter().map(|s| s.samples.len() as u64).sum();
                 Some(media::Event::PlayDone { port: *port, play: *play, samples, finished: true })
             }

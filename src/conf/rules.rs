@@ -1,0 +1,31 @@
+//! `[call]`: how calls are kept once they are set up.
+
+use super::{Document, Fault, settings::At};
+use crate::switch::{HoldRule, Rules};
+
+impl At<'_> {
+    pub(super) fn rules(&self, document: &Document) -> Result<Rules, Fault> {
+        let call = &document.call;
+        Ok(Rules {
+            hold: match self.one_of("call.hold", &call.hold, &["music", "relay"])?.as_str() {
+                "relay" => HoldRule::Relay,
+                _ => HoldRule::Music,
+            },
+            hold_music: self.prompt("call.hold_music", &call.hold_music)?,
+        })
+    }
+
+    /// A path below the prompt folder; empty: none.
+    fn prompt(&self, key: &str, found: &str) -> Result<Option<String>, Fault> {
+        let bad = found.contains(['\\', '\0']) || found.split('/').any(|part| matches!(part, "" | "." | ".."));
+        match found {
+            "" => Ok(None),
+            _ if bad => Err(self.fault(
+                key,
+                format_args!("\"{found}\""),
+                "a path below the prompt folder, without '..', or empty",
+            )),
+            path => Ok(Some(path.to_owned())),
+        }
+    }
+}
