@@ -1,7 +1,12 @@
 //! `[call]`: how calls are kept once they are set up.
 
+use std::time::Duration;
+
 use super::{Document, Fault, settings::At};
-use crate::switch::{HoldRule, Rules};
+use crate::{
+    sip::SessionWish,
+    switch::{HoldRule, Rules},
+};
 
 impl At<'_> {
     pub(super) fn rules(&self, document: &Document) -> Result<Rules, Fault> {
@@ -10,6 +15,13 @@ impl At<'_> {
             hold: match self.one_of("call.hold", &call.hold, &["music", "relay"])?.as_str() {
                 "relay" => HoldRule::Relay,
                 _ => HoldRule::Music,
+            },
+            session: SessionWish {
+                expires: match call.session_timer_s {
+                    0 => Duration::ZERO,
+                    some => self.seconds("call.session_timer_s", some, 90..=86_400)?,
+                },
+                min: self.seconds("call.session_min_s", call.session_min_s, 90..=86_400)?,
             },
             hold_music: self.prompt("call.hold_music", &call.hold_music)?,
         })

@@ -222,7 +222,7 @@ impl At<'_> {
         self.number(key, found, allowed).map(Duration::from_millis)
     }
 
-    fn seconds(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
+    pub(super) fn seconds(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
         self.number(key, found, allowed).map(Duration::from_secs)
     }
 

@@ -31,6 +31,7 @@ mod name_addr;
 mod parse;
 mod routing;
 mod server;
+mod session_timer;
 mod stack;
 #[cfg(test)]
 mod stack_tests;
@@ -52,6 +53,9 @@ pub use fuzz_stack::two_stacks_settle;
 pub use headers::Headers;
 pub use message::{Limits, Malformed, Message, Request, Response};
 pub use name_addr::NameAddr;
+pub use session_timer::{
+    LEAST_SESSION, SessionDue, SessionTimer, SessionWish, TooBrief, least as least_session, supports,
+};
 pub use stack::{Counters, Stack};
 pub use status::reason_phrase;
 pub use text::Params;

@@ -3,10 +3,13 @@
 
 use super::{Request, Response};
 
+/// Option tags of the extensions that a peer may require (RFC 4028).
+const KNOWN: [&str; 1] = ["timer"];
+
 /// Checks `request`, which is neither ACK nor CANCEL; `merged`: it is in work already, having come by another way. The
 /// error is the answer.
 ///
-/// We know no extension, so every Require is refused.
+/// A Require of what we do not know is refused.
 pub fn validate(request: &Request, merged: bool) -> Result<(), Box<Response>> {
     let headers = &request.headers;
     let refuse = |code, reason| Err(Box::new(request.response(code, reason)));
@@ -22,7 +25,8 @@ pub fn validate(request: &Request, merged: bool) -> Result<(), Box<Response>> {
     if merged {
         return refuse(482, None);
     }
-    let unsupported: Vec<_> = headers.all("Require").filter(|tag| !tag.is_empty()).collect();
+    let known = |tag: &str| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(tag));
+    let unsupported: Vec<_> = headers.all("Require").filter(|tag| !tag.is_empty() && !known(tag)).collect();
     if unsupported.is_empty() {
         return Ok(());
     }

@@ -108,6 +108,11 @@ impl Call {
                 return None;
             }
         };
+        let wish = core.config.rules.session;
+        if wish.refuses(&request.headers) {
+            core.answer(tx, &request, 422, &[("Min-SE", &wish.min.as_secs().to_string())]);
+            return None;
+        }
         let about = About {
             parent: None,
             direction: Direction::Inbound,
@@ -125,7 +130,11 @@ impl Call {
         let give_up = core.now + core.config.ring_limit;
         let (told, wish) = (Told::Nothing, Wish::Nothing);
         let incoming = Incoming { tx, request, dialog, offer: None, told, wish, give_up };
-        let call = Call::new(core, key, about, State::Incoming(Box::new(incoming)));
+        let mut call = Call::new(core, key, about, State::Incoming(Box::new(incoming)));
+        if let State::Incoming(incoming) = &call.state {
+            let headers = incoming.request.headers.clone();
+            call.learn_peer(&headers);
+        }
         core.invites.insert(tx, call.id);
         Some(call)
     }
@@ -267,7 +276,8 @@ impl Call {
         };
         let Some(body) = body else { return };
         let State::Incoming(incoming) = self.enter(State::Gone) else { return };
-        let response = incoming.response(core, 200, Some(&body));
+        let mut response = incoming.response(core, 200, Some(&body));
+        self.agree_session(core, &incoming.request.headers, &mut response);
         core.respond(incoming.tx, response.clone());
         core.invites.remove(&incoming.tx);
 

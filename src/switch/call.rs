@@ -27,10 +27,11 @@ use super::{
     record::Recording,
     reoffer::Reoffer,
     task::Task,
+    within::Purpose,
 };
 use crate::{
     ids::{CallId, FlowId, RequestId, WorkerId},
-    sip::Dialog,
+    sip::{ClientTx, Dialog, SessionTimer},
     time::Time,
     verbs::Failure,
 };
@@ -60,6 +61,11 @@ pub(super) struct Call {
     pub hold: Hold,
     /// Our re-INVITE, where there is one.
     pub reoffer: Reoffer,
+    pub session: Option<SessionTimer>,
+    /// The peer said that it knows UPDATE.
+    pub peer_takes_update: bool,
+    /// Other requests of ours within the dialog that are not answered yet.
+    pub pending: Vec<(ClientTx, Purpose)>,
     pub recordings: Vec<Recording>,
     /// The flow that commands this call.
     pub flow: Option<FlowId>,
@@ -188,6 +194,8 @@ impl End {
     pub const SCRIPT_ERROR: End = End::new(EndReason::AgentError, Status::Failed, 500, Failure::HungUp);
     /// A limit stopped the script.
     pub const SCRIPT_LIMIT: End = End::new(EndReason::AgentTimeout, Status::Failed, 500, Failure::HungUp);
+    /// The session timer ran out.
+    pub const EXPIRED: End = End::new(EndReason::SessionExpired, Status::Failed, 500, Failure::HungUp);
     /// The peer's signalling went wrong.
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 
@@ -259,6 +267,9 @@ impl Call {
             joined: Joined::Alone,
             hold: Hold::default(),
             reoffer: Reoffer::default(),
+            session: None,
+            peer_takes_update: false,
+            pending: Vec::new(),
             recordings: Vec::new(),
             flow: None,
             order: None,
@@ -319,7 +330,9 @@ impl Call {
             State::Locating(locating) => Some(locating.outgoing.give_up),
             State::Inviting(inviting) => Some(inviting.timeout()),
             State::Talking { reinvite, .. } => {
-                Time::soonest(reinvite.as_ref().and_then(|r| r.accept.timeout()), self.reoffer.timeout())
+                let reinvites =
+                    Time::soonest(reinvite.as_ref().and_then(|r| r.accept.timeout()), self.reoffer.timeout());
+                Time::soonest(reinvites, self.session.as_ref().map(SessionTimer::timeout))
             }
             State::Gone => None,
         };
@@ -338,6 +351,7 @@ impl Call {
             State::Talking { .. } => {
                 self.reinvite_timeout(core);
                 self.reoffer_timeout(core);
+                self.session_timeout(core);
             }
             State::Incoming(_) | State::Locating(_) | State::Gone => {}
         }

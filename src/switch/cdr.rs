@@ -52,6 +52,8 @@ pub enum EndReason {
     Busy,
     /// Given up before the answer.
     Canceled,
+    /// Nobody refreshed the session (RFC 4028): the party vanished.
+    SessionExpired,
     /// The network, the peer's signalling or its media failed.
     TelephonyError,
 }

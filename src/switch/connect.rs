@@ -16,7 +16,10 @@ use super::{
 use crate::{
     ids::QueryId,
     sdp,
-    sip::{CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Uri},
+    sip::{
+        CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, SessionTimer,
+        SessionWish, Uri, least_session,
+    },
     time::Time,
 };
 
@@ -35,6 +38,8 @@ pub(super) struct Outgoing {
     /// When ringing ends.
     pub give_up: Time,
     pub cseq: u32,
+    /// The session timer that is asked for.
+    pub session: SessionWish,
     /// The best answer so far.
     pub failed: Option<End>,
     /// Some target rang.
@@ -202,6 +207,7 @@ impl Call {
         let to = NameAddr::new(target::bare(uri));
         let mut headers = Headers::new(outgoing.from.clone(), to, self.key.0.clone(), cseq);
         core.introduce(&mut headers, hop);
+        outgoing.session.ask(&mut headers);
         headers.set("Content-Type", SDP);
         for (name, value) in &outgoing.headers {
             headers.push(name, value.as_str());
@@ -217,6 +223,7 @@ impl Call {
                 101..=199 => self.provisional(core, response),
                 200..=299 => self.accepted(core, response),
                 300..=399 => self.redirected(core, tx, response),
+                422 => self.too_brief(core, tx, response),
                 code => self.refused(core, tx, code),
             },
             State::Inviting(_)
@@ -264,6 +271,8 @@ impl Call {
         if canceled.is_some() {
             return self.say_bye(core);
         }
+        self.learn_peer(&response.headers);
+        self.session = SessionTimer::uac(core.now, &response.headers);
         self.about.answered = Some(core.now);
         self.about.error = None;
         let agreed = match description(&response.headers, &response.body) {
@@ -285,6 +294,23 @@ impl Call {
                 self.hang_up(core, End::media(why));
             }
         }
+    }
+
+    /// The target wants the session to be refreshed less often: ask again, once (RFC 4028 section 7.3).
+    fn too_brief(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
+        let State::Inviting(inviting) = &mut self.state else { return };
+        let wish = &mut inviting.outgoing.session;
+        let least = least_session(&response.headers).filter(|least| *least > wish.min && !wish.expires.is_zero());
+        let Some(least) = least.filter(|_| inviting.canceled.is_none()) else {
+            return self.refused(core, tx, response.code);
+        };
+        wish.min = least;
+        core.transactions.remove(&tx);
+        let State::Inviting(inviting) = self.enter(State::Gone) else { return };
+        let Inviting { outgoing, uri, mut addresses, hop, .. } = *inviting;
+        addresses.push_front(hop.remote);
+        self.enter(State::Locating(Box::new(Locating { outgoing, uri, addresses, query: None })));
+        self.invite(core);
     }
 
     fn redirected(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {

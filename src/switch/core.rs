@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// The methods that we understand.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+/// The extensions that we know (RFC 4028).
+pub(super) const SUPPORTED: &str = "timer";
 /// The only body that an INVITE may carry.
 pub(super) const SDP: &str = "application/sdp";
 
@@ -153,10 +155,11 @@ impl Core {
         self.contact(Hop { transport: Transport::Udp, interface: InterfaceId(0), remote: nowhere })
     }
 
-    /// Contact and Allow: what dialog-forming messages carry.
+    /// Contact, Allow and Supported: what dialog-forming messages carry.
     pub fn introduce(&self, headers: &mut Headers, hop: Hop) {
         headers.set("Contact", self.contact(hop).to_string());
         headers.set("Allow", ALLOW);
+        headers.set("Supported", SUPPORTED);
     }
 
     /// The media thread with the fewest ports.

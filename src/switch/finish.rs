@@ -79,7 +79,7 @@ impl Switch {
             flow.calls.remove(&id);
         }
         let (asked, reoffered) = call.reoffer.leave();
-        if let Some(tx) = asked {
+        for tx in asked.into_iter().chain(call.pending.drain(..).map(|(tx, _)| tx)) {
             self.core.transactions.remove(&tx);
         }
         for sent in call.sent.take().into_iter().chain(reoffered) {

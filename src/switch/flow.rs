@@ -162,8 +162,9 @@ impl Switch {
         let tag = core.stack.new_tag();
         let from = target::from(&wish.from, &core.own_contact(), &tag)?;
         let (give_up, redirects) = (core.now + wish.timeout, core.config.limits.redirects);
-        let (targets, headers) = (VecDeque::from([uri]), wish.headers);
-        let outgoing = Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false };
+        let (targets, headers, session) = (VecDeque::from([uri]), wish.headers, core.config.rules.session);
+        let outgoing =
+            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, session, failed: None, rang: false };
         let mut call = Call::outgoing(core, outgoing);
         call.order = Some(Order { request: wish.request, script: wish.script, vars: wish.vars });
         core.console(ConsoleReply::Calling { request: wish.request, call: call.id });

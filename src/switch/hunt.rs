@@ -144,8 +144,9 @@ impl Switch {
         let contact = core.own_contact();
         let from = target::from(&number, &contact, &tag).or_else(|_| target::from("anonymous", &contact, &tag))?;
         let (give_up, redirects) = (core.now + timeout, core.config.limits.redirects);
-        let targets = VecDeque::from([uri]);
-        let outgoing = Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false };
+        let (targets, session) = (VecDeque::from([uri]), core.config.rules.session);
+        let outgoing =
+            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, session, failed: None, rang: false };
         let mut leg = Call::outgoing(core, outgoing);
         (leg.flow, leg.parent, leg.worker) = (flow, Some(caller), worker);
         leg.about.parent = Some(name);

@@ -38,6 +38,7 @@ mod record;
 mod reoffer;
 mod route;
 mod rules;
+mod session;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
 mod target;
@@ -46,6 +47,7 @@ mod task;
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests pick what they look for")]
 mod tests;
 mod trace;
+mod update;
 mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};

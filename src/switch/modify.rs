@@ -17,7 +17,7 @@ pub(super) struct Reinvite {
     pub accept: Accept,
     pub cseq: u32,
     /// Our offer, where the re-INVITE had none.
-    offer: Option<(sdp::Session, sdp::Local)>,
+    pub offer: Option<(sdp::Session, sdp::Local)>,
 }
 
 impl Call {
@@ -33,6 +33,10 @@ impl Call {
             State::Incoming(_) => return core.answer(tx, request, 500, &[("Retry-After", "1")]),
             State::Locating(_) | State::Gone => return core.answer(tx, request, 481, &[]),
         }
+        if self.refuse_brief_session(core, tx, request) {
+            return;
+        }
+        self.learn_peer(&request.headers);
         let offer = match description(&request.headers, &request.body) {
             Ok(offer) => offer,
             Err(bad) => {
@@ -70,8 +74,9 @@ impl Call {
         body: String,
         offer: Option<(sdp::Session, sdp::Local)>,
     ) {
-        let State::Talking { dialog, reinvite } = &mut self.state else { return };
         let mut response = request.response(200, None);
+        self.agree_session(core, &request.headers, &mut response);
+        let State::Talking { dialog, reinvite } = &mut self.state else { return };
         core.introduce(&mut response.headers, dialog.hop);
         response.headers.set("Content-Type", SDP);
         response.body = body.into();

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     sdp,
-    sip::{ClientTx, Failure as TxFailure, Hop, Method, Request, Response},
+    sip::{ClientTx, Failure as TxFailure, Hop, Method, Request, Response, SessionTimer},
     time::Time,
     verbs::Failure,
 };
@@ -116,6 +116,9 @@ impl Call {
         core.introduce(&mut request.headers, dialog.hop);
         request.headers.set("Content-Type", SDP);
         request.body = offer.to_string().into();
+        if let Some(session) = &self.session {
+            session.ask_again(&mut request.headers);
+        }
         let tx = core.request(self.id, request.clone(), hop);
         self.reoffer.step = Step::Asked(Box::new(Asked { tx, request, hop, offer: (offer, local) }));
     }
@@ -133,6 +136,7 @@ impl Call {
             0..=199 => {}
             200..=299 => self.reoffer_accepted(core, response),
             491 => self.reoffer_crossed(core, tx),
+            422 if self.session.is_some() => self.reoffer_too_brief(core, tx, response),
             408 | 481 => self.reoffer_broken(core, tx, &format!("the re-INVITE was answered with {}", response.code)),
             code => self.reoffer_refused(core, tx, Failure::Refused(code)),
         }
@@ -165,6 +169,8 @@ impl Call {
             let tag = response.headers.to.tag().unwrap_or_default().to_owned();
             self.keep_reoffer(core, Sent::acknowledged(tx, request, hop, (tag, ack, way)));
         }
+        self.learn_peer(&response.headers);
+        self.session = SessionTimer::uac(core.now, &response.headers);
         let agreed = match description(&response.headers, &response.body) {
             Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map_err(|refusal| refusal.to_string()),
             Ok(None) => Err("the answer to the re-INVITE has no session description".to_owned()),
@@ -220,6 +226,20 @@ impl Call {
         self.reoffer.step = Step::BackOff(core.now + wait);
     }
 
+    /// The peer wants the session to be refreshed less often.
+    fn reoffer_too_brief(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
+        self.reoffer.tries += 1;
+        if self.reoffer.tries >= TRIES {
+            return self.reoffer_refused(core, tx, Failure::Refused(422));
+        }
+        core.transactions.remove(&tx);
+        if let Some(session) = &mut self.session {
+            session.raise(&response.headers);
+        }
+        self.reoffer.step = Step::Wanted;
+        self.go_on_reoffering(core);
+    }
+
     fn reoffer_refused(&mut self, core: &mut Core, tx: ClientTx, failure: Failure) {
         core.transactions.remove(&tx);
         self.reoffer.step = Step::Idle;
@@ -229,8 +249,7 @@ impl Call {
     fn reoffer_broken(&mut self, core: &mut Core, tx: ClientTx, why: &str) {
         core.transactions.remove(&tx);
         self.reoffer.step = Step::Idle;
-        self.about.error.get_or_insert_with(|| why.to_owned());
-        self.hang_up(core, End::BROKEN);
+        self.lose_peer(core, why);
     }
 
     /// The back-off is over.

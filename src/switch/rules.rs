@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::sip::{LEAST_SESSION, SessionWish};
+
 /// What the operator chose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
@@ -10,11 +12,14 @@ pub struct Rules {
     pub hold: HoldRule,
     /// WAV file below the prompt folder that a waiting party hears; absent: a beep every ten seconds.
     pub hold_music: Option<String>,
+    /// Session timers.
+    pub session: SessionWish,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { hold: HoldRule::Music, hold_music: None }
+        let session = SessionWish { expires: Duration::from_secs(1800), min: LEAST_SESSION };
+        Rules { hold: HoldRule::Music, hold_music: None, session }
     }
 }
 

@@ -8,6 +8,13 @@ use super::{
 };
 use crate::sip::{ClientTx, Dialog, Event, Failure, Hop, Method, Request, Response, ServerTx};
 
+/// What a request of ours within a dialog, other than INVITE, is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// UPDATE: the session goes on.
+    Refresh,
+}
+
 impl Switch {
     /// What the stack tells.
     pub(super) fn on_event(&mut self, event: Event) {
@@ -109,7 +116,7 @@ impl Core {
 }
 
 impl Call {
-    fn dialog(&mut self) -> Option<&mut Dialog> {
+    pub fn dialog(&mut self) -> Option<&mut Dialog> {
         match &mut self.state {
             State::Incoming(incoming) => Some(incoming.dialog()),
             State::Accepting(accepting) => Some(&mut accepting.dialog),
@@ -120,15 +127,38 @@ impl Call {
 
     /// An answer to a request of ours.
     fn handle_response(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
-        if !self.handle_reoffer_response(core, tx, response) {
-            self.handle_invite_response(core, tx, response);
+        match self.pending.iter().position(|(id, _)| *id == tx) {
+            Some(_) if response.code < 200 => {}
+            Some(at) => {
+                let (_, purpose) = self.pending.swap_remove(at);
+                core.transactions.remove(&tx);
+                match purpose {
+                    Purpose::Refresh => self.handle_refreshed(core, response),
+                }
+            }
+            None => {
+                if !self.handle_reoffer_response(core, tx, response) {
+                    self.handle_invite_response(core, tx, response);
+                }
+            }
         }
     }
 
     /// No answer comes to a request of ours.
     fn handle_failed(&mut self, core: &mut Core, tx: ClientTx, why: Failure) {
-        if !self.handle_reoffer_failed(core, tx, why) {
-            self.handle_invite_failed(core, tx, why);
+        match self.pending.iter().position(|(id, _)| *id == tx) {
+            Some(at) => {
+                let (_, purpose) = self.pending.swap_remove(at);
+                core.transactions.remove(&tx);
+                match purpose {
+                    Purpose::Refresh => self.handle_refresh_failed(core, why),
+                }
+            }
+            None => {
+                if !self.handle_reoffer_failed(core, tx, why) {
+                    self.handle_invite_failed(core, tx, why);
+                }
+            }
         }
     }
 
@@ -149,6 +179,7 @@ impl Call {
             Method::Bye => self.handle_bye(core, tx, request),
             Method::Info => self.handle_info(core, tx, request),
             Method::Options => core.answer_options(tx, request),
+            Method::Update => self.handle_update(core, tx, request),
             Method::Ack
             | Method::Cancel
             | Method::Message
@@ -157,8 +188,7 @@ impl Call {
             | Method::Publish
             | Method::Refer
             | Method::Register
-            | Method::Subscribe
-            | Method::Update => core.answer(tx, request, 405, &[("Allow", ALLOW)]),
+            | Method::Subscribe => core.answer(tx, request, 405, &[("Allow", ALLOW)]),
         }
     }
 }

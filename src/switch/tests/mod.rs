@@ -7,6 +7,7 @@ mod incoming;
 mod modify;
 mod outgoing;
 mod random;
+mod session;
 mod sounds;
 
 use std::{

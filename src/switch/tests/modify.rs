@@ -107,7 +107,7 @@ fn requests_out_of_order_or_out_of_place_are_refused() {
     caller.cseq = 20;
     caller.send(&mut world, "REFER", None);
     world.response_at(caller.at, 405);
-    caller.send(&mut world, "UPDATE", None);
+    caller.send(&mut world, "PUBLISH", None);
     world.response_at(caller.at, 405);
     let tag = caller.to_tag.replace("stranger".into());
     caller.send(&mut world, "BYE", None);
