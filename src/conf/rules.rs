@@ -16,6 +16,7 @@ impl At<'_> {
                 "relay" => HoldRule::Relay,
                 _ => HoldRule::Music,
             },
+            reliable: call.reliable,
             session: SessionWish {
                 expires: match call.session_timer_s {
                     0 => Duration::ZERO,

@@ -29,6 +29,7 @@ mod lines;
 mod message;
 mod name_addr;
 mod parse;
+mod prack;
 mod routing;
 mod server;
 mod session_timer;
@@ -53,6 +54,7 @@ pub use fuzz_stack::two_stacks_settle;
 pub use headers::Headers;
 pub use message::{Limits, Malformed, Message, Request, Response};
 pub use name_addr::NameAddr;
+pub use prack::{Reliable, ReliableOutput, rack, rseq};
 pub use session_timer::{
     LEAST_SESSION, SessionDue, SessionTimer, SessionWish, TooBrief, least as least_session, supports,
 };

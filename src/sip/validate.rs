@@ -3,8 +3,8 @@
 
 use super::{Request, Response};
 
-/// Option tags of the extensions that a peer may require (RFC 4028).
-const KNOWN: [&str; 1] = ["timer"];
+/// Option tags of the extensions that a peer may require (RFC 3262, RFC 4028).
+const KNOWN: [&str; 2] = ["100rel", "timer"];
 
 /// Checks `request`, which is neither ACK nor CANCEL; `merged`: it is in work already, having come by another way. The
 /// error is the answer.

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     ids::{CallId, FlowId, RequestId, WorkerId},
-    sip::{ClientTx, Dialog, SessionTimer},
+    sip::{ClientTx, Dialog, Reliable, SessionTimer},
     time::Time,
     verbs::Failure,
 };
@@ -325,7 +325,10 @@ impl Call {
     /// The next moment [`Call::handle_timeout`] has something to do.
     pub fn timeout(&self) -> Option<Time> {
         let signalling = match &self.state {
-            State::Incoming(incoming) => Some(incoming.give_up),
+            State::Incoming(incoming) => {
+                let prack = incoming.reliable.as_ref().and_then(Reliable::timeout);
+                Time::soonest(Some(incoming.give_up), prack)
+            }
             State::Accepting(accepting) => accepting.accept.timeout(),
             State::Locating(locating) => Some(locating.outgoing.give_up),
             State::Inviting(inviting) => Some(inviting.timeout()),
@@ -345,6 +348,7 @@ impl Call {
     pub fn handle_timeout(&mut self, core: &mut Core) {
         match &self.state {
             State::Incoming(incoming) if incoming.give_up <= core.now => self.hang_up(core, End::NO_ANSWER),
+            State::Incoming(_) => self.reliable_timeout(core),
             State::Accepting(_) => self.accept_timeout(core),
             State::Locating(locating) if locating.outgoing.give_up <= core.now => self.hang_up(core, End::NO_ANSWER),
             State::Inviting(_) => self.invite_timeout(core),
@@ -353,7 +357,7 @@ impl Call {
                 self.reoffer_timeout(core);
                 self.session_timeout(core);
             }
-            State::Incoming(_) | State::Locating(_) | State::Gone => {}
+            State::Locating(_) | State::Gone => {}
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
     accept::description,
     call::{About, Call, End, Notice, State},
     core::{Core, SDP},
+    early::Early,
     target,
 };
 use crate::{
@@ -64,6 +65,8 @@ pub(super) struct Inviting {
     request: Request,
     hop: Hop,
     offer: (sdp::Session, sdp::Local),
+    /// The dialogs that forks made so far.
+    pub earlies: Vec<Early>,
     /// The early dialog whose session description is in force, by the peer's tag.
     early: Option<String>,
     /// The call is over and the INVITE cancelled; after this moment no more answer is waited for.
@@ -79,6 +82,19 @@ pub(super) struct Sent {
 }
 
 impl Inviting {
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    pub fn hop(&self) -> Hop {
+        self.hop
+    }
+
+    /// The answer to our offer is here, from the fork with this tag.
+    pub fn has_answer_of(&self, tag: Option<&str>) -> bool {
+        self.early.is_some() && self.early.as_deref() == tag
+    }
+
     pub fn timeout(&self) -> Time {
         self.canceled.unwrap_or(self.outgoing.give_up)
     }
@@ -197,8 +213,8 @@ impl Call {
         let request = self.invitation(core, &outgoing, &uri, hop, &offer);
         self.about.peer = Some(remote);
         let tx = core.request(self.id, request.clone(), hop);
-        let (offer, early, canceled) = ((offer, local), None, None);
-        let inviting = Inviting { outgoing, uri, addresses, tx, request, hop, offer, early, canceled };
+        let (offer, early, earlies, canceled) = ((offer, local), None, Vec::new(), None);
+        let inviting = Inviting { outgoing, uri, addresses, tx, request, hop, offer, earlies, early, canceled };
         self.enter(State::Inviting(Box::new(inviting)));
     }
 
@@ -208,6 +224,9 @@ impl Call {
         let mut headers = Headers::new(outgoing.from.clone(), to, self.key.0.clone(), cseq);
         core.introduce(&mut headers, hop);
         outgoing.session.ask(&mut headers);
+        if core.config.rules.reliable {
+            headers.push("Supported", "100rel");
+        }
         headers.set("Content-Type", SDP);
         for (name, value) in &outgoing.headers {
             headers.push(name, value.as_str());
@@ -240,6 +259,10 @@ impl Call {
     }
 
     fn provisional(&mut self, core: &mut Core, response: &Response) {
+        if !self.learn_early(core, response) {
+            return;
+        }
+        self.learn_peer(&response.headers);
         let State::Inviting(inviting) = &mut self.state else { return };
         if inviting.canceled.is_some() {
             return;
@@ -262,11 +285,12 @@ impl Call {
 
     fn accepted(&mut self, core: &mut Core, response: &Response) {
         let State::Inviting(inviting) = self.enter(State::Gone) else { return };
-        let Inviting { tx, request, hop, offer, early, canceled, .. } = *inviting;
+        let Inviting { tx, request, hop, offer, earlies, early, canceled, .. } = *inviting;
         let mut sent = Sent { tx, request, hop, acks: Vec::new() };
         let dialog = sent.acknowledge(core, response);
         self.sent = Some(sent);
-        let Some(dialog) = dialog else { return self.decide(core, End::BROKEN, Some(response.code)) };
+        let Some(mut dialog) = dialog else { return self.decide(core, End::BROKEN, Some(response.code)) };
+        Call::go_on_from(&earlies, &mut dialog);
         self.enter(State::Talking { dialog: Box::new(dialog), reinvite: None });
         if canceled.is_some() {
             return self.say_bye(core);

@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// The methods that we understand.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
-/// The extensions that we know (RFC 4028).
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE";
+/// The extensions that we know in any request (RFC 4028). In an INVITE there is 100rel as well.
 pub(super) const SUPPORTED: &str = "timer";
 /// The only body that an INVITE may carry.
 pub(super) const SDP: &str = "application/sdp";

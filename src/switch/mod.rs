@@ -24,6 +24,7 @@ mod cdr;
 mod close;
 mod connect;
 mod core;
+mod early;
 mod finish;
 mod flow;
 mod gather;

@@ -12,6 +12,9 @@ pub struct Rules {
     pub hold: HoldRule,
     /// WAV file below the prompt folder that a waiting party hears; absent: a beep every ten seconds.
     pub hold_music: Option<String>,
+    /// Ask for provisional answers that are sure to arrive, and give them to who knows them (RFC 3262); false: only
+    /// to callers who demand it.
+    pub reliable: bool,
     /// Session timers.
     pub session: SessionWish,
 }
@@ -19,7 +22,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Rules {
         let session = SessionWish { expires: Duration::from_secs(1800), min: LEAST_SESSION };
-        Rules { hold: HoldRule::Music, hold_music: None, session }
+        Rules { hold: HoldRule::Music, hold_music: None, reliable: true, session }
     }
 }
 

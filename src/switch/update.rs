@@ -26,7 +26,7 @@ impl Call {
         };
         let body = match offer {
             None => None,
-            Some(offer) => match self.answer_update(core, &offer) {
+            Some(offer) => match self.answer_update(core, &offer, request.headers.from.tag()) {
                 Ok(body) => Some(body),
                 Err((code, fields)) => {
                     let fields: Vec<(&str, &str)> =
@@ -36,7 +36,7 @@ impl Call {
             },
         };
         self.learn_peer(&request.headers);
-        let Some(dialog) = self.dialog() else { return core.answer(tx, request, 481, &[]) };
+        let Some(dialog) = self.dialog(request.headers.from.tag()) else { return core.answer(tx, request, 481, &[]) };
         dialog.refresh_target(&request.headers);
         let hop = dialog.hop;
         let mut response = request.response(200, None);
@@ -50,15 +50,16 @@ impl Call {
     }
 
     /// Our answer to the offer of an UPDATE; else a code and header fields (section 5.2).
-    fn answer_update(
+    pub fn answer_update(
         &mut self,
         core: &mut Core,
         offer: &sdp::Session,
+        from: Option<&str>,
     ) -> Result<String, (u16, Vec<(&'static str, String)>)> {
         if self.owes_answer() {
             return Err((500, vec![("Retry-After", (core.random() % 10).to_string())]));
         }
-        if self.awaits_answer() {
+        if self.awaits_answer(from) {
             return Err((491, vec![]));
         }
         let Some(local) = self.local(core) else { return Err((488, vec![])) };
@@ -86,13 +87,13 @@ impl Call {
     }
 
     /// An offer of ours is not answered yet.
-    fn awaits_answer(&self) -> bool {
+    fn awaits_answer(&self, from: Option<&str>) -> bool {
         match &self.state {
             State::Accepting(accepting) => accepting.offer.is_some(),
             State::Talking { reinvite, .. } => {
                 self.reoffer.is_asked() || reinvite.as_ref().is_some_and(|reinvite| reinvite.offer.is_some())
             }
-            State::Inviting(_) => true,
+            State::Inviting(inviting) => !inviting.has_answer_of(from),
             State::Incoming(_) | State::Locating(_) | State::Gone => false,
         }
     }

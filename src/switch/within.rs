@@ -13,6 +13,8 @@ use crate::sip::{ClientTx, Dialog, Event, Failure, Hop, Method, Request, Respons
 pub(super) enum Purpose {
     /// UPDATE: the session goes on.
     Refresh,
+    /// PRACK: the INVITE's own answer decides what becomes of the call.
+    Prack,
 }
 
 impl Switch {
@@ -116,12 +118,17 @@ impl Core {
 }
 
 impl Call {
-    pub fn dialog(&mut self) -> Option<&mut Dialog> {
+    /// The dialog with the party of this tag, as far as there is one.
+    pub fn dialog(&mut self, tag: Option<&str>) -> Option<&mut Dialog> {
         match &mut self.state {
             State::Incoming(incoming) => Some(incoming.dialog()),
             State::Accepting(accepting) => Some(&mut accepting.dialog),
             State::Talking { dialog, .. } => Some(dialog),
-            State::Locating(_) | State::Inviting(_) | State::Gone => None,
+            State::Inviting(inviting) => {
+                let mut dialogs = inviting.earlies.iter_mut().map(|early| &mut early.dialog);
+                dialogs.find(|dialog| dialog.remote.tag() == tag)
+            }
+            State::Locating(_) | State::Gone => None,
         }
     }
 
@@ -134,6 +141,7 @@ impl Call {
                 core.transactions.remove(&tx);
                 match purpose {
                     Purpose::Refresh => self.handle_refreshed(core, response),
+                    Purpose::Prack => {}
                 }
             }
             None => {
@@ -152,6 +160,7 @@ impl Call {
                 core.transactions.remove(&tx);
                 match purpose {
                     Purpose::Refresh => self.handle_refresh_failed(core, why),
+                    Purpose::Prack => {}
                 }
             }
             None => {
@@ -164,7 +173,7 @@ impl Call {
 
     /// A request within our dialog.
     fn handle_request(&mut self, core: &mut Core, tx: ServerTx, request: &Request) {
-        if let Some(dialog) = self.dialog() {
+        if let Some(dialog) = self.dialog(request.headers.from.tag()) {
             if dialog.remote.tag() != request.headers.from.tag() {
                 return core.answer(tx, request, 481, &[]);
             }
@@ -180,11 +189,11 @@ impl Call {
             Method::Info => self.handle_info(core, tx, request),
             Method::Options => core.answer_options(tx, request),
             Method::Update => self.handle_update(core, tx, request),
+            Method::PRack => self.handle_prack(core, tx, request),
             Method::Ack
             | Method::Cancel
             | Method::Message
             | Method::Notify
-            | Method::PRack
             | Method::Publish
             | Method::Refer
             | Method::Register
