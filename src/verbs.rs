@@ -113,6 +113,9 @@ pub enum Verb {
     },
     /// End the hold. Replies [`Reply::Done`] when the party agreed.
     Resume,
+    /// Ask the party to call somebody else instead of us (REFER). Replies [`Reply::Transferred`] when it says that it
+    /// did; the call is still there then.
+    Transfer(Transfer),
     /// Do nothing for a while. Replies [`Reply::Done`].
     Sleep(Duration),
     /// Set the vars that the call record keeps. Replies [`Reply::Done`] at once.
@@ -244,6 +247,34 @@ pub struct Dial {
     pub ringback: Option<Sound>,
 }
 
+/// Whom the party is to call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transfer {
+    /// Anybody.
+    Blind {
+        /// A `sip:` URI.
+        target: String,
+        /// How long to wait for the outcome.
+        timeout: Duration,
+    },
+    /// The party of another call of ours, which the new call replaces.
+    Attended {
+        /// That call; answered.
+        other: CallId,
+        /// How long to wait for the outcome.
+        timeout: Duration,
+    },
+}
+
+impl Transfer {
+    /// How long to wait for the outcome.
+    pub fn timeout(&self) -> Duration {
+        match self {
+            Transfer::Blind { timeout, .. } | Transfer::Attended { timeout, .. } => *timeout,
+        }
+    }
+}
+
 /// The answer to a [`Request`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
@@ -285,6 +316,8 @@ pub enum Reply {
     },
     /// A bridge, room or echo was left.
     Left(LeaveReason),
+    /// The party was transferred.
+    Transferred,
     /// A value from the key-value store; absent: no such key.
     Value(Option<String>),
     /// It could not be done.

@@ -218,6 +218,17 @@ function call:hold(options) end
 ---@return Reason? reason
 function call:resume() end
 
+---@class TransferOptions
+---@field timeout? number Seconds to wait for the outcome, 60.
+
+---Ask the party to call somebody else instead (REFER). The call is still there afterwards: end it.
+---@param target string|Call A SIP URI; or another call of this flow, whose party is called in its place.
+---@param options? TransferOptions
+---@return "transferred"? outcome
+---@return Reason? reason
+---@return integer? code
+function call:transfer(target, options) end
+
 ---Wait.
 ---@param seconds number At most 86400.
 ---@return true? ok

@@ -72,6 +72,7 @@ pub struct Interface {
 pub struct Call {
     pub hold: String,
     pub hold_music: String,
+    pub transfer: String,
     pub reliable: bool,
     pub session_timer_s: u64,
     pub session_min_s: u64,

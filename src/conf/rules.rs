@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Document, Fault, settings::At};
 use crate::{
     sip::SessionWish,
-    switch::{HoldRule, Rules},
+    switch::{HoldRule, Rules, TransferRule},
 };
 
 impl At<'_> {
@@ -15,6 +15,11 @@ impl At<'_> {
             hold: match self.one_of("call.hold", &call.hold, &["music", "relay"])?.as_str() {
                 "relay" => HoldRule::Relay,
                 _ => HoldRule::Music,
+            },
+            transfer: match self.one_of("call.transfer", &call.transfer, &["nobody", "trusted", "all"])?.as_str() {
+                "nobody" => TransferRule::Nobody,
+                "all" => TransferRule::All,
+                _ => TransferRule::Trusted,
             },
             reliable: call.reliable,
             session: SessionWish {

@@ -3,8 +3,8 @@
 
 use super::{Request, Response};
 
-/// Option tags of the extensions that a peer may require (RFC 3262, RFC 4028).
-const KNOWN: [&str; 2] = ["100rel", "timer"];
+/// Option tags of the extensions that a peer may require (RFC 3262, RFC 3891, RFC 4028, RFC 4488).
+const KNOWN: [&str; 4] = ["100rel", "norefersub", "replaces", "timer"];
 
 /// Checks `request`, which is neither ACK nor CANCEL; `merged`: it is in work already, having come by another way. The
 /// error is the answer.

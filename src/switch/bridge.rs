@@ -45,7 +45,7 @@ impl Call {
         self.joined = joined;
     }
 
-    fn leave_bridge(&mut self, core: &mut Core) {
+    pub fn leave_bridge(&mut self, core: &mut Core) {
         if let Some(port) = self.port.open().map(|open| open.id) {
             self.command(core, Command::Leave { port });
         }

@@ -27,6 +27,7 @@ use super::{
     record::Recording,
     reoffer::Reoffer,
     task::Task,
+    transfer::Moving,
     within::Purpose,
 };
 use crate::{
@@ -61,6 +62,12 @@ pub(super) struct Call {
     pub hold: Hold,
     /// Our re-INVITE, where there is one.
     pub reoffer: Reoffer,
+    /// Its part in transfers.
+    pub moving: Moving,
+    /// The party proved who it is.
+    pub trusted: bool,
+    /// REFERs that we sent.
+    pub referrals: u32,
     pub session: Option<SessionTimer>,
     /// The peer said that it knows UPDATE.
     pub peer_takes_update: bool,
@@ -149,6 +156,8 @@ pub(super) enum Notice {
     NotPlayed(String),
     /// Our re-INVITE is through.
     Reoffered(Result<(), Failure>),
+    /// How a transfer goes that we asked the party for: a code, or why none will come.
+    Referred(Result<u16, Failure>),
     /// The party holds us, or does not any more.
     Held,
     /// The end is decided.
@@ -194,6 +203,8 @@ impl End {
     pub const SCRIPT_ERROR: End = End::new(EndReason::AgentError, Status::Failed, 500, Failure::HungUp);
     /// A limit stopped the script.
     pub const SCRIPT_LIMIT: End = End::new(EndReason::AgentTimeout, Status::Failed, 500, Failure::HungUp);
+    /// Somebody else took its place.
+    pub const TRANSFERRED: End = End::new(EndReason::Transferred, Status::Canceled, 603, Failure::HungUp);
     /// The session timer ran out.
     pub const EXPIRED: End = End::new(EndReason::SessionExpired, Status::Failed, 500, Failure::HungUp);
     /// The peer's signalling went wrong.
@@ -267,6 +278,9 @@ impl Call {
             joined: Joined::Alone,
             hold: Hold::default(),
             reoffer: Reoffer::default(),
+            moving: Moving::default(),
+            trusted: false,
+            referrals: 0,
             session: None,
             peer_takes_update: false,
             pending: Vec::new(),

@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// The methods that we understand.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE";
-/// The extensions that we know in any request (RFC 4028). In an INVITE there is 100rel as well.
-pub(super) const SUPPORTED: &str = "timer";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, REFER, NOTIFY";
+/// The extensions that we know in any request (RFC 3891, RFC 4028). In an INVITE there is 100rel as well.
+pub(super) const SUPPORTED: &str = "replaces, timer";
 /// The only body that an INVITE may carry.
 pub(super) const SDP: &str = "application/sdp";
 

@@ -30,6 +30,17 @@ pub(super) struct Flow {
     left: VecDeque<CallId>,
 }
 
+impl Flow {
+    /// A leg left.
+    pub fn forget(&mut self, id: CallId) {
+        self.calls.remove(&id);
+        if self.left.len() == REMEMBERED {
+            self.left.pop_front();
+        }
+        self.left.push_back(id);
+    }
+}
+
 impl Switch {
     /// Start a script on a call.
     pub(super) fn start_flow(&mut self, id: CallId, script: Arc<str>, vars: Vec<(String, String)>) {
@@ -76,7 +87,9 @@ impl Switch {
 
     /// A call is over: tell who waits for it, end what hangs on it.
     pub(super) fn on_over(&mut self, id: CallId) {
+        self.leave_transfers(id);
         self.part(id);
+        self.loosen(id);
         self.leg_over(id);
         self.silence_recordings(id);
         let Some((call, _)) = self.call(id) else { return };
@@ -88,11 +101,7 @@ impl Switch {
             Some(flow) => self.stop_flow(flow),
             None => {
                 if let Some(flow) = flow.and_then(|flow| self.flows.get_mut(&flow)) {
-                    flow.calls.remove(&id);
-                    if flow.left.len() == REMEMBERED {
-                        flow.left.pop_front();
-                    }
-                    flow.left.push_back(id);
+                    flow.forget(id);
                 }
                 for ask in asides.into_iter().chain(task.map(|task| task.ask)) {
                     self.reply(ask, crate::verbs::Reply::Failed(Failure::HungUp));

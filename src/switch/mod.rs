@@ -36,7 +36,9 @@ mod modify;
 mod play;
 mod port;
 mod record;
+mod refer;
 mod reoffer;
+mod replaces;
 mod route;
 mod rules;
 mod session;
@@ -48,12 +50,13 @@ mod task;
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests pick what they look for")]
 mod tests;
 mod trace;
+mod transfer;
 mod update;
 mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use route::{BadPattern, Pattern, Route};
-pub use rules::{HoldRule, Rules};
+pub use rules::{HoldRule, Rules, TransferRule};
 pub use switch::Switch;
 
 /// Something happened.

@@ -15,6 +15,8 @@ pub struct Rules {
     /// Ask for provisional answers that are sure to arrive, and give them to who knows them (RFC 3262); false: only
     /// to callers who demand it.
     pub reliable: bool,
+    /// Whose REFER is followed.
+    pub transfer: TransferRule,
     /// Session timers.
     pub session: SessionWish,
 }
@@ -22,7 +24,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Rules {
         let session = SessionWish { expires: Duration::from_secs(1800), min: LEAST_SESSION };
-        Rules { hold: HoldRule::Music, hold_music: None, reliable: true, session }
+        Rules { hold: HoldRule::Music, hold_music: None, reliable: true, transfer: TransferRule::Trusted, session }
     }
 }
 
@@ -33,6 +35,17 @@ pub enum HoldRule {
     Music,
     /// It is put on hold by a re-INVITE of its own, and hears what the holder sends, or else our music.
     Relay,
+}
+
+/// Who may have us call somebody else in its place. Whoever may, spends our money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferRule {
+    /// REFER and Replaces are refused.
+    Nobody,
+    /// Parties that we called, and phones that proved who they are.
+    Trusted,
+    /// Every party of a bridge.
+    All,
 }
 
 /// How long one side waits before it sends a re-INVITE again that met one of the peer's (RFC 3261 section 14.1), in steps

@@ -219,7 +219,11 @@ impl Switch {
         self.dirty.insert(id);
         match notice {
             Notice::Media(result) => self.on_media(id, result),
-            Notice::Ringing => self.leg_rings(id),
+            Notice::Ringing => {
+                if !self.target_rings(id) {
+                    self.leg_rings(id);
+                }
+            }
             Notice::EarlyMedia => self.leg_has_early_media(id),
             Notice::Answered => self.on_answered(id),
             Notice::Key(key) => self.on_key(id, key),
@@ -237,6 +241,7 @@ impl Switch {
             }
             Notice::Reoffered(result) => self.on_reoffered(id, result),
             Notice::Held => self.on_held(id),
+            Notice::Referred(result) => self.on_referred(id, result),
             Notice::Over => self.on_over(id),
         }
     }
@@ -244,6 +249,10 @@ impl Switch {
     fn on_answered(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id).filter(|call| call.over.is_none()) else { return };
         tracing::info!(call = %call.name, "answered");
+        if self.target_answers(id) || self.replacement_answered(id) {
+            return;
+        }
+        let Some(call) = self.calls.get(&id) else { return };
         match (call.parent, call.order.is_some(), call.task.as_ref().map(|task| &task.doing)) {
             (Some(_), ..) => self.leg_answers(id),
             (None, true, _) => self.order_answered(id),

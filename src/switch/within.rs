@@ -1,11 +1,12 @@
 //! SIP requests: those that begin something, and those within a dialog (RFC 3261 section 12.2.2).
 
 use super::{
-    call::{Call, End, State},
+    call::{Call, End, Notice, State},
     core::{ALLOW, Core, SDP},
     route,
     switch::Switch,
 };
+use crate::verbs;
 use crate::sip::{ClientTx, Dialog, Event, Failure, Hop, Method, Request, Response, ServerTx};
 
 /// What a request of ours within a dialog, other than INVITE, is about.
@@ -15,6 +16,18 @@ pub(super) enum Purpose {
     Refresh,
     /// PRACK: the INVITE's own answer decides what becomes of the call.
     Prack,
+    /// REFER: the party is to call somebody else.
+    Refer,
+    /// NOTIFY: nobody waits for its answer.
+    Notify,
+}
+
+/// Who has to answer a request within a dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handled {
+    /// Nobody any more.
+    Already,
+    ByTheSwitch,
 }
 
 impl Switch {
@@ -66,12 +79,18 @@ impl Switch {
 
     fn on_sip_request(&mut self, tx: ServerTx, hop: Hop, request: Request) {
         if request.headers.to.tag().is_some() {
-            return match self.call_in_dialog(&request) {
-                Some((call, core)) => call.handle_request(core, tx, &request),
-                None => self.core.answer(tx, &request, 481, &[]),
+            let Some((call, core)) = self.call_in_dialog(&request) else {
+                return self.core.answer(tx, &request, 481, &[]);
             };
+            let id = call.id;
+            // A transfer concerns other calls as well.
+            if call.handle_request(core, tx, &request) == Handled::ByTheSwitch {
+                self.on_refer(id, tx, &request);
+            }
+            return;
         }
         match request.method {
+            Method::Invite if request.headers.get("Replaces").is_some() => self.on_replacing_invite(tx, hop, request),
             Method::Invite => self.on_invite(tx, hop, request),
             Method::Options if self.draining.is_some() => self.core.answer_later(tx, &request),
             Method::Options => self.core.answer_options(tx, &request),
@@ -141,7 +160,8 @@ impl Call {
                 core.transactions.remove(&tx);
                 match purpose {
                     Purpose::Refresh => self.handle_refreshed(core, response),
-                    Purpose::Prack => {}
+                    Purpose::Refer => self.refer_answered(core, response.code),
+                    Purpose::Prack | Purpose::Notify => {}
                 }
             }
             None => {
@@ -160,7 +180,8 @@ impl Call {
                 core.transactions.remove(&tx);
                 match purpose {
                     Purpose::Refresh => self.handle_refresh_failed(core, why),
-                    Purpose::Prack => {}
+                    Purpose::Refer => core.tell(self.id, Notice::Referred(Err(verbs::Failure::Unreachable))),
+                    Purpose::Prack | Purpose::Notify => {}
                 }
             }
             None => {
@@ -172,32 +193,46 @@ impl Call {
     }
 
     /// A request within our dialog.
-    fn handle_request(&mut self, core: &mut Core, tx: ServerTx, request: &Request) {
+    fn handle_request(&mut self, core: &mut Core, tx: ServerTx, request: &Request) -> Handled {
+        if let Some(code) = self.out_of_order(request) {
+            core.answer(tx, request, code, &[]);
+            return Handled::Already;
+        }
+        self.serve(core, tx, request)
+    }
+
+    /// The code for a request that does not fit into the dialog.
+    fn out_of_order(&mut self, request: &Request) -> Option<u16> {
         if let Some(dialog) = self.dialog(request.headers.from.tag()) {
             if dialog.remote.tag() != request.headers.from.tag() {
-                return core.answer(tx, request, 481, &[]);
+                return Some(481);
             }
             if !dialog.accepts(request) {
-                return core.answer(tx, request, 500, &[]);
+                return Some(500);
             }
         } else if !matches!(self.state, State::Inviting(_)) && request.method != Method::Bye {
-            return core.answer(tx, request, 481, &[]);
+            return Some(481);
         }
+        None
+    }
+
+    fn serve(&mut self, core: &mut Core, tx: ServerTx, request: &Request) -> Handled {
         match request.method {
+            Method::Refer => return Handled::ByTheSwitch,
             Method::Invite => self.handle_reinvite(core, tx, request),
             Method::Bye => self.handle_bye(core, tx, request),
             Method::Info => self.handle_info(core, tx, request),
             Method::Options => core.answer_options(tx, request),
             Method::Update => self.handle_update(core, tx, request),
             Method::PRack => self.handle_prack(core, tx, request),
+            Method::Notify => self.handle_notify(core, tx, request),
             Method::Ack
             | Method::Cancel
             | Method::Message
-            | Method::Notify
             | Method::Publish
-            | Method::Refer
             | Method::Register
             | Method::Subscribe => core.answer(tx, request, 405, &[("Allow", ALLOW)]),
         }
+        Handled::Already
     }
 }

@@ -10,6 +10,7 @@ mod outgoing;
 mod random;
 mod session;
 mod sounds;
+mod transfer;
 
 use std::{
     collections::{BTreeMap, VecDeque},
