@@ -125,7 +125,10 @@ mod tests {
         let text = "<sip:carol@192.0.2.9:5070;transport=tcp?Replaces=a%40b%3Bto-tag%3D7%3Bfrom-tag%3D8>";
         let refer = ReferTo::parse(text).unwrap();
         let replaces = refer.replaces.clone().unwrap();
-        assert_eq!((replaces.call_id.as_str(), replaces.to_tag.as_str(), replaces.from_tag.as_str()), ("a@b", "7", "8"));
+        assert_eq!(
+            (replaces.call_id.as_str(), replaces.to_tag.as_str(), replaces.from_tag.as_str()),
+            ("a@b", "7", "8")
+        );
         assert_eq!(refer.uri.to_string(), "sip:carol@192.0.2.9:5070;transport=tcp");
         assert_eq!(refer.to_string(), text);
         let blind = ReferTo::parse("Carol <sip:carol@192.0.2.9;method=INVITE>").unwrap();
@@ -134,13 +137,9 @@ mod tests {
 
     #[test]
     fn what_is_no_call_or_names_none_is_refused() {
-        for text in [
-            "<sip:a@b;method=BYE>",
-            "<sip:a@b?Replaces=x>",
-            "<sip:a@b?Replaces=x%3Bto-tag%3D1>",
-            "nonsense",
-            "",
-        ] {
+        for text in
+            ["<sip:a@b;method=BYE>", "<sip:a@b?Replaces=x>", "<sip:a@b?Replaces=x%3Bto-tag%3D1>", "nonsense", ""]
+        {
             assert_eq!(ReferTo::parse(text), None, "{text}");
         }
         assert_eq!(Replaces::parse("a;from-tag=1;to-tag=2;early-only").map(|r| r.early_only), Some(true));

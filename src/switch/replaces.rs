@@ -67,10 +67,14 @@ impl Switch {
 
     /// A call that replaces another one is answered. False: this one replaces none.
     pub(super) fn replacement_answered(&mut self, id: CallId) -> bool {
-        let Some(Replaced { old, partner }) = self.calls.get_mut(&id).and_then(|call| call.moving.replaces.take()) else {
+        let Some(Replaced { old, partner }) = self.calls.get_mut(&id).and_then(|call| call.moving.replaces.take())
+        else {
             return false;
         };
-        let still = self.calls.get(&old).is_some_and(|call| matches!(call.joined, Joined::Peer { peer, .. } if peer == partner));
+        let still = self
+            .calls
+            .get(&old)
+            .is_some_and(|call| matches!(call.joined, Joined::Peer { peer, .. } if peer == partner));
         if still {
             self.connect_pair(partner, id);
             self.end_leg(old, End::TRANSFERRED);

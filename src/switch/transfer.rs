@@ -144,7 +144,8 @@ impl Switch {
         let headers = replaces.into_iter().chain(by).collect();
         let (give_up, redirects) = (core.now + RING, core.config.limits.redirects);
         let (targets, session) = (VecDeque::from([refer_to.uri]), core.config.rules.session);
-        let outgoing = Outgoing { from, headers, targets, redirects, give_up, cseq: 0, session, failed: None, rang: false };
+        let outgoing =
+            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, session, failed: None, rang: false };
         let mut leg = Call::outgoing(core, outgoing);
         leg.worker = worker;
         leg.about.parent = Some(parent);
@@ -288,7 +289,9 @@ impl Switch {
     /// Take a leg away from the script that dialled it, so that it outlives the script.
     fn free(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id) else { return };
-        let Some(flow) = call.flow.filter(|flow| self.flows.get(flow).is_none_or(|flow| flow.call != id)) else { return };
+        let Some(flow) = call.flow.filter(|flow| self.flows.get(flow).is_none_or(|flow| flow.call != id)) else {
+            return;
+        };
         let parent = call.parent;
         if let Some(flow) = self.flows.get_mut(&flow) {
             flow.forget(id);

@@ -6,8 +6,8 @@ use super::{
     route,
     switch::Switch,
 };
-use crate::verbs;
 use crate::sip::{ClientTx, Dialog, Event, Failure, Hop, Method, Request, Response, ServerTx};
+use crate::verbs;
 
 /// What a request of ours within a dialog, other than INVITE, is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,12 +226,9 @@ impl Call {
             Method::Update => self.handle_update(core, tx, request),
             Method::PRack => self.handle_prack(core, tx, request),
             Method::Notify => self.handle_notify(core, tx, request),
-            Method::Ack
-            | Method::Cancel
-            | Method::Message
-            | Method::Publish
-            | Method::Register
-            | Method::Subscribe => core.answer(tx, request, 405, &[("Allow", ALLOW)]),
+            Method::Ack | Method::Cancel | Method::Message | Method::Publish | Method::Register | Method::Subscribe => {
+                core.answer(tx, request, 405, &[("Allow", ALLOW)])
+            }
         }
         Handled::Already
     }

@@ -199,7 +199,7 @@ fn a_phone_that_we_called_transfers_the_caller_whose_script_goes_on() {
     assert_eq!(together(&world), [0, 2]);
     assert_eq!(world.reply(wait), None, "the conversation goes on, with somebody else");
     Phone::new(C, &to_c, "c").send(&mut world, Method::Bye, &[], "");
-    assert_eq!(world.reply(wait), Some(&Reply::Left(LeaveReason::PeerHungUp)));
+    assert_eq!(world.reply(wait), Some(&Reply::Left(verbs::LeaveReason::PeerHungUp)));
     caller.cseq = 9;
     caller.send(&mut world, "BYE", None);
     world.assert_clean(3);
@@ -215,11 +215,9 @@ fn who_may_not_transfer_is_declined_and_who_cannot_is_told_why() {
     world.response_at(caller.at, 603);
     world.end_flow(flow, FlowEnd::Finished);
     let (mut world, mut caller, ..) = bridged();
-    for (fields, code) in [
-        ("", 400),
-        ("Refer-To: <sip:c@203.0.113.9;method=BYE>\r\n", 400),
-        ("Refer-To: <tel:+4930123>\r\n", 416),
-    ] {
+    for (fields, code) in
+        [("", 400), ("Refer-To: <sip:c@203.0.113.9;method=BYE>\r\n", 400), ("Refer-To: <tel:+4930123>\r\n", 416)]
+    {
         refer(&mut world, &mut caller, fields);
         world.response_at(caller.at, code);
     }
@@ -282,7 +280,9 @@ fn an_attended_transfer_joins_the_two_far_ends_and_frees_the_one_between() {
 #[test]
 fn a_replaced_call_elsewhere_is_named_to_the_target() {
     let (mut world, mut caller, ..) = bridged();
-    let fields = format!("Refer-To: <sip:c@{C}?Replaces=x%40y%3Bto-tag%3D1%3Bfrom-tag%3D2>\r\nReferred-By: <sip:anna@phone>\r\n");
+    let fields = format!(
+        "Refer-To: <sip:c@{C}?Replaces=x%40y%3Bto-tag%3D1%3Bfrom-tag%3D2>\r\nReferred-By: <sip:anna@phone>\r\n"
+    );
     refer(&mut world, &mut caller, &fields);
     let invite = world.request_at(address(C), Method::Invite);
     assert_eq!(invite.headers.get("Replaces"), Some("x@y;to-tag=1;from-tag=2"));
@@ -337,8 +337,7 @@ fn transferring(timeout: Duration) -> (World, Caller, RequestId, SipRequest, Pho
 
 fn reports(world: &mut World, phone: &mut Phone, code: u16, state: &str) {
     let body = format!("SIP/2.0 {code} x\r\n");
-    let fields =
-        [("Event", "refer"), ("Subscription-State", state), ("Content-Type", "message/sipfrag;version=2.0")];
+    let fields = [("Event", "refer"), ("Subscription-State", state), ("Content-Type", "message/sipfrag;version=2.0")];
     phone.send(world, Method::Notify, &fields, &body);
     world.response_at(address(PHONE), 200);
 }
