@@ -30,6 +30,7 @@ mod message;
 mod name_addr;
 mod parse;
 mod prack;
+mod reason;
 mod refer;
 mod routing;
 mod server;
@@ -56,6 +57,7 @@ pub use headers::Headers;
 pub use message::{Limits, Malformed, Message, Request, Response};
 pub use name_addr::NameAddr;
 pub use prack::{Reliable, ReliableOutput, rack, rseq};
+pub use reason::Reason;
 pub use refer::{ReferTo, Replaces, SIPFRAG, read_sipfrag, sipfrag};
 pub use session_timer::{
     LEAST_SESSION, SessionDue, SessionTimer, SessionWish, TooBrief, least as least_session, supports,

@@ -386,6 +386,7 @@ impl Call {
         let State::Incoming(incoming) = self.enter(State::Gone) else { return };
         let mut response = incoming.request.response(code, reason);
         response.headers.to.set_tag(&self.key.1);
+        self.give_reason(core, &mut response.headers);
         for (name, value) in fields {
             response.headers.push(name, value.as_str());
         }

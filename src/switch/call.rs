@@ -24,6 +24,7 @@ use super::{
     modify::Reinvite,
     play::Player,
     port::Port,
+    reason::Why,
     record::Recording,
     reoffer::Reoffer,
     task::Task,
@@ -64,6 +65,8 @@ pub(super) struct Call {
     pub reoffer: Reoffer,
     /// Its part in transfers.
     pub moving: Moving,
+    /// Why it ends, as peers say.
+    pub why: Why,
     /// The party proved who it is.
     pub trusted: bool,
     /// REFERs that we sent.
@@ -279,6 +282,7 @@ impl Call {
             hold: Hold::default(),
             reoffer: Reoffer::default(),
             moving: Moving::default(),
+            why: Why::default(),
             trusted: false,
             referrals: 0,
             session: None,

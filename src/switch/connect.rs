@@ -243,7 +243,10 @@ impl Call {
                 200..=299 => self.accepted(core, response),
                 300..=399 => self.redirected(core, tx, response),
                 422 => self.too_brief(core, tx, response),
-                code => self.refused(core, tx, code),
+                code => {
+                    self.hear_reason(&response.headers);
+                    self.refused(core, tx, code);
+                }
             },
             State::Inviting(_)
             | State::Incoming(_)

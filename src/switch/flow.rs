@@ -87,6 +87,7 @@ impl Switch {
 
     /// A call is over: tell who waits for it, end what hangs on it.
     pub(super) fn on_over(&mut self, id: CallId) {
+        self.pass_reason_on(id);
         self.leave_transfers(id);
         self.part(id);
         self.loosen(id);

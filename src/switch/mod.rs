@@ -35,6 +35,7 @@ mod key;
 mod modify;
 mod play;
 mod port;
+mod reason;
 mod record;
 mod refer;
 mod reoffer;

@@ -40,9 +40,10 @@ impl Switch {
                     call.handle_ack(core, &request);
                 }
             }
-            Event::Cancel { tx, .. } => {
+            Event::Cancel { tx, request } => {
                 let call = self.core.invites.get(&tx).copied();
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
+                    call.hear_reason(&request.headers);
                     call.handle_cancel(core);
                 }
             }

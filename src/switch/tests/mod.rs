@@ -8,6 +8,7 @@ mod incoming;
 mod modify;
 mod outgoing;
 mod random;
+mod reason;
 mod session;
 mod sounds;
 mod transfer;

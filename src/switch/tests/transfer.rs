@@ -160,18 +160,18 @@ fn a_caller_that_leaves_at_once_is_replaced_all_the_same() {
 }
 
 /// The dialog that phone B has with us, and a request of B's in it.
-struct Phone {
+pub(super) struct Phone {
     at: &'static str,
     dialog: sip::Dialog,
     count: u32,
 }
 
 impl Phone {
-    fn new(at: &'static str, invite: &SipRequest, tag: &str) -> Phone {
+    pub(super) fn new(at: &'static str, invite: &SipRequest, tag: &str) -> Phone {
         Phone { at, dialog: sip::Dialog::uas(invite, hop(at), tag).unwrap(), count: 0 }
     }
 
-    fn send(&mut self, world: &mut World, method: Method, fields: &[(&str, &str)], body: &str) {
+    pub(super) fn send(&mut self, world: &mut World, method: Method, fields: &[(&str, &str)], body: &str) {
         self.count += 1;
         let mut request = self.dialog.request(method, &format!("<sip:x@{}>", self.at).parse().unwrap());
         let via = format!("SIP/2.0/UDP {};branch=z9hG4bK{}{}", self.at, method, self.count);
