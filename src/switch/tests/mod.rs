@@ -12,6 +12,7 @@ mod reason;
 mod session;
 mod sounds;
 mod transfer;
+mod two_legs;
 
 use std::{
     collections::{BTreeMap, VecDeque},
