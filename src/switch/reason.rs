@@ -58,9 +58,8 @@ impl Switch {
         };
         let parent = call.parent.filter(|_| !call.is_answered());
         let legs = call.legs.clone();
-        let parent = parent.filter(|parent| {
-            self.calls.get(parent).is_some_and(|parent| matches!(parent.state, State::Incoming(_)))
-        });
+        let parent = parent
+            .filter(|parent| self.calls.get(parent).is_some_and(|parent| matches!(parent.state, State::Incoming(_))));
         let now = self.core.now;
         for other in partner.into_iter().chain(parent).chain(legs) {
             if let Some(call) = self.calls.get_mut(&other) {
