@@ -106,6 +106,16 @@ pub enum Verb {
         /// Silence between them.
         gap: Duration,
     },
+    /// Put the party on hold: it hears music, and sends nothing. Replies [`Reply::Done`] when it agreed.
+    Hold {
+        /// What it hears; absent: the configuration's music.
+        music: Option<Sound>,
+    },
+    /// End the hold. Replies [`Reply::Done`] when the party agreed.
+    Resume,
+    /// Ask the party to call somebody else instead of us (REFER). Replies [`Reply::Transferred`] when it says that it
+    /// did; the call is still there then.
+    Transfer(Transfer),
     /// Do nothing for a while. Replies [`Reply::Done`].
     Sleep(Duration),
     /// Tell how many messages wait for a phone of ours: its lamp shows it. Replies [`Reply::Done`] at once.
@@ -246,6 +256,34 @@ pub struct Dial {
     pub ringback: Option<Sound>,
 }
 
+/// Whom the party is to call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transfer {
+    /// Anybody.
+    Blind {
+        /// A `sip:` URI.
+        target: String,
+        /// How long to wait for the outcome.
+        timeout: Duration,
+    },
+    /// The party of another call of ours, which the new call replaces.
+    Attended {
+        /// That call; answered.
+        other: CallId,
+        /// How long to wait for the outcome.
+        timeout: Duration,
+    },
+}
+
+impl Transfer {
+    /// How long to wait for the outcome.
+    pub fn timeout(&self) -> Duration {
+        match self {
+            Transfer::Blind { timeout, .. } | Transfer::Attended { timeout, .. } => *timeout,
+        }
+    }
+}
+
 /// The answer to a [`Request`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
@@ -287,6 +325,8 @@ pub enum Reply {
     },
     /// A bridge, room or echo was left.
     Left(LeaveReason),
+    /// The party was transferred.
+    Transferred,
     /// A value from the key-value store; absent: no such key.
     Value(Option<String>),
     /// It could not be done.

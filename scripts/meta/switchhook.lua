@@ -213,6 +213,31 @@ function call:send_digits(digits, options) end
 ---@return Reason? reason
 function call:mailbox(phone, options) end
 
+---@class HoldOptions
+---@field music? Sound What the party hears while it waits; the configured music without it.
+
+---Put the party on hold: it hears music and is not heard. Returns when it agreed.
+---@param options? HoldOptions
+---@return true? ok
+---@return Reason? reason
+function call:hold(options) end
+
+---End the hold. Returns when the party agreed.
+---@return true? ok
+---@return Reason? reason
+function call:resume() end
+
+---@class TransferOptions
+---@field timeout? number Seconds to wait for the outcome, 60.
+
+---Ask the party to call somebody else instead (REFER). The call is still there afterwards: end it.
+---@param target string|Call A SIP URI; or another call of this flow, whose party is called in its place.
+---@param options? TransferOptions
+---@return "transferred"? outcome
+---@return Reason? reason
+---@return integer? code
+function call:transfer(target, options) end
+
 ---Wait.
 ---@param seconds number At most 86400.
 ---@return true? ok

@@ -21,6 +21,7 @@ pub struct Document {
     pub tls: Tls,
     pub dns: Dns,
     pub interface: Vec<Interface>,
+    pub call: Call,
     pub media: Media,
     pub speech: Speech,
     pub script: Script,
@@ -118,6 +119,17 @@ impl Default for Port {
     fn default() -> Port {
         Port::Word("off".to_owned())
     }
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    pub hold: String,
+    pub hold_music: String,
+    pub transfer: String,
+    pub reliable: bool,
+    pub session_timer_s: u64,
+    pub session_min_s: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -7,6 +7,7 @@
 mod document;
 mod fault;
 mod phones;
+mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ use crate::{
     media,
     script::Limits,
     sip::Transport,
-    switch::{Pattern, Phones, Route, Trunking},
+    switch::{Pattern, Phones, Route, Rules, Trunking},
 };
 
 /// Everything that the program is told.
@@ -39,6 +39,8 @@ pub struct Conf {
     pub tls_reload: Duration,
     /// How names are looked up.
     pub dns: DnsConfig,
+    /// How calls are kept once they are set up.
+    pub rules: Rules,
     /// Where to listen.
     pub interfaces: Vec<InterfaceConf>,
     /// Media threads; 0: by the machine's size.
@@ -171,6 +173,7 @@ impl Conf {
             tls: at.tls(&document)?,
             tls_reload: at.seconds("tls.reload_s", document.tls.reload_s, 1..=86_400)?,
             dns: at.dns(&document)?,
+            rules: at.rules(&document)?,
             interfaces: at.interfaces(&document)?,
             workers: at.number("media.workers", media.workers, 0..=64)?,
             driver: match at.one_of("media.driver", &media.driver, &["auto", "io_uring", "epoll"])?.as_str() {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     ids::{CallId, RecordingId},
-    verbs::{Dial, Gather, KeepOp, Record, Sound, Strategy, Verb},
+    verbs::{Dial, Gather, KeepOp, Record, Sound, Strategy, Transfer, Verb},
 };
 
 /// Longest key of the store, in bytes.
@@ -26,24 +26,27 @@ const RING_TIME: Duration = Duration::from_secs(30);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 17] = [
+pub(super) const OF_CALL: [&str; 20] = [
     "answer",
     "bridge",
     "dial",
     "echo",
     "gather",
     "hangup",
+    "hold",
     "join",
     "mailbox",
     "play",
     "progress",
     "record",
     "reject",
+    "resume",
     "ring",
     "say",
     "send_digits",
     "sleep",
     "tone",
+    "transfer",
 ];
 /// Functions of a recording.
 pub(super) const OF_RECORDING: [&str; 3] = ["pause", "resume", "stop"];
@@ -153,6 +156,12 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
         }
         "mailbox" => mailbox(function, given)?,
         "send_digits" => send_digits(function, given)?,
+        "hold" => {
+            let options = Options::new(function, &given.a, &["music"], false)?;
+            Verb::Hold { music: options.get("music").map(|given| sound(&given)).transpose()? }
+        }
+        "resume" => Verb::Resume,
+        "transfer" => transfer(function, given)?,
         "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
         _ => return misuse(format!("{function}: there is no such function")),
     };
@@ -252,6 +261,15 @@ fn dial(function: &str, given: &Arguments) -> Result<Dial, Refusal> {
         headers: options.get("headers").map_or(Ok(vec![]), |given| headers(&given))?,
         ringback: options.get("ringback").map(|given| ringback(&given)).transpose()?,
     })
+}
+
+fn transfer(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
+    let options = Options::new(function, &given.b, &["timeout"], false)?;
+    let timeout = options.seconds("timeout", 1.0)?.unwrap_or(RING_TIME * 2);
+    Ok(Verb::Transfer(match handle(&given.a, "_leg")? {
+        Some(other) => Transfer::Attended { other: CallId(other), timeout },
+        None => Transfer::Blind { target: target(&Given::argument(function, "the target", &given.a))?, timeout },
+    }))
 }
 
 fn targets(function: &str, table: &Table) -> Result<Vec<String>, Refusal> {

@@ -68,6 +68,7 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
             Err(_) => vec![text.into_lua(lua)?],
         },
         (Reply::Value(value), _) => vec![value.into_lua(lua)?],
+        (Reply::Transferred, _) => vec!["transferred".into_lua(lua)?],
         (Reply::Recording(_), _) => vec![Value::Boolean(true)],
     };
     Ok(MultiValue::from_vec(values))

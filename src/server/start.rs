@@ -313,6 +313,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         ring_limit: conf.sip.ring_limit,
         retry_after: std::time::Duration::from_secs(5),
         hang_up_on_silence: false,
+        rules: conf.rules.clone(),
         trace: wishes.trace,
         limits: switch::Limits {
             calls: conf.sip.max_calls,

@@ -31,10 +31,14 @@ mod lines;
 mod message;
 mod name_addr;
 mod parse;
+mod prack;
+mod reason;
 pub mod records;
+mod refer;
 pub mod register;
 mod routing;
 mod server;
+mod session_timer;
 mod stack;
 #[cfg(test)]
 mod stack_tests;
@@ -60,7 +64,13 @@ pub use fuzz_stack::two_stacks_settle;
 pub use headers::Headers;
 pub use message::{Limits, Malformed, Message, Request, Response};
 pub use name_addr::NameAddr;
+pub use prack::{Reliable, ReliableOutput, rack, rseq};
+pub use reason::Reason;
 pub use records::{Naptr, Srv};
+pub use refer::{ReferTo, Replaces, SIPFRAG, read_sipfrag, sipfrag};
+pub use session_timer::{
+    LEAST_SESSION, SessionDue, SessionTimer, SessionWish, TooBrief, least as least_session, supports,
+};
 pub use stack::{Counters, Stack};
 pub use status::reason_phrase;
 pub use subscription::{Package, Subscription};

@@ -3,10 +3,13 @@
 
 use super::{Method, Request, Response};
 
+/// Option tags of the extensions that a peer may require (RFC 3262, RFC 3891, RFC 4028, RFC 4488).
+const KNOWN: [&str; 4] = ["100rel", "norefersub", "replaces", "timer"];
+
 /// Checks `request`, which is neither ACK nor CANCEL; `merged`: it is in work already, having come by another way. The
 /// error is the answer.
 ///
-/// Of extensions we know Path and Outbound (RFC 3327, RFC 5626), which only a REGISTER may require.
+/// A Require of what we do not know is refused; Path and Outbound (RFC 3327, RFC 5626) only a REGISTER may require.
 pub fn validate(request: &Request, merged: bool) -> Result<(), Box<Response>> {
     let headers = &request.headers;
     let refuse = |code, reason| Err(Box::new(request.response(code, reason)));
@@ -33,5 +36,6 @@ pub fn validate(request: &Request, merged: bool) -> Result<(), Box<Response>> {
 }
 
 fn known(method: Method, tag: &str) -> bool {
-    method == Method::Register && ["path", "outbound"].iter().any(|one| one.eq_ignore_ascii_case(tag))
+    let among = |tags: &[&str]| tags.iter().any(|one| one.eq_ignore_ascii_case(tag));
+    among(&KNOWN) || method == Method::Register && among(&["path", "outbound"])
 }

@@ -58,6 +58,10 @@ pub enum EndReason {
     Busy,
     /// Given up before the answer.
     Canceled,
+    /// Transferred: somebody else took its place.
+    Transferred,
+    /// Nobody refreshed the session (RFC 4028): the party vanished.
+    SessionExpired,
     /// The network, the peer's signalling or its media failed.
     TelephonyError,
 }

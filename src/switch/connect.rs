@@ -11,6 +11,7 @@ use super::{
     accept::description,
     call::{About, Call, End, Notice, State},
     core::{Core, SDP},
+    early::Early,
     outbound::Carrier,
     registrar::Reach,
     target,
@@ -20,7 +21,7 @@ use crate::{
     sdp,
     sip::{
         CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Scheme,
-        Target, Uri,
+        SessionTimer, SessionWish, Target, Uri, least_session,
     },
     time::Time,
 };
@@ -40,6 +41,8 @@ pub(super) struct Outgoing {
     /// When ringing ends.
     pub give_up: Time,
     pub cseq: u32,
+    /// The session timer that is asked for.
+    pub session: SessionWish,
     /// The best answer so far.
     pub failed: Option<End>,
     /// Some target rang.
@@ -68,6 +71,8 @@ pub(super) struct Inviting {
     pub request: Request,
     pub hop: Hop,
     offer: (sdp::Session, sdp::Local),
+    /// The dialogs that forks made so far.
+    pub earlies: Vec<Early>,
     /// The early dialog whose session description is in force, by the peer's tag.
     early: Option<String>,
     /// Nobody said anything yet: then the next place has its turn, where there is one.
@@ -107,6 +112,19 @@ impl Sent {
 }
 
 impl Inviting {
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    pub fn hop(&self) -> Hop {
+        self.hop
+    }
+
+    /// The answer to our offer is here, from the fork with this tag.
+    pub fn has_answer_of(&self, tag: Option<&str>) -> bool {
+        self.early.is_some() && self.early.as_deref() == tag
+    }
+
     pub fn timeout(&self) -> Time {
         let last = self.canceled.unwrap_or(self.outgoing.give_up);
         self.silent.map_or(last, |silent| silent.min(last))
@@ -229,9 +247,9 @@ impl Call {
         let request = self.invitation(core, &outgoing, &uri, hop, &offer);
         self.about.peer = Some(hop.remote);
         let tx = core.request(self.id, request.clone(), hop);
-        let (offer, early, canceled) = ((offer, local), None, None);
+        let (offer, early, earlies, canceled) = ((offer, local), None, Vec::new(), None);
         let silent = Some(core.now + core.config.limits.silent);
-        let inviting = Inviting { outgoing, uri, places, tx, request, hop, offer, early, silent, canceled };
+        let inviting = Inviting { outgoing, uri, places, tx, request, hop, offer, earlies, early, silent, canceled };
         self.enter(State::Inviting(Box::new(inviting)));
     }
 
@@ -240,6 +258,10 @@ impl Call {
         let to = NameAddr::new(target::bare(uri));
         let mut headers = Headers::new(outgoing.from.clone(), to, self.key.0.clone(), cseq);
         core.introduce_for(&mut headers, hop, uri.scheme == Scheme::Sips);
+        outgoing.session.ask(&mut headers);
+        if core.config.rules.reliable {
+            headers.push("Supported", "100rel");
+        }
         headers.set("Content-Type", SDP);
         for route in outgoing.reach.iter().flat_map(|reach| &reach.route) {
             headers.push("Route", route.as_str());
@@ -261,7 +283,11 @@ impl Call {
                 200..=299 => self.accepted(core, response),
                 300..=399 => self.redirected(core, tx, response),
                 401 | 407 if self.prove(core, tx, response) => {}
-                code => self.refused(core, tx, code),
+                422 => self.too_brief(core, tx, response),
+                code => {
+                    self.hear_reason(&response.headers);
+                    self.refused(core, tx, code);
+                }
             },
             State::Inviting(_)
             | State::Incoming(_)
@@ -277,6 +303,10 @@ impl Call {
     }
 
     fn provisional(&mut self, core: &mut Core, response: &Response) {
+        if !self.learn_early(core, response) {
+            return;
+        }
+        self.learn_peer(&response.headers);
         let State::Inviting(inviting) = &mut self.state else { return };
         if inviting.canceled.is_some() {
             return;
@@ -299,15 +329,18 @@ impl Call {
 
     fn accepted(&mut self, core: &mut Core, response: &Response) {
         let State::Inviting(inviting) = self.enter(State::Gone) else { return };
-        let Inviting { tx, request, hop, offer, early, canceled, .. } = *inviting;
+        let Inviting { tx, request, hop, offer, earlies, early, canceled, .. } = *inviting;
         let mut sent = Sent::new(tx, request, hop);
         let dialog = sent.acknowledge(core, response);
         self.sent = Some(sent);
-        let Some(dialog) = dialog else { return self.decide(core, End::BROKEN, Some(response.code)) };
+        let Some(mut dialog) = dialog else { return self.decide(core, End::BROKEN, Some(response.code)) };
+        Call::go_on_from(&earlies, &mut dialog);
         self.enter(State::Talking { dialog: Box::new(dialog), reinvite: None });
         if canceled.is_some() {
             return self.say_bye(core);
         }
+        self.learn_peer(&response.headers);
+        self.session = SessionTimer::uac(core.now, &response.headers);
         self.about.answered = Some(core.now);
         self.trunk_answered(core);
         self.about.error = None;
@@ -330,6 +363,23 @@ impl Call {
                 self.hang_up(core, End::media(why));
             }
         }
+    }
+
+    /// The target wants the session to be refreshed less often: ask again, once (RFC 4028 section 7.3).
+    fn too_brief(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
+        let State::Inviting(inviting) = &mut self.state else { return };
+        let wish = &mut inviting.outgoing.session;
+        let least = least_session(&response.headers).filter(|least| *least > wish.min && !wish.expires.is_zero());
+        let Some(least) = least.filter(|_| inviting.canceled.is_none()) else {
+            return self.refused(core, tx, response.code);
+        };
+        wish.min = least;
+        core.transactions.remove(&tx);
+        let State::Inviting(inviting) = self.enter(State::Gone) else { return };
+        let Inviting { outgoing, uri, mut places, hop, .. } = *inviting;
+        places.push_front(Target { transport: hop.transport, address: hop.remote });
+        self.enter(State::Locating(Box::new(Locating { outgoing, uri, places, query: None })));
+        self.invite(core);
     }
 
     fn redirected(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
@@ -435,6 +485,11 @@ impl Call {
 }
 
 impl Sent {
+    /// A re-INVITE that was answered and acknowledged with `ack`.
+    pub fn acknowledged(tx: ClientTx, request: Request, hop: Hop, ack: (String, Request, Hop)) -> Sent {
+        Sent { tx, request, hop, acks: vec![ack] }
+    }
+
     /// A 2xx after the first one: the same again, or that of another fork, which is ended.
     pub fn answer_again(&mut self, core: &mut Core, response: &Response) {
         if !(200..300).contains(&response.code) {

@@ -26,7 +26,9 @@ use crate::{
 };
 
 /// The methods that we understand.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, REFER, NOTIFY";
+/// The extensions that we know in any request (RFC 3891, RFC 4028). In an INVITE there is 100rel as well.
+pub(super) const SUPPORTED: &str = "replaces, timer";
 /// The only body that an INVITE may carry.
 pub(super) const SDP: &str = "application/sdp";
 
@@ -195,10 +197,11 @@ impl Core {
         self.contact(Hop { transport: Transport::Udp, interface: InterfaceId(0), remote: nowhere })
     }
 
-    /// Contact and Allow: what dialog-forming messages carry.
+    /// Contact, Allow and Supported: what dialog-forming messages carry.
     pub fn introduce(&self, headers: &mut Headers, hop: Hop) {
         headers.set("Contact", self.contact(hop).to_string());
         headers.set("Allow", ALLOW);
+        headers.set("Supported", SUPPORTED);
     }
 
     /// As [`Core::introduce`]; `sips`: the peer is called by such an address, so ours is one, too (RFC 3261 sections

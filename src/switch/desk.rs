@@ -156,7 +156,21 @@ impl Core {
 
     /// From names our realm or an address of ours: who says so must prove it, whether there is such a phone or not.
     fn says_to_be_ours(&self, request: &Request) -> bool {
-        let host = &request.headers.from.uri.host;
+        self.is_ours(&request.headers.from.uri)
+    }
+
+    /// Where the address that a party of ours gives leads: one with our own host names a phone or a number, as if it had
+    /// been dialled.
+    pub fn plan_of(&mut self, uri: &Uri) -> Result<Plan, Failure> {
+        let user = uri.user_decoded().filter(|_| uri.is_sip() && self.is_ours(uri));
+        match user {
+            Some(number) => self.plans(&number)?.into_iter().next().ok_or(Failure::Unreachable),
+            None => self.plan(&uri.to_string()),
+        }
+    }
+
+    fn is_ours(&self, uri: &Uri) -> bool {
+        let host = &uri.host;
         let bare: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
         let own = |ip| self.config.sip.interfaces.iter().any(|i| i.advertised.ip() == ip);
         host.eq_ignore_ascii_case(self.desk.realm.name()) || bare.is_some_and(own)

@@ -72,7 +72,7 @@ impl Switch {
     }
 
     fn remove(&mut self, id: CallId) {
-        let Some(call) = self.calls.remove(&id) else { return };
+        let Some(mut call) = self.calls.remove(&id) else { return };
         self.core.desk.lamps.remove(&call);
         tracing::debug!(call = %call.name, "forgotten");
         self.core.dialogs.remove(&call.key);
@@ -82,7 +82,11 @@ impl Switch {
         if let Some(flow) = call.flow.and_then(|flow| self.flows.get_mut(&flow)) {
             flow.calls.remove(&id);
         }
-        if let Some(sent) = call.sent {
+        let (asked, reoffered) = call.reoffer.leave();
+        for tx in asked.into_iter().chain(call.pending.drain(..).map(|(tx, _)| tx)) {
+            self.core.transactions.remove(&tx);
+        }
+        for sent in call.sent.take().into_iter().chain(reoffered) {
             self.core.transactions.remove(&sent.tx);
             self.forks.keep(&self.core, sent);
         }

@@ -31,6 +31,17 @@ pub(super) struct Flow {
     left: VecDeque<CallId>,
 }
 
+impl Flow {
+    /// A leg left.
+    pub fn forget(&mut self, id: CallId) {
+        self.calls.remove(&id);
+        if self.left.len() == REMEMBERED {
+            self.left.pop_front();
+        }
+        self.left.push_back(id);
+    }
+}
+
 impl Switch {
     /// Start a script on a call.
     pub(super) fn start_flow(&mut self, id: CallId, script: Arc<str>, vars: Vec<(String, String)>) {
@@ -71,6 +82,7 @@ impl Switch {
         for call in flow.calls {
             let Some((call, core)) = self.call(call) else { continue };
             call.task = None;
+            call.reoffer.asks.clear();
             if call.over.is_none() {
                 let own = call.id == flow.call;
                 call.hang_up(core, if own { end.clone() } else { End::HUNG_UP });
@@ -80,25 +92,25 @@ impl Switch {
 
     /// A call is over: tell who waits for it, end what hangs on it.
     pub(super) fn on_over(&mut self, id: CallId) {
+        self.pass_reason_on(id);
+        self.leave_transfers(id);
         self.part(id);
+        self.loosen(id);
         self.leg_over(id);
         self.silence_recordings(id);
         let Some((call, _)) = self.call(id) else { return };
         let task = call.task.take();
+        let asides = std::mem::take(&mut call.reoffer.asks);
         let (flow, legs) = (call.flow, std::mem::take(&mut call.legs));
         let own = flow.filter(|flow| self.flows.get(flow).is_some_and(|flow| flow.call == id));
         match own {
             Some(flow) => self.stop_flow(flow),
             None => {
                 if let Some(flow) = flow.and_then(|flow| self.flows.get_mut(&flow)) {
-                    flow.calls.remove(&id);
-                    if flow.left.len() == REMEMBERED {
-                        flow.left.pop_front();
-                    }
-                    flow.left.push_back(id);
+                    flow.forget(id);
                 }
-                if let Some(task) = task {
-                    self.reply(task.ask, crate::verbs::Reply::Failed(Failure::HungUp));
+                for ask in asides.into_iter().chain(task.map(|task| task.ask)) {
+                    self.reply(ask, crate::verbs::Reply::Failed(Failure::HungUp));
                 }
             }
         }
@@ -115,6 +127,7 @@ impl Switch {
         for call in calls {
             if let Some((call, _)) = self.call(call) {
                 call.task = None;
+                call.reoffer.asks.clear();
             }
             self.end_leg(call, End::HUNG_UP);
         }
@@ -166,12 +179,14 @@ impl Switch {
         let tag = core.stack.new_tag();
         let from = target::from(&wish.from, &core.own_contact(), &tag)?;
         let (give_up, redirects) = (core.now + wish.timeout, core.config.limits.redirects);
+        let session = core.config.rules.session;
         let (targets, headers) = (plan.targets, wish.headers);
         let (phone, reach) = plan.phone.unzip();
         let caller = Caller { account: wish.from.clone(), number: wish.from, ..Caller::default() };
         let carrier = Carrier::new(plan.ways, caller);
+        let (failed, rang) = (None, false);
         let outgoing =
-            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false, carrier, reach };
+            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, session, failed, rang, carrier, reach };
         let mut call = Call::outgoing(core, outgoing);
         call.phone = phone;
         call.order = Some(Order { request: wish.request, script: wish.script, vars: wish.vars });

@@ -155,9 +155,10 @@ impl Switch {
         let (give_up, redirects) = (core.now + timeout, core.config.limits.redirects);
         let carrier = Carrier::new(plan.ways, behind);
         let (phone, reach) = plan.phone.unzip();
-        let targets = plan.targets;
+        let (targets, session) = (plan.targets, core.config.rules.session);
+        let (failed, rang) = (None, false);
         let outgoing =
-            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false, carrier, reach };
+            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, session, failed, rang, carrier, reach };
         let mut leg = Call::outgoing(core, outgoing);
         (leg.flow, leg.parent, leg.worker, leg.phone) = (flow, Some(caller), worker, phone);
         leg.about.parent = Some(name);

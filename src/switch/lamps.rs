@@ -12,7 +12,6 @@ use super::{
     core::{ALLOW, Core, DialogKey},
     desk::Who,
     switch::Switch,
-    target,
 };
 use crate::{
     ids::CallId,
@@ -273,13 +272,13 @@ impl Core {
             Package::MessageSummary => body.clone(),
         };
         let (contact, now) = (self.contact(hop), self.now);
+        let way = self.in_dialog(&watch.subscription.dialog);
         let Some(watch) = self.desk.lamps.watches.get_mut(key) else { return };
         if watch.told == plain {
             return;
         }
         (watch.told, watch.pending) = (plain, true);
         let notify = watch.subscription.notify(now, &contact, body);
-        let way = target::in_dialog(&watch.subscription.dialog);
         let tx = self.stack.request(now, notify, way);
         if over {
             return self.desk.lamps.end(key);

@@ -25,11 +25,13 @@ mod close;
 mod connect;
 mod core;
 mod desk;
+mod early;
 mod errands;
 mod failover;
 mod finish;
 mod flow;
 mod gather;
+mod hold;
 mod hunt;
 mod info;
 mod key;
@@ -40,9 +42,15 @@ mod outbound;
 mod phones;
 mod play;
 mod port;
+mod reason;
 mod record;
+mod refer;
 mod registrar;
+mod reoffer;
+mod replaces;
 mod route;
+mod rules;
+mod session;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
 mod target;
@@ -51,13 +59,16 @@ mod task;
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests pick what they look for")]
 mod tests;
 mod trace;
+mod transfer;
 mod trunk;
+mod update;
 mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use phones::{NonceKey, Phone, Phones};
 pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route};
+pub use rules::{HoldRule, Rules, TransferRule};
 pub use switch::Switch;
 pub use trunk::{
     Alarm, Cap, CapBy, HeaderRule, Identity, Network, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
@@ -383,6 +394,8 @@ pub struct Config {
     pub retry_after: Duration,
     /// End calls whose party sends no audio though it should ([`media::Event::NoRtp`]).
     pub hang_up_on_silence: bool,
+    /// How calls are kept once they are set up.
+    pub rules: Rules,
     /// Give [`Output::Trace`].
     pub trace: bool,
     /// Limits.

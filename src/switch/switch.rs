@@ -255,12 +255,29 @@ impl Switch {
         self.dirty.insert(id);
         match notice {
             Notice::Media(result) => self.on_media(id, result),
-            Notice::Ringing => self.leg_rings(id),
+            Notice::Ringing => {
+                if !self.target_rings(id) {
+                    self.leg_rings(id);
+                }
+            }
             Notice::EarlyMedia => self.leg_has_early_media(id),
             Notice::Answered => self.on_answered(id),
             Notice::Key(key) => self.on_key(id, key),
-            Notice::Played { samples } => self.play_ended(id, samples),
-            Notice::NotPlayed(why) => self.play_failed(id, why),
+            Notice::Played { samples } => {
+                if !self.music_over(id, samples > 0) {
+                    self.play_ended(id, samples);
+                    self.tend_music(id);
+                }
+            }
+            Notice::NotPlayed(why) => {
+                if !self.music_over(id, false) {
+                    self.play_failed(id, why);
+                    self.tend_music(id);
+                }
+            }
+            Notice::Reoffered(result) => self.on_reoffered(id, result),
+            Notice::Held => self.on_held(id),
+            Notice::Referred(result) => self.on_referred(id, result),
             Notice::Over => self.on_over(id),
         }
     }
@@ -268,6 +285,10 @@ impl Switch {
     fn on_answered(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id).filter(|call| call.over.is_none()) else { return };
         tracing::info!(call = %call.name, "answered");
+        if self.target_answers(id) || self.replacement_answered(id) {
+            return;
+        }
+        let Some(call) = self.calls.get(&id) else { return };
         match (call.parent, call.order.is_some(), call.task.as_ref().map(|task| &task.doing)) {
             (Some(_), ..) => self.leg_answers(id),
             (None, true, _) => self.order_answered(id),

@@ -27,7 +27,7 @@ use crate::{
     sip,
     switch::{
         CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Phones,
-        Route, Status, TraceEvent,
+        Route, Rules, Status, TraceEvent,
     },
     time::Time,
 };
@@ -77,6 +77,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         ring_limit: conf.sip.ring_limit,
         retry_after: secs(5),
         hang_up_on_silence: false,
+        rules: Rules::default(),
         trace: true,
         phones: Phones::default(),
         limits: Limits::default(),
