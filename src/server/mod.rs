@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-pub use log::to_stderr as log_to_stderr;
+pub use log::{in_background as log_in_background, to_stderr as log_to_stderr};
 pub use records::read as read_records;
 pub use scripts::{bring as bring_scripts, faults as script_faults};
 pub use start::{StartError, check_addresses, unique};

@@ -6,7 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{Config, ConsoleReply, Output, TraceEvent, call::Notice, connect::Sent, trace::Seen};
+use super::{
+    Config, ConsoleReply, Output, TraceEvent,
+    call::Notice,
+    connect::Sent,
+    trace::{Departed, Seen},
+};
 use crate::{
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
     media::{Command, Pcm},
@@ -42,6 +47,8 @@ pub(super) struct Core {
     pub recordings: BTreeMap<RecordingId, CallId>,
     /// What is to be traced, in its order.
     pub seen: Vec<Seen>,
+    /// Whose late messages may still come; only kept for the trace.
+    pub departed: Departed,
     /// Tones that were made already; only ever looked up.
     pub tones: HashMap<Sound, Arc<Pcm>>,
     /// Which targets failed lately.
@@ -73,6 +80,7 @@ impl Core {
             loads: BTreeMap::new(),
             recordings: BTreeMap::new(),
             seen: Vec::new(),
+            departed: Departed::default(),
             tones: HashMap::new(),
             failover: Failover::default(),
             left: Vec::new(),

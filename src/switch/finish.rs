@@ -75,6 +75,9 @@ impl Switch {
         let Some(call) = self.calls.remove(&id) else { return };
         tracing::debug!(call = %call.name, "forgotten");
         self.core.dialogs.remove(&call.key);
+        if self.core.config.trace {
+            self.core.departed.keep(self.core.now + 64 * self.core.config.sip.t1, call.key, id);
+        }
         if let Some(flow) = call.flow.and_then(|flow| self.flows.get_mut(&flow)) {
             flow.calls.remove(&id);
         }
