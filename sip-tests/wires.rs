@@ -122,6 +122,29 @@ fn openssl_speaks_tls_of_both_versions_and_no_older_one() {
     assert!(!speaks("-tls1_1"));
 }
 
+/// What a server shows of its certificate, as openssl prints it.
+fn serial(port: u16) -> String {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["s_client", "-connect", &format!("127.0.0.1:{port}"), "-showcerts"]).stdin(Stdio::null());
+    let output = openssl.stderr(Stdio::null()).output().expect("openssl is installed").stdout;
+    let text = String::from_utf8_lossy(&output).into_owned();
+    text.split("-----").nth(2).expect("a certificate").to_owned()
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_without_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trust, own) = certificates(folder.path());
+    let conf = format!("tls = 0\n[tls]\nreload_s = 1\ncertificate = {own:?}\ntrust = {trust:?}\n");
+    let server = Server::start(&conf, &[]);
+    let old = serial(server.port("tls"));
+    assert_eq!(serial(server.port("tls")), old);
+    certificates(folder.path());
+    server.wait_for("new certificates are in use");
+    assert_ne!(serial(server.port("tls")), old);
+    assert!(server.stop().success());
+}
+
 /// A browser's part of a call, in its own words.
 fn browser_says(method: &str, call_id: &str, to_tag: &str, body: &str) -> Message {
     Message::text(format!(
