@@ -141,7 +141,12 @@ fn a_renewed_certificate_is_shown_without_a_restart() {
     assert_eq!(serial(server.port("tls")), old);
     certificates(folder.path());
     server.wait_for("new certificates are in use");
-    assert_ne!(serial(server.port("tls")), old);
+    // The authority's file may have been seen first.
+    let changed = (0..500).any(|_| {
+        crate::support::breathe(server.sip);
+        serial(server.port("tls")) != old
+    });
+    assert!(changed);
     assert!(server.stop().success());
 }
 

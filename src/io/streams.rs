@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod link;
+mod sni;
 mod sockets;
 #[cfg(test)]
 mod tests;
