@@ -22,6 +22,8 @@ const LONGEST_VALUE: usize = 65_536;
 const MOST_TARGETS: usize = 32;
 /// How long a dial rings where the script does not say.
 const RING_TIME: Duration = Duration::from_secs(30);
+/// How long a call is parked where the script does not say.
+const PARK_TIME: Duration = Duration::from_secs(120);
 /// How long a gather waits for a digit where the script does not say.
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
@@ -115,6 +117,14 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
         "echo" => {
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
+        }
+        "pickup" => Verb::Pickup { phone: Given::argument(function, "the phone", &given.a).text(64)? },
+        "retrieve" => Verb::Retrieve { slot: Given::argument(function, "the slot", &given.a).text(64)? },
+        "park" => {
+            let options = Options::new(function, &given.b, &["timeout"], false)?;
+            let slot = Given::argument(function, "the slot", &given.a).text(64)?;
+            let timeout = options.seconds("timeout", 1.0)?.unwrap_or(PARK_TIME);
+            return Ok((Verb::Park { slot: slot.clone(), timeout }, Want::Peer(vec![slot])));
         }
         "mailbox" => {
             let phone = Given::argument(function, "the phone", &given.a).text(64)?;

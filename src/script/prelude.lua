@@ -396,7 +396,7 @@ local methods, recording, handlers, values = {}, {}, {}, {}
 local a_call, a_recording = { __index = methods, __name = "call" }, { __index = recording, __name = "recording" }
 for _, name in next, {
   "answer", "ring", "progress", "reject", "hangup", "play", "say", "tone", "gather", "record", "dial", "bridge", "join",
-  "echo", "send_digits", "sleep", "mailbox",
+  "echo", "send_digits", "sleep", "mailbox", "pickup", "park", "retrieve",
 } do methods[name] = method(name) end
 for _, name in next, { "stop", "pause", "resume" } do recording[name] = method("recording." .. name) end
 

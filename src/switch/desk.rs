@@ -18,6 +18,7 @@ use super::{
     switch::Switch,
 };
 use crate::{
+    ids::CallId,
     sip::{
         CSeq, ClientTx, Headers, Hop, Method, NameAddr, Request, ServerTx, Transport, Uri,
         auth::{Asked, Realm, Verdict, claim},
@@ -33,6 +34,8 @@ const PINGS_AT_ONCE: usize = 200;
 pub(super) struct Desk {
     pub registrar: Registrar,
     pub lamps: Lamps,
+    /// Who was parked where; some may have left.
+    pub slots: BTreeMap<String, CallId>,
     realm: Realm,
     /// Keep-alives that are not answered yet: whose, and at which address.
     pings: BTreeMap<ClientTx, (String, Uri)>,
@@ -65,6 +68,7 @@ impl Desk {
         Desk {
             registrar: Registrar::default(),
             lamps: Lamps::default(),
+            slots: BTreeMap::new(),
             realm: realm(&config.phones),
             pings: BTreeMap::new(),
             next_ping: None,

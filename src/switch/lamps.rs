@@ -87,6 +87,11 @@ impl Lamps {
         }
     }
 
+    /// The calls of a phone.
+    pub fn calls_of(&self, user: &str) -> Vec<CallId> {
+        self.calls.get(user).into_iter().flatten().copied().collect()
+    }
+
     /// Something may have changed about a phone.
     pub fn touch(&mut self, user: &Arc<str>) {
         if self.watches.values().any(|watch| watch.of == *user) {
@@ -129,7 +134,8 @@ impl Core {
         };
         let Some(Who::Phone(by)) = self.admit_phone(tx, hop, request) else { return };
         let wanted = request.uri.user_decoded().unwrap_or_default();
-        let Some(of) = self.config.phones.called(&wanted).map(|phone| Arc::<str>::from(&*phone.credentials.user)) else {
+        let Some(of) = self.config.phones.called(&wanted).map(|phone| Arc::<str>::from(&*phone.credentials.user))
+        else {
             return self.answer(tx, request, 404, &[]);
         };
         if package == Package::MessageSummary && of != by {
@@ -229,9 +235,7 @@ impl Core {
     fn summary(&self, of: &str, account: &str) -> String {
         let (new, old) = self.desk.lamps.mailboxes.get(of).copied().unwrap_or_default();
         let waiting = if new > 0 { "yes" } else { "no" };
-        format!(
-            "Messages-Waiting: {waiting}\r\nMessage-Account: {account}\r\nVoice-Message: {new}/{old} (0/0)\r\n"
-        )
+        format!("Messages-Waiting: {waiting}\r\nMessage-Account: {account}\r\nVoice-Message: {new}/{old} (0/0)\r\n")
     }
 }
 

@@ -34,6 +34,7 @@ mod key;
 mod lamps;
 mod modify;
 mod outbound;
+mod park;
 mod phones;
 mod play;
 mod port;

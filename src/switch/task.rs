@@ -57,6 +57,11 @@ pub(super) enum Doing {
         until: Option<Time>,
     },
     SendDigits,
+    /// It waits to be fetched.
+    Park {
+        slot: String,
+        until: Time,
+    },
     Sleep {
         until: Time,
     },
@@ -70,7 +75,7 @@ impl Task {
         match &self.doing {
             Doing::Gather(collector) => collector.timeout(),
             Doing::Echo { until, .. } => *until,
-            Doing::Sleep { until } => Some(*until),
+            Doing::Sleep { until } | Doing::Park { until, .. } => Some(*until),
             Doing::Answer
             | Doing::Media(_)
             | Doing::Play { .. }
@@ -156,6 +161,8 @@ impl Switch {
                 Ok(None)
             }
             Verb::SetVar { .. } | Verb::Mailbox { .. } => Ok(None),
+            Verb::Pickup { phone } => self.begin_pickup(id, &phone),
+            Verb::Retrieve { slot } => self.begin_retrieve(id, &slot),
             verb @ (Verb::Progress
             | Verb::Play { .. }
             | Verb::Gather(_)
@@ -164,6 +171,7 @@ impl Switch {
             | Verb::Bridge { .. }
             | Verb::Join { .. }
             | Verb::Echo { .. }
+            | Verb::Park { .. }
             | Verb::SendDigits { .. }) => self.begin_with_media(ask, id, verb),
         }
     }
@@ -202,6 +210,7 @@ impl Switch {
                 self.enter_room(id, room, muted)?;
                 self.begin_task(ask, id, |_, _| Ok(Doing::Room { stop_on }))
             }
+            Verb::Park { slot, timeout } => self.begin_park(ask, id, slot, timeout).map(|()| None),
             Verb::Play { sounds, stop_on } => self.begin_task(ask, id, |call, core| {
                 call.play(core, &sounds)?;
                 Ok(Doing::Play { stop_on, key: None })
@@ -228,6 +237,8 @@ impl Switch {
             | Verb::RecordPause { .. }
             | Verb::Sleep(_)
             | Verb::Mailbox { .. }
+            | Verb::Pickup { .. }
+            | Verb::Retrieve { .. }
             | Verb::SetVar { .. } => Ok(Some(Reply::Done)),
         }
     }
@@ -275,6 +286,7 @@ impl Switch {
                 self.gathered(id, step);
             }
             Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
+            Doing::Park { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
             Doing::Echo { .. } => self.end_echo(id, LeaveReason::Limit),
             Doing::Answer
             | Doing::Media(_)
