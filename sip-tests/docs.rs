@@ -266,6 +266,7 @@ fn the_call_record_in_the_docs_has_every_field() {
         from: String::new(),
         to: String::new(),
         trunk: None,
+        cost: None,
         sip_call_id: String::new(),
         peer: None,
         start_ms: 0,

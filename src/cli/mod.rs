@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     conf::{Conf, LogFormat},
+    io,
     server::{self, Server},
 };
 
@@ -79,7 +80,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn run_server(conf: Conf) -> Result<(), String> {
-    server::log_to_stderr(&conf.log_level, conf.log_format);
+    io::allocate_in_steps();
+    let _log = server::log_in_background(&conf.log_level, conf.log_format).map_err(|error| error.to_string())?;
     server::bring_scripts(&conf.folders).map_err(|error| error.to_string())?;
     faultless(&conf)?;
     let server = Server::start(&conf, server::Wishes::default()).map_err(|error| error.to_string())?;
@@ -96,7 +98,8 @@ fn check(conf: &Conf) -> Result<(), String> {
     server::log_to_stderr("warn", LogFormat::Text);
     faultless(conf)?;
     server::check_addresses(conf).map_err(|error| error.to_string())?;
-    println!("ok: {} numbers, {} interfaces", conf.routes.len(), conf.interfaces.len());
+    let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    println!("ok: {}, {}", plural(conf.routes.len(), "number"), plural(conf.interfaces.len(), "interface"));
     Ok(())
 }
 

@@ -15,9 +15,10 @@ use crate::{
     audio::tone::countries,
     codec::Codec,
     hooks::SpeechConfig,
-    io::{driver::Choice, pace::Gather},
+    io::{dns::DnsConfig, driver::Choice, pace::Gather, streams::tls::TlsConfig},
     media,
     script::Limits,
+    sip::Transport,
     switch::{Pattern, Phones, Route, Trunking},
 };
 
@@ -32,6 +33,12 @@ pub struct Conf {
     pub folders: Folders,
     /// SIP timers and limits; the rest comes with the interfaces that could be opened.
     pub sip: SipConf,
+    /// Certificates.
+    pub tls: TlsConfig,
+    /// How often the certificates' files are looked at.
+    pub tls_reload: Duration,
+    /// How names are looked up.
+    pub dns: DnsConfig,
     /// Where to listen.
     pub interfaces: Vec<InterfaceConf>,
     /// Media threads; 0: by the machine's size.
@@ -86,6 +93,8 @@ pub struct SipConf {
     pub max_calls: usize,
     pub drain: Duration,
     pub dscp: u8,
+    pub failover: Duration,
+    pub avoid: Duration,
 }
 
 /// One `[[interface]]`.
@@ -97,6 +106,8 @@ pub struct InterfaceConf {
     pub advertise: Option<Advertise>,
     /// Go on without it when the port is in use.
     pub allow_busy: bool,
+    /// Ports for TLS, WebSocket and secure WebSocket; 0: any free one.
+    pub ports: [(Transport, Option<u16>); 3],
 }
 
 /// What peers are told instead of the address that is bound.
@@ -157,6 +168,9 @@ impl Conf {
             },
             folders: folders(&document),
             sip: at.sip(&document)?,
+            tls: at.tls(&document)?,
+            tls_reload: at.seconds("tls.reload_s", document.tls.reload_s, 1..=86_400)?,
+            dns: at.dns(&document)?,
             interfaces: at.interfaces(&document)?,
             workers: at.number("media.workers", media.workers, 0..=64)?,
             driver: match at.one_of("media.driver", &media.driver, &["auto", "io_uring", "epoll"])?.as_str() {
@@ -202,8 +216,8 @@ fn folders(document: &Document) -> Folders {
 
 /// Where the values were found, for faults.
 pub(super) struct At<'a> {
-    file: &'a str,
-    text: &'a str,
+    pub file: &'a str,
+    pub text: &'a str,
 }
 
 impl At<'_> {
@@ -255,6 +269,8 @@ impl At<'_> {
             max_calls: self.number("sip.max_calls", sip.max_calls, 1..=1_000_000)?,
             drain: self.seconds("sip.drain_s", sip.drain_s, 0..=86_400)?,
             dscp: self.number("sip.dscp", sip.dscp, 0..=63)?,
+            failover: self.millis("sip.failover_ms", sip.failover_ms, 100..=60_000)?,
+            avoid: self.seconds("sip.avoid_s", sip.avoid_s, 0..=86_400)?,
         })
     }
 
@@ -272,7 +288,8 @@ impl At<'_> {
                 )
             })?;
             let advertise = self.advertise(index, &interface.advertise)?;
-            Ok(InterfaceConf { bind, advertise, allow_busy: interface.allow_busy })
+            let ports = self.transports(index, interface)?;
+            Ok(InterfaceConf { bind, advertise, allow_busy: interface.allow_busy, ports })
         };
         document.interface.iter().enumerate().map(one).collect()
     }

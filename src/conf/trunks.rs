@@ -7,11 +7,18 @@ use serde::Deserialize;
 use super::{Document, Fault, settings::At};
 use crate::{
     codec::Codec,
-    sip::Uri,
-    switch::{HeaderRule, Identity, Network, Outbound, Pattern, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What},
+    sip::{
+        Uri,
+        auth::{Credentials, Secret},
+        register::Account,
+    },
+    switch::{
+        Cap, CapBy, HeaderRule, Identity, Network, Outbound, Pattern, Rewrite, Rule, Trail, Trunk, Trunking, Voucher,
+        What,
+    },
 };
 
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrunkTable {
     pub name: String,
@@ -30,6 +37,19 @@ pub struct TrunkTable {
     pub diversion: String,
     pub history: String,
     pub headers: Vec<HeaderTable>,
+    pub user: String,
+    pub password: String,
+    pub proves: bool,
+    pub register: String,
+    pub register_expires_s: u64,
+    pub options_s: u64,
+}
+
+/// A password is never printed.
+impl std::fmt::Debug for TrunkTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrunkTable").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Default for TrunkTable {
@@ -51,6 +71,12 @@ impl Default for TrunkTable {
             diversion: "drop".to_owned(),
             history: "drop".to_owned(),
             headers: Vec::new(),
+            user: String::new(),
+            password: String::new(),
+            proves: false,
+            register: String::new(),
+            register_expires_s: 600,
+            options_s: 0,
         }
     }
 }
@@ -83,6 +109,31 @@ pub struct OutboundTable {
     pub next_on: Vec<u64>,
     #[serde(default)]
     pub rule: Vec<RuleTable>,
+    #[serde(default)]
+    pub cap: Vec<CapTable>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct CapTable {
+    pub number: String,
+    pub by: String,
+    #[serde(default)]
+    pub calls: u64,
+    #[serde(default)]
+    pub spend: f64,
+    #[serde(default = "hour")]
+    pub period_s: u64,
+    #[serde(default = "most")]
+    pub alarm_percent: u64,
+}
+
+fn hour() -> u64 {
+    3600
+}
+
+fn most() -> u64 {
+    80
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -147,6 +198,10 @@ impl At<'_> {
             out_caller: self.rewrites(&key("out_caller"), &table.out_caller)?,
             identity: self.identity(&key, table)?,
             headers: self.headers(&key("headers"), &table.headers)?,
+            credentials: credentials(table),
+            proves: self.proves(&key, table)?,
+            registration: self.registration(&key, table)?,
+            options: self.seconds(&key("options_s"), table.options_s, 0..=86_400)?,
         })
     }
 
@@ -187,6 +242,29 @@ impl At<'_> {
             diversion: trail("diversion", &table.diversion)?,
             history: trail("history", &table.history)?,
         })
+    }
+
+    fn registration(&self, key: &impl Fn(&str) -> String, table: &TrunkTable) -> Result<Option<Account>, Fault> {
+        if table.register.is_empty() {
+            return Ok(None);
+        }
+        let allowed = "sip:host, sip:host:port, without user";
+        let registrar = target(&table.register);
+        let registrar = registrar.ok_or_else(|| self.fault(&key("register"), quoted(&table.register), allowed))?;
+        let host = if table.from_host.is_empty() { &registrar.host } else { &table.from_host };
+        let address = Uri::parse(&format!("sip:{}@{host}", table.user)).map_err(|_| {
+            let allowed = "the user that registers, as it stands in a SIP address";
+            self.fault(&key("user"), quoted(&table.user), allowed)
+        })?;
+        let expires = self.seconds(&key("register_expires_s"), table.register_expires_s, 30..=604_800)?;
+        Ok(Some(Account { registrar, address, credentials: credentials(table), expires }))
+    }
+
+    fn proves(&self, key: &impl Fn(&str) -> String, table: &TrunkTable) -> Result<bool, Fault> {
+        if table.proves && credentials(table).is_none() {
+            return Err(self.fault(&key("proves"), "true without user and password", "both of them, or false"));
+        }
+        Ok(table.proves)
     }
 
     fn rewrites(&self, key: &str, found: &[RewriteTable]) -> Result<Vec<Rewrite>, Fault> {
@@ -253,6 +331,28 @@ impl At<'_> {
                 .collect::<Result<_, _>>()?,
             next_on: table.next_on.iter().map(code).collect::<Result<BTreeSet<_>, _>>()?,
             rules: table.rule.iter().enumerate().map(rule).collect::<Result<_, _>>()?,
+            caps: table.cap.iter().enumerate().map(|cap| self.cap(cap)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn cap(&self, (index, table): (usize, &CapTable)) -> Result<Cap, Fault> {
+        let key = |name: &str| format!("outbound.cap[{index}].{name}");
+        let calls: u32 = self.number(&key("calls"), table.calls, 0..=100_000_000)?;
+        let spend = self.price(&key("spend"), table.spend)?;
+        if calls == 0 && spend == 0 {
+            return Err(self.fault(&key("calls"), "neither calls nor spend", "one of both, or both"));
+        }
+        Ok(Cap {
+            number: self.pattern(&key("number"), &table.number)?,
+            by: match self.one_of(&key("by"), &table.by, &["trunk", "caller", "all"])?.as_str() {
+                "trunk" => CapBy::Trunk,
+                "caller" => CapBy::Caller,
+                _ => CapBy::All,
+            },
+            calls: (calls > 0).then_some(calls),
+            spend: (spend > 0).then_some(spend),
+            period: self.seconds(&key("period_s"), table.period_s, 1..=31_622_400)?,
+            alarm: self.number(&key("alarm_percent"), table.alarm_percent, 1..=100)?,
         })
     }
 
@@ -268,6 +368,11 @@ impl At<'_> {
 
 fn quoted(text: &str) -> String {
     format!("{text:?}")
+}
+
+fn credentials(table: &TrunkTable) -> Option<Credentials> {
+    let known = !table.user.is_empty() && !table.password.is_empty();
+    known.then(|| Credentials { user: table.user.clone(), secret: Secret::Password(table.password.clone()) })
 }
 
 fn target(text: &str) -> Option<Uri> {

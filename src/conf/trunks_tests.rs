@@ -1,7 +1,7 @@
 use crate::{
     codec::Codec,
     conf::Conf,
-    switch::{Trail, Voucher, What},
+    switch::{CapBy, Trail, Voucher, What},
 };
 
 const CARRIER: &str = r#"
@@ -20,6 +20,11 @@ diversion = "keep"
 history = "set"
 headers = [{ action = "set", name = "X-Account", value = "{trunk}" }, { action = "remove", name = "X-Inner" }]
 
+user = "acct7"
+password = "geheim7"
+register = "sip:reg.carrier.example:5070"
+options_s = 30
+
 [outbound]
 allow_uris = false
 rewrite = [{ number = "00*", strip = 2, prepend = "+" }]
@@ -32,6 +37,11 @@ priority = 2
 
 [[outbound.rule]]
 number = "+49900*"
+
+[[outbound.cap]]
+number = "+*"
+by = "caller"
+spend = 20.5
 "#;
 
 #[test]
@@ -43,10 +53,17 @@ fn trunks_and_rules_are_read() {
     assert_eq!((trunk.calls, trunk.calls_per_second, trunk.codecs.as_slice()), (30, 5, &[Codec::Pcma][..]));
     assert_eq!((trunk.identity.voucher, trunk.identity.diversion), (Voucher::Asserted, Trail::Keep));
     assert_eq!(trunk.headers[0].what, What::Set("{trunk}".into()));
+    let account = trunk.registration.as_ref().unwrap();
+    assert_eq!(account.registrar.to_string(), "sip:reg.carrier.example:5070");
+    assert_eq!((account.address.to_string().as_str(), account.expires.as_secs()), ("sip:acct7@carrier.example", 600));
+    assert!(trunk.credentials.is_some() && !format!("{trunk:?}").contains("geheim7"));
     let outbound = &trunking.outbound;
     assert!(!outbound.allow_uris && outbound.emergency.contains("112"));
     assert_eq!((outbound.rules[0].price, outbound.rules[0].priority, outbound.rules[0].weight), (15_000, 2, 1));
     assert_eq!(outbound.rules[1].trunk, None);
+    let cap = &outbound.caps[0];
+    assert_eq!((cap.by, cap.calls, cap.spend), (CapBy::Caller, None, Some(20_500_000)));
+    assert_eq!((cap.period.as_secs(), cap.alarm), (3600, 80));
 }
 
 #[test]
@@ -71,10 +88,13 @@ fn faults_of_trunks_name_their_line_and_what_is_allowed() {
         (
             "trunk = \"carrier\"",
             "trunk = \"x\"",
-            "x.toml:23: outbound.rule[0].trunk: found \"x\"; allowed: the name of a",
+            "x.toml:28: outbound.rule[0].trunk: found \"x\"; allowed: the name of a",
         ),
-        ("0.015", "-1.0", "x.toml:24: outbound.rule[0].price: found -1; allowed: 0 to 1000000"),
-        ("\"+49900*\"", "\"+*1\"", "x.toml:28: outbound.rule[1].number: found \"+*1\" (`*` may only stand at the end)"),
+        ("0.015", "-1.0", "x.toml:29: outbound.rule[0].price: found -1; allowed: 0 to 1000000"),
+        ("\"+49900*\"", "\"+*1\"", "x.toml:33: outbound.rule[1].number: found \"+*1\" (`*` may only stand at the end)"),
+        ("spend = 20.5", "", "outbound.cap[0].calls: found neither calls nor spend; allowed: one of both, or both"),
+        ("by = \"caller\"", "by = \"me\"", "x.toml:37: outbound.cap[0].by: found \"me\"; allowed: trunk, caller, all"),
+        ("password = \"geheim7\"", "proves = true", "trunk[0].proves: found true without user and password"),
         ("trusted = true", "trust = true", "unknown key `trust`, expected one of"),
     ] {
         assert!(CARRIER.contains(from));

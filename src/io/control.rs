@@ -16,14 +16,14 @@ use tokio::{
 
 use crate::{
     exchange::Exchange,
-    ids::{InterfaceId, PortId, RecordingId, WorkerId},
+    ids::{InterfaceId, LoadId, PortId, RecordingId, WorkerId},
     io::{
         clock::Clock,
         disk::{FromDisk, ToDisk},
         dns::Name,
         media_ports::{MediaPorts, Sockets},
         ring::Ring,
-        sounds::{LoadFile, SpeakText},
+        sounds::{Fresh, LoadFile, SpeakText},
         streams::ToStreams,
         udp::{Received, UdpSockets},
         worker::{FromWorker, ToWorker, WorkerHandle},
@@ -104,6 +104,7 @@ pub struct Control {
     interfaces: Vec<InterfaceAddress>,
     /// Bound, and waiting for their [`media::Command::Open`].
     bound: HashMap<PortId, Sockets>,
+    fresh: Fresh,
     ends: Ends,
     /// Inputs that arose while outputs were carried out.
     echoes: Vec<Input>,
@@ -127,6 +128,7 @@ impl Control {
             ports,
             interfaces,
             bound: HashMap::new(),
+            fresh: Fresh::default(),
             ends,
             echoes: Vec::new(),
             stopped: false,
@@ -208,7 +210,11 @@ impl Control {
     }
 
     fn handle(&mut self, input: Input) {
-        self.exchange.handle(self.clock.now(), input);
+        let now = self.clock.now();
+        if let Input::Loaded { load, result } = &input {
+            self.fresh.loaded(now, *load, result);
+        }
+        self.exchange.handle(now, input);
         self.drain();
     }
 
@@ -307,12 +313,9 @@ impl Control {
         }
     }
 
-    fn load(&mut self, load: crate::ids::LoadId, sound: Sound) {
+    fn load(&mut self, load: LoadId, sound: Sound) {
         let refused = match sound {
-            Sound::File(path) => match self.ends.sounds.try_send(LoadFile { load, path }) {
-                Ok(()) => None,
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Some("too many files are being read"),
-            },
+            Sound::File(path) => self.load_file(load, path),
             Sound::Speech(speech) => match self.ends.speech.try_send(SpeakText { load, speech }) {
                 Ok(()) => None,
                 Err(_) => Some("too many texts wait to be spoken"),
@@ -321,6 +324,18 @@ impl Control {
         };
         if let Some(why) = refused {
             self.echoes.push(Input::Loaded { load, result: Err(why.to_owned()) });
+        }
+    }
+
+    fn load_file(&mut self, load: LoadId, path: String) -> Option<&'static str> {
+        if let Some(pcm) = self.fresh.get(self.clock.now(), &path) {
+            self.echoes.push(Input::Loaded { load, result: Ok(pcm) });
+            return None;
+        }
+        self.fresh.asked(load, &path);
+        match self.ends.sounds.try_send(LoadFile { load, path }) {
+            Ok(()) => None,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Some("too many files are being read"),
         }
     }
 

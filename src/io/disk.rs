@@ -8,13 +8,11 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     ops::ControlFlow,
-    os::{fd::AsFd as _, unix::fs::FileExt as _},
+    os::unix::fs::FileExt as _,
     path::{Component, Path, PathBuf},
     thread::{self, JoinHandle},
     time::Duration,
 };
-
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{
     clock::Clock,
@@ -132,6 +130,9 @@ struct Writer {
     /// Did not fit into the rings they are for.
     untold: VecDeque<FromDisk>,
     space: VecDeque<(WorkerHandle, Command)>,
+    /// Where call records go, while there are some at hand. Opened for each burst, so that who keeps logs short may
+    /// move the file away.
+    records: Option<File>,
     /// The last call record was cut off by an error.
     torn: bool,
     /// Samples as bytes, on their way to a file.
@@ -160,6 +161,7 @@ impl Writer {
             patch,
             untold: VecDeque::new(),
             space: VecDeque::new(),
+            records: None,
             torn: false,
             bytes: Vec::new(),
         }
@@ -174,6 +176,7 @@ impl Writer {
                     return self.finish();
                 }
             }
+            self.records = None;
             self.patch_headers(self.config.clock.now());
             self.tell();
         }
@@ -184,10 +187,9 @@ impl Writer {
         let waiting = !self.untold.is_empty() || !self.space.is_empty();
         let until_patch = (!self.recordings.is_empty()).then(|| self.patch - self.config.clock.now());
         let timeout = until_patch.into_iter().chain(waiting.then_some(RETRY)).min();
-        // Rounded up, lest it wakes up for nothing.
-        let timeout = timeout.and_then(|time| PollTimeout::try_from(time + Duration::from_millis(1)).ok());
-        // Interrupted by a signal: an empty turn.
-        let _ = poll(&mut [PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN)], timeout.unwrap_or(PollTimeout::NONE));
+        super::wait_for(&self.inbox, timeout);
+        // Call records and memory to be freed come one by one; nobody waits for them.
+        super::pause();
     }
 
     fn handle(&mut self, item: ToDisk) -> ControlFlow<()> {
@@ -240,13 +242,17 @@ impl Writer {
 
     fn call_record(&mut self, record: String) {
         let Some(path) = &self.config.call_records else { return };
-        // Opened each time, so that it may be moved away by who keeps logs short.
-        let opened = OpenOptions::new().create(true).append(true).open(path);
+        let opened = match self.records.take() {
+            Some(file) => Ok(file),
+            None => OpenOptions::new().create(true).append(true).open(path),
+        };
         let start = if self.torn { "\n" } else { "" };
         let line = format!("{start}{record}\n");
         let written = opened.and_then(|mut file| {
             self.torn = true;
-            file.write_all(line.as_bytes())
+            file.write_all(line.as_bytes())?;
+            self.records = Some(file);
+            Ok(())
         });
         match written {
             Ok(()) => self.torn = false,

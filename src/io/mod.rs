@@ -23,8 +23,30 @@ mod thread;
 pub mod udp;
 pub mod worker;
 
+use std::{os::fd::AsFd, time::Duration};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 pub use control::{InterfaceAddress, Order, Seen};
 pub use sounds::{SoundCache, SpeakText};
+pub use thread::allocate_in_steps;
+
+/// How long a thread that nobody waits for lets work gather, once there is some: waking it costs more than the work.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// Wait until `fd` can be read, for at most `longest`.
+pub fn wait_for(fd: &impl AsFd, longest: Option<Duration>) {
+    // Rounded up, lest it wakes up for nothing.
+    let timeout = longest.and_then(|time| PollTimeout::try_from(time + Duration::from_millis(1)).ok());
+    // Interrupted by a signal: the caller looks, finds nothing, and waits again.
+    let _ = poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], timeout.unwrap_or(PollTimeout::NONE));
+}
+
+/// Let work gather.
+pub fn pause() {
+    let timeout = PollTimeout::try_from(GATHER).expect("20 ms fit");
+    let _ = poll(&mut [], timeout);
+}
 
 /// An address that could not be opened.
 #[derive(Debug, thiserror::Error)]

@@ -11,10 +11,13 @@ use std::{
     time::Duration,
 };
 
-use crate::{audio::wav, ids::LoadId, media::Pcm, switch::Input, verbs::Speech};
+use crate::{audio::wav, ids::LoadId, media::Pcm, switch::Input, time::Time, verbs::Speech};
 
 /// Longest file that is read, in bytes: an hour of 16-bit stereo at 48 kHz would be 691 MB.
 const MAX_FILE: u64 = 256 << 20;
+
+/// A changed file may be heard in its old state for so long.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// One file wanted; answered by [`Input::Loaded`].
 #[derive(Debug)]
@@ -51,6 +54,36 @@ pub fn spawn(
             }
         }
     })
+}
+
+/// What was loaded a moment ago, kept by who asks: a prompt that many calls play is looked up once a second, not once a
+/// call.
+#[derive(Debug, Default)]
+pub struct Fresh {
+    loading: HashMap<LoadId, String>,
+    sounds: HashMap<String, (Time, Arc<Pcm>)>,
+}
+
+impl Fresh {
+    /// The sound at `path`, where it was loaded within the last second.
+    pub fn get(&self, now: Time, path: &str) -> Option<Arc<Pcm>> {
+        let (loaded, pcm) = self.sounds.get(path)?;
+        (now - *loaded < FRESH).then(|| Arc::clone(pcm))
+    }
+
+    /// `path` is being loaded.
+    pub fn asked(&mut self, load: LoadId, path: &str) {
+        self.loading.insert(load, path.to_owned());
+    }
+
+    /// What came of it.
+    pub fn loaded(&mut self, now: Time, load: LoadId, result: &Result<Arc<Pcm>, String>) {
+        let Some(path) = self.loading.remove(&load) else { return };
+        self.sounds.retain(|_, (loaded, _)| now - *loaded < FRESH);
+        if let Ok(pcm) = result {
+            self.sounds.insert(path, (now, Arc::clone(pcm)));
+        }
+    }
 }
 
 /// The prompt folder and what was read from it.
@@ -154,6 +187,20 @@ mod tests {
         assert!(cache.get(&"a").is_some() && cache.get(&"c").is_some());
         cache.put("huge", &pcm(1000));
         assert!(cache.get(&"huge").is_none() && cache.get(&"a").is_some(), "what cannot fit pushes nothing out");
+    }
+
+    #[test]
+    fn what_was_loaded_is_fresh_for_a_second() {
+        let at = |ms| Time::START + Duration::from_millis(ms);
+        let mut fresh = Fresh::default();
+        fresh.asked(LoadId(1), "x.wav");
+        assert!(fresh.get(at(0), "x.wav").is_none());
+        fresh.loaded(at(0), LoadId(1), &Ok(pcm(10)));
+        assert!(fresh.get(at(999), "x.wav").is_some() && fresh.get(at(999), "y.wav").is_none());
+        assert!(fresh.get(at(1000), "x.wav").is_none());
+        fresh.asked(LoadId(2), "y.wav");
+        fresh.loaded(at(2000), LoadId(2), &Err("gone".into()));
+        assert!(fresh.sounds.is_empty() && fresh.loading.is_empty(), "nothing old is kept");
     }
 
     #[test]

@@ -58,7 +58,9 @@ impl Engine {
 
     fn tick_port(&mut self, now: Time, slot: Slot, out: &mut Batch) {
         let (tick, at) = (self.tick, self.next);
-        let mixed = self.bridges.of(slot).filter(|(bridge, _)| self.bridges.mixed(*bridge));
+        let place = self.bridges.of(slot);
+        let alone = place.is_none();
+        let mixed = place.filter(|(bridge, _)| self.bridges.mixed(*bridge));
         if let Some((bridge, _)) = mixed
             && self.bridges.begin(bridge, tick)
         {
@@ -86,7 +88,9 @@ impl Engine {
                 frame = port.said;
                 true
             }
-            (None, None) => false,
+            // Nobody talks to this party now. Silence is sent all the same: it keeps the way through NAT open, and the
+            // peer's watch on RTP quiet. What is relayed needs no filling.
+            (None, None) => alone && !port.echo,
         };
         port.send(slot, at, &mut frame, speaks, (out, &mut self.events));
         let changed = port.end_tick(&frame, &mut self.events);

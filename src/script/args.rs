@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use mlua::{Table, Value};
+use mlua::Value;
 
 /// Every digit a phone can send.
 pub(super) const ALL_DIGITS: &str = "0123456789*#ABCD";
@@ -145,66 +145,69 @@ impl Given {
     }
 }
 
-/// The options of a call: a table with names.
+/// The options of a call: a table with names, read once and without metamethods.
 pub(super) struct Options<'a> {
     function: &'a str,
-    table: Option<&'a Table>,
+    given: Vec<(&'a str, Value)>,
 }
 
 impl<'a> Options<'a> {
     /// `value` is a table whose names are all among `known`, or nothing. `listed`: it may have entries by number, too.
     pub(super) fn new(
         function: &'a str,
-        value: &'a Value,
-        known: &[&str],
+        value: &Value,
+        known: &[&'a str],
         listed: bool,
     ) -> Result<Options<'a>, Refusal> {
+        let mut given = Vec::new();
         let table = match value {
-            Value::Nil => return Ok(Options { function, table: None }),
+            Value::Nil => return Ok(Options { function, given }),
             Value::Table(table) => table,
             other => return misuse(format!("{function}: the options must be a table, not {}", describe(other))),
         };
         let mut entries = 0;
         for pair in table.pairs::<Value, Value>() {
-            match pair?.0 {
-                Value::String(name) => {
-                    let name = name.to_string_lossy();
-                    if !known.contains(&name.as_str()) {
-                        return misuse(format!("{function}: unknown option '{name}'{}", hint(&name, known)));
+            match pair? {
+                (Value::String(name), value) => {
+                    match known.iter().find(|known| known.as_bytes() == &*name.as_bytes()) {
+                        Some(known) => given.push((*known, value)),
+                        None => {
+                            let name: String = name.to_string_lossy().chars().take(40).collect();
+                            return misuse(format!("{function}: unknown option '{name}'{}", hint(&name, known)));
+                        }
                     }
                 }
-                Value::Integer(_) if listed && entries < MOST_LISTED => entries += 1,
-                Value::Integer(_) if listed => {
+                (Value::Integer(_), _) if listed && entries < MOST_LISTED => entries += 1,
+                (Value::Integer(_), _) if listed => {
                     return misuse(format!("{function}: the list is longer than {MOST_LISTED}"));
                 }
-                other => return misuse(format!("{function}: an option's name cannot be {}", describe(&other))),
+                (other, _) => return misuse(format!("{function}: an option's name cannot be {}", describe(&other))),
             }
         }
-        Ok(Options { function, table: Some(table) })
+        Ok(Options { function, given })
     }
 
     /// What is given under `name`.
-    pub(super) fn get(&self, name: &str) -> Result<Option<Given>, Refusal> {
-        let Some(table) = self.table else { return Ok(None) };
-        let value: Value = table.raw_get(name)?;
-        Ok(Given { place: format!("{}: option '{name}'", self.function), value }.optional())
+    pub(super) fn get(&self, name: &str) -> Option<Given> {
+        let (_, value) = self.given.iter().find(|(given, _)| *given == name)?;
+        Some(Given { place: format!("{}: option '{name}'", self.function), value: value.clone() })
     }
 
     pub(super) fn flag(&self, name: &str, otherwise: bool) -> Result<bool, Refusal> {
-        self.get(name)?.map_or(Ok(otherwise), |given| given.flag())
+        self.get(name).map_or(Ok(otherwise), |given| given.flag())
     }
 
     pub(super) fn text(&self, name: &str, most: usize) -> Result<Option<String>, Refusal> {
-        self.get(name)?.map(|given| given.text(most)).transpose()
+        self.get(name).map(|given| given.text(most)).transpose()
     }
 
     pub(super) fn seconds(&self, name: &str, least: f64) -> Result<Option<Duration>, Refusal> {
-        self.get(name)?.map(|given| given.seconds(least)).transpose()
+        self.get(name).map(|given| given.seconds(least)).transpose()
     }
 
     /// The digits under `name`; `otherwise` where there are none.
     pub(super) fn digits(&self, name: &str, otherwise: &str) -> Result<String, Refusal> {
-        self.get(name)?.map_or_else(|| Ok(otherwise.to_owned()), |given| given.digits(ALL_DIGITS, true))
+        self.get(name).map_or_else(|| Ok(otherwise.to_owned()), |given| given.digits(ALL_DIGITS, true))
     }
 }
 

@@ -27,6 +27,40 @@ const PARK_TIME: Duration = Duration::from_secs(120);
 /// How long a gather waits for a digit where the script does not say.
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
+/// Functions of a call.
+pub(super) const OF_CALL: [&str; 17] = [
+    "answer",
+    "bridge",
+    "dial",
+    "echo",
+    "gather",
+    "hangup",
+    "join",
+    "mailbox",
+    "play",
+    "progress",
+    "record",
+    "reject",
+    "ring",
+    "say",
+    "send_digits",
+    "sleep",
+    "tone",
+];
+/// Functions of a recording.
+pub(super) const OF_RECORDING: [&str; 3] = ["pause", "resume", "stop"];
+/// Functions of the store.
+pub(super) const OF_STORE: [&str; 3] = ["add", "get", "set"];
+
+/// Is there a function `name` among those of `prefix`?
+pub(super) fn is_function(prefix: &str, name: &str) -> bool {
+    match prefix {
+        "call." => OF_CALL.contains(&name),
+        "recording." => OF_RECORDING.contains(&name),
+        _ => OF_STORE.contains(&name),
+    }
+}
+
 /// What the script waits for.
 pub(super) struct Asked {
     /// The step to take.
@@ -56,7 +90,7 @@ pub(super) struct Arguments {
     pub b: Value,
 }
 
-/// Turn the call of `name` into what is to be asked. True in the result: it concerns the store, not a call.
+/// Turn the call of `name` into what is to be asked.
 pub(super) fn ask(name: &str, given: &Arguments) -> Result<Asked, Refusal> {
     if let Some(operation) = name.strip_prefix("store.") {
         return keep(name, operation, given);
@@ -64,6 +98,7 @@ pub(super) fn ask(name: &str, given: &Arguments) -> Result<Asked, Refusal> {
     if let Some(operation) = name.strip_prefix("recording.") {
         return recording(operation, given);
     }
+    let name = name.strip_prefix("call.").unwrap_or(name);
     let function = format!("call:{name}");
     let leg = leg(&function, &given.own)?;
     let (verb, want) = verb(name, &function, leg, given)?;
@@ -129,7 +164,10 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
         "mailbox" => {
             let phone = Given::argument(function, "the phone", &given.a).text(64)?;
             let options = Options::new(function, &given.b, &["new", "old"], false)?;
-            let count = |name: &str| options.get(name)?.map_or(Ok(0), |given| given.whole(0..=1_000_000));
+            let count = |name: &str| match options.get(name) {
+                Some(given) => given.whole(0..=1_000_000),
+                None => Ok(0),
+            };
             let number = |count: i64| u32::try_from(count).expect("a million fits");
             Verb::Mailbox { phone, new: number(count("new")?), old: number(count("old")?) }
         }
@@ -168,11 +206,11 @@ fn reject(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
 fn gather(function: &str, given: &Arguments) -> Result<Gather, Refusal> {
     let known = ["prompt", "say", "language", "voice", "max", "terminators", "timeout", "first_timeout", "barge_in"];
     let options = Options::new(function, &given.a, &known, false)?;
-    let mut prompt = options.get("prompt")?.map_or(Ok(vec![]), |given| sounds(&given))?;
-    if let Some(text) = options.get("say")? {
+    let mut prompt = options.get("prompt").map_or(Ok(vec![]), |given| sounds(&given))?;
+    if let Some(text) = options.get("say") {
         prompt.push(speech(&text, &options)?);
     }
-    let max = options.get("max")?.map_or(Ok(1), |given| given.whole(1..=128))?;
+    let max = options.get("max").map_or(Ok(1), |given| given.whole(1..=128))?;
     let timeout = options.seconds("timeout", 0.0)?.unwrap_or(DIGIT_TIME);
     Ok(Gather {
         prompt,
@@ -188,7 +226,7 @@ fn record(function: &str, given: &Arguments) -> Result<Record, Refusal> {
     let known = ["file", "stereo", "party_only", "max", "stop_on", "wait"];
     let options = Options::new(function, &given.a, &known, false)?;
     let record = Record {
-        file: options.get("file")?.map(|given| given.path()).transpose()?,
+        file: options.get("file").map(|given| given.path()).transpose()?,
         stereo: options.flag("stereo", false)?,
         party_only: options.flag("party_only", false)?,
         max: options.seconds("max", 0.1)?,
@@ -216,7 +254,7 @@ fn dial(function: &str, given: &Arguments) -> Result<Dial, Refusal> {
             ));
         }
     };
-    let strategy = match options.get("strategy")? {
+    let strategy = match options.get("strategy") {
         None => Strategy::All,
         Some(given) => match &given.value {
             Value::String(text) if text.as_bytes() == *b"all" => Strategy::All,
@@ -229,9 +267,9 @@ fn dial(function: &str, given: &Arguments) -> Result<Dial, Refusal> {
         strategy,
         timeout: options.seconds("timeout", 1.0)?.unwrap_or(RING_TIME),
         early_media: options.flag("early_media", false)?,
-        caller_id: options.get("caller_id")?.map(|given| header_text(&given)).transpose()?,
-        headers: options.get("headers")?.map_or(Ok(vec![]), |given| headers(&given))?,
-        ringback: options.get("ringback")?.map(|given| ringback(&given)).transpose()?,
+        caller_id: options.get("caller_id").map(|given| header_text(&given)).transpose()?,
+        headers: options.get("headers").map_or(Ok(vec![]), |given| headers(&given))?,
+        ringback: options.get("ringback").map(|given| ringback(&given)).transpose()?,
     })
 }
 
@@ -321,7 +359,7 @@ fn send_digits(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
     if digits.is_empty() {
         return misuse(format!("{function}: the digits must not be empty"));
     }
-    let time = |name: &str| options.get(name)?.map_or(Ok(Duration::from_millis(100)), |t| t.seconds_up_to(0.04, 5.0));
+    let time = |name: &str| options.get(name).map_or(Ok(Duration::from_millis(100)), |t| t.seconds_up_to(0.04, 5.0));
     Ok(Verb::SendDigits { digits, length: time("length")?, gap: time("gap")? })
 }
 

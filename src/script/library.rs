@@ -84,10 +84,12 @@ struct Stamp {
 }
 
 struct Entry {
-    looked: Time,
-    /// Of the file last read, whether it compiled or not.
+    /// None: look at once.
+    looked: Option<Time>,
+    /// Of the file last read, whether it compiled or not; none: there was no file.
     stamp: Option<Stamp>,
-    program: Option<Program>,
+    /// What is in service, or why there is nothing.
+    result: Result<Program, ScriptError>,
 }
 
 /// The scripts of one thread.
@@ -105,18 +107,20 @@ impl Library {
 
     /// The script `name`, as its file is now, or was within the last second, or when it last compiled.
     pub fn get(&mut self, now: Time, name: &str) -> Result<Program, ScriptError> {
-        let old = self.entries.get(name);
-        if let Some(Entry { looked, program: Some(program), .. }) = old
-            && now - *looked < LOOK_AGAIN
+        if let Some(entry) = self.entries.get(name)
+            && entry.looked.is_some_and(|looked| now - looked < LOOK_AGAIN)
         {
-            return Ok(program.clone());
+            return entry.result.clone();
         }
         let path = path_below(&self.folder, name)?;
-        match (self.look(name, &path, now), self.entries.get(name)) {
-            (Ok(program), _) => Ok(program),
-            (Err(_), Some(Entry { program: Some(program), .. })) => Ok(program.clone()),
-            (Err(error), _) => Err(error),
+        let old = self.entries.remove(name);
+        if self.entries.len() >= MOST_KEPT {
+            self.entries.clear();
         }
+        let entry = self.look(now, name, &path, old);
+        let result = entry.result.clone();
+        self.entries.insert(name.into(), entry);
+        result
     }
 
     /// What is to be logged: each broken version of a script that has an older one in service, once.
@@ -124,35 +128,25 @@ impl Library {
         std::mem::take(&mut self.complaints)
     }
 
-    fn look(&mut self, name: &str, path: &Path, now: Time) -> Result<Program, ScriptError> {
-        let found = stamp(name, path);
-        if self.entries.len() >= MOST_KEPT && !self.entries.contains_key(name) {
-            self.entries.clear();
-        }
-        let had = self.entries.get(name).and_then(|entry| entry.program.clone());
-        let stamp_before = self.entries.get(name).and_then(|entry| entry.stamp);
-        let stamp = match found {
-            Ok(stamp) => stamp,
-            Err(error) => {
-                if had.is_some() && stamp_before.is_some() {
-                    self.complaints.push(format!("{error}; the one before stays in service"));
-                    self.entries.insert(name.into(), Entry { looked: now, stamp: None, program: had });
-                }
-                return Err(error);
+    fn look(&mut self, now: Time, name: &str, path: &Path, old: Option<Entry>) -> Entry {
+        let stamp = stamp(name, path);
+        let new_stamp = stamp.as_ref().ok().copied();
+        if let Some(old) = old {
+            if old.stamp == new_stamp {
+                return Entry { looked: Some(now), ..old };
             }
-        };
-        if let (true, Some(program)) = (stamp_before == Some(stamp), &had) {
-            let program = program.clone();
-            self.entries.insert(name.into(), Entry { looked: now, stamp: Some(stamp), program: had });
-            return Ok(program);
+            let new = stamp.and_then(|_| read(name, path)).and_then(|text| Program::compile(name, &text));
+            let result = match (new, old.result) {
+                (Err(error), Ok(program)) => {
+                    self.complaints.push(format!("{error}; the one before stays in service"));
+                    Ok(program)
+                }
+                (new, _) => new,
+            };
+            return Entry { looked: Some(now), stamp: new_stamp, result };
         }
-        let result = read(name, path).and_then(|text| Program::compile(name, &text));
-        if let (Err(error), true) = (&result, had.is_some()) {
-            self.complaints.push(format!("{error}; the one before stays in service"));
-        }
-        let program = result.as_ref().ok().cloned().or(had);
-        self.entries.insert(name.into(), Entry { looked: now, stamp: Some(stamp), program });
-        result
+        let result = stamp.and_then(|_| read(name, path)).and_then(|text| Program::compile(name, &text));
+        Entry { looked: Some(now), stamp: new_stamp, result }
     }
 }
 

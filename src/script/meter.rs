@@ -2,17 +2,19 @@
 
 use std::{
     cell::{Cell, RefCell},
+    fmt::Write,
     rc::Rc,
     time::Duration,
 };
 
 use mlua::{HookTriggers, Lua, VmState};
 
-use super::{Clock, Limits, stop};
+use super::{Clock, Limits, hook};
 use crate::time::Time;
 
-/// Instructions between two calls of the hook. Small, because a single instruction may copy megabytes.
-const EVERY: u32 = 50;
+/// Instructions between two calls of the hook, by the memory in use above which it is so: a single instruction may copy
+/// all of it.
+const EVERY: [(usize, u8); 3] = [(1 << 20, 5), (256 << 10, 20), (0, 50)];
 /// The collector rests while a VM uses less than this: most flows end before it would have found anything.
 const COLLECT_FROM: usize = 160 << 10;
 
@@ -33,6 +35,8 @@ pub(super) struct Meter {
     collecting: Cell<bool>,
     doom: Cell<Option<&'static str>>,
     traceback: RefCell<String>,
+    /// Where the script was when it last used much memory.
+    place: RefCell<String>,
 }
 
 impl Meter {
@@ -49,6 +53,7 @@ impl Meter {
             collecting: Cell::default(),
             doom: Cell::default(),
             traceback: RefCell::default(),
+            place: RefCell::default(),
         })
     }
 
@@ -59,7 +64,7 @@ impl Meter {
     /// Count in `lua` from now on.
     pub(super) fn install(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<()> {
         let meter = Rc::clone(self);
-        let triggers = HookTriggers::new().every_nth_instruction(EVERY);
+        let triggers = HookTriggers::new().every_nth_instruction(EVERY[2].1.into());
         lua.set_global_hook(triggers, move |lua, _| Ok(meter.hook(lua)))
     }
 
@@ -78,15 +83,11 @@ impl Meter {
         self.ran.set(self.ran.get() + ((self.clock)() - self.slice_from.get()));
     }
 
-    /// The script is over; closers and handlers get limits of their own.
+    /// The script is over; its closing functions, and then its handlers, get limits of their own.
     pub(super) fn begin_ending(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<()> {
         self.left.set(i64::try_from(self.limits.ending_instructions).unwrap_or(i64::MAX));
         self.run_time.set(self.limits.ending_time);
-        self.forgive(lua)
-    }
-
-    /// Forget that a limit was reached; what is used up stays so.
-    pub(super) fn forgive(self: &Rc<Meter>, lua: &Lua) -> mlua::Result<()> {
+        self.ran.set(Duration::ZERO);
         if self.doom.take().is_some() { self.install(lua) } else { Ok(()) }
     }
 
@@ -108,17 +109,41 @@ impl Meter {
         self.traceback.borrow().clone()
     }
 
-    fn hook(&self, lua: &Lua) -> VmState {
-        self.left.set(self.left.get() - i64::from(EVERY));
-        self.slice_left.set(self.slice_left.get() - i64::from(EVERY));
-        if self.doom.get().is_some() {
-            stop::arm(lua);
-            return VmState::Continue;
-        }
-        if !self.collecting.get() && lua.used_memory() > COLLECT_FROM {
+    /// Where the script was, about, when memory ran out: Lua does not say.
+    pub(super) fn place(&self) -> String {
+        self.place.borrow().clone()
+    }
+
+    fn watch_memory(&self, lua: &Lua, count: u32) {
+        let used = lua.used_memory();
+        if !self.collecting.get() && used > COLLECT_FROM {
             self.collecting.set(true);
             lua.gc_restart();
         }
+        let every = EVERY.iter().find(|(above, _)| used >= *above).map_or(EVERY[2].1, |(_, every)| *every);
+        if u32::from(every) != count {
+            hook::set_count(lua, every);
+        }
+        if used > self.limits.memory / 4 {
+            lua.inspect_stack(0, |frame| {
+                if let (Some(source), Some(line)) = (frame.source().short_src, frame.current_line()) {
+                    let mut place = self.place.borrow_mut();
+                    place.clear();
+                    let _ = write!(place, "{source}:{line}");
+                }
+            });
+        }
+    }
+
+    fn hook(&self, lua: &Lua) -> VmState {
+        let count = hook::count(lua);
+        self.left.set(self.left.get() - i64::from(count));
+        self.slice_left.set(self.slice_left.get() - i64::from(count));
+        if self.doom.get().is_some() {
+            hook::arm(lua);
+            return VmState::Continue;
+        }
+        self.watch_memory(lua, count);
         let now = (self.clock)();
         let in_slice = now - self.slice_from.get();
         if self.left.get() <= 0 {
@@ -147,7 +172,7 @@ impl Meter {
         self.doom.set(Some(limit));
         let traceback = lua.traceback(None, 0).map(|text| text.to_string_lossy()).unwrap_or_default();
         *self.traceback.borrow_mut() = traceback;
-        stop::arm(lua);
+        hook::arm(lua);
         VmState::Continue
     }
 }

@@ -12,17 +12,18 @@
 //!
 //! A flow that reaches a limit is not killed by an error, which a `pcall` could catch: its coroutine yields and is never
 //! resumed. Only where Lua cannot yield (inside `__tostring`, say) an error is raised, at every instruction from then on
-//! (`stop.rs`).
+//! (`hook.rs`).
 
 mod args;
 mod ask;
+mod hook;
 mod library;
 mod meter;
 mod native;
 mod pattern;
+mod prelude;
 mod reply;
 mod sounds;
-mod stop;
 mod strings;
 mod thread;
 mod vm;
@@ -40,9 +41,6 @@ use crate::time::Time;
 
 /// Shows the time while a script runs, to end time slices; a constant one leaves only the count of instructions.
 pub type Clock = Rc<dyn Fn() -> Time>;
-
-/// The version of the call API that scripts see.
-pub const API_VERSION: u32 = 1;
 
 /// How scripts are run.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +76,7 @@ pub struct Limits {
     pub stuck_time: Duration,
     /// Coroutines of the script's own that are alive.
     pub coroutines: u32,
-    /// Lua instructions for to-be-closed variables and `on_hangup` handlers at the end.
+    /// Lua instructions for to-be-closed variables at the end, and again for `on_hangup` handlers.
     pub ending_instructions: u64,
     /// Time of running for these.
     pub ending_time: Duration,

@@ -11,9 +11,10 @@ use mlua::{Function, IntoLua, Lua, MultiValue, Table, Value, chunk::ChunkMode};
 
 use super::{
     args::{Given, Refusal},
-    ask::{Arguments, Asked, ask, kept_value},
+    ask::{Arguments, Asked, ask, is_function, kept_value},
+    hook,
     meter::Meter,
-    stop, strings,
+    prelude, strings,
     vm::{Level, Modules, Step},
 };
 use crate::{ids::CallId, verbs::Verb};
@@ -171,7 +172,7 @@ pub(super) fn table(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let rust = lua.create_table_with_capacity(0, 12)?;
     let limits = shared.meter.limits();
     rust.raw_set("sign", strings::sign())?;
-    rust.raw_set("stopped", stop::MESSAGE)?;
+    rust.raw_set("stopped", hook::MESSAGE)?;
     rust.raw_set("coroutines", limits.coroutines)?;
     rust.raw_set("memory", limits.memory)?;
 
@@ -180,6 +181,10 @@ pub(super) fn table(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
         own.ask(lua, can_wait, &name.to_str()?, &Arguments { own: own_value, a, b })
     };
     rust.raw_set("ask", lua.create_function(asking)?)?;
+    let knowing = |_: &Lua, (prefix, name): (mlua::LuaString, mlua::LuaString)| {
+        Ok(is_function(&prefix.to_string_lossy(), &name.to_string_lossy()))
+    };
+    rust.raw_set("knows", lua.create_function(knowing)?)?;
     let own = Rc::clone(shared);
     rust.raw_set("cancel", lua.create_function(move |_, ()| Ok(own.asked.take().is_some()))?)?;
     let meter = Rc::clone(&shared.meter);
@@ -200,6 +205,10 @@ pub(super) fn table(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
         Ok(((own.unix.get() + elapsed).as_secs(), elapsed.as_secs_f64()))
     };
     rust.raw_set("time", lua.create_function(telling_time)?)?;
+    let part = |lua: &Lua, name: mlua::LuaString| {
+        lua.load(prelude::code(&name.to_str()?)).set_mode(ChunkMode::Binary).into_function()
+    };
+    rust.raw_set("part", lua.create_function(part)?)?;
     let own = Rc::clone(shared);
     rust.raw_set("failed", lua.create_function(move |lua, error: Value| own.failed(lua, error))?)?;
     let own = Rc::clone(shared);

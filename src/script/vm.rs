@@ -5,7 +5,6 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
-    sync::LazyLock,
     time::Duration,
 };
 
@@ -16,11 +15,12 @@ use super::{
     ask::Want,
     meter::Meter,
     native::{self, Shared, clean},
+    prelude,
     reply::{self, Kinds},
 };
 use crate::{
     ids::CallId,
-    verbs::{Facts, FlowEnd, KeepOp, Reply, Start, Verb},
+    verbs::{FlowEnd, KeepOp, Reply, Start, Verb},
 };
 
 /// What a flow does next.
@@ -83,13 +83,6 @@ pub struct Vm {
     steps: VecDeque<Step>,
 }
 
-/// The prelude, compiled once. Without debug information it loads faster, and stays out of tracebacks.
-static PRELUDE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let lua = Lua::new_with(StdLib::NONE, LuaOptions::new()).expect("no library is asked for that could be refused");
-    let prelude = lua.load(include_str!("prelude.lua")).set_name("=prelude");
-    prelude.into_function().expect("the prelude compiles; every test runs it").dump(true)
-});
-
 impl Vm {
     /// A VM that stands ready. `clock` ends time slices; `modules` finds what scripts require.
     pub fn new(limits: Limits, clock: Clock, modules: Modules) -> Vm {
@@ -106,10 +99,9 @@ impl Vm {
             StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::OS,
         )?;
         let shared = Shared::new(Meter::new(limits, clock), modules);
-        let prelude = lua.load(&PRELUDE[..]).set_mode(ChunkMode::Binary);
+        let prelude = lua.load(prelude::code("core")).set_mode(ChunkMode::Binary);
         let (begin, enter, finish, handlers, call, recording) = prelude.call(native::table(&lua, &shared)?)?;
         shared.meter.install(&lua)?;
-        lua.set_memory_limit(limits.memory.max(256 << 10))?;
         let steps = VecDeque::new();
         let kinds = Kinds { call, recording };
         Ok(Vm { lua, shared, begin, enter, finish, handlers, kinds, state: State::Fresh, want: None, steps })
@@ -134,15 +126,24 @@ impl Vm {
     }
 
     fn prepare(&self, program: &Program, start: &Start) -> mlua::Result<(Thread, Function)> {
-        let lua = &self.lua;
-        let facts = facts(lua, &start.facts)?;
-        let route = lua.create_table_from(start.vars.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
-        let headers = &start.facts.headers;
-        let headers = lua.create_table_from(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
-        let call: Table = self.begin.call((facts, route, headers, start.seed.cast_signed()))?;
-        call.raw_set("_leg", start.call.0.cast_signed())?;
+        let (lua, facts) = (&self.lua, &start.facts);
+        let pairs = |pairs: &[(String, String)]| -> mlua::Result<Option<Table>> {
+            let pairs = (!pairs.is_empty()).then_some(pairs);
+            pairs.map(|pairs| lua.create_table_from(pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())))).transpose()
+        };
+        let (leg, seed) = (start.call.0.cast_signed(), start.seed.cast_signed());
+        let texts = [&facts.id, &facts.caller, &facts.caller_name, &facts.called, &facts.sip_call_id, &facts.source];
+        let [id, caller, name, called, sip_call_id, source] = texts.map(String::as_str);
+        let (route, headers) = (pairs(&start.vars)?, pairs(&facts.headers)?);
+        let (trunk, phone) = (facts.trunk.as_deref(), facts.phone.as_deref());
+        let about =
+            (leg, seed, id, caller, name, called, sip_call_id, source, facts.inbound, trunk, phone, route, headers);
+        self.begin.call::<()>(about)?;
         let chunk = lua.load(&program.code[..]).set_mode(ChunkMode::Binary).into_function()?;
-        Ok((lua.create_thread(self.enter.clone())?, chunk))
+        let thread = lua.create_thread(self.enter.clone())?;
+        // Without a limit `mlua` need not guard each of its calls; so it comes only now.
+        lua.set_memory_limit(self.shared.meter.limits().memory.max(256 << 10))?;
+        Ok((thread, chunk))
     }
 
     /// The answer to what was asked came, `elapsed` after the start.
@@ -151,7 +152,7 @@ impl Vm {
         self.shared.elapsed.set(elapsed);
         match reply::values(&self.lua, &self.kinds, want, reply) {
             Ok(values) => self.run(values, true),
-            Err(error) => self.end(failed(&error), None),
+            Err(error) => self.end_failed(failed(&error)),
         }
     }
 
@@ -206,7 +207,7 @@ impl Vm {
                 self.steps.push_back(Step::Log(Level::Error, text));
                 self.end(FlowEnd::Limit(limit), None)
             }
-            (None, Ok(Err(error))) => self.end(failed(&error), None),
+            (None, Ok(Err(error))) => self.end_failed(failed(&error)),
             (None, Ok(Ok(success))) if thread.is_finished() => {
                 let end = match (success, self.shared.failure.take()) {
                     (Some(false), Some(text)) => FlowEnd::Error(text),
@@ -214,7 +215,7 @@ impl Vm {
                     (Some(false), None) => FlowEnd::Limit("memory"),
                     _ => FlowEnd::Finished,
                 };
-                self.end(end, None)
+                self.end_failed(end)
             }
             (None, Ok(Ok(_))) => match self.shared.asked.take() {
                 Some(asked) => {
@@ -226,6 +227,16 @@ impl Vm {
         };
         self.steps.push_back(step);
         self.steps.pop_front().expect("one was just put in")
+    }
+
+    /// As [`Vm::end`]; where memory ran out, say so in the log.
+    fn end_failed(&mut self, end: FlowEnd) -> Step {
+        if let FlowEnd::Limit(limit) = end {
+            let place = self.shared.meter.place();
+            let text = format!("stopped: the flow reached its limit '{limit}' near {place}");
+            self.steps.push_back(Step::Log(Level::Error, text));
+        }
+        self.end(end, None)
     }
 
     /// The script is over: close what is open in `unwind`, then let the handlers run.
@@ -269,8 +280,8 @@ impl Vm {
         if let Some(limit) = meter.doom() {
             let text = format!("stopped while closing: limit '{limit}'\n{}", clean(&meter.traceback()));
             self.steps.push_back(Step::Log(Level::Error, text));
-            meter.forgive(lua)?;
         }
+        meter.begin_ending(lua)?;
         if self.handlers.raw_len() == 0 {
             return Ok(None);
         }
@@ -290,20 +301,6 @@ impl Vm {
         self.steps.clear();
         self.over(FlowEnd::Error(format!("internal error: the flow was {why}")))
     }
-}
-
-fn facts(lua: &Lua, facts: &Facts) -> mlua::Result<Table> {
-    let table = lua.create_table_with_capacity(0, 8)?;
-    table.raw_set("id", facts.id.as_str())?;
-    table.raw_set("caller", facts.caller.as_str())?;
-    table.raw_set("caller_name", facts.caller_name.as_str())?;
-    table.raw_set("phone", facts.phone.as_deref())?;
-    table.raw_set("called", facts.called.as_str())?;
-    table.raw_set("sip_call_id", facts.sip_call_id.as_str())?;
-    table.raw_set("source", facts.source.as_str())?;
-    table.raw_set("trunk", facts.trunk.as_deref())?;
-    table.raw_set("inbound", facts.inbound)?;
-    Ok(table)
 }
 
 /// How a flow ends that failed with `error`.

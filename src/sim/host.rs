@@ -11,7 +11,7 @@ use crate::{
     exchange::Exchange,
     ids::{LoadId, PortId, RecordingId, WorkerId},
     media::{self, Batch, Channel, Command, Engine, Event, Pcm, Slot},
-    sip::{Hop, Transport},
+    sip::{Hop, Target, Transport},
     switch::{CallRecord, Config, ConsoleReply, Input, Output, Trace},
     time::{Epoch, Time},
     verbs::{Sound, ToFlow},
@@ -54,6 +54,8 @@ pub struct Host {
     addresses: BTreeMap<PortId, u16>,
     slots: BTreeMap<(WorkerId, Slot), u16>,
     next_port: u16,
+    /// Where names lead to.
+    pub names: BTreeMap<String, Vec<Target>>,
     /// Sounds by path.
     pub prompts: BTreeMap<String, Arc<Pcm>>,
     /// Recordings, in order of their ids.
@@ -79,6 +81,7 @@ impl Host {
             addresses: BTreeMap::new(),
             slots: BTreeMap::new(),
             next_port: FIRST_PORT,
+            names: BTreeMap::new(),
             prompts: BTreeMap::new(),
             recordings: BTreeMap::new(),
             records: Vec::new(),
@@ -194,7 +197,7 @@ impl Host {
                 out.push(Datagram { transport, from: self.sip(), to: hop.remote, bytes: bytes.to_vec() });
             }
             Output::Resolve { query, host, port: _, transport: _, secure: _ } => {
-                let result = Err(format!("{host}: there are no names in this world"));
+                let result = self.names.get(&host).cloned().ok_or(format!("{host}: no such name"));
                 self.exchange.handle(now, Input::Resolved { query, result });
             }
             Output::OpenPort { port, worker, interface: _, v6: _ } => {

@@ -1,6 +1,6 @@
 //! The record of a finished call: what billing, statistics and the person who looks for a fault read later.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 use serde::Serialize;
 
@@ -32,6 +32,12 @@ pub enum Status {
     Canceled,
 }
 
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// What ended the call. Kept apart from [`Status`]: calls of one status end for different reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,6 +62,12 @@ pub enum EndReason {
     TelephonyError,
 }
 
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// All that is known of a finished call.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CallRecord {
@@ -71,6 +83,8 @@ pub struct CallRecord {
     pub to: String,
     /// The trunk that it came from or went over; absent: none.
     pub trunk: Option<String>,
+    /// What it cost by the price of its rule; absent: it went over no trunk.
+    pub cost: Option<f64>,
     /// SIP Call-ID.
     pub sip_call_id: String,
     /// The peer's signalling address, `address:port`; absent: none was found.

@@ -3,7 +3,7 @@
 use super::{
     call::{Call, End, State},
     core::Core,
-    target,
+    errands::Purpose,
 };
 use crate::sip::{Method, Request, ServerTx};
 
@@ -49,7 +49,13 @@ impl Call {
     pub fn say_bye(&mut self, core: &mut Core) {
         let State::Talking { mut dialog, .. } = self.enter(State::Gone) else { return };
         let bye = dialog.request(Method::Bye, &core.contact(dialog.hop));
-        core.stack.request(core.now, bye, target::in_dialog(&dialog));
+        let hop = core.in_dialog(&dialog);
+        match &self.trunk {
+            Some(on) => core.errand(bye, hop, Purpose::Goodbye { trunk: on.name.clone() }),
+            None => {
+                core.stack.request(core.now, bye, hop);
+            }
+        }
     }
 
     /// The peer hangs up.

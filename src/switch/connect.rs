@@ -19,7 +19,8 @@ use crate::{
     ids::QueryId,
     sdp,
     sip::{
-        CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Target, Uri,
+        CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Scheme,
+        Target, Uri,
     },
     time::Time,
 };
@@ -52,23 +53,25 @@ pub(super) struct Outgoing {
 /// The name is being looked up, or the port opened.
 pub(super) struct Locating {
     pub outgoing: Outgoing,
-    uri: Uri,
+    pub uri: Uri,
     /// Where the target is, best first.
-    places: VecDeque<Target>,
+    pub places: VecDeque<Target>,
     pub query: Option<QueryId>,
 }
 
 /// The INVITE is out.
 pub(super) struct Inviting {
-    outgoing: Outgoing,
-    uri: Uri,
-    places: VecDeque<Target>,
-    tx: ClientTx,
-    request: Request,
-    hop: Hop,
+    pub outgoing: Outgoing,
+    pub uri: Uri,
+    pub places: VecDeque<Target>,
+    pub tx: ClientTx,
+    pub request: Request,
+    pub hop: Hop,
     offer: (sdp::Session, sdp::Local),
     /// The early dialog whose session description is in force, by the peer's tag.
     early: Option<String>,
+    /// Nobody said anything yet: then the next place has its turn, where there is one.
+    pub silent: Option<Time>,
     /// The call is over and the INVITE cancelled; after this moment no more answer is waited for.
     canceled: Option<Time>,
 }
@@ -96,9 +99,17 @@ impl Outgoing {
     }
 }
 
+impl Sent {
+    /// An INVITE that may still be answered.
+    pub fn new(tx: ClientTx, request: Request, hop: Hop) -> Sent {
+        Sent { tx, request, hop, acks: Vec::new() }
+    }
+}
+
 impl Inviting {
     pub fn timeout(&self) -> Time {
-        self.canceled.unwrap_or(self.outgoing.give_up)
+        let last = self.canceled.unwrap_or(self.outgoing.give_up);
+        self.silent.map_or(last, |silent| silent.min(last))
     }
 }
 
@@ -168,7 +179,8 @@ impl Call {
         }
         locating.query = None;
         match result {
-            Ok(places) => {
+            Ok(mut places) => {
+                core.failover.put_in_order(core.now, &mut places);
                 locating.places = places.into();
                 self.try_next(core);
             }
@@ -187,7 +199,7 @@ impl Call {
     }
 
     /// Go to the next address of the target: open the port where there is none yet, else send the INVITE.
-    fn try_next(&mut self, core: &mut Core) {
+    pub fn try_next(&mut self, core: &mut Core) {
         let State::Locating(locating) = &mut self.state else { return };
         let family = self.port.open().map(|open| open.address.is_ipv6());
         while let Some(place) = locating.places.pop_front() {
@@ -218,7 +230,8 @@ impl Call {
         self.about.peer = Some(hop.remote);
         let tx = core.request(self.id, request.clone(), hop);
         let (offer, early, canceled) = ((offer, local), None, None);
-        let inviting = Inviting { outgoing, uri, places, tx, request, hop, offer, early, canceled };
+        let silent = Some(core.now + core.config.limits.silent);
+        let inviting = Inviting { outgoing, uri, places, tx, request, hop, offer, early, silent, canceled };
         self.enter(State::Inviting(Box::new(inviting)));
     }
 
@@ -226,7 +239,7 @@ impl Call {
         let cseq = CSeq { number: outgoing.cseq, method: Method::Invite };
         let to = NameAddr::new(target::bare(uri));
         let mut headers = Headers::new(outgoing.from.clone(), to, self.key.0.clone(), cseq);
-        core.introduce(&mut headers, hop);
+        core.introduce_for(&mut headers, hop, uri.scheme == Scheme::Sips);
         headers.set("Content-Type", SDP);
         for route in outgoing.reach.iter().flat_map(|reach| &reach.route) {
             headers.push("Route", route.as_str());
@@ -240,12 +253,14 @@ impl Call {
 
     /// An answer to our INVITE.
     pub fn handle_invite_response(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
+        self.hear(core, tx, response.code);
         match &self.state {
             State::Inviting(inviting) if inviting.tx == tx => match response.code {
                 0..=100 => {}
                 101..=199 => self.provisional(core, response),
                 200..=299 => self.accepted(core, response),
                 300..=399 => self.redirected(core, tx, response),
+                401 | 407 if self.prove(core, tx, response) => {}
                 code => self.refused(core, tx, code),
             },
             State::Inviting(_)
@@ -285,7 +300,7 @@ impl Call {
     fn accepted(&mut self, core: &mut Core, response: &Response) {
         let State::Inviting(inviting) = self.enter(State::Gone) else { return };
         let Inviting { tx, request, hop, offer, early, canceled, .. } = *inviting;
-        let mut sent = Sent { tx, request, hop, acks: Vec::new() };
+        let mut sent = Sent::new(tx, request, hop);
         let dialog = sent.acknowledge(core, response);
         self.sent = Some(sent);
         let Some(dialog) = dialog else { return self.decide(core, End::BROKEN, Some(response.code)) };
@@ -294,6 +309,7 @@ impl Call {
             return self.say_bye(core);
         }
         self.about.answered = Some(core.now);
+        self.trunk_answered(core);
         self.about.error = None;
         let agreed = match description(&response.headers, &response.body) {
             Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map(Some).map_err(|r| r.to_string()),
@@ -329,6 +345,21 @@ impl Call {
         self.refused(core, tx, response.code);
     }
 
+    /// The carrier wants to know who we are: send the INVITE again with an answer. False: there is none.
+    fn prove(&mut self, core: &mut Core, tx: ClientTx, response: &Response) -> bool {
+        let State::Inviting(inviting) = &mut self.state else { return false };
+        if inviting.canceled.is_some() {
+            return false;
+        }
+        let Some(again) = inviting.outgoing.carrier.prove(core, &inviting.request, response) else { return false };
+        core.transactions.remove(&tx);
+        inviting.outgoing.cseq = again.headers.cseq.number;
+        inviting.tx = core.request(self.id, again.clone(), inviting.hop);
+        inviting.request = again;
+        inviting.silent = Some(core.now + core.config.limits.silent);
+        true
+    }
+
     /// The INVITE failed with this code: another address, another target, or the end.
     fn refused(&mut self, core: &mut Core, tx: ClientTx, code: u16) {
         core.transactions.remove(&tx);
@@ -357,6 +388,7 @@ impl Call {
         if !matches!(&self.state, State::Inviting(inviting) if inviting.tx == tx) {
             return;
         }
+        self.place_failed(core);
         self.about.error = Some(match why {
             TxFailure::TimedOut => "the INVITE got no answer".to_owned(),
             TxFailure::Transport => "the INVITE could not be delivered".to_owned(),
@@ -377,6 +409,9 @@ impl Call {
         if inviting.timeout() > core.now {
             return;
         }
+        if inviting.silent.is_some_and(|silent| silent <= core.now) {
+            return self.leave_silent(core);
+        }
         match inviting.canceled {
             None => self.hang_up(core, End::NO_ANSWER),
             Some(_) => {
@@ -393,6 +428,7 @@ impl Call {
             && inviting.canceled.is_none()
         {
             inviting.canceled = Some(until);
+            inviting.silent = None;
             core.stack.cancel(core.now, inviting.tx, reason);
         }
     }
@@ -410,14 +446,15 @@ impl Sent {
         }
         if let Some(mut dialog) = self.acknowledge(core, response) {
             let bye = dialog.request(Method::Bye, &core.contact(self.hop));
-            core.stack.request(core.now, bye, target::in_dialog(&dialog));
+            let hop = core.in_dialog(&dialog);
+            core.stack.request(core.now, bye, hop);
         }
     }
 
     /// ACK a fork's first 2xx. None: it makes no dialog, or there are too many.
     fn acknowledge(&mut self, core: &mut Core, response: &Response) -> Option<Dialog> {
         let dialog = Dialog::uac(&self.request, response, self.hop).ok().filter(|_| self.acks.len() < FORKS)?;
-        let (ack, hop) = (dialog.ack(self.request.headers.cseq.number), target::in_dialog(&dialog));
+        let (ack, hop) = (dialog.ack(self.request.headers.cseq.number), core.in_dialog(&dialog));
         core.stack.send_ack(core.now, ack.clone(), hop);
         let tag = response.headers.to.tag().unwrap_or_default().to_owned();
         self.acks.push((tag, ack, hop));

@@ -1,17 +1,26 @@
 //! What all calls share: the SIP stack, the configuration, the queue of outputs, and which call an answer belongs to.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
-use super::{Config, ConsoleReply, Output, TraceEvent, call::Notice, desk::Desk, trace::Seen, trunk::Trunks};
+use super::{
+    Config, ConsoleReply, Output, TraceEvent,
+    call::Notice,
+    connect::Sent,
+    desk::Desk,
+    errands::Errand,
+    link::Links,
+    trace::{Departed, Seen},
+    trunk::{self, Trunks},
+};
 use crate::{
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
     media::{Command, Pcm},
-    sip::{ClientTx, Headers, Hop, NameAddr, Request, Response, ServerTx, Stack, Transport, Uri},
+    sip::{ClientTx, Failover, Headers, Hop, NameAddr, Request, Response, Scheme, ServerTx, Stack, Transport, Uri},
     time::{Epoch, Time},
     verbs::Sound,
 };
@@ -43,12 +52,26 @@ pub(super) struct Core {
     pub recordings: BTreeMap<RecordingId, CallId>,
     /// What is to be traced, in its order.
     pub seen: Vec<Seen>,
+    /// Whose late messages may still come; only kept for the trace.
+    pub departed: Departed,
     /// Tones that were made already; only ever looked up.
     pub tones: HashMap<Sound, Arc<Pcm>>,
     /// How the carriers stand.
     pub trunks: Trunks,
+    /// What was called over carriers.
+    pub counts: trunk::Counts,
+    /// What binds us to carriers.
+    pub links: Links,
+    /// Requests of ours that no call waits for.
+    pub errands: BTreeMap<ClientTx, Errand>,
     /// Who phones are, and where.
     pub desk: Desk,
+    /// Which targets failed lately.
+    pub failover: Failover,
+    /// INVITEs that were left because nobody answered: they are kept as forks.
+    pub left: Vec<Sent>,
+    /// Connections that are gone.
+    pub closed: BTreeSet<Hop>,
     per_worker: Vec<usize>,
     last_id: u64,
     chance: u64,
@@ -71,10 +94,17 @@ impl Core {
             loads: BTreeMap::new(),
             recordings: BTreeMap::new(),
             seen: Vec::new(),
+            departed: Departed::default(),
             tones: HashMap::new(),
             trunks: Trunks::default(),
+            counts: trunk::Counts::default(),
+            links: Links::default(),
+            errands: BTreeMap::new(),
             desk: Desk::new(&config),
             config,
+            failover: Failover::default(),
+            left: Vec::new(),
+            closed: BTreeSet::new(),
             last_id: 0,
             chance: seed,
         }
@@ -169,6 +199,18 @@ impl Core {
     pub fn introduce(&self, headers: &mut Headers, hop: Hop) {
         headers.set("Contact", self.contact(hop).to_string());
         headers.set("Allow", ALLOW);
+    }
+
+    /// As [`Core::introduce`]; `sips`: the peer is called by such an address, so ours is one, too (RFC 3261 sections
+    /// 8.1.1.8 and 12.1.1).
+    pub fn introduce_for(&self, headers: &mut Headers, hop: Hop, sips: bool) {
+        self.introduce(headers, hop);
+        if sips && hop.transport.is_secure() {
+            let mut contact = self.contact(hop);
+            contact.uri.scheme = Scheme::Sips;
+            contact.uri.params.retain(|(name, _)| hop.transport != Transport::Tls || name != "transport");
+            headers.set("Contact", contact.to_string());
+        }
     }
 
     /// The media thread with the fewest ports.

@@ -49,6 +49,8 @@ pub(super) struct Desk {
 pub(super) enum Who {
     /// A phone of ours, proven by its password.
     Phone(Arc<str>),
+    /// A carrier, proven by its password.
+    Trunk(Arc<str>),
     /// Anybody.
     Guest,
 }
@@ -58,7 +60,15 @@ impl Who {
     pub fn phone(&self) -> Option<Arc<str>> {
         match self {
             Who::Phone(user) => Some(user.clone()),
-            Who::Guest => None,
+            Who::Trunk(_) | Who::Guest => None,
+        }
+    }
+
+    /// The name of the carrier.
+    pub fn trunk(&self) -> Option<&str> {
+        match self {
+            Who::Trunk(name) => Some(name),
+            Who::Phone(_) | Who::Guest => None,
         }
     }
 }
@@ -99,12 +109,18 @@ fn realm(phones: &Phones) -> Realm {
 impl Core {
     /// Who sent `request`, which begins something. None: he is asked for his password, or turned away.
     pub fn admit(&mut self, tx: ServerTx, hop: Hop, request: &Request) -> Option<Who> {
-        if self.config.phones.is_empty() {
+        let proving = self.config.trunking.trunks.iter().any(|trunk| trunk.proves);
+        if self.config.phones.is_empty() && !proving {
             return Some(Who::Guest);
         }
-        match self.check(hop, request) {
-            Some(Verdict::Good) => Some(Who::Phone(self.claimed(request)?.into())),
-            None if self.config.phones.guests && !self.says_to_be_ours(request) => Some(Who::Guest),
+        match self.check(hop, request, true) {
+            Some(Verdict::Good) => {
+                let user = self.claimed(request)?;
+                let trunk = self.config.trunking.by_user(&user).filter(|_| self.config.phones.user(&user).is_none());
+                Some(trunk.map_or_else(|| Who::Phone(user.as_str().into()), |trunk| Who::Trunk(trunk.name.clone())))
+            }
+            // A carrier that proves itself waits for the challenge: nobody can be told from it before.
+            None if self.config.phones.guests && !proving && !self.says_to_be_ours(request) => Some(Who::Guest),
             None => self.challenge(tx, request, false),
             Some(Verdict::Stale | Verdict::Replayed) => self.challenge(tx, request, true),
             // Unknown users and wrong passwords look the same from outside.
@@ -112,11 +128,14 @@ impl Core {
         }
     }
 
-    /// The password of `request`; none where it brings none for our realm.
-    fn check(&mut self, hop: Hop, request: &Request) -> Option<Verdict> {
+    /// The password of `request`, be it a phone's or, with `trunks`, a carrier's; none where it brings none for our
+    /// realm.
+    fn check(&mut self, hop: Hop, request: &Request, trunks: bool) -> Option<Verdict> {
         let header = answer(request, self.desk.realm.name())?.to_owned();
         let user = claim(&header).map(|claim| claim.user)?;
         let known = self.config.phones.user(&user).map(|phone| &phone.credentials);
+        let carrier = self.config.trunking.by_user(&user).filter(|_| trunks);
+        let known = known.or(carrier.and_then(|trunk| trunk.credentials.as_ref()));
         let uri = request.uri.to_string();
         let method = request.headers.cseq.method.to_string();
         let asked = Asked { method: &method, uri: &uri, body: &request.body };
@@ -171,7 +190,7 @@ impl Core {
 
     /// Like [`Core::admit`], but guests are no phones.
     pub fn admit_phone(&mut self, tx: ServerTx, hop: Hop, request: &Request) -> Option<Who> {
-        match self.check(hop, request) {
+        match self.check(hop, request, false) {
             Some(Verdict::Good) => Some(Who::Phone(self.claimed(request)?.into())),
             Some(Verdict::Stale | Verdict::Replayed) => self.challenge(tx, request, true),
             None | Some(Verdict::Wrong | Verdict::Malformed) => self.challenge(tx, request, false),

@@ -38,7 +38,7 @@ impl Forks {
         }
     }
 
-    fn keep(&mut self, core: &Core, sent: Sent) {
+    pub fn keep(&mut self, core: &Core, sent: Sent) {
         self.waiting.push_back((core.now + 64 * core.config.sip.t1, sent));
     }
 
@@ -76,6 +76,9 @@ impl Switch {
         self.core.desk.lamps.remove(&call);
         tracing::debug!(call = %call.name, "forgotten");
         self.core.dialogs.remove(&call.key);
+        if self.core.config.trace {
+            self.core.departed.keep(self.core.now + 64 * self.core.config.sip.t1, call.key, id);
+        }
         if let Some(flow) = call.flow.and_then(|flow| self.flows.get_mut(&flow)) {
             flow.calls.remove(&id);
         }
@@ -111,6 +114,7 @@ impl Call {
             from: about.from.clone(),
             to: about.to.clone(),
             trunk: self.trunk.as_ref().map(|on| on.name.to_string()),
+            cost: self.trunk.as_ref().and_then(|on| on.cost).map(|millionths| millionths as f64 / 1e6),
             sip_call_id: self.key.0.clone(),
             peer: about.peer.map(|peer| peer.to_string()),
             start_ms: unix(about.started),

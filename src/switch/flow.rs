@@ -53,7 +53,11 @@ impl Switch {
             FlowEnd::Error(text) => Some(text.clone()),
             FlowEnd::Limit(which) => Some(format!("limit reached: {which}")),
         };
-        tracing::info!(flow = %id, ?error, "flow ended");
+        let name = self.calls.get(&flow.call).map(|call| call.name.as_str());
+        match &error {
+            Some(error) => tracing::warn!(call = name, flow = %id, error, "flow failed"),
+            None => tracing::debug!(call = name, flow = %id, "flow ended"),
+        }
         let end = match end {
             FlowEnd::Finished | FlowEnd::Stopped => End::FINISHED,
             FlowEnd::Error(_) => End::SCRIPT_ERROR,
@@ -164,8 +168,8 @@ impl Switch {
         let (give_up, redirects) = (core.now + wish.timeout, core.config.limits.redirects);
         let (targets, headers) = (plan.targets, wish.headers);
         let (phone, reach) = plan.phone.unzip();
-        let caller = Caller { number: wish.from, ..Caller::default() };
-        let carrier = Carrier { ways: plan.ways, now: None, caller };
+        let caller = Caller { account: wish.from.clone(), number: wish.from, ..Caller::default() };
+        let carrier = Carrier::new(plan.ways, caller);
         let outgoing =
             Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false, carrier, reach };
         let mut call = Call::outgoing(core, outgoing);

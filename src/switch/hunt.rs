@@ -166,7 +166,7 @@ impl Switch {
         let contact = core.own_contact();
         let from = target::from(&number, &contact, &tag).or_else(|_| target::from("anonymous", &contact, &tag))?;
         let (give_up, redirects) = (core.now + timeout, core.config.limits.redirects);
-        let carrier = Carrier { ways: plan.ways, now: None, caller: behind };
+        let carrier = Carrier::new(plan.ways, behind);
         let (phone, reach) = plan.phone.unzip();
         let targets = plan.targets;
         let outgoing =

@@ -25,6 +25,8 @@ mod close;
 mod connect;
 mod core;
 mod desk;
+mod errands;
+mod failover;
 mod finish;
 mod flow;
 mod gather;
@@ -32,6 +34,7 @@ mod hunt;
 mod info;
 mod key;
 mod lamps;
+mod link;
 mod modify;
 mod outbound;
 mod park;
@@ -57,7 +60,9 @@ pub use phones::{NonceKey, Phone, Phones};
 pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route};
 pub use switch::Switch;
-pub use trunk::{HeaderRule, Identity, Network, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What};
+pub use trunk::{
+    Alarm, Cap, CapBy, HeaderRule, Identity, Network, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
+};
 
 /// Something happened.
 #[derive(Debug)]
@@ -327,6 +332,29 @@ pub enum ConsoleReply {
     },
     /// Draining, and no call is left.
     Drained,
+    /// Something about a carrier.
+    Trunk {
+        /// The carrier.
+        trunk: Arc<str>,
+        /// What.
+        news: TrunkNews,
+    },
+    /// A cap on outgoing calls is used up, or nearly.
+    Alarm(Alarm),
+}
+
+/// What is new about a carrier.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrunkNews {
+    /// Our registration with it.
+    Registration(sip::register::Change),
+    /// One of its targets answers again, or no longer.
+    Target {
+        /// The target.
+        uri: sip::Uri,
+        /// True: it answers.
+        up: bool,
+    },
 }
 
 /// What the switch is told at its start, and again when it changes.
@@ -371,6 +399,10 @@ pub struct Limits {
     pub legs_per_flow: usize,
     /// Redirections (3xx) that one leg follows.
     pub redirects: usize,
+    /// A target that says nothing for so long is left for the next one, where there is one.
+    pub silent: Duration,
+    /// A target that failed is tried after the others for so long.
+    pub avoid: Duration,
     /// Sounds in one play.
     pub sounds: usize,
     /// Longest tone or silence in one piece.
@@ -391,6 +423,8 @@ impl Default for Limits {
             calls: 10_000,
             legs_per_flow: 32,
             redirects: 5,
+            silent: Duration::from_secs(2),
+            avoid: Duration::from_secs(60),
             sounds: 64,
             tone: Duration::from_secs(600),
             recordings_per_call: 8,

@@ -48,8 +48,10 @@ impl Switch {
     /// Without calls. `epoch` dates the records; `seed` makes tags and identifiers, and should be one that nobody can
     /// guess.
     pub fn new(config: Config, epoch: Epoch, seed: u64) -> Switch {
+        let mut core = Core::new(config, epoch, seed);
+        core.link_up();
         Switch {
-            core: Core::new(config, epoch, seed),
+            core,
             calls: BTreeMap::new(),
             flows: BTreeMap::new(),
             rooms: BTreeMap::new(),
@@ -66,12 +68,15 @@ impl Switch {
         match input {
             Input::Datagram { hop, bytes } => {
                 self.see(false, hop, &bytes);
+                self.core.closed.remove(&hop);
                 self.core.stack.handle_datagram(now, hop, &bytes);
             }
             Input::TransportFailed { hop } => {
+                self.core.link_closed(hop);
                 self.core.stack.handle_transport_failed(now, hop);
                 self.desk_lost(hop);
             }
+            Input::Resolved { query, result } if self.core.link_resolved(query, &result) => {}
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
@@ -100,11 +105,16 @@ impl Switch {
             Input::RecordingWritten { recording, result } => self.on_recording_written(recording, result),
             Input::Configure(config) => {
                 let sip = self.core.config.sip.clone();
+                let caps = &self.core.config.trunking.outbound.caps;
+                if *caps != config.trunking.outbound.caps {
+                    self.core.counts.forget();
+                }
                 self.core.config = Config { sip, ..*config };
+                self.core.link_up();
                 self.core.desk.configure(&self.core.config.phones);
             }
             Input::Originate(wish) => self.on_originate(wish),
-            Input::Drain => self.draining = self.draining.or(Some(Draining::Waiting)),
+            Input::Drain => self.drain(),
             Input::HangUpAll => self.hang_up_all(),
         }
         self.settle();
@@ -113,8 +123,9 @@ impl Switch {
     /// The next moment [`Switch::handle_timeout`] has something to do.
     pub fn timeout(&self) -> Option<Time> {
         let calls = self.timers.peek().map(|Reverse((at, _))| *at);
+        let stack = Time::soonest(self.core.stack.timeout(), self.core.links.timeout());
         let others = Time::soonest(self.forks.timeout(), self.core.desk.timeout());
-        Time::soonest(calls, Time::soonest(self.core.stack.timeout(), others))
+        Time::soonest(calls, Time::soonest(stack, others))
     }
 
     /// Time passed.
@@ -122,6 +133,7 @@ impl Switch {
         self.core.now = now;
         self.core.stack.handle_timeout(now);
         self.forks.handle_timeout(now);
+        self.core.links_timeout();
         self.core.desk_timeout();
         while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
@@ -157,8 +169,13 @@ impl Switch {
         }
     }
 
-    fn hang_up_all(&mut self) {
+    fn drain(&mut self) {
         self.draining = self.draining.or(Some(Draining::Waiting));
+        self.core.leave_all();
+    }
+
+    fn hang_up_all(&mut self) {
+        self.drain();
         let all: Vec<CallId> = self.calls.keys().copied().collect();
         for id in all {
             if let Some((call, core)) = self.call(id) {
@@ -186,6 +203,8 @@ impl Switch {
                 self.on_stack_output(output);
             } else if let Some((call, notice)) = self.core.notices.pop_front() {
                 self.on_notice(call, notice);
+            } else if let Some(sent) = self.core.left.pop() {
+                self.forks.keep(&self.core, sent);
             } else if let Some(id) = self.dirty.pop_first() {
                 self.schedule(id);
                 self.lamp(id);

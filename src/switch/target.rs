@@ -110,6 +110,15 @@ pub(super) fn in_dialog(dialog: &Dialog) -> Hop {
     }
 }
 
+/// The way to the address that a dialog's next hop names, whatever connections there were; none where it names none.
+pub(super) fn anew(dialog: &Dialog) -> Option<Hop> {
+    let uri = dialog.next_hop_uri();
+    let transport = transport(&uri);
+    let remote =
+        literal(&uri).filter(|remote| remote.port() != 0 && remote.is_ipv6() == dialog.hop.remote.is_ipv6())?;
+    transport.can_connect().then_some(Hop { transport, remote, ..dialog.hop })
+}
+
 fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback() || ip.is_unspecified(),

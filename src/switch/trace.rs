@@ -1,11 +1,14 @@
 //! Which call a SIP message belongs to, for those who want to see the messages of a call. Only done while somebody looks.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use bytes::Bytes;
 
-use super::{Direction, Output, Trace, TraceEvent, switch::Switch};
+use super::{Direction, Output, Trace, TraceEvent, core::DialogKey, switch::Switch};
 use crate::{
     ids::CallId,
     sip::{Hop, Limits, Message},
+    time::Time,
 };
 
 /// Something that was seen, in its order.
@@ -22,6 +25,27 @@ pub(super) enum Seen {
     },
 }
 
+/// Calls that are gone: the answer to their BYE, or the 487 after their CANCEL, is theirs still.
+#[derive(Default)]
+pub(super) struct Departed {
+    calls: BTreeMap<DialogKey, CallId>,
+    /// Until when each is kept, which is in the order of their going.
+    until: VecDeque<(Time, DialogKey)>,
+}
+
+impl Departed {
+    pub fn keep(&mut self, until: Time, key: DialogKey, call: CallId) {
+        self.calls.insert(key.clone(), call);
+        self.until.push_back((until, key));
+    }
+
+    fn forget(&mut self, now: Time) {
+        while let Some((_, key)) = self.until.pop_front_if(|(until, _)| *until <= now) {
+            self.calls.remove(&key);
+        }
+    }
+}
+
 impl Switch {
     pub(super) fn see(&mut self, sent: bool, hop: Hop, bytes: &Bytes) {
         if self.core.config.trace {
@@ -31,6 +55,7 @@ impl Switch {
 
     /// Tell what was seen, now that a new call is known.
     pub(super) fn tell_seen(&mut self) {
+        self.core.departed.forget(self.core.now);
         for seen in std::mem::take(&mut self.core.seen) {
             let (call, what) = match seen {
                 Seen::Fact { call, what } => (call, what),
@@ -57,7 +82,8 @@ impl Switch {
         let ours = if sent == is_request { &headers.from } else { &headers.to };
         let call_id = headers.call_id.clone();
         if let Some(tag) = ours.tag() {
-            return self.core.dialogs.get(&(call_id, tag.to_owned())).copied();
+            let key = (call_id, tag.to_owned());
+            return self.core.dialogs.get(&key).or_else(|| self.core.departed.calls.get(&key)).copied();
         }
         let mut candidates = self.core.dialogs.range((call_id.clone(), String::new())..);
         let inbound = |id: &CallId| self.calls.get(id).is_some_and(|c| c.about.direction == Direction::Inbound);

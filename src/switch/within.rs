@@ -36,10 +36,12 @@ impl Switch {
                         call.handle_invite_response(core, tx, &response);
                     }
                 }
+                None if self.core.errand_answered(tx, &response) => {}
                 None => self.forks.answer(&mut self.core, tx, &response),
             },
             Event::Failed { tx, .. } if self.core.desk_answered(tx, None) => {}
             Event::Failed { tx, why } => {
+                self.core.errand_failed(tx, why);
                 let call = self.core.transactions.get(&tx).copied();
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
                     call.handle_invite_failed(core, tx, why);
@@ -98,10 +100,13 @@ impl Switch {
         if self.draining.is_some() || self.calls.len() >= core.config.limits.calls + room {
             return core.answer_later(tx, &request);
         }
-        let trunk = core.trunks.of(&core.config.trunking, hop.remote.ip()).cloned();
+        let source = hop.remote.ip();
+        let trunk = core.trunks.of(&core.config.trunking, source).or_else(|| core.links.registered_at(source)).cloned();
         // A carrier is known by its address; everybody else says who he is.
         let who = if trunk.is_some() { Some(Who::Guest) } else { core.admit(tx, hop, &request) };
         let Some(who) = who else { return };
+        let proven = who.trunk().and_then(|name| core.config.trunking.trunk(name)).cloned();
+        let trunk = trunk.or(proven);
         if let Some(trunk) = &trunk
             && let Err(full) = core.trunks.enter(trunk, core.now, urgent)
         {

@@ -1,3 +1,7 @@
+use std::os::fd::AsFd as _;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use std::path::PathBuf;
 
 use tempfile::TempDir;

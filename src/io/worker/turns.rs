@@ -13,7 +13,7 @@ use crate::{
         pace::Pace,
         ring::{Full, Ring},
     },
-    media::{Batch, Command, Engine, Event, Port, Slot, TICK},
+    media::{Batch, Command, Engine, Event, Port, Slot},
     time::Time,
 };
 
@@ -98,10 +98,8 @@ impl Turns {
 
     fn deadline(&self) -> Option<Time> {
         let waiting = !self.untold.is_empty() || !self.overflow.is_empty() || !self.parcels.is_empty();
-        // Never longer than a tick: io_uring was seen to swallow a wake-up of an idle thread, once in some hundred moves
-        // of a port on a busy machine. The inbox does not depend on it, so that costs a tick, and not a call.
-        let longest = if waiting { RETRY } else { TICK };
-        Time::soonest(self.engine.timeout(), Some(self.clock.now() + longest))
+        let longest = waiting.then(|| self.clock.now() + RETRY);
+        Time::soonest(self.engine.timeout(), longest)
     }
 
     fn handle_packets(&mut self, now: Time) -> u32 {

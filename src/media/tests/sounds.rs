@@ -38,7 +38,7 @@ fn a_sound_is_sent_whole_and_its_end_is_told() {
     world.play(&a, 5, sound.clone());
     world.run(1000);
     let heard = world.heard(&a, u64::MAX);
-    assert_eq!(heard.len(), 1120);
+    assert_eq!(heard.len(), 8000, "and silence follows");
     assert!(heard.iter().zip(&sound).all(|(heard, sent)| heard.abs_diff(*sent) < 300));
     assert!(heard[1000..].iter().all(|sample| *sample == 0));
     assert_eq!(done(&world), [(5, 1000, true)]);
@@ -195,5 +195,5 @@ fn digits_to_a_peer_that_takes_none_are_answered_at_once() {
     world.command(Command::Digits { port: a.port, digits: "123".into(), length, gap });
     world.run(40);
     assert_eq!(world.count(|event| matches!(event, Event::DigitsSent { .. })), 1);
-    assert_eq!(world.packets(&a).len(), 0);
+    assert!(world.packets(&a).iter().all(|(header, _)| header.payload_type == 0), "only silence goes out");
 }

@@ -288,100 +288,99 @@ fn the_log_has_levels_and_takes_anything() {
     assert_eq!(run.logs, expected.map(|(level, text)| (level, text.to_owned())));
 }
 
+/// Wrong calls, and how their messages begin.
+const MISUSE: &[(&str, &str)] = &[
+    (
+        "call:play()",
+        "call:play: the sound must be a WAV file, a table with say, tone or silence, or a list of these, not nothing",
+    ),
+    (
+        "call:play('../x.wav')",
+        "call:play: the sound must be a path below the folder, without '..', not the text '../x.wav'",
+    ),
+    ("call:play('/etc/x.wav')", "call:play: the sound must be a path below the folder"),
+    ("call:play({})", "call:play: the sound must have 1 to 64 sounds, not 0"),
+    ("call:play({'a.wav', 5})", "call:play: the sound[2] must be a WAV file"),
+    (
+        "call:play('a', {stop_on = 'x'})",
+        "call:play: option 'stop_on' must be at most 128 digits out of '0123456789*#ABCD', or 'any', not the text 'x'",
+    ),
+    ("call:play('a', 'b')", "call:play: the options must be a table, not the text 'b'"),
+    ("call:play('a', {1})", "call:play: an option's name cannot be 1"),
+    ("call:gather {timout = 3}", "call:gather: unknown option 'timout'; did you mean 'timeout'?"),
+    ("call:gather {colour = 3}", "call:gather: unknown option 'colour'; there are prompt, say, language"),
+    ("call:gather {max = 0}", "call:gather: option 'max' must be a whole number from 1 to 128, not 0"),
+    (
+        "call:gather {max = 'four'}",
+        "call:gather: option 'max' must be a whole number from 1 to 128, not the text 'four'",
+    ),
+    ("call:gather {max = 1.5}", "call:gather: option 'max' must be a whole number from 1 to 128, not 1.5"),
+    ("call:gather {timeout = -1}", "call:gather: option 'timeout' must be a number of seconds from 0 to 86400, not -1"),
+    ("call:gather {timeout = 0/0}", "call:gather: option 'timeout' must be a number of seconds"),
+    ("call:gather {barge_in = 'no'}", "call:gather: option 'barge_in' must be true or false, not the text 'no'"),
+    ("call:gather {prompt = {tone = 'x'}}", "call:gather: option 'prompt'.tone must be 'beep', 'ringing'"),
+    ("call:gather {prompt = {say = 'x', speed = 2}}", "call:gather: option 'prompt': unknown option 'speed'"),
+    ("call:say('')", "call:say: the text must not be empty"),
+    ("call:say(5)", "call:say: the text must be a text, not 5"),
+    ("call:say(('x'):rep(4001))", "call:say: the text must be at most 4000 characters long"),
+    ("call:say('\\xff')", "call:say: the text must be UTF-8 text"),
+    (
+        "call:tone('bleep')",
+        "call:tone: the tone must be 'beep', 'ringing', 'busy', 'congestion' or 'dial', or one or two frequencies, not the text 'bleep'",
+    ),
+    ("call:tone(5)", "call:tone: the tone must be a whole number from 20 to 3800, not 5"),
+    ("call:tone({300, 400, 500})", "call:tone: the tone can have at most two frequencies"),
+    ("call:record {stereo = true, party_only = true}", "call:record: 'stereo' and 'party_only' exclude each other"),
+    ("call:record {file = 'a\\nb'}", "call:record: option 'file' must be a path below the folder"),
+    ("call:dial()", "call:dial: give a SIP URI or a number, or a table of them, not nothing"),
+    ("call:dial {}", "call:dial: there must be 1 to 32 targets, not 0"),
+    (
+        "call:dial('an na')",
+        "call:dial: the target must be a SIP URI such as 'sip:anna@example.com', or a number, not the text 'an na'",
+    ),
+    ("call:dial {'sip:a@b', 5}", "call:dial: target 2 must be a text, not 5"),
+    ("call:dial('sip:a@b c')", "call:dial: the target must be a SIP URI"),
+    (
+        "call:dial {'sip:a@b', strategy = 'any'}",
+        "call:dial: option 'strategy' must be 'all' or 'in_turn', not the text 'any'",
+    ),
+    (
+        "call:dial {'sip:a@b', headers = {Via = 'x'}}",
+        "call:dial: option 'headers': a name must be a header name that is not the stack's own, not the text 'Via'",
+    ),
+    (
+        "call:dial {'sip:a@b', headers = {['X-A'] = 'a\\r\\nb'}}",
+        "call:dial: option 'headers': 'X-A' must be one line of text",
+    ),
+    ("call:dial {'sip:a@b', caller_id = 'a\\nb'}", "call:dial: option 'caller_id' must be one line of text"),
+    ("call:bridge('x')", "call:bridge: the other call must be a call object, not the text 'x'"),
+    ("call:join('')", "call:join: the room must not be empty"),
+    ("call:reject(200)", "call:reject: the code must be a whole number from 300 to 699, not 200"),
+    (
+        "call:send_digits('1x')",
+        "call:send_digits: the digits must be at most 128 digits out of '0123456789*#ABCD,', not the text '1x'",
+    ),
+    (
+        "call:send_digits('1', {length = 9})",
+        "call:send_digits: option 'length' must be a number of seconds from 0.04 to 5, not 9",
+    ),
+    ("call:sleep()", "call:sleep: the time must be a number of seconds from 0 to 86400, not nothing"),
+    ("call:sleep('1')", "call:sleep: the time must be a number of seconds from 0 to 86400, not the text '1'"),
+    ("call.answer()", "call:answer: write it with a colon, call:answer(...), on a call; found nothing"),
+    ("store.get()", "store.get: the key must be a text, not nothing"),
+    ("store:get('x')", "store.get: the key must be a text, not a table"),
+    ("store.get(('x'):rep(257))", "store.get: the key must be at most 256 bytes long, not 257"),
+    ("store.set('x', {})", "store.set: the value must be a text, a number, true, false or nil, not a table"),
+    ("store.add('x', 'y')", "store.add: the value must be a whole number"),
+    ("vars['a b'] = 1", "vars: a name must be letters, digits, '_', '-' and '.', not the text 'a b'"),
+    ("vars.a = {}", "vars.a must be a text, a number, true, false or nil, not a table"),
+    ("log('loud', 'x')", "log: the level must be 'debug', 'info', 'warn' or 'error', not 'loud'"),
+    ("on_hangup()", "bad argument #1 to 'on_hangup' (function expected, got no value)"),
+];
+
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn misuse_names_the_line_the_argument_what_was_found_and_what_is_allowed() {
-    for (text, message) in [
-        (
-            "call:play()",
-            "call:play: the sound must be a WAV file, a table with say, tone or silence, or a list of these, not nothing",
-        ),
-        (
-            "call:play('../x.wav')",
-            "call:play: the sound must be a path below the folder, without '..', not the text '../x.wav'",
-        ),
-        ("call:play('/etc/x.wav')", "call:play: the sound must be a path below the folder"),
-        ("call:play({})", "call:play: the sound must have 1 to 64 sounds, not 0"),
-        ("call:play({'a.wav', 5})", "call:play: the sound[2] must be a WAV file"),
-        (
-            "call:play('a', {stop_on = 'x'})",
-            "call:play: option 'stop_on' must be at most 128 digits out of '0123456789*#ABCD', or 'any', not the text 'x'",
-        ),
-        ("call:play('a', 'b')", "call:play: the options must be a table, not the text 'b'"),
-        ("call:play('a', {1})", "call:play: an option's name cannot be 1"),
-        ("call:gather {timout = 3}", "call:gather: unknown option 'timout'; did you mean 'timeout'?"),
-        ("call:gather {colour = 3}", "call:gather: unknown option 'colour'; there are prompt, say, language"),
-        ("call:gather {max = 0}", "call:gather: option 'max' must be a whole number from 1 to 128, not 0"),
-        (
-            "call:gather {max = 'four'}",
-            "call:gather: option 'max' must be a whole number from 1 to 128, not the text 'four'",
-        ),
-        ("call:gather {max = 1.5}", "call:gather: option 'max' must be a whole number from 1 to 128, not 1.5"),
-        (
-            "call:gather {timeout = -1}",
-            "call:gather: option 'timeout' must be a number of seconds from 0 to 86400, not -1",
-        ),
-        ("call:gather {timeout = 0/0}", "call:gather: option 'timeout' must be a number of seconds"),
-        ("call:gather {barge_in = 'no'}", "call:gather: option 'barge_in' must be true or false, not the text 'no'"),
-        ("call:gather {prompt = {tone = 'x'}}", "call:gather: option 'prompt'.tone must be 'beep', 'ringing'"),
-        ("call:gather {prompt = {say = 'x', speed = 2}}", "call:gather: option 'prompt': unknown option 'speed'"),
-        ("call:say('')", "call:say: the text must not be empty"),
-        ("call:say(5)", "call:say: the text must be a text, not 5"),
-        ("call:say(('x'):rep(4001))", "call:say: the text must be at most 4000 characters long"),
-        ("call:say('\\xff')", "call:say: the text must be UTF-8 text"),
-        (
-            "call:tone('bleep')",
-            "call:tone: the tone must be 'beep', 'ringing', 'busy', 'congestion' or 'dial', or one or two frequencies, not the text 'bleep'",
-        ),
-        ("call:tone(5)", "call:tone: the tone must be a whole number from 20 to 3800, not 5"),
-        ("call:tone({300, 400, 500})", "call:tone: the tone can have at most two frequencies"),
-        ("call:record {stereo = true, party_only = true}", "call:record: 'stereo' and 'party_only' exclude each other"),
-        ("call:record {file = 'a\\nb'}", "call:record: option 'file' must be a path below the folder"),
-        ("call:dial()", "call:dial: give a SIP URI or a number, or a table of them, not nothing"),
-        ("call:dial {}", "call:dial: there must be 1 to 32 targets, not 0"),
-        (
-            "call:dial('an na')",
-            "call:dial: the target must be a SIP URI such as 'sip:anna@example.com', or a number, not the text 'an na'",
-        ),
-        ("call:dial {'sip:a@b', 5}", "call:dial: target 2 must be a text, not 5"),
-        ("call:dial('sip:a@b c')", "call:dial: the target must be a SIP URI"),
-        (
-            "call:dial {'sip:a@b', strategy = 'any'}",
-            "call:dial: option 'strategy' must be 'all' or 'in_turn', not the text 'any'",
-        ),
-        (
-            "call:dial {'sip:a@b', headers = {Via = 'x'}}",
-            "call:dial: option 'headers': a name must be a header name that is not the stack's own, not the text 'Via'",
-        ),
-        (
-            "call:dial {'sip:a@b', headers = {['X-A'] = 'a\\r\\nb'}}",
-            "call:dial: option 'headers': 'X-A' must be one line of text",
-        ),
-        ("call:dial {'sip:a@b', caller_id = 'a\\nb'}", "call:dial: option 'caller_id' must be one line of text"),
-        ("call:bridge('x')", "call:bridge: the other call must be a call object, not the text 'x'"),
-        ("call:join('')", "call:join: the room must not be empty"),
-        ("call:reject(200)", "call:reject: the code must be a whole number from 300 to 699, not 200"),
-        (
-            "call:send_digits('1x')",
-            "call:send_digits: the digits must be at most 128 digits out of '0123456789*#ABCD,', not the text '1x'",
-        ),
-        (
-            "call:send_digits('1', {length = 9})",
-            "call:send_digits: option 'length' must be a number of seconds from 0.04 to 5, not 9",
-        ),
-        ("call:sleep()", "call:sleep: the time must be a number of seconds from 0 to 86400, not nothing"),
-        ("call:sleep('1')", "call:sleep: the time must be a number of seconds from 0 to 86400, not the text '1'"),
-        ("call.answer()", "call:answer: write it with a colon, call:answer(...), on a call; found nothing"),
-        ("store.get()", "store.get: the key must be a text, not nothing"),
-        ("store:get('x')", "store.get: the key must be a text, not a table"),
-        ("store.get(('x'):rep(257))", "store.get: the key must be at most 256 bytes long, not 257"),
-        ("store.set('x', {})", "store.set: the value must be a text, a number, true, false or nil, not a table"),
-        ("store.add('x', 'y')", "store.add: the value must be a whole number"),
-        ("vars['a b'] = 1", "vars: a name must be letters, digits, '_', '-' and '.', not the text 'a b'"),
-        ("vars.a = {}", "vars.a must be a text, a number, true, false or nil, not a table"),
-        ("log('loud', 'x')", "log: the level must be 'debug', 'info', 'warn' or 'error', not 'loud'"),
-        ("on_hangup()", "bad argument #1 to 'on_hangup' (function expected, got no value)"),
-    ] {
+    for (text, message) in MISUSE {
         let run = Run::new(&format!("local x = 1\n\n{text}\nlog('never')"));
         let expected = format!("test.lua:3: {message}");
         assert!(run.error().starts_with(&expected), "{text}\n  {}\nis not\n  {expected}", run.error());

@@ -12,6 +12,7 @@ mod recording;
 mod ring_all;
 mod rooms;
 mod soak;
+mod transports;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},

@@ -299,3 +299,22 @@ fn headers_of_the_stack_cannot_be_added() {
     assert!(!target::may_add(&[("X-A".into(), "1\r\nVia: evil".into())]));
     assert!(target::may_add(&[("X-A".into(), "1".into()), ("Subject".into(), "hello".into())]));
 }
+
+#[test]
+fn the_trace_of_a_cancelled_call_ends_with_the_487_and_its_ack() {
+    let mut world = World::with(|config| config.trace = true);
+    originate(&mut world, "sip:bob@203.0.113.9");
+    let invite = invited(&mut world);
+    world.input(0, Input::HangUpAll);
+    world.settle();
+    let cancel = world.request_at(address(CALLEE), Method::Cancel);
+    world.say(address(CALLEE), answer(&cancel, 200, "bob", None));
+    world.say(address(CALLEE), answer(&invite, 487, "bob", None));
+    world.settle();
+    let messages = world.node().traces.iter().filter_map(|trace| match &trace.what {
+        TraceEvent::Message { first_line, .. } => first_line.split(" sip:").next(),
+        TraceEvent::Sdp(_) | TraceEvent::Media(_) | TraceEvent::Call(_) => None,
+    });
+    let lines: Vec<&str> = messages.collect();
+    assert_eq!(lines[2..], ["CANCEL", "SIP/2.0 200 OK", "SIP/2.0 487 Request Terminated", "ACK"], "{lines:?}");
+}

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::*;
 
 mod inbound;
+mod links;
 mod outbound;
+mod proof;
 
 const CARRIER_A: &str = "203.0.113.1:5060";
 const CARRIER_B: &str = "203.0.113.2:5060";

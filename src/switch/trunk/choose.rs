@@ -13,7 +13,9 @@ use crate::sip::Uri;
 pub(in crate::switch) struct Way {
     /// The carrier.
     pub trunk: Arc<str>,
-    /// The number at one of its targets.
+    /// Which of its targets.
+    pub target: usize,
+    /// The number at that target.
     pub uri: Uri,
     /// What was dialled, in the form that the rules know it: caps count by it.
     pub number: Arc<str>,
@@ -94,7 +96,7 @@ fn emergency(
     }
     for trunk in &trunking.trunks {
         if all.iter().all(|way| way.trunk != trunk.name) {
-            all.extend(trunk.targets.iter().map(|target| way(trunk, target, dialled, number, 0, true)));
+            all.extend((0..trunk.targets.len()).map(|at| way(trunk, at, (dialled, number), 0, true)));
         }
     }
     if all.is_empty() { Err(Denied::NoTarget) } else { Ok(all) }
@@ -150,13 +152,13 @@ fn over<'a>(
 ) -> impl Iterator<Item = Way> + 'a {
     let trunk = rule.trunk.as_deref().and_then(|name| trunking.trunk(name));
     trunk.into_iter().flat_map(move |trunk| {
-        trunk.targets.iter().map(move |target| way(trunk, target, called, number, rule.price, emergency))
+        (0..trunk.targets.len()).map(move |at| way(trunk, at, (called, number), rule.price, emergency))
     })
 }
 
-fn way(trunk: &Trunk, target: &Uri, called: &str, number: &str, price: u64, emergency: bool) -> Way {
-    let uri = Uri { user: Some(called.replace('#', "%23")), ..target.clone() };
-    Way { trunk: trunk.name.clone(), uri, number: Arc::from(number), price, emergency }
+fn way(trunk: &Trunk, target: usize, (called, number): (&str, &str), price: u64, emergency: bool) -> Way {
+    let uri = Uri { user: Some(called.replace('#', "%23")), ..trunk.targets[target].clone() };
+    Way { trunk: trunk.name.clone(), target, uri, number: Arc::from(number), price, emergency }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! What the operator says about carriers.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{HeaderRule, Network};
+use super::{Cap, HeaderRule, Network};
 use crate::{
     codec::Codec,
-    sip::Uri,
+    sip::{Uri, auth::Credentials, register::Account},
     switch::{BadPattern, Pattern},
 };
 
@@ -22,6 +22,12 @@ impl Trunking {
     /// The carrier of this name.
     pub fn trunk(&self, name: &str) -> Option<&Arc<Trunk>> {
         self.trunks.iter().find(|trunk| &*trunk.name == name)
+    }
+
+    /// The carrier that proves itself as `user`.
+    pub(in crate::switch) fn by_user(&self, user: &str) -> Option<&Arc<Trunk>> {
+        let is = |trunk: &Trunk| trunk.proves && trunk.credentials.as_ref().is_some_and(|c| c.user == user);
+        self.trunks.iter().find(|trunk| is(trunk))
     }
 }
 
@@ -53,6 +59,14 @@ pub struct Trunk {
     pub identity: Identity,
     /// Header fields of calls that go there.
     pub headers: Vec<HeaderRule>,
+    /// Who we are there: what its challenges are answered with.
+    pub credentials: Option<Credentials>,
+    /// It proves itself to us with the same credentials, wherever it calls from.
+    pub proves: bool,
+    /// As whom and where we register; absent: we do not.
+    pub registration: Option<Account>,
+    /// How often its targets are asked whether they are there; zero: never.
+    pub options: Duration,
 }
 
 impl Trunk {
@@ -71,12 +85,18 @@ impl Trunk {
             out_caller: Vec::new(),
             identity: Identity::default(),
             headers: Vec::new(),
+            credentials: None,
+            proves: false,
+            registration: None,
+            options: Duration::ZERO,
         }
     }
 
-    /// A number that it calls, as we know it.
-    pub(in crate::switch) fn called(&self, number: &str) -> String {
-        rewritten(&self.in_called, number)
+    /// A number that it calls, as we know it. Where the Request-URI is only our registered Contact, To has the number.
+    pub(in crate::switch) fn called(&self, number: &str, to: &Uri) -> String {
+        let own = self.registration.as_ref().and_then(|account| account.address.user_decoded());
+        let to = to.user_decoded().filter(|_| own.as_deref() == Some(number));
+        rewritten(&self.in_called, to.as_deref().unwrap_or(number))
     }
 
     /// The number of a caller of its, as we know it.
@@ -169,6 +189,8 @@ pub struct Outbound {
     pub next_on: BTreeSet<u16>,
     /// Which numbers may be called, and over whom. What no rule names is denied.
     pub rules: Vec<Rule>,
+    /// How much may be called away before somebody looks.
+    pub caps: Vec<Cap>,
 }
 
 impl Default for Outbound {
@@ -179,6 +201,7 @@ impl Default for Outbound {
             emergency: BTreeSet::new(),
             next_on: BTreeSet::from([401, 402, 403, 407, 408, 500, 501, 502, 503, 504, 505, 513]),
             rules: Vec::new(),
+            caps: Vec::new(),
         }
     }
 }

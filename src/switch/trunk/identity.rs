@@ -22,6 +22,8 @@ pub(in crate::switch) struct Caller {
     pub display: String,
     /// The caller does not want to be known (RFC 3323 section 4.2, RFC 3325 section 9.3).
     pub private: bool,
+    /// Whose calls these are, whatever number is shown: caps count by it.
+    pub account: String,
     /// The number of ours that the caller dialled.
     pub dialled: String,
     /// Diversion of the caller's INVITE.
@@ -36,8 +38,8 @@ impl Caller {
     /// Who made `invite`; `vouched`: it comes from somebody whose P-Asserted-Identity is believed.
     pub fn of(invite: &Request, vouched: bool) -> Caller {
         let headers = &invite.headers;
-        let asserted = headers.all("P-Asserted-Identity").filter_map(|one| NameAddr::parse(one).ok());
-        let asserted = asserted.filter(|one| one.uri.user.is_some()).next().filter(|_| vouched);
+        let mut asserted = headers.all("P-Asserted-Identity").filter_map(|one| NameAddr::parse(one).ok());
+        let asserted = asserted.find(|one| one.uri.user.is_some()).filter(|_| vouched);
         let from = headers.from.uri.user_decoded().unwrap_or_default();
         let word = |word: &str| headers.all("Privacy").flat_map(|v| v.split([';', ','])).any(|w| w.trim() == word);
         let hidden = from.eq_ignore_ascii_case("anonymous") || headers.from.uri.host.ends_with("anonymous.invalid");
@@ -49,6 +51,7 @@ impl Caller {
             number: number.unwrap_or(if hidden { String::new() } else { from }),
             display: display.filter(|_| !hidden).unwrap_or_default(),
             private,
+            account: String::new(),
             dialled: String::new(),
             diversion: sent_on("Diversion"),
             history: sent_on("History-Info"),

@@ -12,6 +12,8 @@ pub(in crate::switch) enum Full {
     Calls,
     /// As many calls a second as allowed; one more may begin after this time.
     Pace(Duration),
+    /// A cap of the operator's is used up.
+    Cap,
     /// The operator took the carrier away.
     Gone,
 }
@@ -21,6 +23,7 @@ impl Full {
         match self {
             Full::Calls => "trunk's calls",
             Full::Pace(_) => "trunk's calls a second",
+            Full::Cap => "outbound cap",
             Full::Gone => "trunk is gone",
         }
     }
@@ -31,7 +34,7 @@ impl Full {
     pub fn after(self, else_after: Duration) -> Duration {
         match self {
             Full::Pace(wait) => wait,
-            Full::Calls | Full::Gone => else_after,
+            Full::Calls | Full::Cap | Full::Gone => else_after,
         }
     }
 }

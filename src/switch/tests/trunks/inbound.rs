@@ -129,3 +129,37 @@ fn a_carriers_codecs_are_the_only_ones_that_are_taken() {
     let answer = world.response_at(address(CARRIER_A), 200);
     assert!(String::from_utf8_lossy(&answer.body).contains("RTP/AVP 8 101"), "{:?}", answer.body);
 }
+
+#[test]
+fn a_carrier_may_prove_itself_with_a_password_wherever_it_calls_from() {
+    use crate::sip::{
+        auth::{Credentials, Secret},
+        prove,
+    };
+    let credentials = |password: &str| Credentials { user: "acct".into(), secret: Secret::Password(password.into()) };
+    for (password, known) in [("secret", true), ("wrong", false)] {
+        let mut world = world_with(|config| {
+            let trunk = first(config);
+            trunk.sources.clear();
+            trunk.credentials = Some(credentials("secret"));
+            trunk.proves = true;
+        });
+        let mut caller = Caller::new();
+        let text = caller.text("INVITE", Some(("application/sdp", &sdp())), "");
+        world.say(caller.at, text.clone());
+        world.settle();
+        assert!(world.node().starts.is_empty(), "nobody is let in unproven");
+        let challenge = world.response_at(caller.at, 401);
+        let Message::Request(invite) = parsed(text.as_bytes()) else { unreachable!("an INVITE") };
+        let again = prove(&invite, &challenge, &credentials(password), "c").unwrap();
+        let via = format!("SIP/2.0/UDP {};branch=z9hG4bKagain", caller.at);
+        let again = String::from_utf8_lossy(&again.to_bytes()).replacen("\r\n", &format!("\r\nVia: {via}\r\n"), 1);
+        world.say(caller.at, again);
+        world.settle();
+        let trunks: Vec<_> = world.node().starts.iter().map(|start| start.facts.trunk.as_deref()).collect();
+        assert_eq!(trunks, if known { vec![Some("a")] } else { vec![] });
+        if !known {
+            world.response_at(caller.at, 401);
+        }
+    }
+}

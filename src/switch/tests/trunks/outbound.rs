@@ -62,7 +62,7 @@ fn the_next_carrier_is_tried_when_one_fails_and_each_final_answer_gets_its_ack()
 }
 
 #[test]
-fn a_silent_carrier_is_left_when_its_invite_times_out() {
+fn a_silent_carrier_is_left_after_two_seconds() {
     let mut world = world_with(|_| {});
     let wish = Originate {
         request: RequestId(77),
@@ -74,7 +74,7 @@ fn a_silent_carrier_is_left_when_its_invite_times_out() {
         timeout: secs(60),
     };
     world.input(0, Input::Originate(wish));
-    world.run(secs(33));
+    world.run(millis(2100));
     invite_at(&mut world, CARRIER_B);
 }
 
@@ -187,4 +187,54 @@ fn a_dialled_number_tells_the_carrier_who_calls_and_hides_who_hides() {
             }
         }
     }
+}
+
+fn alarms(world: &World) -> Vec<Alarm> {
+    let told = world.node().console.iter().filter_map(|reply| match reply {
+        ConsoleReply::Alarm(alarm) => Some(alarm.clone()),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn a_cap_denies_what_comes_after_it_raises_alarms_and_lets_emergencies_pass() {
+    let mut world = world_with(|config| {
+        let number = Pattern::parse("*").unwrap();
+        let period = secs(3600);
+        config.trunking.outbound.caps =
+            vec![Cap { number, by: CapBy::Caller, calls: Some(2), spend: None, period, alarm: 80 }];
+    });
+    for number in ["+4930", "+4931"] {
+        originate(&mut world, number, "1");
+        let invite = invite_at(&mut world, CARRIER_A);
+        says(&mut world, CARRIER_A, &invite, 503, None);
+        let invite = invite_at(&mut world, CARRIER_B);
+        says(&mut world, CARRIER_B, &invite, 486, None);
+    }
+    assert_eq!(alarms(&world).len(), 1, "one call over two carriers is one call");
+    for _ in 0..3 {
+        originate(&mut world, "+4932", "1");
+        assert_failed(&world, Failure::Limit("outbound cap"), Some(503));
+    }
+    assert_eq!(alarms(&world).last().map(|alarm| (alarm.who.as_str(), alarm.denied)), Some(("1", true)));
+    assert_eq!(alarms(&world).len(), 2, "each is told once");
+    originate(&mut world, "112", "1");
+    invite_at(&mut world, CARRIER_A);
+    originate(&mut world, "+4932", "2");
+    invite_at(&mut world, CARRIER_A);
+}
+
+#[test]
+fn a_record_says_what_the_call_cost() {
+    let mut world = world_with(|config| config.trunking.outbound.rules[0].price = 60_000);
+    originate(&mut world, "+4930", "1");
+    let invite = invite_at(&mut world, CARRIER_A);
+    says(&mut world, CARRIER_A, &invite, 200, Some(&sdp()));
+    world.run(secs(90));
+    let flow = world.node().starts[0].flow;
+    world.end_flow(flow, FlowEnd::Finished);
+    world.assert_clean(1);
+    let cost = world.node().records[0].cost.unwrap();
+    assert!((0.09..0.0902).contains(&cost), "{cost}");
 }

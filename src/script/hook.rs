@@ -1,11 +1,14 @@
-//! Ends what cannot be suspended.
+//! What the running coroutine's hook needs beyond `mlua`: how often it is called, and the end of what cannot be suspended.
 //!
 //! Where Lua cannot yield (a `__tostring` that C code called, say), only an error ends a script, raised again at every
 //! instruction, so that no `pcall` outlasts it. It is raised from a hook of our own: an error that the hook of `mlua`
 //! returns clears the stack of the function that was interrupted, and that runs the function's to-be-closed variables
 //! with hooks off, for as long as they like.
 
-#![expect(unsafe_code, reason = "mlua has no safe way to raise an error in a hook that leaves the stack alone")]
+#![expect(
+    unsafe_code,
+    reason = "mlua cannot tell a hook's count, nor raise an error in a hook that leaves the stack alone"
+)]
 
 use mlua::{
     Lua,
@@ -15,6 +18,20 @@ use mlua::{
 /// The error's text.
 pub(super) const MESSAGE: &str = "stopped by a limit";
 const TEXT: &std::ffi::CStr = c"stopped by a limit";
+
+/// After how many instructions the running coroutine's hook is called; each coroutine has its own count.
+pub(super) fn count(lua: &Lua) -> u32 {
+    // SAFETY: the state is the one that runs now, so it is alive.
+    let count = unsafe { ffi::lua_gethookcount(lua.state()) };
+    u32::try_from(count).unwrap_or(1)
+}
+
+/// Have the running coroutine's hook, as it is, called after so many instructions.
+pub(super) fn set_count(lua: &Lua, count: u8) {
+    let state = lua.state();
+    // SAFETY: the state is the one that runs now, so it is alive; lua_sethook may be called at any time.
+    unsafe { ffi::lua_sethook(state, ffi::lua_gethook(state), ffi::LUA_MASKCOUNT, count.into()) }
+}
 
 /// From now on the running coroutine is stopped at each instruction.
 pub(super) fn arm(lua: &Lua) {
