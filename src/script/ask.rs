@@ -28,7 +28,7 @@ const PARK_TIME: Duration = Duration::from_secs(120);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 17] = [
+pub(super) const OF_CALL: [&str; 20] = [
     "answer",
     "bridge",
     "dial",
@@ -37,6 +37,9 @@ pub(super) const OF_CALL: [&str; 17] = [
     "hangup",
     "join",
     "mailbox",
+    "pickup",
+    "park",
+    "retrieve",
     "play",
     "progress",
     "record",
