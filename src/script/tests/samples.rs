@@ -134,7 +134,7 @@ fn menu_asks_again_after_a_wrong_key_and_silence_then_falls_back_to_voicemail() 
             tries += 1;
             if tries == 1 { digits("9") } else { None }
         }
-        Verb::Dial(_) | Verb::Park { .. } => Some(Reply::Failed(Failure::NoAnswer)),
+        Verb::Dial(_) => Some(Reply::Failed(Failure::NoAnswer)),
         _ => None,
     });
     assert_eq!(
@@ -172,7 +172,7 @@ fn voicemail_forgets_an_empty_message() {
 fn ring_all_bridges_who_answers() {
     let mut run = sample("ring_all.lua", &[("targets", "sip:anna@b sip:bo@b")]);
     let story = story(&mut run, |verb| match verb {
-        Verb::Dial(_) | Verb::Park { .. } => Some(Reply::Dialed { call: CallId(9), target: 1 }),
+        Verb::Dial(_) => Some(Reply::Dialed { call: CallId(9), target: 1 }),
         _ => None,
     });
     assert_eq!(story, "ring, dial sip:anna@b sip:bo@b, bridge c9");
@@ -183,12 +183,12 @@ fn ring_all_bridges_who_answers() {
 fn ring_all_passes_busy_on_and_otherwise_takes_a_message() {
     let vars = [("targets", "sip:anna@b")];
     let busy = story(&mut sample("ring_all.lua", &vars), |verb| match verb {
-        Verb::Dial(_) | Verb::Park { .. } => Some(Reply::Failed(Failure::Busy)),
+        Verb::Dial(_) => Some(Reply::Failed(Failure::Busy)),
         _ => None,
     });
     assert_eq!(busy, "ring, dial sip:anna@b, reject 486");
     let refused = story(&mut sample("ring_all.lua", &vars), |verb| match verb {
-        Verb::Dial(_) | Verb::Park { .. } => Some(Reply::Failed(Failure::Refused(603))),
+        Verb::Dial(_) => Some(Reply::Failed(Failure::Refused(603))),
         _ => None,
     });
     assert_eq!(refused, "ring, dial sip:anna@b, answer, say, beep, record, say");
