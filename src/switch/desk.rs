@@ -44,6 +44,9 @@ pub(super) struct Desk {
     to_ping: Vec<(String, Reach)>,
 }
 
+/// A script and its variables.
+pub(super) type Scripted = (Arc<str>, Vec<(String, String)>);
+
 /// Who sent a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Who {
@@ -244,7 +247,7 @@ impl Core {
 
     /// The script for a call to `number`, and its variables: a route for just this number, else that of the phone with
     /// this number, else a route for numbers like it.
-    pub fn script_for(&self, number: &str) -> Option<(Arc<str>, Vec<(String, String)>)> {
+    pub fn script_for(&self, number: &str) -> Option<Scripted> {
         let route = route::find(&self.config.routes, number);
         let exact = route.is_some_and(|route| route.number.is_exact());
         let phone = self.config.phones.called(number).filter(|_| !exact);
