@@ -158,22 +158,8 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
         }
         "pickup" => Verb::Pickup { phone: Given::argument(function, "the phone", &given.a).text(64)? },
         "retrieve" => Verb::Retrieve { slot: Given::argument(function, "the slot", &given.a).text(64)? },
-        "park" => {
-            let options = Options::new(function, &given.b, &["timeout"], false)?;
-            let slot = Given::argument(function, "the slot", &given.a).text(64)?;
-            let timeout = options.seconds("timeout", 1.0)?.unwrap_or(PARK_TIME);
-            return Ok((Verb::Park { slot: slot.clone(), timeout }, Want::Peer(vec![slot])));
-        }
-        "mailbox" => {
-            let phone = Given::argument(function, "the phone", &given.a).text(64)?;
-            let options = Options::new(function, &given.b, &["new", "old"], false)?;
-            let count = |name: &str| match options.get(name) {
-                Some(given) => given.whole(0..=1_000_000),
-                None => Ok(0),
-            };
-            let number = |count: i64| u32::try_from(count).expect("a million fits");
-            Verb::Mailbox { phone, new: number(count("new")?), old: number(count("old")?) }
-        }
+        "park" => return park(function, given),
+        "mailbox" => mailbox(function, given)?,
         "send_digits" => send_digits(function, given)?,
         "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
         _ => return misuse(format!("{function}: there is no such function")),
@@ -354,6 +340,21 @@ fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
     }
     headers.sort();
     Ok(headers)
+}
+
+fn mailbox(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
+    let phone = Given::argument(function, "the phone", &given.a).text(64)?;
+    let options = Options::new(function, &given.b, &["new", "old"], false)?;
+    let count = |name: &str| options.get(name).map_or(Ok(0), |given| given.whole(0..=1_000_000));
+    let number = |count: i64| u32::try_from(count).expect("a million fits");
+    Ok(Verb::Mailbox { phone, new: number(count("new")?), old: number(count("old")?) })
+}
+
+fn park(function: &str, given: &Arguments) -> Result<(Verb, Want), Refusal> {
+    let options = Options::new(function, &given.b, &["timeout"], false)?;
+    let slot = Given::argument(function, "the slot", &given.a).text(64)?;
+    let timeout = options.seconds("timeout", 1.0)?.unwrap_or(PARK_TIME);
+    Ok((Verb::Park { slot: slot.clone(), timeout }, Want::Peer(vec![slot])))
 }
 
 fn send_digits(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
