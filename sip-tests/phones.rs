@@ -18,7 +18,7 @@ fn registered(server: &Server, user: &str, password: &str, transport: &str, more
     tone(&speaks, 600.0, 8000, 120);
     let account = format!("<sip:{user}@{};transport={transport}>;auth_pass={password};regint=600{more}", server.sip);
     let phone = Phone::with_account(folder.path(), &speaks, &account);
-    phone.process.wait_for("registered successfully");
+    phone.process.wait_for("200 OK");
     (folder, phone)
 }
 

@@ -118,6 +118,24 @@ pub enum Verb {
     Transfer(Transfer),
     /// Do nothing for a while. Replies [`Reply::Done`].
     Sleep(Duration),
+    /// Answer in the place of a phone that rings. The call becomes a leg of the flow that rings it, and its own flow
+    /// ends; a reply comes only where that fails.
+    Pickup {
+        /// The phone's number or user.
+        phone: String,
+    },
+    /// Wait in a slot until another call fetches this one. Replies [`Reply::Dialed`] with the call that did.
+    Park {
+        /// The slot's name; one call at a time.
+        slot: String,
+        /// How long to wait; [`Failure::NoAnswer`] after that.
+        timeout: Duration,
+    },
+    /// Fetch the call that is parked in a slot; as [`Verb::Pickup`].
+    Retrieve {
+        /// The slot's name.
+        slot: String,
+    },
     /// Tell how many messages wait for a phone of ours: its lamp shows it. Replies [`Reply::Done`] at once.
     Mailbox {
         /// Its number or user.

@@ -206,6 +206,25 @@ function call:echo(options) end
 ---@return Reason? reason
 function call:send_digits(digits, options) end
 
+---Answer in the place of a phone that rings. This script ends, its call goes on with who was ringing the phone.
+---@param phone string The phone's number or user.
+---@return nil
+---@return Reason reason "unreachable": the phone does not ring.
+function call:pickup(phone) end
+
+---Wait in a slot until another call fetches this one; then bridge the two with call:bridge.
+---@param slot string Its name; one call at a time.
+---@param options? { timeout?: number } How long to wait; 120 s.
+---@return Call? other The call that fetched this one.
+---@return Reason? reason "busy": the slot is taken; "no_answer": nobody came.
+function call:park(slot, options) end
+
+---Fetch the call that is parked in a slot. This script ends, its call goes on with the parked one.
+---@param slot string
+---@return nil
+---@return Reason reason "unreachable": the slot is empty.
+function call:retrieve(slot) end
+
 ---Tell how many messages wait for a phone of ours: its lamp shows it, where the phone subscribed to it.
 ---@param phone string Its number or user.
 ---@param options? { new?: integer, old?: integer } Messages not heard yet, and heard.

@@ -22,11 +22,13 @@ const LONGEST_VALUE: usize = 65_536;
 const MOST_TARGETS: usize = 32;
 /// How long a dial rings where the script does not say.
 const RING_TIME: Duration = Duration::from_secs(30);
+/// How long a call is parked where the script does not say.
+const PARK_TIME: Duration = Duration::from_secs(120);
 /// How long a gather waits for a digit where the script does not say.
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 20] = [
+pub(super) const OF_CALL: [&str; 23] = [
     "answer",
     "bridge",
     "dial",
@@ -36,6 +38,9 @@ pub(super) const OF_CALL: [&str; 20] = [
     "hold",
     "join",
     "mailbox",
+    "pickup",
+    "park",
+    "retrieve",
     "play",
     "progress",
     "record",
@@ -154,6 +159,9 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
         }
+        "pickup" => Verb::Pickup { phone: Given::argument(function, "the phone", &given.a).text(64)? },
+        "retrieve" => Verb::Retrieve { slot: Given::argument(function, "the slot", &given.a).text(64)? },
+        "park" => return park(function, given),
         "mailbox" => mailbox(function, given)?,
         "send_digits" => send_digits(function, given)?,
         "hold" => {
@@ -358,12 +366,16 @@ fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
 fn mailbox(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
     let phone = Given::argument(function, "the phone", &given.a).text(64)?;
     let options = Options::new(function, &given.b, &["new", "old"], false)?;
-    let count = |name: &str| match options.get(name) {
-        Some(given) => given.whole(0..=1_000_000),
-        None => Ok(0),
-    };
+    let count = |name: &str| options.get(name).map_or(Ok(0), |given| given.whole(0..=1_000_000));
     let number = |count: i64| u32::try_from(count).expect("a million fits");
     Ok(Verb::Mailbox { phone, new: number(count("new")?), old: number(count("old")?) })
+}
+
+fn park(function: &str, given: &Arguments) -> Result<(Verb, Want), Refusal> {
+    let options = Options::new(function, &given.b, &["timeout"], false)?;
+    let slot = Given::argument(function, "the slot", &given.a).text(64)?;
+    let timeout = options.seconds("timeout", 1.0)?.unwrap_or(PARK_TIME);
+    Ok((Verb::Park { slot: slot.clone(), timeout }, Want::Peer(vec![slot])))
 }
 
 fn send_digits(function: &str, given: &Arguments) -> Result<Verb, Refusal> {

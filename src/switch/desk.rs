@@ -18,6 +18,7 @@ use super::{
     switch::Switch,
 };
 use crate::{
+    ids::CallId,
     sip::{
         CSeq, ClientTx, Headers, Hop, Method, NameAddr, Request, ServerTx, Transport, Uri,
         auth::{Asked, Realm, Verdict, claim},
@@ -33,6 +34,8 @@ const PINGS_AT_ONCE: usize = 200;
 pub(super) struct Desk {
     pub registrar: Registrar,
     pub lamps: Lamps,
+    /// Who was parked where; some may have left.
+    pub slots: BTreeMap<String, CallId>,
     realm: Realm,
     /// Keep-alives that are not answered yet: whose, and at which address.
     pings: BTreeMap<ClientTx, (String, Uri)>,
@@ -40,6 +43,9 @@ pub(super) struct Desk {
     next_ping: Option<Time>,
     to_ping: Vec<(String, Reach)>,
 }
+
+/// A script and its variables.
+pub(super) type Scripted = (Arc<str>, Vec<(String, String)>);
 
 /// Who sent a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +81,7 @@ impl Desk {
         Desk {
             registrar: Registrar::default(),
             lamps: Lamps::default(),
+            slots: BTreeMap::new(),
             realm: realm(&config.phones),
             pings: BTreeMap::new(),
             next_ping: None,
@@ -254,7 +261,7 @@ impl Core {
 
     /// The script for a call to `number`, and its variables: a route for just this number, else that of the phone with
     /// this number, else a route for numbers like it.
-    pub fn script_for(&self, number: &str) -> Option<(Arc<str>, Vec<(String, String)>)> {
+    pub fn script_for(&self, number: &str) -> Option<Scripted> {
         let route = route::find(&self.config.routes, number);
         let exact = route.is_some_and(|route| route.number.is_exact());
         let phone = self.config.phones.called(number).filter(|_| !exact);

@@ -94,6 +94,19 @@ impl Switch {
         }
     }
 
+    /// Which target of the hunt `leg` rings for.
+    pub(super) fn place_in_hunt(&mut self, caller: CallId, leg: CallId) -> Option<usize> {
+        let hunt = self.hunt(caller).filter(|hunt| hunt.winner.is_none())?;
+        hunt.legs.iter().find(|(id, _)| *id == leg).map(|(_, place)| *place)
+    }
+
+    /// `leg` is rung for this target, too.
+    pub(super) fn enter_hunt(&mut self, caller: CallId, leg: CallId, place: usize) {
+        if let Some(hunt) = self.hunt(caller) {
+            hunt.legs.push((leg, place));
+        }
+    }
+
     /// Ring the next target, or all of them. Where none is left and none rings, that was it.
     fn ring_next(&mut self, caller: CallId) {
         loop {

@@ -86,6 +86,11 @@ impl Lamps {
         }
     }
 
+    /// The calls of a phone.
+    pub fn calls_of(&self, user: &str) -> Vec<CallId> {
+        self.calls.get(user).into_iter().flatten().copied().collect()
+    }
+
     /// Something may have changed about a phone.
     pub fn touch(&mut self, user: &Arc<str>) {
         if self.watches.values().any(|watch| watch.of == *user) {

@@ -39,6 +39,7 @@ mod lamps;
 mod link;
 mod modify;
 mod outbound;
+mod park;
 mod phones;
 mod play;
 mod port;

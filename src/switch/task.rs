@@ -59,6 +59,11 @@ pub(super) enum Doing {
     },
     SendDigits,
     Transfer(Referring),
+    /// It waits to be fetched.
+    Park {
+        slot: String,
+        until: Time,
+    },
     Sleep {
         until: Time,
     },
@@ -72,7 +77,7 @@ impl Task {
         match &self.doing {
             Doing::Gather(collector) => collector.timeout(),
             Doing::Echo { until, .. } => *until,
-            Doing::Sleep { until } => Some(*until),
+            Doing::Sleep { until } | Doing::Park { until, .. } => Some(*until),
             Doing::Transfer(referring) => Some(referring.until),
             Doing::Answer
             | Doing::Media(_)
@@ -162,6 +167,8 @@ impl Switch {
             Verb::Resume => self.begin_resume(ask, id),
             Verb::Transfer(wish) => self.begin_transfer(ask, id, &wish),
             Verb::SetVar { .. } | Verb::Mailbox { .. } => Ok(None),
+            Verb::Pickup { phone } => self.begin_pickup(id, &phone),
+            Verb::Retrieve { slot } => self.begin_retrieve(id, &slot),
             verb @ (Verb::Progress
             | Verb::Play { .. }
             | Verb::Gather(_)
@@ -170,6 +177,7 @@ impl Switch {
             | Verb::Bridge { .. }
             | Verb::Join { .. }
             | Verb::Echo { .. }
+            | Verb::Park { .. }
             | Verb::SendDigits { .. }) => self.begin_with_media(ask, id, verb),
         }
     }
@@ -208,6 +216,7 @@ impl Switch {
                 self.enter_room(id, room, muted)?;
                 self.begin_task(ask, id, |_, _| Ok(Doing::Room { stop_on }))
             }
+            Verb::Park { slot, timeout } => self.begin_park(ask, id, slot, timeout).map(|()| None),
             Verb::Play { sounds, stop_on } => self.begin_task(ask, id, |call, core| {
                 call.play(core, &sounds)?;
                 Ok(Doing::Play { stop_on, key: None })
@@ -237,6 +246,8 @@ impl Switch {
             | Verb::Transfer(_)
             | Verb::Sleep(_)
             | Verb::Mailbox { .. }
+            | Verb::Pickup { .. }
+            | Verb::Retrieve { .. }
             | Verb::SetVar { .. } => Ok(Some(Reply::Done)),
         }
     }
@@ -285,7 +296,7 @@ impl Switch {
                 self.gathered(id, step);
             }
             Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
-            Doing::Transfer(_) => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
+            Doing::Transfer(_) | Doing::Park { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
             Doing::Echo { .. } => self.end_echo(id, LeaveReason::Limit),
             Doing::Answer
             | Doing::Media(_)

@@ -59,7 +59,7 @@ pub(super) fn usual(verb: &Verb) -> Reply {
     match verb {
         Verb::Play { .. } => Reply::Played { key: None, length: Duration::from_secs(2) },
         Verb::Gather(_) => Reply::Digits { digits: String::new(), why: GatherEnd::NoInput },
-        Verb::Dial(_) => Reply::Dialed { call: CallId(8), target: 0 },
+        Verb::Dial(_) | Verb::Park { .. } => Reply::Dialed { call: CallId(8), target: 0 },
         Verb::Bridge { .. } => Reply::Left(LeaveReason::PeerHungUp),
         Verb::Join { .. } | Verb::Echo { .. } => Reply::Left(LeaveReason::Key('*')),
         Verb::Record(record) if !record.wait => Reply::Recording(RecordingId(3)),

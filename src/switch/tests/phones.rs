@@ -444,3 +444,79 @@ fn waiting_messages_light_the_lamp_when_a_script_says_so() {
     let id = world.ask(start.flow, start.call, verb("999"));
     assert_eq!(world.reply(id), Some(&Reply::Failed(Failure::Unreachable)));
 }
+
+/// A phone of the office that called 100 and was answered there.
+fn talking(world: &mut World, user: &str, at: &str) -> (Device, Start) {
+    let mut device = Device::new(user, at);
+    device.say(world, "INVITE", "sip:100@192.0.2.1", "");
+    let challenge = device.response(world);
+    device.ask_again(world, &challenge, "INVITE", "sip:100@192.0.2.1", "");
+    let start = world.node().starts.last().unwrap().clone();
+    let id = world.ask(start.flow, start.call, Verb::Answer);
+    world.settle();
+    let ok = world.response_at(device.at, 200);
+    let tag = ok.headers.to.tag().unwrap().to_owned();
+    let ack = format!(
+        "ACK sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9;rport;branch=z9hG4bKack{user}\r\nFrom: \
+         <sip:{user}@192.0.2.1>;tag=f{user}\r\nTo: <sip:100@192.0.2.1>;tag={tag}\r\nCall-ID: {}\r\nCSeq: {} ACK\r\n\
+         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+        device.call_id, device.cseq
+    );
+    world.say(device.at, ack);
+    world.settle();
+    assert_eq!(world.reply(id), Some(&Reply::Done));
+    world.inbox.clear();
+    (device, start)
+}
+
+#[test]
+fn a_colleague_picks_up_what_rings_the_phone() {
+    let mut world = office();
+    let mut anna = Device::new("anna", "198.51.100.7:5070");
+    anna.register(&mut world, "");
+    let (_, caller) = talking(&mut world, "bo", "198.51.100.20:5060");
+    let (_, taker) = talking(&mut world, "anna", "198.51.100.21:5060");
+    let early = world.ask(taker.flow, taker.call, Verb::Pickup { phone: "202".into() });
+    assert_eq!(world.reply(early), Some(&Reply::Failed(Failure::Unreachable)), "bo's phone does not ring");
+    let dial = Dial {
+        targets: vec!["201".into()],
+        strategy: Strategy::All,
+        timeout: secs(30),
+        early_media: false,
+        caller_id: None,
+        headers: vec![],
+        ringback: None,
+    };
+    let dialled = world.ask(caller.flow, caller.call, Verb::Dial(dial));
+    world.settle();
+    let invite = world.request_at(anna.at, Method::Invite);
+    world.say(anna.at, answer(&invite, 180, "anna", None));
+    world.settle();
+    world.ask(taker.flow, taker.call, Verb::Pickup { phone: "201".into() });
+    world.settle();
+    assert_eq!(world.reply(dialled), Some(&Reply::Dialed { call: taker.call, target: 0 }));
+    assert_eq!(world.node().stops, [taker.flow], "the taker's script is over, its call is not");
+    world.request_at(anna.at, Method::Cancel);
+    let wait = world.ask(caller.flow, caller.call, Verb::Bridge { other: taker.call, stop_on: String::new() });
+    world.settle();
+    assert_eq!(world.reply(wait), None, "they talk");
+}
+
+#[test]
+fn a_parked_call_is_fetched_once() {
+    let mut world = office();
+    let (_, parked) = talking(&mut world, "bo", "198.51.100.20:5060");
+    let (_, taker) = talking(&mut world, "anna", "198.51.100.21:5060");
+    let empty = world.ask(taker.flow, taker.call, Verb::Retrieve { slot: "701".into() });
+    assert_eq!(world.reply(empty), Some(&Reply::Failed(Failure::Unreachable)));
+    let park = Verb::Park { slot: "701".into(), timeout: secs(60) };
+    let waiting = world.ask(parked.flow, parked.call, park.clone());
+    let taken = world.ask(taker.flow, taker.call, park.clone());
+    assert_eq!(world.reply(taken), Some(&Reply::Failed(Failure::Busy)), "one call a slot");
+    world.ask(taker.flow, taker.call, Verb::Retrieve { slot: "701".into() });
+    assert_eq!(world.reply(waiting), Some(&Reply::Dialed { call: taker.call, target: 0 }));
+    assert_eq!(world.node().stops, [taker.flow]);
+    let again = world.ask(parked.flow, parked.call, park);
+    world.run(secs(61));
+    assert_eq!(world.reply(again), Some(&Reply::Failed(Failure::NoAnswer)), "nobody came");
+}
