@@ -35,6 +35,7 @@ mod stack;
 #[cfg(test)]
 mod stack_tests;
 mod status;
+pub mod stir;
 mod text;
 mod timers;
 mod transaction;
