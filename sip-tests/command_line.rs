@@ -153,7 +153,7 @@ fn check_says_ok_to_the_defaults_and_to_a_script_that_compiles() {
     )
     .unwrap();
     let (code, said) = run(folder.path(), &["check", "--conf", "x.toml"]);
-    assert_eq!((code, said.trim()), (0, "ok: 1 numbers, 1 interfaces"));
+    assert_eq!((code, said.trim()), (0, "ok: 1 number, 1 interface"));
     fs::write(folder.path().join("scripts/a.lua"), "call:answer(").unwrap();
     let (code, said) = run(folder.path(), &["check", "--conf", "x.toml"]);
     assert!(code == 2 && said.contains("a.lua:1"), "{said}");

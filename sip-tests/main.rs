@@ -7,6 +7,8 @@ mod baresip;
 mod command_line;
 mod docs;
 mod misbehaving;
+mod names;
 mod ring_all;
 mod sipp;
 mod support;
+mod wires;

@@ -15,9 +15,10 @@ use crate::{
     audio::tone::countries,
     codec::Codec,
     hooks::SpeechConfig,
-    io::{driver::Choice, pace::Gather},
+    io::{dns::DnsConfig, driver::Choice, pace::Gather, streams::tls::TlsConfig},
     media,
     script::Limits,
+    sip::Transport,
     switch::{Pattern, Route},
 };
 
@@ -32,6 +33,12 @@ pub struct Conf {
     pub folders: Folders,
     /// SIP timers and limits; the rest comes with the interfaces that could be opened.
     pub sip: SipConf,
+    /// Certificates.
+    pub tls: TlsConfig,
+    /// How often the certificates' files are looked at.
+    pub tls_reload: Duration,
+    /// How names are looked up.
+    pub dns: DnsConfig,
     /// Where to listen.
     pub interfaces: Vec<InterfaceConf>,
     /// Media threads; 0: by the machine's size.
@@ -82,6 +89,8 @@ pub struct SipConf {
     pub max_calls: usize,
     pub drain: Duration,
     pub dscp: u8,
+    pub failover: Duration,
+    pub avoid: Duration,
 }
 
 /// One `[[interface]]`.
@@ -93,6 +102,8 @@ pub struct InterfaceConf {
     pub advertise: Option<Advertise>,
     /// Go on without it when the port is in use.
     pub allow_busy: bool,
+    /// Ports for TLS, WebSocket and secure WebSocket; 0: any free one.
+    pub ports: [(Transport, Option<u16>); 3],
 }
 
 /// What peers are told instead of the address that is bound.
@@ -153,6 +164,9 @@ impl Conf {
             },
             folders: folders(&document),
             sip: at.sip(&document)?,
+            tls: at.tls(&document)?,
+            tls_reload: at.seconds("tls.reload_s", document.tls.reload_s, 1..=86_400)?,
+            dns: at.dns(&document)?,
             interfaces: at.interfaces(&document)?,
             workers: at.number("media.workers", media.workers, 0..=64)?,
             driver: match at.one_of("media.driver", &media.driver, &["auto", "io_uring", "epoll"])?.as_str() {
@@ -195,30 +209,35 @@ fn folders(document: &Document) -> Folders {
 }
 
 /// Where the values were found, for faults.
-struct At<'a> {
-    file: &'a str,
-    text: &'a str,
+pub(super) struct At<'a> {
+    pub file: &'a str,
+    pub text: &'a str,
 }
 
 impl At<'_> {
-    fn fault(&self, key: &str, found: impl Display, allowed: impl Display) -> Fault {
+    pub(super) fn fault(&self, key: &str, found: impl Display, allowed: impl Display) -> Fault {
         Fault::value(self.file, self.text, key, found, allowed)
     }
 
-    fn number<T: TryFrom<u64>>(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<T, Fault> {
+    pub(super) fn number<T: TryFrom<u64>>(
+        &self,
+        key: &str,
+        found: u64,
+        allowed: RangeInclusive<u64>,
+    ) -> Result<T, Fault> {
         let fits = allowed.contains(&found).then(|| T::try_from(found).ok()).flatten();
         fits.ok_or_else(|| self.fault(key, found, format_args!("{} to {}", allowed.start(), allowed.end())))
     }
 
-    fn millis(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
+    pub(super) fn millis(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
         self.number(key, found, allowed).map(Duration::from_millis)
     }
 
-    fn seconds(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
+    pub(super) fn seconds(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
         self.number(key, found, allowed).map(Duration::from_secs)
     }
 
-    fn one_of(&self, key: &str, found: &str, allowed: &[&str]) -> Result<String, Fault> {
+    pub(super) fn one_of(&self, key: &str, found: &str, allowed: &[&str]) -> Result<String, Fault> {
         match allowed.iter().find(|one| one.eq_ignore_ascii_case(found)) {
             Some(one) => Ok((*one).to_owned()),
             None => Err(self.fault(key, format_args!("\"{found}\""), allowed.join(", "))),
@@ -244,6 +263,8 @@ impl At<'_> {
             max_calls: self.number("sip.max_calls", sip.max_calls, 1..=1_000_000)?,
             drain: self.seconds("sip.drain_s", sip.drain_s, 0..=86_400)?,
             dscp: self.number("sip.dscp", sip.dscp, 0..=63)?,
+            failover: self.millis("sip.failover_ms", sip.failover_ms, 100..=60_000)?,
+            avoid: self.seconds("sip.avoid_s", sip.avoid_s, 0..=86_400)?,
         })
     }
 
@@ -261,7 +282,8 @@ impl At<'_> {
                 )
             })?;
             let advertise = self.advertise(index, &interface.advertise)?;
-            Ok(InterfaceConf { bind, advertise, allow_busy: interface.allow_busy })
+            let ports = self.transports(index, interface)?;
+            Ok(InterfaceConf { bind, advertise, allow_busy: interface.allow_busy, ports })
         };
         document.interface.iter().enumerate().map(one).collect()
     }

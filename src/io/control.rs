@@ -20,6 +20,7 @@ use crate::{
     io::{
         clock::Clock,
         disk::{FromDisk, ToDisk},
+        dns::Name,
         media_ports::{MediaPorts, Sockets},
         ring::Ring,
         sounds::{Fresh, LoadFile, SpeakText},
@@ -236,8 +237,9 @@ impl Control {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Send { hop, bytes } => self.send(hop, bytes),
-            Output::Resolve { query, host, port, transport: _ } => {
-                if self.ends.streams.try_send(ToStreams::Resolve { query, host, port }).is_err() {
+            Output::Resolve { query, host, port, transport, secure } => {
+                let name = Name { host, port, transport, secure };
+                if self.ends.streams.try_send(ToStreams::Resolve { query, name }).is_err() {
                     self.echoes.push(Input::Resolved { query, result: Err("the resolver is overloaded".into()) });
                 }
             }
@@ -268,7 +270,7 @@ impl Control {
                     self.echoes.push(Input::TransportFailed { hop: Hop { remote, ..hop } });
                 }
             }
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
                 if self.ends.streams.try_send(ToStreams::Send { hop, bytes }).is_err() {
                     self.echoes.push(Input::TransportFailed { hop });
                 }

@@ -34,9 +34,12 @@ pub fn bring(folders: &Folders) -> io::Result<()> {
 
 /// What is wrong with the scripts: those that numbers name, and those that do not compile. A line each.
 pub fn faults(conf: &Conf) -> Vec<String> {
+    let new = !conf.folders.scripts.exists();
     let missing = conf.routes.iter().enumerate().filter_map(|(index, route)| {
         let file = conf.folders.scripts.join(&*route.script);
-        (!file.is_file()).then(|| {
+        // A folder that is not there yet is made at the start.
+        let brought = new && SHIPPED.iter().any(|(name, _)| *name == &*route.script);
+        (!brought && !file.is_file()).then(|| {
             format!(
                 "number[{index}].script: found \"{}\"; allowed: a file that is there; {} is not",
                 route.script,
@@ -44,7 +47,7 @@ pub fn faults(conf: &Conf) -> Vec<String> {
             )
         })
     });
-    let broken = script::check(&conf.folders.scripts);
+    let broken = if new { Vec::new() } else { script::check(&conf.folders.scripts) };
     missing.chain(broken.iter().map(ToString::to_string)).collect()
 }
 
@@ -59,6 +62,9 @@ mod tests {
         conf.folders.scripts = home.path().join("scripts");
         bring(&conf.folders).unwrap();
         assert_eq!(faults(&conf), Vec::<String>::new(), "what ships is right");
+        conf.folders.scripts = home.path().join("not_there_yet");
+        assert_eq!(faults(&conf), Vec::<String>::new(), "the start will bring it");
+        conf.folders.scripts = home.path().join("scripts");
         fs::write(home.path().join("scripts/echo.lua"), "my own").unwrap();
         bring(&conf.folders).unwrap();
         assert_eq!(fs::read_to_string(home.path().join("scripts/echo.lua")).unwrap(), "my own");

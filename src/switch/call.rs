@@ -282,8 +282,9 @@ impl Call {
         if status == Status::Canceled {
             end.reason = EndReason::Canceled;
         }
-        tracing::info!(call = %self.name, ?status, reason = ?end.reason, code, "over");
-        core.trace(self.id, TraceEvent::Call(format!("over: {status:?}, {:?}", end.reason)));
+        // Operators get the record, which says this and more.
+        tracing::debug!(call = %self.name, %status, reason = %end.reason, code, "over");
+        core.trace(self.id, TraceEvent::Call(format!("over: {status}, {}", end.reason)));
         let until = core.now + core.config.limits.closing;
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);

@@ -1,6 +1,6 @@
 //! The record of a finished call: what billing, statistics and the person who looks for a fault read later.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 use serde::Serialize;
 
@@ -32,6 +32,12 @@ pub enum Status {
     Canceled,
 }
 
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// What ended the call. Kept apart from [`Status`]: calls of one status end for different reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +60,12 @@ pub enum EndReason {
     Canceled,
     /// The network, the peer's signalling or its media failed.
     TelephonyError,
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// All that is known of a finished call.

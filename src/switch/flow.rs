@@ -52,7 +52,11 @@ impl Switch {
             FlowEnd::Error(text) => Some(text.clone()),
             FlowEnd::Limit(which) => Some(format!("limit reached: {which}")),
         };
-        tracing::info!(flow = %id, ?error, "flow ended");
+        let name = self.calls.get(&flow.call).map(|call| call.name.as_str());
+        match &error {
+            Some(error) => tracing::warn!(call = name, flow = %id, error, "flow failed"),
+            None => tracing::debug!(call = name, flow = %id, "flow ended"),
+        }
         let end = match end {
             FlowEnd::Finished | FlowEnd::Stopped => End::FINISHED,
             FlowEnd::Error(_) => End::SCRIPT_ERROR,

@@ -37,7 +37,7 @@ use crate::{
 
 /// A sleep that gathers ends early when this many packets came.
 const GATHER: usize = 64;
-/// A sleep that gathers never lasts longer. Linux 6.18 was seen to sleep on with a completion in the ring where the least
+/// A sleep that gathers looks around so often. Linux 6.18 was seen to sleep on with a completion in the ring where the least
 /// and the most time to wait were both given to it and the completion came when the least time was over: once in a hundred
 /// moves of a port on a busy machine. Where it gathers nothing, it never did.
 const UNHEARD: Duration = Duration::from_millis(5);
@@ -207,7 +207,7 @@ impl Uring {
         } else if gather.is_zero() {
             self.enter(1, left, Duration::ZERO);
         } else if self.gathers {
-            self.enter(GATHER, Some(left.map_or(UNHEARD, |left| left.min(UNHEARD))), gather);
+            self.gather(gather, wait.until);
         } else {
             self.enter(GATHER, Some(gather), Duration::ZERO);
         }
@@ -288,6 +288,17 @@ impl Uring {
         }
         // Time is up, a signal, no room for completions: in each case what came is read next.
         let _ = self.ring.submitter().submit_with_args(want, &args);
+    }
+
+    /// Sleep till packets have gathered for so long, or time is up; in short pieces, see [`UNHEARD`].
+    fn gather(&mut self, gathering: Duration, until: Option<Time>) {
+        loop {
+            let left = until.map_or(UNHEARD, |until| until - self.clock.now());
+            self.enter(GATHER, Some(left.min(UNHEARD)), gathering);
+            if left <= UNHEARD || !self.ring.completion().is_empty() {
+                return;
+            }
+        }
     }
 
     pub(super) fn next(&mut self) -> Option<Received<'_>> {
