@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{DEFAULTS, Fault};
+use super::{DEFAULTS, Fault, stir::Stir};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -21,6 +21,7 @@ pub struct Document {
     pub speech: Speech,
     pub script: Script,
     pub number: Vec<Number>,
+    pub stir: Stir,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -7,6 +7,7 @@
 mod document;
 mod fault;
 mod settings;
+mod stir;
 #[cfg(test)]
 mod tests;
 mod wires;

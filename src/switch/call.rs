@@ -24,6 +24,7 @@ use super::{
     play::Player,
     port::Port,
     record::Recording,
+    stir::Signature,
     task::Task,
 };
 use crate::{
@@ -64,6 +65,9 @@ pub(super) struct Call {
     pub parent: Option<CallId>,
     /// The media thread that is to have the port.
     pub worker: Option<WorkerId>,
+    pub signature: Signature,
+    /// Of a call that we make: the number that it shows is known to be the caller's.
+    pub vouched: bool,
     /// The calls that this one dialled.
     pub legs: Vec<CallId>,
     pub over: Option<Over>,
@@ -253,6 +257,8 @@ impl Call {
             order: None,
             parent: None,
             worker: None,
+            signature: Signature::Unasked,
+            vouched: true,
             legs: Vec::new(),
             over: None,
             recorded: false,

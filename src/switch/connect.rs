@@ -17,7 +17,8 @@ use crate::{
     ids::QueryId,
     sdp,
     sip::{
-        CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Scheme, Target, Uri,
+        CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Scheme,
+        Target, Uri,
     },
     time::Time,
 };
@@ -195,7 +196,8 @@ impl Call {
         };
         outgoing.cseq += 1;
         let offer = sdp::offer(&local);
-        let request = self.invitation(core, &outgoing, &uri, hop, &offer);
+        let mut request = self.invitation(core, &outgoing, &uri, hop, &offer);
+        self.sign(core, &mut request);
         self.about.peer = Some(hop.remote);
         let tx = core.request(self.id, request.clone(), hop);
         let (offer, early, canceled) = ((offer, local), None, None);

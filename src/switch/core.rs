@@ -10,6 +10,7 @@ use super::{
     Config, ConsoleReply, Output, TraceEvent,
     call::Notice,
     connect::Sent,
+    stir::Certificates,
     trace::{Departed, Seen},
 };
 use crate::{
@@ -45,6 +46,8 @@ pub(super) struct Core {
     pub queries: BTreeMap<QueryId, CallId>,
     pub loads: BTreeMap<LoadId, CallId>,
     pub recordings: BTreeMap<RecordingId, CallId>,
+    /// Of those who sign calls.
+    pub certificates: Certificates,
     /// What is to be traced, in its order.
     pub seen: Vec<Seen>,
     /// Whose late messages may still come; only kept for the trace.
@@ -79,6 +82,7 @@ impl Core {
             queries: BTreeMap::new(),
             loads: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            certificates: Certificates::default(),
             seen: Vec::new(),
             departed: Departed::default(),
             tones: HashMap::new(),

@@ -136,19 +136,24 @@ impl Switch {
         }
         let Some(call) = self.calls.get(&caller) else { return Err(Failure::NoSuchCall) };
         let (shown, name, worker) = (call.about.from.clone(), call.name.clone(), call.worker);
+        let (mark, vouched) = (call.mark(&self.core), call.is_vouched_for());
         let Some(hunt) = self.hunt(caller) else { return Err(Failure::WrongState) };
         let (timeout, headers) = (hunt.dial.timeout, hunt.dial.headers.clone());
-        let number = hunt.dial.caller_id.clone().unwrap_or(shown);
+        // A number that the script chose is the operator's own affair.
+        let chosen = hunt.dial.caller_id.clone();
+        let (mark, vouched) = (mark.filter(|_| chosen.is_none()), vouched || chosen.is_some());
+        let number = chosen.unwrap_or(shown);
         let core = &mut self.core;
         let tag = core.stack.new_tag();
         let contact = core.own_contact();
-        let from = target::from(&number, &contact, &tag).or_else(|_| target::from("anonymous", &contact, &tag))?;
+        let mut from = target::from(&number, &contact, &tag).or_else(|_| target::from("anonymous", &contact, &tag))?;
+        from.display = mark;
         let (give_up, redirects) = (core.now + timeout, core.config.limits.redirects);
         let targets = VecDeque::from([uri]);
         let outgoing = Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false };
         let mut leg = Call::outgoing(core, outgoing);
         (leg.flow, leg.parent, leg.worker) = (flow, Some(caller), worker);
-        leg.about.parent = Some(name);
+        (leg.about.parent, leg.vouched) = (Some(name), vouched);
         let id = leg.id;
         leg.locate(core);
         if let Some(hunt) = self.hunt(caller) {

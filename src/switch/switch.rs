@@ -96,11 +96,15 @@ impl Switch {
                     call.handle_loaded(core, load, result);
                 }
             }
+            Input::Found { url, result } => self.on_found(&url, result),
             Input::Request(request) => self.on_request(request),
             Input::FlowEnded { flow, end } => self.on_flow_ended(flow, end),
             Input::RecordingWritten { recording, result } => self.on_recording_written(recording, result),
             Input::Configure(config) => {
                 let sip = self.core.config.sip.clone();
+                if self.core.config.stir.verifying != config.stir.verifying {
+                    self.core.certificates.forget();
+                }
                 self.core.config = Config { sip, ..*config };
             }
             Input::Originate(wish) => self.on_originate(wish),
@@ -148,6 +152,7 @@ impl Switch {
             transactions: self.core.transactions.len() + self.core.invites.len(),
             loads: self.core.loads.len(),
             queries: self.core.queries.len(),
+            certificates: self.core.certificates.coming(),
             recordings: self.core.recordings.len(),
             rooms: self.rooms.len(),
             forks: self.forks.len(),

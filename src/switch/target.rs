@@ -114,7 +114,8 @@ pub(super) fn in_dialog(dialog: &Dialog) -> Hop {
 pub(super) fn anew(dialog: &Dialog) -> Option<Hop> {
     let uri = dialog.next_hop_uri();
     let transport = transport(&uri);
-    let remote = literal(&uri).filter(|remote| remote.port() != 0 && remote.is_ipv6() == dialog.hop.remote.is_ipv6())?;
+    let remote =
+        literal(&uri).filter(|remote| remote.port() != 0 && remote.is_ipv6() == dialog.hop.remote.is_ipv6())?;
     transport.can_connect().then_some(Hop { transport, remote, ..dialog.hop })
 }
 

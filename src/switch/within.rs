@@ -97,7 +97,7 @@ impl Switch {
         let id = call.id;
         self.adopt(call);
         if let Some(route) = route {
-            self.start_flow(id, route.script, route.vars);
+            self.vet(id, route.script, route.vars);
         }
     }
 }

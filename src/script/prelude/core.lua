@@ -107,7 +107,8 @@ vars = setmetatable({}, {
 ---------------------------------------------------------------- what Rust calls
 
 -- Fill in what is known of the call.
-local function begin(leg, start, id, caller, caller_name, called, sip_call_id, source, inbound, route, headers)
+local function begin(leg, start, id, caller, caller_name, called, sip_call_id, source, inbound, route, headers,
+                     stir)
   seed(start, 0)
   kit.seed = start
   setmetatable(values, {
@@ -128,7 +129,7 @@ local function begin(leg, start, id, caller, caller_name, called, sip_call_id, s
   end
   call = setmetatable({
     _leg = leg, id = id, caller = caller, caller_name = caller_name, called = called, sip_call_id = sip_call_id,
-    source = source, inbound = inbound, headers = headers or {},
+    source = source, inbound = inbound, headers = headers or {}, stir = stir,
   }, call_kind)
 end
 

@@ -34,6 +34,7 @@ pub(super) fn start(script: &str) -> Start {
             source: "192.0.2.1:5060".into(),
             inbound: true,
             headers: vec![("X-Account".into(), "gold".into())],
+            stir: None,
         },
         vars: vec![("colour".into(), "blue".into())],
         // 2026-03-02 10:30:00 UTC, a Monday.

@@ -96,7 +96,10 @@ fn a_place_that_rings_late_is_cancelled_and_one_that_answers_late_is_hung_up() {
         call_name(&mut world);
         world.run(millis(2000));
         let first = world.request_at(address(FIRST), Method::Invite);
-        world.say(address(FIRST), answer(&first, late, "late", Some(&sdp()).filter(|_| late == 200).map(|x| x.as_str())));
+        world.say(
+            address(FIRST),
+            answer(&first, late, "late", Some(&sdp()).filter(|_| late == 200).map(|x| x.as_str())),
+        );
         world.settle();
         if late == 180 {
             let cancel = world.request_at(address(FIRST), Method::Cancel);

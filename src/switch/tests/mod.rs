@@ -8,6 +8,7 @@ mod modify;
 mod outgoing;
 mod random;
 mod sounds;
+mod stir;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -46,6 +47,7 @@ struct Node {
     loads: Vec<(LoadId, Sound)>,
     queries: Vec<(QueryId, String)>,
     files: Vec<(RecordingId, String)>,
+    looks: Vec<String>,
     /// What Play goes on to; without it, plays last until stopped.
     plays_end: bool,
     next_request: u64,
@@ -119,6 +121,7 @@ fn config(at: SocketAddr) -> Config {
         ring_limit: secs(180),
         retry_after: secs(30),
         hang_up_on_silence: false,
+        stir: Default::default(),
         trace: false,
         limits: Limits::default(),
     }
@@ -164,6 +167,7 @@ impl World {
             loads: vec![],
             queries: vec![],
             files: vec![],
+            looks: vec![],
             plays_end: true,
             next_request: 0,
             next_port: 10_000,
@@ -191,6 +195,7 @@ impl World {
                 self.send(from, hop.remote, bytes);
             }
             Output::Resolve { query, host, .. } => node.queries.push((query, host)),
+            Output::Look { url } => node.looks.push(url),
             Output::OpenPort { port, worker, .. } => {
                 node.opened.push((port, worker));
                 node.next_port += 2;
