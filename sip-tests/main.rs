@@ -10,5 +10,6 @@ mod misbehaving;
 mod names;
 mod ring_all;
 mod sipp;
+mod stir;
 mod support;
 mod wires;
