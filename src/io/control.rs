@@ -22,7 +22,7 @@ use crate::{
         disk::{FromDisk, ToDisk},
         dns::Name,
         media_ports::{MediaPorts, Sockets},
-        ring::Ring,
+        ring::{Full, Ring},
         sounds::{Fresh, LoadFile, SpeakText},
         streams::ToStreams,
         udp::{Received, UdpSockets},
@@ -361,9 +361,19 @@ impl Control {
 
     fn record(&mut self, record: &crate::switch::CallRecord) {
         let line = serde_json::to_string(record).expect("a record is plain data");
-        tracing::info!(call = record.id, record = line, "call ended");
-        if self.ends.disk.push(ToDisk::CallRecord(line)).is_err() {
-            tracing::error!(call = record.id, "the disk cannot follow: this call's record is only in the log");
+        tracing::info!(
+            call = record.id,
+            from = record.from,
+            to = record.to,
+            status = %record.status,
+            reason = %record.end_reason,
+            code = record.code,
+            talked = %format_args!("{:.1}s", record.talk_seconds),
+            error = record.error,
+            "call ended"
+        );
+        if let Err(Full(ToDisk::CallRecord(line))) = self.ends.disk.push(ToDisk::CallRecord(line)) {
+            tracing::error!(record = line, "the disk cannot follow: this call's record is only in this line");
         }
     }
 

@@ -78,6 +78,12 @@ impl Server {
         self.seen.blocking_recv()
     }
 
+    /// As [`Server::watch`]; absent also where nothing happens for so long.
+    pub fn watch_within(&mut self, longest: Duration) -> Option<Seen> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().ok()?;
+        runtime.block_on(async { timeout(longest, self.seen.recv()).await }).ok().flatten()
+    }
+
     /// Stop at once; gives what was seen, but not watched yet.
     pub fn stop(mut self) -> Vec<Seen> {
         self.order(Order::Stop);
