@@ -26,6 +26,7 @@ pub struct Stir {
     pub keep_s: u64,
     pub cache: u64,
     pub mark: String,
+    pub mark_script: String,
     pub key: String,
     pub certificate_url: String,
     pub origid: String,
@@ -56,10 +57,15 @@ impl At<'_> {
         let treatments = stir.treatment.iter().map(|(name, word)| self.treatment(name, word));
         let treatments = treatments.collect::<Result<_, _>>()?;
         let keep = self.seconds("stir.keep_s", stir.keep_s, 1..=604_800)?;
-        let cache = self.number("stir.cache", stir.cache, 1..=1_000_000)?;
+        let cache = self.number("stir.cache", stir.cache, 1..=10_000)?;
         if stir.mark.chars().any(char::is_control) {
             return Err(self.fault("stir.mark", format_args!("{:?}", stir.mark), "text without control characters"));
         }
+        let script = &stir.mark_script;
+        if script.split('/').any(|part| part == ".." || (part.is_empty() && !script.is_empty())) {
+            return Err(self.fault("stir.mark_script", format_args!("{script:?}"), "a path below folders.scripts"));
+        }
+        let script = (!script.is_empty()).then(|| script.as_str().into());
         if stir.trust.is_empty() {
             return Ok(None);
         }
@@ -67,7 +73,7 @@ impl At<'_> {
         let trust = Trust::new(&pem).map_err(|why| {
             self.fault("stir.trust", format_args!("{:?} ({why})", stir.trust), "a PEM file with certificates")
         })?;
-        Ok(Some(Verifying { trust, treatments, mark: stir.mark.clone(), cache, keep }))
+        Ok(Some(Verifying { trust, treatments, mark: stir.mark.clone(), script, cache, keep }))
     }
 
     fn treatment(&self, name: &str, word: &str) -> Result<(Reason, Treatment), Fault> {
@@ -194,6 +200,10 @@ mod tests {
             ("[stir]\ntrust = \"/none.pem\"", "x.toml:2: stir.trust: found \"/none.pem\" (No such file"),
             ("[stir]\nkey = \"k\"\n", "x.toml:1: stir.certificate_url: found \"\"; allowed: an https:// address"),
             ("[stir]\nothers = \"D\"", "x.toml:2: stir.others: found \"D\"; allowed: A, B, C, none"),
+            (
+                "[stir]\nmark_script = \"../a.lua\"",
+                "x.toml:2: stir.mark_script: found \"../a.lua\"; allowed: a path below",
+            ),
             ("[stir]\nown = [\"1*2\"]", "x.toml:2: stir.own: found \"1*2\""),
             ("[stir.treatment]\nold = \"mark\"", "x.toml:2: stir.treatment.old: found `old`; allowed: one of missing"),
             (

@@ -63,6 +63,9 @@ pub struct Verifying {
     pub treatments: BTreeMap<Reason, Treatment>,
     /// The name that is shown for marked callers.
     pub mark: String,
+    /// The script that takes the calls of marked callers; absent: the one of the number. Its variable `script` names
+    /// that one.
+    pub script: Option<Arc<str>>,
     /// Certificates that are kept.
     pub cache: usize,
     /// How long.
@@ -116,6 +119,8 @@ type Begin = (Arc<str>, Vec<(String, String)>);
 #[derive(Default)]
 pub(super) struct Certificates {
     entries: BTreeMap<String, Entry>,
+    /// How many of them are being fetched.
+    coming: usize,
 }
 
 enum Entry {
@@ -135,7 +140,7 @@ enum Asked {
 impl Certificates {
     /// How many are being fetched.
     pub fn coming(&self) -> usize {
-        self.entries.values().filter(|entry| matches!(entry, Entry::Asked(_))).count()
+        self.coming
     }
 
     /// What was found is not believed any more: the roots changed.
@@ -152,26 +157,33 @@ impl Certificates {
             }
             Some(Entry::Known { .. }) | None => {}
         }
-        if self.coming() >= FETCHES {
+        if self.coming >= FETCHES {
             return Asked::Known(Err(Reason::NoCertificate));
         }
         self.entries.insert(url.to_owned(), Entry::Asked(vec![call]));
+        self.coming += 1;
         self.shrink(most);
         Asked::Coming { first: true }
     }
 
     /// Who waited for it.
     fn found(&mut self, url: &str, result: Result<Arc<Certificate>, Reason>, until: Time) -> Vec<CallId> {
-        match self.entries.insert(url.to_owned(), Entry::Known { result, until }) {
-            Some(Entry::Asked(waiting)) => waiting,
-            Some(Entry::Known { .. }) | None => Vec::new(),
-        }
+        let before = self.entries.insert(url.to_owned(), Entry::Known { result, until });
+        self.waited(before)
     }
 
     /// Who waited for what nobody needs any more.
     fn give_up(&mut self, url: &str) -> Vec<CallId> {
-        match self.entries.remove(url) {
-            Some(Entry::Asked(waiting)) => waiting,
+        let before = self.entries.remove(url);
+        self.waited(before)
+    }
+
+    fn waited(&mut self, before: Option<Entry>) -> Vec<CallId> {
+        match before {
+            Some(Entry::Asked(waiting)) => {
+                self.coming -= 1;
+                waiting
+            }
             Some(Entry::Known { .. }) | None => Vec::new(),
         }
     }
@@ -287,8 +299,8 @@ impl Switch {
         let (verdict, why) = (told.verdict.as_str(), told.reason.unwrap_or("-"));
         tracing::info!(call = %call.name, verdict, attest = told.attest, why, "caller's signature");
         core.trace(id, TraceEvent::Call(format!("caller's signature: {verdict}, {why}")));
-        let treatments = core.config.stir.verifying.as_ref().map(|verifying| &verifying.treatments);
-        let treatment = reason.and_then(|reason| treatments?.get(&reason).copied()).unwrap_or_default();
+        let verifying = core.config.stir.verifying.as_ref();
+        let treatment = reason.and_then(|reason| verifying?.treatments.get(&reason).copied()).unwrap_or_default();
         call.signature = Signature::Known { told, marked: treatment == Treatment::Mark };
         match reason {
             Some(reason) if treatment == Treatment::Refuse => {
@@ -297,9 +309,21 @@ impl Switch {
                 call.about.error = Some(format!("caller not verified: {}", reason.as_str()));
                 call.refuse(core, code, Some(phrase), &[("Reason", why)], End::refusing(code));
             }
+            Some(_) if treatment == Treatment::Mark => {
+                let script = verifying.and_then(|verifying| verifying.script.clone());
+                self.let_begin(id, marked(script, begin));
+            }
             Some(_) | None => self.let_begin(id, begin),
         }
     }
+}
+
+/// What begins for a marked caller.
+fn marked(script: Option<Arc<str>>, (own, mut vars): Begin) -> Begin {
+    let Some(script) = script else { return (own, vars) };
+    vars.retain(|(name, _)| name != "script");
+    vars.push(("script".to_owned(), own.to_string()));
+    (script, vars)
 }
 
 impl Core {

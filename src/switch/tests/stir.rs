@@ -17,6 +17,7 @@ fn world(kit: &Kit, treatments: &[(Reason, Treatment)]) -> World {
         trust: kit.trust(),
         treatments: treatments.iter().copied().collect(),
         mark: "Unverified".into(),
+        script: Some(Arc::from("marked.lua")),
         cache: 10,
         keep: secs(3600),
     };
@@ -222,6 +223,20 @@ fn phones_show_a_marked_caller_as_the_operator_says_unless_the_script_chose_the_
     }
 }
 
+#[test]
+fn a_script_of_its_own_takes_the_calls_of_marked_callers() {
+    let kit = Kit::new(Wish::default());
+    for (treatment, want) in [(Treatment::Mark, "marked.lua"), (Treatment::Allow, "100.lua")] {
+        let mut world = world(&kit, &[(Reason::Missing, treatment)]);
+        call(&mut world, 1, "");
+        let start = world.node().starts[0].clone();
+        assert_eq!(&*start.script, want);
+        let own = start.vars.iter().find(|(name, _)| name == "script").map(|(_, value)| value.as_str());
+        assert_eq!(own, (treatment == Treatment::Mark).then_some("100.lua"), "it can go on with the number's own");
+        assert!(start.vars.contains(&("number".into(), "100".into())));
+    }
+}
+
 fn signing(kit: &Kit, own: &[&str]) -> Signing {
     Signing {
         signer: kit.signer(),
@@ -266,7 +281,7 @@ fn a_strangers_word_for_one_of_our_own_numbers_is_signed_as_nothing_but_a_gatewa
 
 fn verified_stir(kit: &Kit) -> StirConfig {
     let (treatments, mark) = (BTreeMap::new(), String::new());
-    let verifying = Verifying { trust: kit.trust(), treatments, mark, cache: 10, keep: secs(3600) };
+    let verifying = Verifying { trust: kit.trust(), treatments, mark, script: None, cache: 10, keep: secs(3600) };
     StirConfig { verifying: Some(verifying), signing: None }
 }
 
