@@ -409,7 +409,7 @@ pub struct Facts {
     /// Header fields of the INVITE whose names begin with `X-`, as they came.
     pub headers: Vec<(String, String)>,
     /// The caller's signature; absent: nobody looked.
-    pub stir: Option<Stir>,
+    pub stir: Option<Box<Stir>>,
 }
 
 /// What is known of the signature of a call (STIR/SHAKEN).

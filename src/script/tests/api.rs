@@ -248,7 +248,7 @@ fn the_callers_signature_is_a_table_of_the_call_or_nothing() {
     assert_eq!(printed("print(call.stir)"), ["nil"]);
     let stir = Stir { verdict: StirVerdict::Failed, attest: Some("A"), reason: Some("stale"), origid: None };
     let mut start = start("test.lua");
-    start.facts.stir = Some(stir);
+    start.facts.stir = Some(Box::new(stir));
     let mut vm = Vm::new(Limits::default(), still(), no_modules());
     let text = "print(call.stir.verdict, call.stir.attest, call.stir.reason, call.stir.origid)";
     let step = vm.start(&program("test.lua", text), &start);

@@ -54,7 +54,7 @@ fn found(world: &mut World, result: Result<&str, &str>) {
 
 /// The verdict that the last script was started with.
 fn verdict(world: &World) -> verbs::Stir {
-    world.node().starts.last().expect("a script was started").facts.stir.clone().expect("somebody looked")
+    *world.node().starts.last().expect("a script was started").facts.stir.clone().expect("somebody looked")
 }
 
 #[test]
