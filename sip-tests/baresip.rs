@@ -21,8 +21,8 @@ const MODULES: &str = "/usr/lib/baresip/modules";
 const LONG: u32 = 120;
 
 /// A running baresip with a control socket.
-struct Phone {
-    _process: Process,
+pub struct Phone {
+    pub process: Process,
     control: TcpStream,
     seen: String,
 }
@@ -30,6 +30,11 @@ struct Phone {
 impl Phone {
     /// `speaks` is the WAV file that it sends; what it hears is saved below `folder`.
     fn start(folder: &Path, speaks: &Path) -> Phone {
+        Phone::with_account(folder, speaks, "<sip:baresip@127.0.0.1>;regint=0")
+    }
+
+    /// The same, with an account line of its own.
+    pub fn with_account(folder: &Path, speaks: &Path, account: &str) -> Phone {
         let (sip, ctrl) = (free_port(), free_port());
         let config = format!(
             "sip_listen 127.0.0.1:{sip}\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\nmodule sndfile.so\n\
@@ -40,7 +45,7 @@ impl Phone {
             folder.display(),
         );
         fs::write(folder.join("config"), config).unwrap();
-        fs::write(folder.join("accounts"), "<sip:baresip@127.0.0.1>;regint=0\n").unwrap();
+        fs::write(folder.join("accounts"), format!("{account}\n")).unwrap();
         fs::write(folder.join("contacts"), "").unwrap();
         let mut command = Command::new("baresip");
         command.arg("-f").arg(folder).current_dir(folder);
@@ -48,17 +53,17 @@ impl Phone {
         process.wait_for("baresip is ready");
         let control = TcpStream::connect(("127.0.0.1", ctrl)).expect("its control socket");
         control.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        Phone { _process: process, control, seen: String::new() }
+        Phone { process, control, seen: String::new() }
     }
 
     /// A command in baresip's own words, as a netstring of JSON.
-    fn tell(&mut self, command: &str, params: &str) {
+    pub fn tell(&mut self, command: &str, params: &str) {
         let json = format!("{{\"command\":\"{command}\",\"params\":\"{params}\",\"token\":\"t\"}}");
         write!(self.control, "{}:{json},", json.len()).unwrap();
     }
 
     /// Wait until an event holds `text`, or see that one did.
-    fn wait_for_event(&mut self, text: &str) {
+    pub fn wait_for_event(&mut self, text: &str) {
         let mut chunk = [0; 4096];
         loop {
             if self.seen.contains(text) {
@@ -73,7 +78,7 @@ impl Phone {
         }
     }
 
-    fn dial(&mut self, uri: &str) {
+    pub fn dial(&mut self, uri: &str) {
         self.tell("dial", uri);
         self.wait_for_event("CALL_ESTABLISHED");
     }

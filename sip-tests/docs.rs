@@ -265,6 +265,8 @@ fn the_call_record_in_the_docs_has_every_field() {
         direction: Direction::Inbound,
         from: String::new(),
         to: String::new(),
+        trunk: None,
+        cost: None,
         sip_call_id: String::new(),
         peer: None,
         start_ms: 0,

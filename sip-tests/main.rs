@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
 mod baresip;
+mod carrier;
 mod command_line;
 mod docs;
 mod misbehaving;
 mod names;
+mod phones;
 mod ring_all;
 mod sipp;
 mod stir;

@@ -58,7 +58,7 @@ pub fn phone(folder: &Path, name: &str, extra: &[&str]) -> (Process, SocketAddr,
     (process, address, messages)
 }
 
-fn passes(process: Process, folder: &Path) {
+pub fn passes(process: Process, folder: &Path) {
     let (status, output) = process.finish();
     if !status.success() {
         let errors = std::fs::read_dir(folder).unwrap().filter_map(|e| {

@@ -108,8 +108,27 @@ pub enum Verb {
         /// Silence between them.
         gap: Duration,
     },
+    /// Put the party on hold: it hears music, and sends nothing. Replies [`Reply::Done`] when it agreed.
+    Hold {
+        /// What it hears; absent: the configuration's music.
+        music: Option<Sound>,
+    },
+    /// End the hold. Replies [`Reply::Done`] when the party agreed.
+    Resume,
+    /// Ask the party to call somebody else instead of us (REFER). Replies [`Reply::Transferred`] when it says that it
+    /// did; the call is still there then.
+    Transfer(Transfer),
     /// Do nothing for a while. Replies [`Reply::Done`].
     Sleep(Duration),
+    /// Tell how many messages wait for a phone of ours: its lamp shows it. Replies [`Reply::Done`] at once.
+    Mailbox {
+        /// Its number or user.
+        phone: String,
+        /// Messages that were not heard yet.
+        new: u32,
+        /// Messages that were.
+        old: u32,
+    },
     /// Set the vars that the call record keeps. Replies [`Reply::Done`] at once.
     SetVar {
         /// Name.
@@ -223,7 +242,7 @@ pub enum Strategy {
 /// How to ring other phones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dial {
-    /// `sip:` URIs, at least one.
+    /// `sip:` URIs or numbers, at least one.
     pub targets: Vec<String>,
     /// Order.
     pub strategy: Strategy,
@@ -237,6 +256,34 @@ pub struct Dial {
     pub headers: Vec<(String, String)>,
     /// What the caller hears meanwhile; absent: the configured country's ringing.
     pub ringback: Option<Sound>,
+}
+
+/// Whom the party is to call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transfer {
+    /// Anybody.
+    Blind {
+        /// A `sip:` URI.
+        target: String,
+        /// How long to wait for the outcome.
+        timeout: Duration,
+    },
+    /// The party of another call of ours, which the new call replaces.
+    Attended {
+        /// That call; answered.
+        other: CallId,
+        /// How long to wait for the outcome.
+        timeout: Duration,
+    },
+}
+
+impl Transfer {
+    /// How long to wait for the outcome.
+    pub fn timeout(&self) -> Duration {
+        match self {
+            Transfer::Blind { timeout, .. } | Transfer::Attended { timeout, .. } => *timeout,
+        }
+    }
 }
 
 /// The answer to a [`Request`].
@@ -280,6 +327,8 @@ pub enum Reply {
     },
     /// A bridge, room or echo was left.
     Left(LeaveReason),
+    /// The party was transferred.
+    Transferred,
     /// A value from the key-value store; absent: no such key.
     Value(Option<String>),
     /// It could not be done.
@@ -338,6 +387,8 @@ pub enum Failure {
     Busy,
     /// Dial: refused with this code.
     Refused(u16),
+    /// Dial: the operator's rules deny the target; why.
+    Denied(&'static str),
     /// Dial: no way there (name not found, nothing listens, 404, 503, ...).
     Unreachable,
     /// A sound could not be had; what and why.
@@ -361,6 +412,7 @@ impl Failure {
             Failure::NoAnswer => "no_answer",
             Failure::Busy => "busy",
             Failure::Refused(_) => "refused",
+            Failure::Denied(_) => "denied",
             Failure::Unreachable => "unreachable",
             Failure::Sound(_) => "sound",
             Failure::Media(_) => "media",
@@ -402,8 +454,12 @@ pub struct Facts {
     pub called: String,
     /// SIP Call-ID of the leg.
     pub sip_call_id: String,
+    /// User of the phone of ours that calls, or is called; proven by its password.
+    pub phone: Option<String>,
     /// Where the INVITE came from, `address:port`.
     pub source: String,
+    /// The trunk that it came from; absent: none.
+    pub trunk: Option<String>,
     /// False: we made the call.
     pub inbound: bool,
     /// Header fields of the INVITE whose names begin with `X-`, as they came.

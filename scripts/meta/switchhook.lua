@@ -51,6 +51,8 @@
 ---@field caller_name string Name of the caller, perhaps empty.
 ---@field called string Number that was called.
 ---@field sip_call_id string The SIP Call-ID.
+---@field phone string? The phone of ours that calls, by its user: proven by its password; nil: somebody else.
+---@field trunk string? The trunk that the call came from; nil: none.
 ---@field source string Where the call came from, "address:port".
 ---@field inbound boolean False: Switchhook made this call.
 ---@field stir? Stir The caller's signature; nil where callers are not verified.
@@ -211,6 +213,38 @@ function call:echo(options) end
 ---@return true? ok
 ---@return Reason? reason
 function call:send_digits(digits, options) end
+
+---Tell how many messages wait for a phone of ours: its lamp shows it, where the phone subscribed to it.
+---@param phone string Its number or user.
+---@param options? { new?: integer, old?: integer } Messages not heard yet, and heard.
+---@return true? ok
+---@return Reason? reason
+function call:mailbox(phone, options) end
+
+---@class HoldOptions
+---@field music? Sound What the party hears while it waits; the configured music without it.
+
+---Put the party on hold: it hears music and is not heard. Returns when it agreed.
+---@param options? HoldOptions
+---@return true? ok
+---@return Reason? reason
+function call:hold(options) end
+
+---End the hold. Returns when the party agreed.
+---@return true? ok
+---@return Reason? reason
+function call:resume() end
+
+---@class TransferOptions
+---@field timeout? number Seconds to wait for the outcome, 60.
+
+---Ask the party to call somebody else instead (REFER). The call is still there afterwards: end it.
+---@param target string|Call A SIP URI; or another call of this flow, whose party is called in its place.
+---@param options? TransferOptions
+---@return "transferred"? outcome
+---@return Reason? reason
+---@return integer? code
+function call:transfer(target, options) end
 
 ---Wait.
 ---@param seconds number At most 86400.

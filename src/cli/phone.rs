@@ -181,7 +181,13 @@ impl Call {
                     break;
                 }
                 Seen::Console(ConsoleReply::Ended { .. }) => break,
-                Seen::Console(ConsoleReply::Calling { .. } | ConsoleReply::Reply { .. } | ConsoleReply::Drained) => {}
+                Seen::Console(
+                    ConsoleReply::Calling { .. }
+                    | ConsoleReply::Reply { .. }
+                    | ConsoleReply::Drained
+                    | ConsoleReply::Trunk { .. }
+                    | ConsoleReply::Alarm(_),
+                ) => {}
                 Seen::Counts(_) => {}
             }
         }

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{DEFAULTS, Fault, stir::Stir};
+use super::{
+    DEFAULTS, Fault,
+    phones::{PhoneTable, PhonesTable},
+    stir::Stir,
+    trunks::{OutboundTable, TrunkTable},
+};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -17,11 +22,18 @@ pub struct Document {
     pub tls: Tls,
     pub dns: Dns,
     pub interface: Vec<Interface>,
+    pub call: Call,
     pub media: Media,
     pub speech: Speech,
     pub script: Script,
     pub number: Vec<Number>,
     pub stir: Stir,
+    #[serde(default)]
+    pub trunk: Vec<TrunkTable>,
+    pub outbound: OutboundTable,
+    pub phones: PhonesTable,
+    #[serde(default)]
+    pub phone: Vec<PhoneTable>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -109,6 +121,17 @@ impl Default for Port {
     fn default() -> Port {
         Port::Word("off".to_owned())
     }
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    pub hold: String,
+    pub hold_music: String,
+    pub transfer: String,
+    pub reliable: bool,
+    pub session_timer_s: u64,
+    pub session_min_s: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -6,10 +6,13 @@
 
 mod document;
 mod fault;
+mod phones;
+mod rules;
 mod settings;
 mod stir;
 #[cfg(test)]
 mod tests;
+mod trunks;
 mod wires;
 
 pub use document::Document;

@@ -19,7 +19,7 @@ use crate::{
     media,
     script::Limits,
     sip::Transport,
-    switch::{Pattern, Route, stir},
+    switch::{Pattern, Phones, Route, Rules, Trunking, stir},
 };
 
 /// Everything that the program is told.
@@ -39,6 +39,8 @@ pub struct Conf {
     pub tls_reload: Duration,
     /// How names are looked up.
     pub dns: DnsConfig,
+    /// How calls are kept once they are set up.
+    pub rules: Rules,
     /// Where to listen.
     pub interfaces: Vec<InterfaceConf>,
     /// Media threads; 0: by the machine's size.
@@ -75,6 +77,10 @@ pub struct Conf {
     pub stir: stir::Config,
     /// How their certificates are fetched.
     pub certificates: CertificatesConfig,
+    /// Carriers, and which numbers may be called.
+    pub trunking: Trunking,
+    /// The phones that may register, and who else may call.
+    pub phones: Phones,
 }
 
 /// SIP timers and limits.
@@ -171,6 +177,7 @@ impl Conf {
             tls: at.tls(&document)?,
             tls_reload: at.seconds("tls.reload_s", document.tls.reload_s, 1..=86_400)?,
             dns: at.dns(&document)?,
+            rules: at.rules(&document)?,
             interfaces: at.interfaces(&document)?,
             workers: at.number("media.workers", media.workers, 0..=64)?,
             driver: match at.one_of("media.driver", &media.driver, &["auto", "io_uring", "epoll"])?.as_str() {
@@ -198,6 +205,8 @@ impl Conf {
             routes: at.routes(&document)?,
             stir: at.stir(&document.stir)?,
             certificates: at.certificates(&document.stir, &document.sip.agent)?,
+            trunking: at.trunking(&document)?,
+            phones: at.phones(&document)?,
         })
     }
 }
@@ -330,7 +339,7 @@ impl At<'_> {
         }
     }
 
-    fn codecs(&self, key: &str, found: &[String]) -> Result<Vec<Codec>, Fault> {
+    pub(super) fn codecs(&self, key: &str, found: &[String]) -> Result<Vec<Codec>, Fault> {
         let names = Codec::ALL.map(Codec::name).join(", ");
         let one = |name: &String| {
             let codec = Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name));

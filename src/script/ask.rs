@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     ids::{CallId, RecordingId},
-    verbs::{Dial, Gather, KeepOp, Record, Sound, Strategy, Verb},
+    verbs::{Dial, Gather, KeepOp, Record, Sound, Strategy, Transfer, Verb},
 };
 
 /// Longest key of the store, in bytes.
@@ -26,23 +26,27 @@ const RING_TIME: Duration = Duration::from_secs(30);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 16] = [
+pub(super) const OF_CALL: [&str; 20] = [
     "answer",
     "bridge",
     "dial",
     "echo",
     "gather",
     "hangup",
+    "hold",
     "join",
+    "mailbox",
     "play",
     "progress",
     "record",
     "reject",
+    "resume",
     "ring",
     "say",
     "send_digits",
     "sleep",
     "tone",
+    "transfer",
 ];
 /// Functions of a recording.
 pub(super) const OF_RECORDING: [&str; 3] = ["pause", "resume", "stop"];
@@ -150,7 +154,14 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
         }
+        "mailbox" => mailbox(function, given)?,
         "send_digits" => send_digits(function, given)?,
+        "hold" => {
+            let options = Options::new(function, &given.a, &["music"], false)?;
+            Verb::Hold { music: options.get("music").map(|given| sound(&given)).transpose()? }
+        }
+        "resume" => Verb::Resume,
+        "transfer" => transfer(function, given)?,
         "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
         _ => return misuse(format!("{function}: there is no such function")),
     };
@@ -226,7 +237,12 @@ fn dial(function: &str, given: &Arguments) -> Result<Dial, Refusal> {
             (vec![target], Options::new(function, &given.b, &known, false)?)
         }
         Value::Table(table) => (targets(function, table)?, Options::new(function, &given.a, &known, true)?),
-        other => return misuse(format!("{function}: give a SIP URI, or a table of them, not {}", describe(other))),
+        other => {
+            return misuse(format!(
+                "{function}: give a SIP URI or a number, or a table of them, not {}",
+                describe(other)
+            ));
+        }
     };
     let strategy = match options.get("strategy") {
         None => Strategy::All,
@@ -247,6 +263,15 @@ fn dial(function: &str, given: &Arguments) -> Result<Dial, Refusal> {
     })
 }
 
+fn transfer(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
+    let options = Options::new(function, &given.b, &["timeout"], false)?;
+    let timeout = options.seconds("timeout", 1.0)?.unwrap_or(RING_TIME * 2);
+    Ok(Verb::Transfer(match handle(&given.a, "_leg")? {
+        Some(other) => Transfer::Attended { other: CallId(other), timeout },
+        None => Transfer::Blind { target: target(&Given::argument(function, "the target", &given.a))?, timeout },
+    }))
+}
+
 fn targets(function: &str, table: &Table) -> Result<Vec<String>, Refusal> {
     let count = table.raw_len();
     if !(1..=MOST_TARGETS).contains(&count) {
@@ -262,9 +287,12 @@ fn targets(function: &str, table: &Table) -> Result<Vec<String>, Refusal> {
 
 fn target(given: &Given) -> Result<String, Refusal> {
     let uri = given.text(512)?;
-    let scheme = uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"));
-    if !scheme || uri.len() < 5 || uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
-        return given.wrong("a SIP URI such as 'sip:anna@example.com'");
+    let begins = |scheme: &str| uri.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(scheme)) && uri.len() > 4;
+    let number = uri.len() <= 64 && uri.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+*#".contains(c));
+    if !(number || begins("sip:") || begins("tel:"))
+        || uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c))
+    {
+        return given.wrong("a SIP URI such as 'sip:anna@example.com', or a number");
     }
     Ok(uri)
 }
@@ -322,6 +350,17 @@ fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
     }
     headers.sort();
     Ok(headers)
+}
+
+fn mailbox(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
+    let phone = Given::argument(function, "the phone", &given.a).text(64)?;
+    let options = Options::new(function, &given.b, &["new", "old"], false)?;
+    let count = |name: &str| match options.get(name) {
+        Some(given) => given.whole(0..=1_000_000),
+        None => Ok(0),
+    };
+    let number = |count: i64| u32::try_from(count).expect("a million fits");
+    Ok(Verb::Mailbox { phone, new: number(count("new")?), old: number(count("old")?) })
 }
 
 fn send_digits(function: &str, given: &Arguments) -> Result<Verb, Refusal> {

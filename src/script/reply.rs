@@ -68,6 +68,7 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
             Err(_) => vec![text.into_lua(lua)?],
         },
         (Reply::Value(value), _) => vec![value.into_lua(lua)?],
+        (Reply::Transferred, _) => vec!["transferred".into_lua(lua)?],
         (Reply::Recording(_), _) => vec![Value::Boolean(true)],
     };
     Ok(MultiValue::from_vec(values))
@@ -86,7 +87,7 @@ fn failed(lua: &Lua, failure: Failure) -> mlua::Result<Vec<Value>> {
     let detail = match failure {
         Failure::Refused(code) => Value::Integer(code.into()),
         Failure::Sound(why) | Failure::Media(why) | Failure::Store(why) => why.into_lua(lua)?,
-        Failure::Limit(which) => which.into_lua(lua)?,
+        Failure::Limit(which) | Failure::Denied(which) => which.into_lua(lua)?,
         Failure::WrongState
         | Failure::NoSuchCall
         | Failure::NoSuchRecording

@@ -136,7 +136,10 @@ impl Vm {
         let [id, caller, name, called, sip_call_id, source] = texts.map(String::as_str);
         let (route, headers) = (pairs(&start.vars)?, pairs(&facts.headers)?);
         let stir = facts.stir.as_ref().map(|stir| signature(lua, stir)).transpose()?;
-        let about = (leg, seed, id, caller, name, called, sip_call_id, source, facts.inbound, route, headers, stir);
+        let (trunk, phone) = (facts.trunk.as_deref(), facts.phone.as_deref());
+        let inbound = facts.inbound;
+        let about =
+            (leg, seed, id, caller, name, called, sip_call_id, source, inbound, trunk, phone, route, headers, stir);
         self.begin.call::<()>(about)?;
         let chunk = lua.load(&program.code[..]).set_mode(ChunkMode::Binary).into_function()?;
         let thread = lua.create_thread(self.enter.clone())?;

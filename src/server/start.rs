@@ -73,6 +73,13 @@ pub fn unique() -> u64 {
     nanos.rotate_left(20) ^ u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// Random bytes that nobody can guess.
+fn secret() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).expect("the kernel gives randomness");
+    bytes
+}
+
 /// Whether every address can be opened, without keeping any.
 pub fn check_addresses(conf: &Conf) -> Result<(), StartError> {
     interfaces::open(conf)?;
@@ -307,6 +314,8 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         media: conf.media.clone(),
         workers: u8::try_from(workers).expect("conf allows 64"),
         routes: conf.routes.clone(),
+        trunking: conf.trunking.clone(),
+        phones: switch::Phones { key: switch::NonceKey(secret()), ..conf.phones.clone() },
         codecs: conf.codecs.clone(),
         ptime: conf.ptime,
         country: conf.country.clone(),
@@ -314,6 +323,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         retry_after: std::time::Duration::from_secs(5),
         hang_up_on_silence: false,
         stir: conf.stir.clone(),
+        rules: conf.rules.clone(),
         trace: wishes.trace,
         limits: switch::Limits {
             calls: conf.sip.max_calls,

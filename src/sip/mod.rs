@@ -12,7 +12,9 @@ use bytes::Bytes;
 pub use rsip::Method;
 
 mod accept;
+pub mod auth;
 mod branch;
+mod challenged;
 mod client;
 mod cseq;
 mod dialog;
@@ -29,14 +31,20 @@ mod lines;
 mod message;
 mod name_addr;
 mod parse;
+mod prack;
+mod reason;
 pub mod records;
+mod refer;
+pub mod register;
 mod routing;
 mod server;
+mod session_timer;
 mod stack;
 #[cfg(test)]
 mod stack_tests;
 mod status;
 pub mod stir;
+mod subscription;
 mod text;
 mod timers;
 mod transaction;
@@ -48,6 +56,7 @@ mod validate;
 mod via;
 
 pub use accept::{Accept, AcceptOutput};
+pub use challenged::prove;
 pub use cseq::CSeq;
 pub use dialog::Dialog;
 pub use failover::Failover;
@@ -56,9 +65,16 @@ pub use fuzz_stack::two_stacks_settle;
 pub use headers::Headers;
 pub use message::{Limits, Malformed, Message, Request, Response};
 pub use name_addr::NameAddr;
+pub use prack::{Reliable, ReliableOutput, rack, rseq};
+pub use reason::Reason;
 pub use records::{Naptr, Srv};
+pub use refer::{ReferTo, Replaces, SIPFRAG, read_sipfrag, sipfrag};
+pub use session_timer::{
+    LEAST_SESSION, SessionDue, SessionTimer, SessionWish, TooBrief, least as least_session, supports,
+};
 pub use stack::{Counters, Stack};
 pub use status::reason_phrase;
+pub use subscription::{Package, Subscription};
 pub use text::Params;
 pub use transport::{Hop, Interface, Target, Transport};
 pub use uri::{Scheme, Uri};

@@ -195,7 +195,8 @@ fn normal(part: &str) -> String {
     out + rest
 }
 
-fn decode(part: &str) -> String {
+/// Undoes the escapes; `%00` and bytes that are no UTF-8 become U+FFFD.
+pub(super) fn decode(part: &str) -> String {
     let mut out = Vec::with_capacity(part.len());
     let mut rest = part;
     while let Some((before, escape)) = rest.split_once('%') {

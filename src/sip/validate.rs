@@ -1,12 +1,15 @@
 //! What a request must be before its user sees it (RFC 3261 section 8.2). What cannot even be read (400, 501, 505, 513)
 //! is refused where it is parsed; what its method may not do (405) is the user's to say.
 
-use super::{Request, Response};
+use super::{Method, Request, Response};
+
+/// Option tags of the extensions that a peer may require (RFC 3262, RFC 3891, RFC 4028, RFC 4488).
+const KNOWN: [&str; 4] = ["100rel", "norefersub", "replaces", "timer"];
 
 /// Checks `request`, which is neither ACK nor CANCEL; `merged`: it is in work already, having come by another way. The
 /// error is the answer.
 ///
-/// We know no extension, so every Require is refused.
+/// A Require of what we do not know is refused; Path and Outbound (RFC 3327, RFC 5626) only a REGISTER may require.
 pub fn validate(request: &Request, merged: bool) -> Result<(), Box<Response>> {
     let headers = &request.headers;
     let refuse = |code, reason| Err(Box::new(request.response(code, reason)));
@@ -22,11 +25,17 @@ pub fn validate(request: &Request, merged: bool) -> Result<(), Box<Response>> {
     if merged {
         return refuse(482, None);
     }
-    let unsupported: Vec<_> = headers.all("Require").filter(|tag| !tag.is_empty()).collect();
+    let unsupported: Vec<_> =
+        headers.all("Require").filter(|tag| !tag.is_empty() && !known(request.method, tag)).collect();
     if unsupported.is_empty() {
         return Ok(());
     }
     let mut answer = request.response(420, None);
     answer.headers.push("Unsupported", unsupported.join(", "));
     Err(Box::new(answer))
+}
+
+fn known(method: Method, tag: &str) -> bool {
+    let among = |tags: &[&str]| tags.iter().any(|one| one.eq_ignore_ascii_case(tag));
+    among(&KNOWN) || method == Method::Register && among(&["path", "outbound"])
 }

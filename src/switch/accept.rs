@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     sdp,
-    sip::{Accept, AcceptOutput, Dialog, Hop, Request, Response, Scheme, ServerTx},
+    sip::{Accept, AcceptOutput, Dialog, Hop, Reliable, Request, Response, Scheme, ServerTx},
     time::Time,
     verbs::Failure,
 };
@@ -19,7 +19,11 @@ pub(super) struct Incoming {
     pub tx: ServerTx,
     request: Request,
     dialog: Box<Dialog>,
-    offer: Option<sdp::Session>,
+    pub offer: Option<sdp::Session>,
+    /// Provisional answers that wait for a PRACK.
+    pub reliable: Option<Reliable>,
+    /// The caller demands that all of them do.
+    pub reliable_all: bool,
     told: Told,
     wish: Wish,
     /// When it gets 480.
@@ -72,7 +76,7 @@ pub(super) fn description(headers: &crate::sip::Headers, body: &[u8]) -> Result<
 }
 
 /// The number that is called: the user without its parameters (RFC 3261 section 19.1.6).
-fn number(invite: &Request) -> String {
+pub(super) fn number(invite: &Request) -> String {
     let user = invite.uri.user_decoded().unwrap_or_default();
     user.split(';').next().unwrap_or_default().to_owned()
 }
@@ -108,6 +112,11 @@ impl Call {
                 return None;
             }
         };
+        let wish = core.config.rules.session;
+        if wish.refuses(&request.headers) {
+            core.answer(tx, &request, 422, &[("Min-SE", &wish.min.as_secs().to_string())]);
+            return None;
+        }
         let about = About {
             parent: None,
             direction: Direction::Inbound,
@@ -124,14 +133,20 @@ impl Call {
         let key = (request.headers.call_id.clone(), tag);
         let give_up = core.now + core.config.ring_limit;
         let (told, wish) = (Told::Nothing, Wish::Nothing);
-        let incoming = Incoming { tx, request, dialog, offer: None, told, wish, give_up };
-        let call = Call::new(core, key, about, State::Incoming(Box::new(incoming)));
+        let (reliable, reliable_all) = Incoming::reliability(core, &request);
+        let incoming = Incoming { tx, request, dialog, offer: None, reliable, reliable_all, told, wish, give_up };
+        let mut call = Call::new(core, key, about, State::Incoming(Box::new(incoming)));
+        if let State::Incoming(incoming) = &call.state {
+            let headers = incoming.request.headers.clone();
+            call.learn_peer(&headers);
+        }
         core.invites.insert(tx, call.id);
         Some(call)
     }
 
     /// Look at the INVITE's offer. False: the call is refused because of it.
     pub fn read_offer(&mut self, core: &mut Core) -> bool {
+        let codecs = self.codecs(core);
         let State::Incoming(incoming) = &mut self.state else { return false };
         let offer = match description(&incoming.request.headers, &incoming.request.body) {
             Ok(offer) => offer,
@@ -145,7 +160,7 @@ impl Call {
             address: incoming.dialog.hop.remote,
             session_id: 0,
             version: 0,
-            codecs: core.config.codecs.clone(),
+            codecs,
             ptime: core.config.ptime,
             direction: sdp::Direction::SendRecv,
         };
@@ -181,8 +196,8 @@ impl Call {
         let State::Incoming(incoming) = &mut self.state else { return Err(Failure::WrongState) };
         if let Told::Nothing = incoming.told {
             incoming.told = Told::Ringing;
-            let (tx, response) = (incoming.tx, incoming.response(core, 180, None));
-            core.respond(tx, response);
+            let response = incoming.response(core, 180, None);
+            incoming.provisional(core, response);
         }
         Ok(())
     }
@@ -217,6 +232,10 @@ impl Call {
     /// The port is open: do what was wished for.
     pub fn go_on_incoming(&mut self, core: &mut Core) {
         let State::Incoming(incoming) = &mut self.state else { return };
+        // The final answer must not overtake a description of the media that may be lost (RFC 3262 section 3).
+        if incoming.wish == Wish::Answer && incoming.awaits_prack() {
+            return;
+        }
         match std::mem::replace(&mut incoming.wish, Wish::Nothing) {
             Wish::Nothing => {}
             Wish::EarlyMedia => self.send_early_media(core),
@@ -229,7 +248,7 @@ impl Call {
             let State::Incoming(incoming) = &mut self.state else { return };
             let response = incoming.response(core, 183, Some(&answer));
             incoming.told = Told::EarlyMedia { answer };
-            core.respond(incoming.tx, response);
+            incoming.provisional(core, response);
             core.tell(self.id, Notice::Media(Ok(())));
         }
     }
@@ -267,7 +286,8 @@ impl Call {
         };
         let Some(body) = body else { return };
         let State::Incoming(incoming) = self.enter(State::Gone) else { return };
-        let response = incoming.response(core, 200, Some(&body));
+        let mut response = incoming.response(core, 200, Some(&body));
+        self.agree_session(core, &incoming.request.headers, &mut response);
         core.respond(incoming.tx, response.clone());
         core.invites.remove(&incoming.tx);
 
@@ -316,6 +336,7 @@ impl Call {
             core.tell(self.id, Notice::Media(Ok(())));
         }
         core.tell(self.id, Notice::Answered);
+        self.go_on_reoffering(core);
     }
 
     /// The answer to our late offer, out of an ACK.
@@ -366,6 +387,7 @@ impl Call {
         let State::Incoming(incoming) = self.enter(State::Gone) else { return };
         let mut response = incoming.request.response(code, reason);
         response.headers.to.set_tag(&self.key.1);
+        self.give_reason(core, &mut response.headers);
         for (name, value) in fields {
             response.headers.push(name, value.as_str());
         }

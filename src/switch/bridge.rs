@@ -45,7 +45,7 @@ impl Call {
         self.joined = joined;
     }
 
-    fn leave_bridge(&mut self, core: &mut Core) {
+    pub fn leave_bridge(&mut self, core: &mut Core) {
         if let Some(port) = self.port.open().map(|open| open.id) {
             self.command(core, Command::Leave { port });
         }
@@ -73,6 +73,8 @@ impl Switch {
         if let Some((call, core)) = self.call(first) {
             call.enter_bridge(core, bridge, Role::Both, Joined::Peer { peer: second, bridge });
         }
+        self.tend_hold(first);
+        self.tend_hold(second);
     }
 
     /// Take a call out of its bridge or room. The peer that waits in a bridge is told that it is alone.
@@ -89,7 +91,9 @@ impl Switch {
                     if matches!(call.task, Some(Task { doing: Doing::Bridge { .. }, .. })) {
                         self.finish_task(peer, Reply::Left(LeaveReason::PeerHungUp));
                     }
+                    self.tend_hold(peer);
                 }
+                self.tend_hold(id);
             }
             Joined::Room(name) => {
                 call.leave_bridge(core);

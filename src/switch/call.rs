@@ -20,16 +20,23 @@ use super::{
     bridge::Joined,
     connect::{Inviting, Locating, Sent},
     core::{Core, DialogKey},
+    hold::Hold,
     modify::Reinvite,
+    outbound::OnTrunk,
     play::Player,
     port::Port,
+    reason::Why,
     record::Recording,
+    reoffer::Reoffer,
     stir::Signature,
     task::Task,
+    transfer::Moving,
+    trunk::Caller,
+    within::Purpose,
 };
 use crate::{
     ids::{CallId, FlowId, RequestId, WorkerId},
-    sip::Dialog,
+    sip::{ClientTx, Dialog, Reliable, SessionTimer},
     time::Time,
     verbs::Failure,
 };
@@ -56,6 +63,22 @@ pub(super) struct Call {
     pub keys: VecDeque<char>,
     pub task: Option<Task>,
     pub joined: Joined,
+    pub hold: Hold,
+    /// Our re-INVITE, where there is one.
+    pub reoffer: Reoffer,
+    /// Its part in transfers.
+    pub moving: Moving,
+    /// Why it ends, as peers say.
+    pub why: Why,
+    /// The party proved who it is.
+    pub trusted: bool,
+    /// REFERs that we sent.
+    pub referrals: u32,
+    pub session: Option<SessionTimer>,
+    /// The peer said that it knows UPDATE.
+    pub peer_takes_update: bool,
+    /// Other requests of ours within the dialog that are not answered yet.
+    pub pending: Vec<(ClientTx, Purpose)>,
     pub recordings: Vec<Recording>,
     /// The flow that commands this call.
     pub flow: Option<FlowId>,
@@ -63,6 +86,12 @@ pub(super) struct Call {
     pub order: Option<Order>,
     /// The call that dialled this one.
     pub parent: Option<CallId>,
+    /// The carrier that it goes over or came from.
+    pub trunk: Option<OnTrunk>,
+    /// What its INVITE said about the caller, for the calls that it makes over carriers.
+    pub caller: Option<Box<Caller>>,
+    /// The phone of ours that it is with, by its user.
+    pub phone: Option<Arc<str>>,
     /// The media thread that is to have the port.
     pub worker: Option<WorkerId>,
     pub signature: Signature,
@@ -140,6 +169,12 @@ pub(super) enum Notice {
     Played { samples: u64 },
     /// It could not be played.
     NotPlayed(String),
+    /// Our re-INVITE is through.
+    Reoffered(Result<(), Failure>),
+    /// How a transfer goes that we asked the party for: a code, or why none will come.
+    Referred(Result<u16, Failure>),
+    /// The party holds us, or does not any more.
+    Held,
     /// The end is decided.
     Over,
 }
@@ -183,6 +218,10 @@ impl End {
     pub const SCRIPT_ERROR: End = End::new(EndReason::AgentError, Status::Failed, 500, Failure::HungUp);
     /// A limit stopped the script.
     pub const SCRIPT_LIMIT: End = End::new(EndReason::AgentTimeout, Status::Failed, 500, Failure::HungUp);
+    /// Somebody else took its place.
+    pub const TRANSFERRED: End = End::new(EndReason::Transferred, Status::Canceled, 603, Failure::HungUp);
+    /// The session timer ran out.
+    pub const EXPIRED: End = End::new(EndReason::SessionExpired, Status::Failed, 500, Failure::HungUp);
     /// The peer's signalling went wrong.
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 
@@ -252,10 +291,22 @@ impl Call {
             keys: VecDeque::new(),
             task: None,
             joined: Joined::Alone,
+            hold: Hold::default(),
+            reoffer: Reoffer::default(),
+            moving: Moving::default(),
+            why: Why::default(),
+            trusted: false,
+            referrals: 0,
+            session: None,
+            peer_takes_update: false,
+            pending: Vec::new(),
             recordings: Vec::new(),
             flow: None,
             order: None,
             parent: None,
+            trunk: None,
+            caller: None,
+            phone: None,
             worker: None,
             signature: Signature::Unasked,
             vouched: true,
@@ -295,6 +346,7 @@ impl Call {
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);
         self.keys.clear();
+        self.leave_trunk(core);
         self.close_port(core);
         core.tell(self.id, Notice::Over);
     }
@@ -310,11 +362,18 @@ impl Call {
     /// The next moment [`Call::handle_timeout`] has something to do.
     pub fn timeout(&self) -> Option<Time> {
         let signalling = match &self.state {
-            State::Incoming(incoming) => Some(incoming.give_up),
+            State::Incoming(incoming) => {
+                let prack = incoming.reliable.as_ref().and_then(Reliable::timeout);
+                Time::soonest(Some(incoming.give_up), prack)
+            }
             State::Accepting(accepting) => accepting.accept.timeout(),
             State::Locating(locating) => Some(locating.outgoing.give_up),
             State::Inviting(inviting) => Some(inviting.timeout()),
-            State::Talking { reinvite, .. } => reinvite.as_ref().and_then(|r| r.accept.timeout()),
+            State::Talking { reinvite, .. } => {
+                let reinvites =
+                    Time::soonest(reinvite.as_ref().and_then(|r| r.accept.timeout()), self.reoffer.timeout());
+                Time::soonest(reinvites, self.session.as_ref().map(SessionTimer::timeout))
+            }
             State::Gone => None,
         };
         let task = self.task.as_ref().and_then(Task::timeout);
@@ -326,11 +385,16 @@ impl Call {
     pub fn handle_timeout(&mut self, core: &mut Core) {
         match &self.state {
             State::Incoming(incoming) if incoming.give_up <= core.now => self.hang_up(core, End::NO_ANSWER),
+            State::Incoming(_) => self.reliable_timeout(core),
             State::Accepting(_) => self.accept_timeout(core),
             State::Locating(locating) if locating.outgoing.give_up <= core.now => self.hang_up(core, End::NO_ANSWER),
             State::Inviting(_) => self.invite_timeout(core),
-            State::Talking { reinvite: Some(_), .. } => self.reinvite_timeout(core),
-            State::Incoming(_) | State::Locating(_) | State::Talking { .. } | State::Gone => {}
+            State::Talking { .. } => {
+                self.reinvite_timeout(core);
+                self.reoffer_timeout(core);
+                self.session_timeout(core);
+            }
+            State::Locating(_) | State::Gone => {}
         }
     }
 }

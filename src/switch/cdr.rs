@@ -58,6 +58,10 @@ pub enum EndReason {
     Busy,
     /// Given up before the answer.
     Canceled,
+    /// Transferred: somebody else took its place.
+    Transferred,
+    /// Nobody refreshed the session (RFC 4028): the party vanished.
+    SessionExpired,
     /// The network, the peer's signalling or its media failed.
     TelephonyError,
 }
@@ -81,6 +85,10 @@ pub struct CallRecord {
     pub from: String,
     /// Who was called: user part of the Request-URI.
     pub to: String,
+    /// The trunk that it came from or went over; absent: none.
+    pub trunk: Option<String>,
+    /// What it cost by the price of its rule; absent: it went over no trunk.
+    pub cost: Option<f64>,
     /// SIP Call-ID.
     pub sip_call_id: String,
     /// The peer's signalling address, `address:port`; absent: none was found.

@@ -3,6 +3,7 @@
 use super::{
     call::{Call, End, State},
     core::Core,
+    errands::Purpose,
 };
 use crate::sip::{Method, Request, ServerTx};
 
@@ -19,7 +20,8 @@ impl Call {
             }
             State::Locating(_) => self.decide_gone(core, end),
             State::Inviting(_) => {
-                self.cancel_invite(core, end.cancel_reason());
+                let reason = end.cancel_reason().map(str::to_owned).or_else(|| self.reason(core));
+                self.cancel_invite(core, reason.as_deref());
                 self.decide(core, end, Some(487));
             }
             State::Talking { .. } => {
@@ -46,14 +48,23 @@ impl Call {
 
     /// BYE; nobody waits for its answer.
     pub fn say_bye(&mut self, core: &mut Core) {
+        self.abandon_reoffer(core);
         let State::Talking { mut dialog, .. } = self.enter(State::Gone) else { return };
-        let bye = dialog.request(Method::Bye, &core.contact(dialog.hop));
-        core.stack.request(core.now, bye, core.in_dialog(&dialog));
+        let mut bye = dialog.request(Method::Bye, &core.contact(dialog.hop));
+        self.give_reason(core, &mut bye.headers);
+        let hop = core.in_dialog(&dialog);
+        match &self.trunk {
+            Some(on) => core.errand(bye, hop, Purpose::Goodbye { trunk: on.name.clone() }),
+            None => {
+                core.stack.request(core.now, bye, hop);
+            }
+        }
     }
 
     /// The peer hangs up.
     pub fn handle_bye(&mut self, core: &mut Core, tx: ServerTx, request: &Request) {
         core.answer(tx, request, 200, &[]);
+        self.hear_reason(&request.headers);
         match &self.state {
             // A caller may end its early dialog so (section 15); its INVITE still wants an answer.
             State::Incoming(_) => self.refuse(core, 487, None, &[], End::BY_PARTY),
@@ -64,6 +75,7 @@ impl Call {
                 self.decide(core, End::BY_PARTY, Some(200));
             }
             State::Talking { .. } => {
+                self.abandon_reoffer(core);
                 self.enter(State::Gone);
                 self.decide(core, End::BY_PARTY, Some(200));
             }

@@ -11,6 +11,9 @@ use super::{
     accept::description,
     call::{About, Call, End, Notice, State},
     core::{Core, SDP},
+    early::Early,
+    outbound::Carrier,
+    registrar::Reach,
     target,
 };
 use crate::{
@@ -18,7 +21,7 @@ use crate::{
     sdp,
     sip::{
         CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Scheme,
-        Target, Uri,
+        SessionTimer, SessionWish, Target, Uri, least_session,
     },
     time::Time,
 };
@@ -38,10 +41,16 @@ pub(super) struct Outgoing {
     /// When ringing ends.
     pub give_up: Time,
     pub cseq: u32,
+    /// The session timer that is asked for.
+    pub session: SessionWish,
     /// The best answer so far.
     pub failed: Option<End>,
     /// Some target rang.
     pub rang: bool,
+    /// Its way over carriers.
+    pub carrier: Carrier,
+    /// How to get to the first target, where that is a phone of ours.
+    pub reach: Option<Reach>,
 }
 
 /// The name is being looked up, or the port opened.
@@ -62,6 +71,8 @@ pub(super) struct Inviting {
     pub request: Request,
     pub hop: Hop,
     offer: (sdp::Session, sdp::Local),
+    /// The dialogs that forks made so far.
+    pub earlies: Vec<Early>,
     /// The early dialog whose session description is in force, by the peer's tag.
     early: Option<String>,
     /// Nobody said anything yet: then the next place has its turn, where there is one.
@@ -78,6 +89,21 @@ pub(super) struct Sent {
     acks: Vec<(String, Request, Hop)>,
 }
 
+impl Outgoing {
+    /// The way to `place`: the one that the phone registered by, else the first that leads there.
+    fn hop(&self, core: &Core, place: Target) -> Option<Hop> {
+        let known = self.reach.as_ref().and_then(|reach| reach.hop);
+        let known = known.filter(|hop| hop.remote == place.address && hop.transport == place.transport);
+        known.or_else(|| target::hop(&core.config.sip, place))
+    }
+
+    /// How records name whom it is to reach: the number, else what the first target says.
+    fn shown(&self) -> String {
+        let number = self.carrier.ways.front().map(|way| way.number.to_string());
+        number.or_else(|| self.targets.front().map(target::shown)).unwrap_or_default()
+    }
+}
+
 impl Sent {
     /// An INVITE that may still be answered.
     pub fn new(tx: ClientTx, request: Request, hop: Hop) -> Sent {
@@ -86,6 +112,19 @@ impl Sent {
 }
 
 impl Inviting {
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    pub fn hop(&self) -> Hop {
+        self.hop
+    }
+
+    /// The answer to our offer is here, from the fork with this tag.
+    pub fn has_answer_of(&self, tag: Option<&str>) -> bool {
+        self.early.is_some() && self.early.as_deref() == tag
+    }
+
     pub fn timeout(&self) -> Time {
         let last = self.canceled.unwrap_or(self.outgoing.give_up);
         self.silent.map_or(last, |silent| silent.min(last))
@@ -100,7 +139,7 @@ impl Call {
             parent: None,
             direction: Direction::Outbound,
             from: outgoing.from.uri.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
-            to: outgoing.targets.front().map(target::shown).unwrap_or_default(),
+            to: outgoing.shown(),
             peer: None,
             started: core.now,
             answered: None,
@@ -118,12 +157,21 @@ impl Call {
     /// Turn to the next target.
     pub fn locate(&mut self, core: &mut Core) {
         let State::Locating(locating) = &mut self.state else { return };
-        let Some(uri) = locating.outgoing.targets.pop_front() else {
+        let next = locating.outgoing.targets.pop_front().or_else(|| self.next_way(core));
+        let State::Locating(locating) = &mut self.state else { return };
+        let Some(uri) = next else {
             let end = locating.outgoing.failed.take().unwrap_or(End::UNREACHABLE);
             let code = end.code;
             return self.decide_gone_with(core, end, Some(code));
         };
-        let place = target::locate(&uri);
+        // The reach is that of the first target; what a 3xx names is elsewhere.
+        if locating.outgoing.cseq > 0 {
+            locating.outgoing.reach = None;
+        }
+        let place = match locating.outgoing.reach.as_ref().and_then(|reach| reach.hop) {
+            Some(hop) => Ok(target::Place::At(Target { transport: hop.transport, address: hop.remote })),
+            None => target::locate(&uri),
+        };
         locating.uri = uri;
         locating.places.clear();
         match place {
@@ -174,7 +222,7 @@ impl Call {
         let family = self.port.open().map(|open| open.address.is_ipv6());
         while let Some(place) = locating.places.pop_front() {
             let fits = family.is_none_or(|v6| v6 == place.address.is_ipv6());
-            let Some(hop) = target::hop(&core.config.sip, place).filter(|_| fits) else { continue };
+            let Some(hop) = locating.outgoing.hop(core, place).filter(|_| fits) else { continue };
             locating.places.push_front(place);
             return match self.port.open() {
                 Some(_) => self.invite(core),
@@ -189,7 +237,7 @@ impl Call {
         let Some(local) = self.local(core) else { return };
         let State::Locating(locating) = self.enter(State::Gone) else { return };
         let Locating { mut outgoing, uri, mut places, .. } = *locating;
-        let Some(hop) = places.pop_front().and_then(|place| target::hop(&core.config.sip, place)) else {
+        let Some(hop) = places.pop_front().and_then(|place| outgoing.hop(core, place)) else {
             let locating = Locating { outgoing, uri, places, query: None };
             self.enter(State::Locating(Box::new(locating)));
             return self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
@@ -200,9 +248,9 @@ impl Call {
         self.sign(core, &mut request);
         self.about.peer = Some(hop.remote);
         let tx = core.request(self.id, request.clone(), hop);
-        let (offer, early, canceled) = ((offer, local), None, None);
+        let (offer, early, earlies, canceled) = ((offer, local), None, Vec::new(), None);
         let silent = Some(core.now + core.config.limits.silent);
-        let inviting = Inviting { outgoing, uri, places, tx, request, hop, offer, early, silent, canceled };
+        let inviting = Inviting { outgoing, uri, places, tx, request, hop, offer, earlies, early, silent, canceled };
         self.enter(State::Inviting(Box::new(inviting)));
     }
 
@@ -211,10 +259,18 @@ impl Call {
         let to = NameAddr::new(target::bare(uri));
         let mut headers = Headers::new(outgoing.from.clone(), to, self.key.0.clone(), cseq);
         core.introduce_for(&mut headers, hop, uri.scheme == Scheme::Sips);
+        outgoing.session.ask(&mut headers);
+        if core.config.rules.reliable {
+            headers.push("Supported", "100rel");
+        }
         headers.set("Content-Type", SDP);
+        for route in outgoing.reach.iter().flat_map(|reach| &reach.route) {
+            headers.push("Route", route.as_str());
+        }
         for (name, value) in &outgoing.headers {
             headers.push(name, value.as_str());
         }
+        outgoing.carrier.dress(core, &mut headers);
         Request { method: Method::Invite, uri: uri.clone(), headers, body: offer.to_string().into() }
     }
 
@@ -227,7 +283,12 @@ impl Call {
                 101..=199 => self.provisional(core, response),
                 200..=299 => self.accepted(core, response),
                 300..=399 => self.redirected(core, tx, response),
-                code => self.refused(core, tx, code),
+                401 | 407 if self.prove(core, tx, response) => {}
+                422 => self.too_brief(core, tx, response),
+                code => {
+                    self.hear_reason(&response.headers);
+                    self.refused(core, tx, code);
+                }
             },
             State::Inviting(_)
             | State::Incoming(_)
@@ -243,6 +304,10 @@ impl Call {
     }
 
     fn provisional(&mut self, core: &mut Core, response: &Response) {
+        if !self.learn_early(core, response) {
+            return;
+        }
+        self.learn_peer(&response.headers);
         let State::Inviting(inviting) = &mut self.state else { return };
         if inviting.canceled.is_some() {
             return;
@@ -265,16 +330,20 @@ impl Call {
 
     fn accepted(&mut self, core: &mut Core, response: &Response) {
         let State::Inviting(inviting) = self.enter(State::Gone) else { return };
-        let Inviting { tx, request, hop, offer, early, canceled, .. } = *inviting;
+        let Inviting { tx, request, hop, offer, earlies, early, canceled, .. } = *inviting;
         let mut sent = Sent::new(tx, request, hop);
         let dialog = sent.acknowledge(core, response);
         self.sent = Some(sent);
-        let Some(dialog) = dialog else { return self.decide(core, End::BROKEN, Some(response.code)) };
+        let Some(mut dialog) = dialog else { return self.decide(core, End::BROKEN, Some(response.code)) };
+        Call::go_on_from(&earlies, &mut dialog);
         self.enter(State::Talking { dialog: Box::new(dialog), reinvite: None });
         if canceled.is_some() {
             return self.say_bye(core);
         }
+        self.learn_peer(&response.headers);
+        self.session = SessionTimer::uac(core.now, &response.headers);
         self.about.answered = Some(core.now);
+        self.trunk_answered(core);
         self.about.error = None;
         let agreed = match description(&response.headers, &response.body) {
             Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map(Some).map_err(|r| r.to_string()),
@@ -297,6 +366,23 @@ impl Call {
         }
     }
 
+    /// The target wants the session to be refreshed less often: ask again, once (RFC 4028 section 7.3).
+    fn too_brief(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
+        let State::Inviting(inviting) = &mut self.state else { return };
+        let wish = &mut inviting.outgoing.session;
+        let least = least_session(&response.headers).filter(|least| *least > wish.min && !wish.expires.is_zero());
+        let Some(least) = least.filter(|_| inviting.canceled.is_none()) else {
+            return self.refused(core, tx, response.code);
+        };
+        wish.min = least;
+        core.transactions.remove(&tx);
+        let State::Inviting(inviting) = self.enter(State::Gone) else { return };
+        let Inviting { outgoing, uri, mut places, hop, .. } = *inviting;
+        places.push_front(Target { transport: hop.transport, address: hop.remote });
+        self.enter(State::Locating(Box::new(Locating { outgoing, uri, places, query: None })));
+        self.invite(core);
+    }
+
     fn redirected(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
         if let State::Inviting(inviting) = &mut self.state {
             let outgoing = &mut inviting.outgoing;
@@ -310,6 +396,21 @@ impl Call {
         self.refused(core, tx, response.code);
     }
 
+    /// The carrier wants to know who we are: send the INVITE again with an answer. False: there is none.
+    fn prove(&mut self, core: &mut Core, tx: ClientTx, response: &Response) -> bool {
+        let State::Inviting(inviting) = &mut self.state else { return false };
+        if inviting.canceled.is_some() {
+            return false;
+        }
+        let Some(again) = inviting.outgoing.carrier.prove(core, &inviting.request, response) else { return false };
+        core.transactions.remove(&tx);
+        inviting.outgoing.cseq = again.headers.cseq.number;
+        inviting.tx = core.request(self.id, again.clone(), inviting.hop);
+        inviting.request = again;
+        inviting.silent = Some(core.now + core.config.limits.silent);
+        true
+    }
+
     /// The INVITE failed with this code: another address, another target, or the end.
     fn refused(&mut self, core: &mut Core, tx: ClientTx, code: u16) {
         core.transactions.remove(&tx);
@@ -320,7 +421,11 @@ impl Call {
         let Inviting { mut outgoing, uri, places, .. } = *inviting;
         let elsewhere = code == 503 && !places.is_empty();
         let end = End::refused(code, outgoing.rang);
-        let stop = code >= 600 || (!elsewhere && outgoing.targets.is_empty());
+        let onward = outgoing.carrier.goes_on(core, code, outgoing.rang);
+        if !elsewhere && !onward {
+            outgoing.carrier.ways.clear();
+        }
+        let stop = code >= 600 || (!elsewhere && !onward && outgoing.targets.is_empty());
         if stop {
             return self.decide(core, end, Some(code));
         }
@@ -381,6 +486,11 @@ impl Call {
 }
 
 impl Sent {
+    /// A re-INVITE that was answered and acknowledged with `ack`.
+    pub fn acknowledged(tx: ClientTx, request: Request, hop: Hop, ack: (String, Request, Hop)) -> Sent {
+        Sent { tx, request, hop, acks: vec![ack] }
+    }
+
     /// A 2xx after the first one: the same again, or that of another fork, which is ended.
     pub fn answer_again(&mut self, core: &mut Core, response: &Response) {
         if !(200..300).contains(&response.code) {

@@ -4,14 +4,19 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
     Config, ConsoleReply, Output, TraceEvent,
     call::Notice,
     connect::Sent,
+    desk::Desk,
+    errands::Errand,
+    link::Links,
     stir::Certificates,
     trace::{Departed, Seen},
+    trunk::{self, Trunks},
 };
 use crate::{
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
@@ -22,7 +27,9 @@ use crate::{
 };
 
 /// The methods that we understand.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, REFER, NOTIFY";
+/// The extensions that we know in any request (RFC 3891, RFC 4028). In an INVITE there is 100rel as well.
+pub(super) const SUPPORTED: &str = "replaces, timer";
 /// The only body that an INVITE may carry.
 pub(super) const SDP: &str = "application/sdp";
 
@@ -54,6 +61,16 @@ pub(super) struct Core {
     pub departed: Departed,
     /// Tones that were made already; only ever looked up.
     pub tones: HashMap<Sound, Arc<Pcm>>,
+    /// How the carriers stand.
+    pub trunks: Trunks,
+    /// What was called over carriers.
+    pub counts: trunk::Counts,
+    /// What binds us to carriers.
+    pub links: Links,
+    /// Requests of ours that no call waits for.
+    pub errands: BTreeMap<ClientTx, Errand>,
+    /// Who phones are, and where.
+    pub desk: Desk,
     /// Which targets failed lately.
     pub failover: Failover,
     /// INVITEs that were left because nobody answered: they are kept as forks.
@@ -72,7 +89,6 @@ impl Core {
             epoch,
             stack: Stack::new(config.sip.clone(), seed),
             per_worker: vec![0; usize::from(config.workers.max(1))],
-            config,
             out: VecDeque::new(),
             notices: VecDeque::new(),
             dialogs: BTreeMap::new(),
@@ -86,6 +102,12 @@ impl Core {
             seen: Vec::new(),
             departed: Departed::default(),
             tones: HashMap::new(),
+            trunks: Trunks::default(),
+            counts: trunk::Counts::default(),
+            links: Links::default(),
+            errands: BTreeMap::new(),
+            desk: Desk::new(&config),
+            config,
             failover: Failover::default(),
             left: Vec::new(),
             closed: BTreeSet::new(),
@@ -149,7 +171,12 @@ impl Core {
 
     /// 503 with Retry-After, for who comes while we are full or draining.
     pub fn answer_later(&mut self, tx: ServerTx, request: &Request) {
-        let seconds = self.config.retry_after.as_secs().max(1).to_string();
+        self.answer_after(tx, request, self.config.retry_after);
+    }
+
+    /// 503 with Retry-After: come again after this time.
+    pub fn answer_after(&mut self, tx: ServerTx, request: &Request, after: Duration) {
+        let seconds = after.as_secs().max(1).to_string();
         self.answer(tx, request, 503, &[("Retry-After", &seconds)]);
     }
 
@@ -174,10 +201,11 @@ impl Core {
         self.contact(Hop { transport: Transport::Udp, interface: InterfaceId(0), remote: nowhere })
     }
 
-    /// Contact and Allow: what dialog-forming messages carry.
+    /// Contact, Allow and Supported: what dialog-forming messages carry.
     pub fn introduce(&self, headers: &mut Headers, hop: Hop) {
         headers.set("Contact", self.contact(hop).to_string());
         headers.set("Allow", ALLOW);
+        headers.set("Supported", SUPPORTED);
     }
 
     /// As [`Core::introduce`]; `sips`: the peer is called by such an address, so ours is one, too (RFC 3261 sections

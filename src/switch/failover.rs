@@ -34,7 +34,9 @@ impl Call {
     pub fn leave_silent(&mut self, core: &mut Core) {
         let State::Inviting(inviting) = &mut self.state else { return };
         inviting.silent = None;
-        if inviting.places.is_empty() && inviting.outgoing.targets.is_empty() {
+        let outgoing = &inviting.outgoing;
+        let onward = outgoing.carrier.goes_on(core, 408, false);
+        if inviting.places.is_empty() && outgoing.targets.is_empty() && !onward {
             return;
         }
         self.place_failed(core);

@@ -72,7 +72,8 @@ impl Switch {
     }
 
     fn remove(&mut self, id: CallId) {
-        let Some(call) = self.calls.remove(&id) else { return };
+        let Some(mut call) = self.calls.remove(&id) else { return };
+        self.core.desk.lamps.remove(&call);
         tracing::debug!(call = %call.name, "forgotten");
         self.core.dialogs.remove(&call.key);
         if self.core.config.trace {
@@ -81,7 +82,11 @@ impl Switch {
         if let Some(flow) = call.flow.and_then(|flow| self.flows.get_mut(&flow)) {
             flow.calls.remove(&id);
         }
-        if let Some(sent) = call.sent {
+        let (asked, reoffered) = call.reoffer.leave();
+        for tx in asked.into_iter().chain(call.pending.drain(..).map(|(tx, _)| tx)) {
+            self.core.transactions.remove(&tx);
+        }
+        for sent in call.sent.take().into_iter().chain(reoffered) {
             self.core.transactions.remove(&sent.tx);
             self.forks.keep(&self.core, sent);
         }
@@ -112,6 +117,8 @@ impl Call {
             direction: about.direction,
             from: about.from.clone(),
             to: about.to.clone(),
+            trunk: self.trunk.as_ref().map(|on| on.name.to_string()),
+            cost: self.trunk.as_ref().and_then(|on| on.cost).map(|millionths| millionths as f64 / 1e6),
             sip_call_id: self.key.0.clone(),
             peer: about.peer.map(|peer| peer.to_string()),
             start_ms: unix(about.started),

@@ -9,12 +9,13 @@ use super::{
     ConsoleReply, Originate, Output,
     call::{Call, End, Order},
     connect::Outgoing,
+    outbound::Carrier,
     switch::Switch,
     target,
+    trunk::Caller,
 };
 use crate::{
     ids::{CallId, FlowId, RequestId},
-    sip::Uri,
     verbs::{Facts, Failure, FlowEnd, Origin, Start},
 };
 
@@ -28,6 +29,17 @@ pub(super) struct Flow {
     pub calls: BTreeSet<CallId>,
     /// Legs that left lately.
     left: VecDeque<CallId>,
+}
+
+impl Flow {
+    /// A leg left.
+    pub fn forget(&mut self, id: CallId) {
+        self.calls.remove(&id);
+        if self.left.len() == REMEMBERED {
+            self.left.pop_front();
+        }
+        self.left.push_back(id);
+    }
 }
 
 impl Switch {
@@ -70,6 +82,7 @@ impl Switch {
         for call in flow.calls {
             let Some((call, core)) = self.call(call) else { continue };
             call.task = None;
+            call.reoffer.asks.clear();
             if call.over.is_none() {
                 let own = call.id == flow.call;
                 call.hang_up(core, if own { end.clone() } else { End::HUNG_UP });
@@ -79,25 +92,25 @@ impl Switch {
 
     /// A call is over: tell who waits for it, end what hangs on it.
     pub(super) fn on_over(&mut self, id: CallId) {
+        self.pass_reason_on(id);
+        self.leave_transfers(id);
         self.part(id);
+        self.loosen(id);
         self.leg_over(id);
         self.silence_recordings(id);
         let Some((call, _)) = self.call(id) else { return };
         let task = call.task.take();
+        let asides = std::mem::take(&mut call.reoffer.asks);
         let (flow, legs) = (call.flow, std::mem::take(&mut call.legs));
         let own = flow.filter(|flow| self.flows.get(flow).is_some_and(|flow| flow.call == id));
         match own {
             Some(flow) => self.stop_flow(flow),
             None => {
                 if let Some(flow) = flow.and_then(|flow| self.flows.get_mut(&flow)) {
-                    flow.calls.remove(&id);
-                    if flow.left.len() == REMEMBERED {
-                        flow.left.pop_front();
-                    }
-                    flow.left.push_back(id);
+                    flow.forget(id);
                 }
-                if let Some(task) = task {
-                    self.reply(task.ask, crate::verbs::Reply::Failed(Failure::HungUp));
+                for ask in asides.into_iter().chain(task.map(|task| task.ask)) {
+                    self.reply(ask, crate::verbs::Reply::Failed(Failure::HungUp));
                 }
             }
         }
@@ -114,6 +127,7 @@ impl Switch {
         for call in calls {
             if let Some((call, _)) = self.call(call) {
                 call.task = None;
+                call.reoffer.asks.clear();
             }
             self.end_leg(call, End::HUNG_UP);
         }
@@ -139,6 +153,7 @@ impl Switch {
         if let Some(flow) = call.flow.and_then(|flow| self.flows.get_mut(&flow)) {
             flow.calls.insert(call.id);
         }
+        self.core.desk.lamps.add(&call);
         self.dirty.insert(call.id);
         self.calls.insert(call.id, call);
     }
@@ -152,20 +167,28 @@ impl Switch {
     }
 
     fn originate(&mut self, wish: Originate) -> Result<(), Failure> {
-        if self.draining.is_some() || self.calls.len() >= self.core.config.limits.calls {
+        let plan = self.core.plans(&wish.target)?.pop().ok_or(Failure::Unreachable)?;
+        let full = self.calls.len() >= self.core.config.limits.calls && !plan.is_emergency();
+        if self.draining.is_some() || full {
             return Err(Failure::Limit("calls"));
         }
         if !target::may_add(&wish.headers) {
             return Err(Failure::WrongState);
         }
-        let uri = Uri::parse(&wish.target).map_err(|_| Failure::Unreachable)?;
         let core = &mut self.core;
         let tag = core.stack.new_tag();
         let from = target::from(&wish.from, &core.own_contact(), &tag)?;
         let (give_up, redirects) = (core.now + wish.timeout, core.config.limits.redirects);
-        let (targets, headers) = (VecDeque::from([uri]), wish.headers);
-        let outgoing = Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false };
+        let session = core.config.rules.session;
+        let (targets, headers) = (plan.targets, wish.headers);
+        let (phone, reach) = plan.phone.unzip();
+        let caller = Caller { account: wish.from.clone(), number: wish.from, ..Caller::default() };
+        let carrier = Carrier::new(plan.ways, caller);
+        let (failed, rang) = (None, false);
+        let outgoing =
+            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, session, failed, rang, carrier, reach };
         let mut call = Call::outgoing(core, outgoing);
+        call.phone = phone;
         call.order = Some(Order { request: wish.request, script: wish.script, vars: wish.vars });
         core.console(ConsoleReply::Calling { request: wish.request, call: call.id });
         call.locate(core);
@@ -210,6 +233,8 @@ impl Call {
             caller_name: invite.and_then(|i| i.headers.from.display.clone()).unwrap_or_default(),
             called: self.about.to.clone(),
             sip_call_id: self.key.0.clone(),
+            phone: self.phone.as_ref().map(|user| user.to_string()),
+            trunk: self.trunk.as_ref().map(|on| on.name.to_string()),
             source: self.about.peer.map(|peer| peer.to_string()).unwrap_or_default(),
             inbound: invite.is_some(),
             headers: invite.map(|i| target::extras(&i.headers)).unwrap_or_default(),

@@ -1,11 +1,10 @@
 //! Ringing other phones for a caller: all at once or one after another, early media or ringback meanwhile; the first to
 //! answer is bridged to the caller, the others are cancelled (RFC 3261 sections 13.2.2.4 and 16.7).
 
-use std::collections::VecDeque;
-
 use super::{
     call::{Call, End, State},
     connect::Outgoing,
+    outbound::{Carrier, Plan},
     play::ringing,
     switch::Switch,
     target,
@@ -14,7 +13,6 @@ use super::{
 use crate::{
     ids::CallId,
     media::Role,
-    sip::Uri,
     verbs::{Dial, Failure, Reply, Strategy},
 };
 
@@ -124,14 +122,23 @@ impl Switch {
 
     /// Ring one target.
     fn ring(&mut self, caller: CallId, at: usize, text: &str) -> Result<(), Failure> {
-        let uri = Uri::parse(text).map_err(|_| Failure::Unreachable)?;
+        let mut result = Err(Failure::Unreachable);
+        for plan in self.core.plans(text)? {
+            let one = self.ring_one(caller, at, plan);
+            result = result.or(one);
+        }
+        result
+    }
+
+    /// Ring one device, or what else a target leads to.
+    fn ring_one(&mut self, caller: CallId, at: usize, plan: Plan) -> Result<(), Failure> {
         let limits = &self.core.config.limits;
-        if self.calls.len() >= limits.calls {
+        if self.calls.len() >= limits.calls && !plan.is_emergency() {
             return Err(Failure::Limit("calls"));
         }
         let flow = self.calls.get(&caller).and_then(|call| call.flow);
         let legs = flow.and_then(|flow| self.flows.get(&flow)).map_or(0, |flow| flow.calls.len());
-        if legs > limits.legs_per_flow {
+        if legs > limits.legs_per_flow && !plan.is_emergency() {
             return Err(Failure::Limit("legs of a flow"));
         }
         let Some(call) = self.calls.get(&caller) else { return Err(Failure::NoSuchCall) };
@@ -139,20 +146,25 @@ impl Switch {
         let (mark, vouched) = (call.mark(&self.core), call.is_vouched_for());
         let Some(hunt) = self.hunt(caller) else { return Err(Failure::WrongState) };
         let (timeout, headers) = (hunt.dial.timeout, hunt.dial.headers.clone());
+        let caller_id = hunt.dial.caller_id.clone();
+        let behind = self.calls.get(&caller).map(|call| call.caller(caller_id.as_deref())).unwrap_or_default();
         // A number that the script chose is the operator's own affair.
-        let chosen = hunt.dial.caller_id.clone();
-        let (mark, vouched) = (mark.filter(|_| chosen.is_none()), vouched || chosen.is_some());
-        let number = chosen.unwrap_or(shown);
+        let (mark, vouched) = (mark.filter(|_| caller_id.is_none()), vouched || caller_id.is_some());
+        let number = caller_id.unwrap_or(shown);
         let core = &mut self.core;
         let tag = core.stack.new_tag();
         let contact = core.own_contact();
         let mut from = target::from(&number, &contact, &tag).or_else(|_| target::from("anonymous", &contact, &tag))?;
         from.display = mark;
         let (give_up, redirects) = (core.now + timeout, core.config.limits.redirects);
-        let targets = VecDeque::from([uri]);
-        let outgoing = Outgoing { from, headers, targets, redirects, give_up, cseq: 0, failed: None, rang: false };
+        let carrier = Carrier::new(plan.ways, behind);
+        let (phone, reach) = plan.phone.unzip();
+        let (targets, session) = (plan.targets, core.config.rules.session);
+        let (failed, rang) = (None, false);
+        let outgoing =
+            Outgoing { from, headers, targets, redirects, give_up, cseq: 0, session, failed, rang, carrier, reach };
         let mut leg = Call::outgoing(core, outgoing);
-        (leg.flow, leg.parent, leg.worker) = (flow, Some(caller), worker);
+        (leg.flow, leg.parent, leg.worker, leg.phone) = (flow, Some(caller), worker, phone);
         (leg.about.parent, leg.vouched) = (Some(name), vouched);
         let id = leg.id;
         leg.locate(core);

@@ -24,18 +24,33 @@ mod cdr;
 mod close;
 mod connect;
 mod core;
+mod desk;
+mod early;
+mod errands;
 mod failover;
 mod finish;
 mod flow;
 mod gather;
+mod hold;
 mod hunt;
 mod info;
 mod key;
+mod lamps;
+mod link;
 mod modify;
+mod outbound;
+mod phones;
 mod play;
 mod port;
+mod reason;
 mod record;
+mod refer;
+mod registrar;
+mod reoffer;
+mod replaces;
 mod route;
+mod rules;
+mod session;
 pub mod stir;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
@@ -45,11 +60,20 @@ mod task;
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests pick what they look for")]
 mod tests;
 mod trace;
+mod transfer;
+mod trunk;
+mod update;
 mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
+pub use phones::{NonceKey, Phone, Phones};
+pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route};
+pub use rules::{HoldRule, Rules, TransferRule};
 pub use switch::Switch;
+pub use trunk::{
+    Alarm, Cap, CapBy, HeaderRule, Identity, Network, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
+};
 
 /// Something happened.
 #[derive(Debug)]
@@ -140,7 +164,7 @@ pub enum Input {
 pub struct Originate {
     /// Carried by each [`ConsoleReply`] about it.
     pub request: RequestId,
-    /// A `sip:` URI.
+    /// A `sip:` URI or a number.
     pub target: String,
     /// The number shown to the target.
     pub from: String,
@@ -331,6 +355,29 @@ pub enum ConsoleReply {
     },
     /// Draining, and no call is left.
     Drained,
+    /// Something about a carrier.
+    Trunk {
+        /// The carrier.
+        trunk: Arc<str>,
+        /// What.
+        news: TrunkNews,
+    },
+    /// A cap on outgoing calls is used up, or nearly.
+    Alarm(Alarm),
+}
+
+/// What is new about a carrier.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrunkNews {
+    /// Our registration with it.
+    Registration(sip::register::Change),
+    /// One of its targets answers again, or no longer.
+    Target {
+        /// The target.
+        uri: sip::Uri,
+        /// True: it answers.
+        up: bool,
+    },
 }
 
 /// What the switch is told at its start, and again when it changes.
@@ -344,6 +391,10 @@ pub struct Config {
     pub workers: u8,
     /// Which script answers which number.
     pub routes: Vec<Route>,
+    /// Carriers, and which numbers may be called.
+    pub trunking: Trunking,
+    /// The phones that may register, and who else may call.
+    pub phones: Phones,
     /// The codecs that we offer and accept, best first, at least one.
     pub codecs: Vec<Codec>,
     /// Packet length that we ask for and send, in ms.
@@ -358,6 +409,8 @@ pub struct Config {
     pub hang_up_on_silence: bool,
     /// Signed callers.
     pub stir: stir::Config,
+    /// How calls are kept once they are set up.
+    pub rules: Rules,
     /// Give [`Output::Trace`].
     pub trace: bool,
     /// Limits.
@@ -434,4 +487,6 @@ pub struct Counts {
     pub rooms: usize,
     /// Outgoing calls that are over, but may still be answered by another fork.
     pub forks: usize,
+    /// Who watches a phone or a mailbox.
+    pub subscriptions: usize,
 }

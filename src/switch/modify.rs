@@ -17,13 +17,14 @@ pub(super) struct Reinvite {
     pub accept: Accept,
     pub cseq: u32,
     /// Our offer, where the re-INVITE had none.
-    offer: Option<(sdp::Session, sdp::Local)>,
+    pub offer: Option<(sdp::Session, sdp::Local)>,
 }
 
 impl Call {
     /// An INVITE within the dialog; its CSeq is in order.
     pub fn handle_reinvite(&mut self, core: &mut Core, tx: ServerTx, request: &Request) {
         match &mut self.state {
+            State::Talking { .. } if self.reoffer.is_asked() => return core.answer(tx, request, 491, &[]),
             State::Talking { dialog, reinvite: None } => dialog.refresh_target(&request.headers),
             // An INVITE of one side is under way: the other one has to come back (RFC 3261 section 14.2).
             State::Talking { reinvite: Some(_), .. } | State::Accepting(_) | State::Inviting(_) => {
@@ -32,6 +33,10 @@ impl Call {
             State::Incoming(_) => return core.answer(tx, request, 500, &[("Retry-After", "1")]),
             State::Locating(_) | State::Gone => return core.answer(tx, request, 481, &[]),
         }
+        if self.refuse_brief_session(core, tx, request) {
+            return;
+        }
+        self.learn_peer(&request.headers);
         let offer = match description(&request.headers, &request.body) {
             Ok(offer) => offer,
             Err(bad) => {
@@ -69,8 +74,9 @@ impl Call {
         body: String,
         offer: Option<(sdp::Session, sdp::Local)>,
     ) {
-        let State::Talking { dialog, reinvite } = &mut self.state else { return };
         let mut response = request.response(200, None);
+        self.agree_session(core, &request.headers, &mut response);
+        let State::Talking { dialog, reinvite } = &mut self.state else { return };
         core.introduce(&mut response.headers, dialog.hop);
         response.headers.set("Content-Type", SDP);
         response.body = body.into();
@@ -82,11 +88,13 @@ impl Call {
     /// The ACK of the re-INVITE came.
     pub fn reinvite_acknowledged(&mut self, core: &mut Core, ack: &Request) {
         let State::Talking { reinvite, .. } = &mut self.state else { return };
-        let Some((offer, local)) = reinvite.take().and_then(|r| r.offer) else { return };
-        if let Err(why) = self.take_answer(core, &offer, &local, ack) {
+        if let Some((offer, local)) = reinvite.take().and_then(|r| r.offer)
+            && let Err(why) = self.take_answer(core, &offer, &local, ack)
+        {
             self.about.error = Some(why.clone());
-            self.hang_up(core, End::media(why));
+            return self.hang_up(core, End::media(why));
         }
+        self.go_on_reoffering(core);
     }
 
     /// Resend the 2xx, or end the call whose peer never acknowledges it (RFC 3261 section 13.3.1.4).

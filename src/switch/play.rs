@@ -50,6 +50,7 @@ impl Call {
             return Err(Failure::Limit("sounds in one play"));
         }
         self.forget_loads(core);
+        self.hold.on_air = false;
         let made = sounds.iter().map(|sound| core.make(sound)).collect::<Result<Vec<_>, _>>()?;
         let missing = made.iter().zip(sounds).enumerate().filter(|(_, (made, _))| made.is_none());
         let mut loads = Vec::new();
@@ -120,6 +121,7 @@ impl Call {
     pub fn hush(&mut self, core: &mut Core) {
         self.stop_playing(core);
         self.player = Player::Idle;
+        self.hold.on_air = false;
     }
 
     pub fn forget_loads(&mut self, core: &mut Core) {

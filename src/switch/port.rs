@@ -137,8 +137,12 @@ impl Call {
         core.trace(self.id, TraceEvent::Sdp(agreed.why.clone()));
         let Port::Open(open) = &mut self.port else { return };
         let (port, stream) = (open.id, Box::new(stream(&agreed)));
+        let held = !agreed.direction.sends();
         open.agreed = Some(agreed);
         self.command(core, Command::Update { port, stream });
+        if std::mem::replace(&mut self.hold.by_party, held) != held {
+            core.tell(self.id, Notice::Held);
+        }
     }
 
     /// Command the call's own port, now or when it has arrived at its worker.
@@ -227,9 +231,9 @@ impl Call {
             address,
             session_id: self.sdp_session,
             version: self.sdp_version,
-            codecs: core.config.codecs.clone(),
+            codecs: self.codecs(core),
             ptime: core.config.ptime,
-            direction: sdp::Direction::SendRecv,
+            direction: self.wanted_direction(),
         })
     }
 

@@ -86,7 +86,12 @@ impl Pattern {
         all && (self.open || characters.next().is_none())
     }
 
-    fn exactness(&self) -> (bool, usize, usize) {
+    /// True where it is one number and no other.
+    pub fn is_exact(&self) -> bool {
+        !self.open && self.places.iter().all(|place| matches!(place, Place::Is(_)))
+    }
+
+    pub(super) fn exactness(&self) -> (bool, usize, usize) {
         let literal = self.places.iter().filter(|p| matches!(p, Place::Is(_))).count();
         (!self.open, literal, self.places.len())
     }

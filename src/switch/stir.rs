@@ -17,6 +17,7 @@ use super::{
     call::{Call, End},
     core::Core,
     switch::Switch,
+    trunk,
 };
 use crate::{
     ids::CallId,
@@ -41,7 +42,7 @@ pub enum Treatment {
     Allow,
     /// The same, and phones that the script rings show [`Verifying::mark`] for a name.
     Mark,
-    /// The INVITE is refused with the code of RFC 8224 section 6.2.2.
+    /// The INVITE is refused with the code of RFC 8224 section 6.2.2, unless it is for an emergency number.
     Refuse,
 }
 
@@ -205,7 +206,10 @@ impl Switch {
     /// Start the script of a call that came in, once its caller is judged.
     pub(super) fn vet(&mut self, id: CallId, script: Arc<str>, vars: Vec<(String, String)>) {
         let begin = (script, vars);
-        let Some(most) = self.core.config.stir.verifying.as_ref().map(|verifying| verifying.cache) else {
+        // A phone of ours proved by its password who it is.
+        let phone = self.calls.get(&id).is_some_and(|call| call.phone.is_some());
+        let verifying = self.core.config.stir.verifying.as_ref().filter(|_| !phone);
+        let Some(most) = verifying.map(|verifying| verifying.cache) else {
             return self.let_begin(id, begin);
         };
         let Some((call, core)) = self.call(id) else { return };
@@ -301,9 +305,10 @@ impl Switch {
         core.trace(id, TraceEvent::Call(format!("caller's signature: {verdict}, {why}")));
         let verifying = core.config.stir.verifying.as_ref();
         let treatment = reason.and_then(|reason| verifying?.treatments.get(&reason).copied()).unwrap_or_default();
+        let urgent = trunk::is_emergency(&core.config.trunking, &call.about.to);
         call.signature = Signature::Known { told, marked: treatment == Treatment::Mark };
         match reason {
-            Some(reason) if treatment == Treatment::Refuse => {
+            Some(reason) if treatment == Treatment::Refuse && !urgent => {
                 let (code, phrase) = reason.answer();
                 let why = format!("STIR;cause={code};text=\"{}\"", reason.as_str());
                 call.about.error = Some(format!("caller not verified: {}", reason.as_str()));
@@ -348,11 +353,11 @@ impl Call {
         core.config.stir.verifying.as_ref().filter(|_| marked).map(|verifying| verifying.mark.clone())
     }
 
-    /// True where the number that this caller shows may be taken for the caller's own: we made the call, or the number
-    /// is verified.
+    /// True where the number that this caller shows may be taken for the caller's own: we made the call, the caller is a
+    /// phone of ours, or the number is verified.
     pub fn is_vouched_for(&self) -> bool {
-        self.about.direction == Direction::Outbound
-            || self.stir().is_some_and(|told| told.verdict == StirVerdict::Passed)
+        let ours = self.about.direction == Direction::Outbound || self.phone.is_some();
+        ours || self.stir().is_some_and(|told| told.verdict == StirVerdict::Passed)
     }
 
     /// Sign our INVITE, where the operator wishes that, and nobody else did.

@@ -48,8 +48,10 @@ impl Switch {
     /// Without calls. `epoch` dates the records; `seed` makes tags and identifiers, and should be one that nobody can
     /// guess.
     pub fn new(config: Config, epoch: Epoch, seed: u64) -> Switch {
+        let mut core = Core::new(config, epoch, seed);
+        core.link_up();
         Switch {
-            core: Core::new(config, epoch, seed),
+            core,
             calls: BTreeMap::new(),
             flows: BTreeMap::new(),
             rooms: BTreeMap::new(),
@@ -72,7 +74,9 @@ impl Switch {
             Input::TransportFailed { hop } => {
                 self.core.link_closed(hop);
                 self.core.stack.handle_transport_failed(now, hop);
+                self.desk_lost(hop);
             }
+            Input::Resolved { query, result } if self.core.link_resolved(query, &result) => {}
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
@@ -105,10 +109,16 @@ impl Switch {
                 if self.core.config.stir.verifying != config.stir.verifying {
                     self.core.certificates.forget();
                 }
+                let caps = &self.core.config.trunking.outbound.caps;
+                if *caps != config.trunking.outbound.caps {
+                    self.core.counts.forget();
+                }
                 self.core.config = Config { sip, ..*config };
+                self.core.link_up();
+                self.core.desk.configure(&self.core.config.phones);
             }
             Input::Originate(wish) => self.on_originate(wish),
-            Input::Drain => self.draining = self.draining.or(Some(Draining::Waiting)),
+            Input::Drain => self.drain(),
             Input::HangUpAll => self.hang_up_all(),
         }
         self.settle();
@@ -117,7 +127,9 @@ impl Switch {
     /// The next moment [`Switch::handle_timeout`] has something to do.
     pub fn timeout(&self) -> Option<Time> {
         let calls = self.timers.peek().map(|Reverse((at, _))| *at);
-        Time::soonest(calls, Time::soonest(self.core.stack.timeout(), self.forks.timeout()))
+        let stack = Time::soonest(self.core.stack.timeout(), self.core.links.timeout());
+        let others = Time::soonest(self.forks.timeout(), self.core.desk.timeout());
+        Time::soonest(calls, Time::soonest(stack, others))
     }
 
     /// Time passed.
@@ -125,6 +137,8 @@ impl Switch {
         self.core.now = now;
         self.core.stack.handle_timeout(now);
         self.forks.handle_timeout(now);
+        self.core.links_timeout();
+        self.core.desk_timeout();
         while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
             let Some((call, core)) = self.call(id) else { continue };
@@ -156,11 +170,17 @@ impl Switch {
             recordings: self.core.recordings.len(),
             rooms: self.rooms.len(),
             forks: self.forks.len(),
+            subscriptions: self.core.desk.lamps.len(),
         }
     }
 
-    fn hang_up_all(&mut self) {
+    fn drain(&mut self) {
         self.draining = self.draining.or(Some(Draining::Waiting));
+        self.core.leave_all();
+    }
+
+    fn hang_up_all(&mut self) {
+        self.drain();
         let all: Vec<CallId> = self.calls.keys().copied().collect();
         for id in all {
             if let Some((call, core)) = self.call(id) {
@@ -192,7 +212,10 @@ impl Switch {
                 self.forks.keep(&self.core, sent);
             } else if let Some(id) = self.dirty.pop_first() {
                 self.schedule(id);
+                self.lamp(id);
                 self.let_go(id);
+            } else if self.tell_lamps() {
+                continue;
             } else {
                 break;
             }
@@ -214,6 +237,13 @@ impl Switch {
         }
     }
 
+    /// Whoever watches the call's phone is to be told.
+    fn lamp(&mut self, id: CallId) {
+        if let Some(user) = self.calls.get(&id).and_then(|call| call.phone.as_ref()) {
+            self.core.desk.lamps.touch(user);
+        }
+    }
+
     /// Put the call's next deadline into the heap, where it is earlier than the one that is there.
     fn schedule(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
@@ -230,12 +260,29 @@ impl Switch {
         self.dirty.insert(id);
         match notice {
             Notice::Media(result) => self.on_media(id, result),
-            Notice::Ringing => self.leg_rings(id),
+            Notice::Ringing => {
+                if !self.target_rings(id) {
+                    self.leg_rings(id);
+                }
+            }
             Notice::EarlyMedia => self.leg_has_early_media(id),
             Notice::Answered => self.on_answered(id),
             Notice::Key(key) => self.on_key(id, key),
-            Notice::Played { samples } => self.play_ended(id, samples),
-            Notice::NotPlayed(why) => self.play_failed(id, why),
+            Notice::Played { samples } => {
+                if !self.music_over(id, samples > 0) {
+                    self.play_ended(id, samples);
+                    self.tend_music(id);
+                }
+            }
+            Notice::NotPlayed(why) => {
+                if !self.music_over(id, false) {
+                    self.play_failed(id, why);
+                    self.tend_music(id);
+                }
+            }
+            Notice::Reoffered(result) => self.on_reoffered(id, result),
+            Notice::Held => self.on_held(id),
+            Notice::Referred(result) => self.on_referred(id, result),
             Notice::Over => self.on_over(id),
         }
     }
@@ -243,6 +290,10 @@ impl Switch {
     fn on_answered(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id).filter(|call| call.over.is_none()) else { return };
         tracing::info!(call = %call.name, "answered");
+        if self.target_answers(id) || self.replacement_answered(id) {
+            return;
+        }
+        let Some(call) = self.calls.get(&id) else { return };
         match (call.parent, call.order.is_some(), call.task.as_ref().map(|task| &task.doing)) {
             (Some(_), ..) => self.leg_answers(id),
             (None, true, _) => self.order_answered(id),

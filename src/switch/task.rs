@@ -9,6 +9,7 @@ use super::{
     core::Core,
     gather::Collector,
     hunt::Hunt,
+    refer::Referring,
     switch::Switch,
 };
 use crate::{
@@ -57,6 +58,7 @@ pub(super) enum Doing {
         until: Option<Time>,
     },
     SendDigits,
+    Transfer(Referring),
     Sleep {
         until: Time,
     },
@@ -71,6 +73,7 @@ impl Task {
             Doing::Gather(collector) => collector.timeout(),
             Doing::Echo { until, .. } => *until,
             Doing::Sleep { until } => Some(*until),
+            Doing::Transfer(referring) => Some(referring.until),
             Doing::Answer
             | Doing::Media(_)
             | Doing::Play { .. }
@@ -119,6 +122,9 @@ impl Switch {
         if let Verb::SetVar { name, value } = verb {
             return call.set_var(core, name, value);
         }
+        if let Verb::Mailbox { phone, new, old } = verb {
+            return core.set_mailbox(&phone, new, old).map(|()| Some(Reply::Done));
+        }
         if call.over.is_some() {
             return Err(Failure::HungUp);
         }
@@ -152,7 +158,10 @@ impl Switch {
                 call.task = Some(Task { ask, doing: Doing::Sleep { until } });
                 Ok(None)
             }
-            Verb::SetVar { .. } => Ok(None),
+            Verb::Hold { music } => self.begin_hold(ask, id, music),
+            Verb::Resume => self.begin_resume(ask, id),
+            Verb::Transfer(wish) => self.begin_transfer(ask, id, &wish),
+            Verb::SetVar { .. } | Verb::Mailbox { .. } => Ok(None),
             verb @ (Verb::Progress
             | Verb::Play { .. }
             | Verb::Gather(_)
@@ -223,7 +232,11 @@ impl Switch {
             | Verb::Hangup
             | Verb::RecordStop { .. }
             | Verb::RecordPause { .. }
+            | Verb::Hold { .. }
+            | Verb::Resume
+            | Verb::Transfer(_)
             | Verb::Sleep(_)
+            | Verb::Mailbox { .. }
             | Verb::SetVar { .. } => Ok(Some(Reply::Done)),
         }
     }
@@ -249,6 +262,7 @@ impl Switch {
                 Ok(None) => {}
                 Err(failure) => self.reply(ask, Reply::Failed(failure)),
             },
+            (None, Err(why)) => self.replacement_without_media(id, &why),
             (Some(Task { ask, doing: Doing::Answer | Doing::Media(_) }), Err(why)) => {
                 self.reply(ask, Reply::Failed(Failure::Media(why)));
             }
@@ -271,6 +285,7 @@ impl Switch {
                 self.gathered(id, step);
             }
             Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
+            Doing::Transfer(_) => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
             Doing::Echo { .. } => self.end_echo(id, LeaveReason::Limit),
             Doing::Answer
             | Doing::Media(_)

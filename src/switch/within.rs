@@ -1,12 +1,39 @@
 //! SIP requests: those that begin something, and those within a dialog (RFC 3261 section 12.2.2).
 
 use super::{
-    call::{Call, End, State},
+    accept,
+    call::{Call, End, Notice, State},
     core::{ALLOW, Core, SDP},
-    route,
+    desk::Who,
     switch::Switch,
+    trunk,
 };
-use crate::sip::{Dialog, Event, Hop, Method, Request, ServerTx};
+use crate::sip::{ClientTx, Dialog, Event, Failure, Hop, Method, Request, Response, ServerTx};
+use crate::verbs;
+
+/// What a request of ours within a dialog, other than INVITE, is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// UPDATE: the session goes on.
+    Refresh,
+    /// PRACK: the INVITE's own answer decides what becomes of the call.
+    Prack,
+    /// REFER: the party is to call somebody else.
+    Refer,
+    /// NOTIFY: nobody waits for its answer.
+    Notify,
+}
+
+/// Who has to answer a request within a dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handled {
+    /// Nobody any more.
+    Already,
+    ByTheSwitch,
+}
+
+/// Emergency calls that are taken beyond the limit of all calls.
+const RESERVE: usize = 100;
 
 impl Switch {
     /// What the stack tells.
@@ -18,24 +45,29 @@ impl Switch {
                     call.handle_ack(core, &request);
                 }
             }
-            Event::Cancel { tx, .. } => {
+            Event::Cancel { tx, request } => {
                 let call = self.core.invites.get(&tx).copied();
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
+                    call.hear_reason(&request.headers);
                     call.handle_cancel(core);
                 }
             }
+            Event::Response { tx, response } if self.core.desk_answered(tx, Some(response.code)) => {}
             Event::Response { tx, response } => match self.core.transactions.get(&tx).copied() {
                 Some(call) => {
                     if let Some((call, core)) = self.call(call) {
-                        call.handle_invite_response(core, tx, &response);
+                        call.handle_response(core, tx, &response);
                     }
                 }
+                None if self.core.errand_answered(tx, &response) => {}
                 None => self.forks.answer(&mut self.core, tx, &response),
             },
+            Event::Failed { tx, .. } if self.core.desk_answered(tx, None) => {}
             Event::Failed { tx, why } => {
+                self.core.errand_failed(tx, why);
                 let call = self.core.transactions.get(&tx).copied();
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
-                    call.handle_invite_failed(core, tx, why);
+                    call.handle_failed(core, tx, why);
                 }
             }
             Event::Lost { tx, .. } => {
@@ -57,16 +89,27 @@ impl Switch {
 
     fn on_sip_request(&mut self, tx: ServerTx, hop: Hop, request: Request) {
         if request.headers.to.tag().is_some() {
-            return match self.call_in_dialog(&request) {
-                Some((call, core)) => call.handle_request(core, tx, &request),
-                None => self.core.answer(tx, &request, 481, &[]),
+            let Some((call, core)) = self.call_in_dialog(&request) else {
+                return match request.method {
+                    Method::Subscribe => self.core.on_resubscribe(tx, hop, &request),
+                    _ => self.core.answer(tx, &request, 481, &[]),
+                };
             };
+            let id = call.id;
+            // A transfer concerns other calls as well.
+            if call.handle_request(core, tx, &request) == Handled::ByTheSwitch {
+                self.on_refer(id, tx, &request);
+            }
+            return;
         }
         match request.method {
+            Method::Invite if request.headers.get("Replaces").is_some() => self.on_replacing_invite(tx, hop, request),
             Method::Invite => self.on_invite(tx, hop, request),
             Method::Options if self.draining.is_some() => self.core.answer_later(tx, &request),
             Method::Options => self.core.answer_options(tx, &request),
             Method::Bye | Method::Info | Method::PRack | Method::Update => self.core.answer(tx, &request, 481, &[]),
+            Method::Subscribe if !self.core.config.phones.is_empty() => self.core.on_subscribe(tx, hop, &request),
+            Method::Register if !self.core.config.phones.is_empty() => self.core.on_register(tx, hop, &request),
             Method::Ack
             | Method::Cancel
             | Method::Message
@@ -80,13 +123,33 @@ impl Switch {
 
     /// A new call, if there is room, a script for its number, and media in common.
     fn on_invite(&mut self, tx: ServerTx, hop: Hop, request: Request) {
-        if self.draining.is_some() || self.calls.len() >= self.core.config.limits.calls {
-            return self.core.answer_later(tx, &request);
-        }
-        let Some(mut call) = Call::incoming(&mut self.core, tx, hop, request) else { return };
         let core = &mut self.core;
-        let route = route::find(&core.config.routes, &call.about.to).cloned();
-        let route = match route {
+        let number = accept::number(&request);
+        let urgent = trunk::is_emergency(&core.config.trunking, &number);
+        // Emergencies have room of their own, but no end of it: anybody can call such a number.
+        let room = if urgent { RESERVE } else { 0 };
+        if self.draining.is_some() || self.calls.len() >= core.config.limits.calls + room {
+            return core.answer_later(tx, &request);
+        }
+        let source = hop.remote.ip();
+        let trunk = core.trunks.of(&core.config.trunking, source).or_else(|| core.links.registered_at(source)).cloned();
+        // A carrier is known by its address; everybody else says who he is.
+        let who = if trunk.is_some() { Some(Who::Guest) } else { core.admit(tx, hop, &request) };
+        let Some(who) = who else { return };
+        let proven = who.trunk().and_then(|name| core.config.trunking.trunk(name)).cloned();
+        let trunk = trunk.or(proven);
+        if let Some(trunk) = &trunk
+            && let Err(full) = core.trunks.enter(trunk, core.now, urgent)
+        {
+            tracing::info!(trunk = &*trunk.name, why = full.as_str(), "incoming call refused");
+            return core.answer_after(tx, &request, full.after(core.config.retry_after));
+        }
+        let Some(mut call) = Call::incoming(core, tx, hop, request) else {
+            return trunk.iter().for_each(|trunk| core.trunks.leave(&trunk.name));
+        };
+        call.remember_caller(core, trunk.as_deref());
+        call.take_phone(core, who.phone());
+        let route = match core.script_for(&call.about.to) {
             Some(route) => call.read_offer(core).then_some(route),
             None => {
                 call.about.error = Some("no script for this number".to_owned());
@@ -96,8 +159,8 @@ impl Switch {
         };
         let id = call.id;
         self.adopt(call);
-        if let Some(route) = route {
-            self.vet(id, route.script, route.vars);
+        if let Some((script, vars)) = route {
+            self.vet(id, script, vars);
         }
     }
 }
@@ -109,42 +172,99 @@ impl Core {
 }
 
 impl Call {
-    fn dialog(&mut self) -> Option<&mut Dialog> {
+    /// The dialog with the party of this tag, as far as there is one.
+    pub fn dialog(&mut self, tag: Option<&str>) -> Option<&mut Dialog> {
         match &mut self.state {
             State::Incoming(incoming) => Some(incoming.dialog()),
             State::Accepting(accepting) => Some(&mut accepting.dialog),
             State::Talking { dialog, .. } => Some(dialog),
-            State::Locating(_) | State::Inviting(_) | State::Gone => None,
+            State::Inviting(inviting) => {
+                let mut dialogs = inviting.earlies.iter_mut().map(|early| &mut early.dialog);
+                dialogs.find(|dialog| dialog.remote.tag() == tag)
+            }
+            State::Locating(_) | State::Gone => None,
+        }
+    }
+
+    /// An answer to a request of ours.
+    fn handle_response(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
+        match self.pending.iter().position(|(id, _)| *id == tx) {
+            Some(_) if response.code < 200 => {}
+            Some(at) => {
+                let (_, purpose) = self.pending.swap_remove(at);
+                core.transactions.remove(&tx);
+                match purpose {
+                    Purpose::Refresh => self.handle_refreshed(core, response),
+                    Purpose::Refer => self.refer_answered(core, response.code),
+                    Purpose::Prack | Purpose::Notify => {}
+                }
+            }
+            None => {
+                if !self.handle_reoffer_response(core, tx, response) {
+                    self.handle_invite_response(core, tx, response);
+                }
+            }
+        }
+    }
+
+    /// No answer comes to a request of ours.
+    fn handle_failed(&mut self, core: &mut Core, tx: ClientTx, why: Failure) {
+        match self.pending.iter().position(|(id, _)| *id == tx) {
+            Some(at) => {
+                let (_, purpose) = self.pending.swap_remove(at);
+                core.transactions.remove(&tx);
+                match purpose {
+                    Purpose::Refresh => self.handle_refresh_failed(core, why),
+                    Purpose::Refer => core.tell(self.id, Notice::Referred(Err(verbs::Failure::Unreachable))),
+                    Purpose::Prack | Purpose::Notify => {}
+                }
+            }
+            None => {
+                if !self.handle_reoffer_failed(core, tx, why) {
+                    self.handle_invite_failed(core, tx, why);
+                }
+            }
         }
     }
 
     /// A request within our dialog.
-    fn handle_request(&mut self, core: &mut Core, tx: ServerTx, request: &Request) {
-        if let Some(dialog) = self.dialog() {
+    fn handle_request(&mut self, core: &mut Core, tx: ServerTx, request: &Request) -> Handled {
+        if let Some(code) = self.out_of_order(request) {
+            core.answer(tx, request, code, &[]);
+            return Handled::Already;
+        }
+        self.serve(core, tx, request)
+    }
+
+    /// The code for a request that does not fit into the dialog.
+    fn out_of_order(&mut self, request: &Request) -> Option<u16> {
+        if let Some(dialog) = self.dialog(request.headers.from.tag()) {
             if dialog.remote.tag() != request.headers.from.tag() {
-                return core.answer(tx, request, 481, &[]);
+                return Some(481);
             }
             if !dialog.accepts(request) {
-                return core.answer(tx, request, 500, &[]);
+                return Some(500);
             }
         } else if !matches!(self.state, State::Inviting(_)) && request.method != Method::Bye {
-            return core.answer(tx, request, 481, &[]);
+            return Some(481);
         }
+        None
+    }
+
+    fn serve(&mut self, core: &mut Core, tx: ServerTx, request: &Request) -> Handled {
         match request.method {
+            Method::Refer => return Handled::ByTheSwitch,
             Method::Invite => self.handle_reinvite(core, tx, request),
             Method::Bye => self.handle_bye(core, tx, request),
             Method::Info => self.handle_info(core, tx, request),
             Method::Options => core.answer_options(tx, request),
-            Method::Ack
-            | Method::Cancel
-            | Method::Message
-            | Method::Notify
-            | Method::PRack
-            | Method::Publish
-            | Method::Refer
-            | Method::Register
-            | Method::Subscribe
-            | Method::Update => core.answer(tx, request, 405, &[("Allow", ALLOW)]),
+            Method::Update => self.handle_update(core, tx, request),
+            Method::PRack => self.handle_prack(core, tx, request),
+            Method::Notify => self.handle_notify(core, tx, request),
+            Method::Ack | Method::Cancel | Method::Message | Method::Publish | Method::Register | Method::Subscribe => {
+                core.answer(tx, request, 405, &[("Allow", ALLOW)])
+            }
         }
+        Handled::Already
     }
 }

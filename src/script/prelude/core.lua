@@ -107,14 +107,15 @@ vars = setmetatable({}, {
 ---------------------------------------------------------------- what Rust calls
 
 -- Fill in what is known of the call.
-local function begin(leg, start, id, caller, caller_name, called, sip_call_id, source, inbound, route, headers,
-                     stir)
+local function begin(
+  leg, start, id, caller, caller_name, called, sip_call_id, source, inbound, trunk, phone, route, headers, stir
+)
   seed(start, 0)
   kit.seed = start
   setmetatable(values, {
     __index = {
       id = id, caller = caller, caller_name = caller_name, called = called, sip_call_id = sip_call_id, source = source,
-      inbound = inbound,
+      inbound = inbound, trunk = trunk, phone = phone,
     },
   })
   if route then
@@ -129,7 +130,8 @@ local function begin(leg, start, id, caller, caller_name, called, sip_call_id, s
   end
   call = setmetatable({
     _leg = leg, id = id, caller = caller, caller_name = caller_name, called = called, sip_call_id = sip_call_id,
-    source = source, inbound = inbound, headers = headers or {}, stir = stir,
+    source = source, inbound = inbound, trunk = trunk, phone = phone, headers = headers or {},
+    stir = stir,
   }, call_kind)
 end
 

@@ -26,8 +26,8 @@ use crate::{
     ids::RequestId,
     sip,
     switch::{
-        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Route,
-        Status, TraceEvent,
+        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Phones,
+        Route, Rules, Status, TraceEvent,
     },
     time::Time,
 };
@@ -62,6 +62,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         },
         media: conf.media.clone(),
         workers: 1,
+        trunking: crate::switch::Trunking::default(),
         routes: routes
             .iter()
             .map(|(number, script)| Route {
@@ -77,7 +78,9 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         retry_after: secs(5),
         hang_up_on_silence: false,
         stir: Default::default(),
+        rules: Rules::default(),
         trace: true,
+        phones: Phones::default(),
         limits: Limits::default(),
     }
 }

@@ -10,6 +10,8 @@ fn an_answered_call_runs_its_script_and_ends_with_the_callers_bye() {
     assert_eq!(&*start.script, "100.lua");
     assert_eq!(start.vars, [("number".to_owned(), "100".to_owned())]);
     let facts = Facts {
+        trunk: None,
+        phone: None,
         id: start.facts.id.clone(),
         caller: "anna".into(),
         caller_name: "Anna".into(),

@@ -1,14 +1,22 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
 mod dial;
+mod early;
 mod failover;
+mod hold;
 mod incoming;
 
 mod modify;
 mod outgoing;
+mod phones;
 mod random;
+mod reason;
+mod session;
 mod sounds;
 mod stir;
+mod transfer;
+mod trunks;
+mod two_legs;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -115,6 +123,7 @@ fn config(at: SocketAddr) -> Config {
         },
         workers: 2,
         routes: vec![route("100"), route("2XX")],
+        trunking: Trunking::default(),
         codecs: Codec::ALL.to_vec(),
         ptime: 20,
         country: "de".into(),
@@ -122,7 +131,9 @@ fn config(at: SocketAddr) -> Config {
         retry_after: secs(30),
         hang_up_on_silence: false,
         stir: Default::default(),
+        rules: Rules::default(),
         trace: false,
+        phones: Phones::default(),
         limits: Limits::default(),
     }
 }
@@ -237,7 +248,12 @@ impl World {
     fn command(&mut self, at: usize, worker: WorkerId, command: Command) {
         let event = match &command {
             Command::Close { port } => Some(media::Event::Closed { port: *port, quality: Quality::default() }),
-            Command::Play { port, play, sounds } if self.nodes[at].plays_end && sounds.iter().all(|s| !s.looped) => {
+            // What is longer than five seconds (the beeps of a hold) plays on.
+            Command::Play { port, play, sounds }
+                if self.nodes[at].plays_end
+                    && sounds.iter().all(|s| !s.looped)
+                    && sounds.iter().map(|s| s.samples.len()).sum::<usize>() < 40_000 =>
+            {
                 let samples = sounds.iter().map(|s| s.samples.len() as u64).sum();
                 Some(media::Event::PlayDone { port: *port, play: *play, samples, finished: true })
             }

@@ -197,10 +197,10 @@ impl Story {
 }
 
 /// Call-ID and the tag of the peer.
-type DialogKey = (String, String);
+pub(super) type DialogKey = (String, String);
 
 /// Dialogs that came into being, and those that were ended, by Call-ID and the peer's tag.
-fn dialogs(world: &World) -> (BTreeSet<DialogKey>, BTreeSet<DialogKey>) {
+pub(super) fn dialogs(world: &World) -> (BTreeSet<DialogKey>, BTreeSet<DialogKey>) {
     let (mut made, mut ended) = (BTreeSet::new(), BTreeSet::new());
     for message in &world.said {
         match message {

@@ -224,6 +224,20 @@ fn phones_show_a_marked_caller_as_the_operator_says_unless_the_script_chose_the_
 }
 
 #[test]
+fn a_call_to_an_emergency_number_is_never_refused() {
+    let kit = Kit::new(Wish::default());
+    let mut stir = verified_stir(&kit);
+    let verifying = stir.verifying.as_mut().unwrap();
+    verifying.treatments.insert(Reason::Missing, Treatment::Refuse);
+    let mut world = world_with(|config| {
+        config.stir = stir;
+        config.trunking.outbound.emergency = ["100".to_owned()].into_iter().collect();
+    });
+    call(&mut world, 1, "");
+    assert_eq!(verdict(&world).reason, Some("missing"));
+}
+
+#[test]
 fn a_script_of_its_own_takes_the_calls_of_marked_callers() {
     let kit = Kit::new(Wish::default());
     for (treatment, want) in [(Treatment::Mark, "marked.lua"), (Treatment::Allow, "100.lua")] {
