@@ -242,7 +242,7 @@ pub enum Strategy {
 /// How to ring other phones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dial {
-    /// `sip:` URIs or numbers, at least one.
+    /// `sip:` or `sips:` URIs, or numbers; at least one.
     pub targets: Vec<String>,
     /// Order.
     pub strategy: Strategy,

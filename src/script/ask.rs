@@ -287,9 +287,12 @@ fn targets(function: &str, table: &Table) -> Result<Vec<String>, Refusal> {
 
 fn target(given: &Given) -> Result<String, Refusal> {
     let uri = given.text(512)?;
-    let begins = |scheme: &str| uri.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(scheme)) && uri.len() > 4;
+    let scheme = |scheme: &str| {
+        let rest = uri.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));
+        rest.is_some() && uri.len() > scheme.len()
+    };
     let number = uri.len() <= 64 && uri.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+*#".contains(c));
-    if !(number || begins("sip:") || begins("tel:"))
+    if !(number || scheme("sip:") || scheme("sips:") || scheme("tel:"))
         || uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c))
     {
         return given.wrong("a SIP URI such as 'sip:anna@example.com', or a number");

@@ -164,7 +164,7 @@ pub enum Input {
 pub struct Originate {
     /// Carried by each [`ConsoleReply`] about it.
     pub request: RequestId,
-    /// A `sip:` URI or a number.
+    /// A `sip:` or `sips:` URI, or a number.
     pub target: String,
     /// The number shown to the target.
     pub from: String,
