@@ -73,6 +73,7 @@ fn start() -> Start {
             source: text("192.0.2.1:5060"),
             inbound: true,
             headers: vec![(text("X-Account"), text("gold"))],
+            stir: None,
         },
         vars: vec![(text("colour"), text("blue"))],
         unix: Duration::from_secs(1_772_447_400),

@@ -282,6 +282,7 @@ fn the_call_record_in_the_docs_has_every_field() {
         quality: Some(CallQuality::default()),
         no_audio: None,
         recordings: Vec::new(),
+        stir: None,
         vars: Default::default(),
         error: None,
     };

@@ -12,5 +12,6 @@ mod names;
 mod phones;
 mod ring_all;
 mod sipp;
+mod stir;
 mod support;
 mod wires;

@@ -5,6 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use crate::ids::{CallId, FlowId, RecordingId, RequestId};
 
 /// Who asked, hence who gets the reply.
@@ -480,6 +482,47 @@ pub struct Facts {
     pub inbound: bool,
     /// Header fields of the INVITE whose names begin with `X-`, as they came.
     pub headers: Vec<(String, String)>,
+    /// The caller's signature; absent: nobody looked.
+    pub stir: Option<Box<Stir>>,
+}
+
+/// What is known of the signature of a call (STIR/SHAKEN).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stir {
+    /// How it went.
+    pub verdict: StirVerdict,
+    /// How sure the signer is of the caller's number: `A`, `B` or `C` (RFC 8588 section 4). Proven only where it passed.
+    pub attest: Option<&'static str>,
+    /// Why it did not pass: a word such as `stale` or `bad_signature`.
+    pub reason: Option<&'static str>,
+    /// The signer's name for where the call came from.
+    pub origid: Option<String>,
+}
+
+/// How the check of a signature went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StirVerdict {
+    /// The caller's provider signed this call.
+    Passed,
+    /// There is a signature, and it proves nothing.
+    Failed,
+    /// There is none.
+    Unsigned,
+    /// We made the call and signed it.
+    Signed,
+}
+
+impl StirVerdict {
+    /// As scripts see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            StirVerdict::Passed => "passed",
+            StirVerdict::Failed => "failed",
+            StirVerdict::Unsigned => "unsigned",
+            StirVerdict::Signed => "signed",
+        }
+    }
 }
 
 /// How a flow ended.

@@ -37,6 +37,13 @@
 ---@class SilentSound
 ---@field silence number Seconds.
 
+---What is known of the caller's signature (STIR/SHAKEN).
+---@class Stir
+---@field verdict "passed"|"failed"|"unsigned" Whether the caller's provider signed this call.
+---@field attest? "A"|"B"|"C" What the signer says of the number: A the caller's own, B a known caller, C neither.
+---@field reason? string Why it did not pass: "missing", "stale", "wrong_caller", "expired", "bad_signature", ...
+---@field origid? string The signer's name for where the call came from.
+
 ---The call that this flow is about, or a phone that it dialled.
 ---@class Call
 ---@field id string The id that logs and call records carry.
@@ -48,6 +55,7 @@
 ---@field trunk string? The trunk that the call came from; nil: none.
 ---@field source string Where the call came from, "address:port".
 ---@field inbound boolean False: Switchhook made this call.
+---@field stir? Stir The caller's signature; nil where callers are not verified.
 ---@field headers table<string, string> Header fields whose names begin with X-; upper and lower case are the same.
 ---@field target? string A phone that was dialled: its SIP URI.
 ---@field index? integer A phone that was dialled: its place in the list of targets.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{
     DEFAULTS, Fault,
     phones::{PhoneTable, PhonesTable},
+    stir::Stir,
     trunks::{OutboundTable, TrunkTable},
 };
 
@@ -26,6 +27,7 @@ pub struct Document {
     pub speech: Speech,
     pub script: Script,
     pub number: Vec<Number>,
+    pub stir: Stir,
     #[serde(default)]
     pub trunk: Vec<TrunkTable>,
     pub outbound: OutboundTable,

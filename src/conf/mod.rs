@@ -9,6 +9,7 @@ mod fault;
 mod phones;
 mod rules;
 mod settings;
+mod stir;
 #[cfg(test)]
 mod tests;
 mod trunks;

@@ -14,12 +14,12 @@ use super::{DEFAULTS, Document, Fault};
 use crate::{
     audio::tone::countries,
     codec::Codec,
-    hooks::SpeechConfig,
+    hooks::{CertificatesConfig, SpeechConfig},
     io::{dns::DnsConfig, driver::Choice, pace::Gather, streams::tls::TlsConfig},
     media,
     script::Limits,
     sip::Transport,
-    switch::{Pattern, Phones, Route, Rules, Trunking},
+    switch::{Pattern, Phones, Route, Rules, Trunking, stir},
 };
 
 /// Everything that the program is told.
@@ -73,6 +73,10 @@ pub struct Conf {
     pub max_legs: usize,
     /// Numbers to scripts.
     pub routes: Vec<Route>,
+    /// Signed callers.
+    pub stir: stir::Config,
+    /// How their certificates are fetched.
+    pub certificates: CertificatesConfig,
     /// Carriers, and which numbers may be called.
     pub trunking: Trunking,
     /// The phones that may register, and who else may call.
@@ -199,6 +203,8 @@ impl Conf {
             script_pool: at.number("script.pool", script.pool, 0..=10_000)?,
             max_legs: at.number("script.max_legs", script.max_legs, 1..=1000)?,
             routes: at.routes(&document)?,
+            stir: at.stir(&document.stir)?,
+            certificates: at.certificates(&document.stir, &document.sip.agent)?,
             trunking: at.trunking(&document)?,
             phones: at.phones(&document)?,
         })

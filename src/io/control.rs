@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     io::unix::AsyncFd,
-    sync::mpsc::{Receiver, Sender, UnboundedSender},
+    sync::mpsc::{Receiver, Sender, UnboundedSender, error::TrySendError as TryError},
 };
 
 use crate::{
@@ -81,6 +81,8 @@ pub struct Ends {
     pub sounds: SyncSender<LoadFile>,
     /// Sounds from text.
     pub speech: Sender<SpeakText>,
+    /// Addresses of signers' certificates.
+    pub certificates: Sender<String>,
     /// Scripts.
     pub flows: ToFlows,
     /// The media threads, by [`WorkerId`].
@@ -241,6 +243,12 @@ impl Control {
                 let name = Name { host, port, transport, secure };
                 if self.ends.streams.try_send(ToStreams::Resolve { query, name }).is_err() {
                     self.echoes.push(Input::Resolved { query, result: Err("the resolver is overloaded".into()) });
+                }
+            }
+            Output::Look { url } => {
+                if let Err(refused) = self.ends.certificates.try_send(url) {
+                    let (TryError::Full(url) | TryError::Closed(url)) = refused;
+                    self.echoes.push(Input::Found { url, result: Err("too many are being fetched".into()) });
                 }
             }
             Output::OpenPort { port, worker: _, interface, v6: _ } => self.open_port(port, interface),

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     ids::CallId,
-    verbs::{FlowEnd, KeepOp, Reply, Start, Verb},
+    verbs::{FlowEnd, KeepOp, Reply, Start, Stir, Verb},
 };
 
 /// What a flow does next.
@@ -135,9 +135,11 @@ impl Vm {
         let texts = [&facts.id, &facts.caller, &facts.caller_name, &facts.called, &facts.sip_call_id, &facts.source];
         let [id, caller, name, called, sip_call_id, source] = texts.map(String::as_str);
         let (route, headers) = (pairs(&start.vars)?, pairs(&facts.headers)?);
+        let stir = facts.stir.as_ref().map(|stir| signature(lua, stir)).transpose()?;
         let (trunk, phone) = (facts.trunk.as_deref(), facts.phone.as_deref());
+        let inbound = facts.inbound;
         let about =
-            (leg, seed, id, caller, name, called, sip_call_id, source, facts.inbound, trunk, phone, route, headers);
+            (leg, seed, id, caller, name, called, sip_call_id, source, inbound, trunk, phone, route, headers, stir);
         self.begin.call::<()>(about)?;
         let chunk = lua.load(&program.code[..]).set_mode(ChunkMode::Binary).into_function()?;
         let thread = lua.create_thread(self.enter.clone())?;
@@ -325,4 +327,15 @@ fn text_of(error: &mlua::Error) -> String {
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic")
+}
+
+/// `call.stir`: what is known of the caller's signature.
+fn signature(lua: &Lua, stir: &Stir) -> mlua::Result<Table> {
+    let fields = [
+        ("verdict", Some(stir.verdict.as_str())),
+        ("attest", stir.attest),
+        ("reason", stir.reason),
+        ("origid", stir.origid.as_deref()),
+    ];
+    lua.create_table_from(fields.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }

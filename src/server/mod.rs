@@ -172,6 +172,7 @@ fn print_counts(counts: &Counts) {
 pub fn counts_json(counts: &Counts) -> serde_json::Value {
     serde_json::json!({
         "calls": counts.calls,
+        "certificates": counts.certificates,
         "flows": counts.flows,
         "ports": counts.ports,
         "dialogs": counts.dialogs,

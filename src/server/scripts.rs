@@ -35,17 +35,16 @@ pub fn bring(folders: &Folders) -> io::Result<()> {
 /// What is wrong with the scripts: those that numbers name, and those that do not compile. A line each.
 pub fn faults(conf: &Conf) -> Vec<String> {
     let new = !conf.folders.scripts.exists();
-    let missing = conf.routes.iter().enumerate().filter_map(|(index, route)| {
-        let file = conf.folders.scripts.join(&*route.script);
+    let numbers = conf.routes.iter().enumerate();
+    let numbers = numbers.map(|(index, route)| (format!("number[{index}].script"), route.script.clone()));
+    let marked = conf.stir.verifying.iter().filter_map(|verifying| verifying.script.clone());
+    let named = numbers.chain(marked.map(|script| ("stir.mark_script".to_owned(), script)));
+    let missing = named.filter_map(|(key, script)| {
+        let file = conf.folders.scripts.join(&*script);
         // A folder that is not there yet is made at the start.
-        let brought = new && SHIPPED.iter().any(|(name, _)| *name == &*route.script);
-        (!brought && !file.is_file()).then(|| {
-            format!(
-                "number[{index}].script: found \"{}\"; allowed: a file that is there; {} is not",
-                route.script,
-                file.display()
-            )
-        })
+        let brought = new && SHIPPED.iter().any(|(name, _)| *name == &*script);
+        let found = || format!("{key}: found \"{script}\"; allowed: a file that is there; {} is not", file.display());
+        (!brought && !file.is_file()).then(found)
     });
     let broken = if new { Vec::new() } else { script::check(&conf.folders.scripts) };
     missing.chain(broken.iter().map(ToString::to_string)).collect()

@@ -112,6 +112,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,
         speech: start_speech(conf, inbox.clone())?,
+        certificates: start_certificates(conf, inbox.clone())?,
         flows: start_scripts(conf, clock, inbox)?,
         media,
         opened,
@@ -133,6 +134,7 @@ struct Task {
     streams: mpsc::Sender<streams::ToStreams>,
     sounds: std_mpsc::SyncSender<LoadFile>,
     speech: mpsc::Sender<SpeakText>,
+    certificates: mpsc::Sender<String>,
     flows: ToFlows,
     media: Media,
     opened: Vec<Opened>,
@@ -147,6 +149,7 @@ impl Task {
             streams: self.streams,
             sounds: self.sounds,
             speech: self.speech,
+            certificates: self.certificates,
             flows: self.flows,
             workers: handles,
             from_workers,
@@ -266,6 +269,12 @@ fn start_speech(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<
     Ok(sender)
 }
 
+fn start_certificates(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<String>, StartError> {
+    let (sender, jobs) = mpsc::channel(256);
+    hooks::spawn_certificates(conf.certificates.clone(), jobs, inbox).map_err(system("certificates thread"))?;
+    Ok(sender)
+}
+
 fn start_scripts(conf: &Conf, clock: Clock, control: mpsc::Sender<Input>) -> Result<ToFlows, StartError> {
     let (keep, kept) = mpsc::channel::<Keep>(4096);
     let config = script::Config { folder: conf.folders.scripts.clone(), pool: conf.script_pool, limits: conf.script };
@@ -313,6 +322,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         ring_limit: conf.sip.ring_limit,
         retry_after: std::time::Duration::from_secs(5),
         hang_up_on_silence: false,
+        stir: conf.stir.clone(),
         rules: conf.rules.clone(),
         trace: wishes.trace,
         limits: switch::Limits {

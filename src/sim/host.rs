@@ -200,6 +200,10 @@ impl Host {
                 let result = self.names.get(&host).cloned().ok_or(format!("{host}: no such name"));
                 self.exchange.handle(now, Input::Resolved { query, result });
             }
+            Output::Look { url } => {
+                let result = Err("there is no web in this world".to_owned());
+                self.exchange.handle(now, Input::Found { url, result });
+            }
             Output::OpenPort { port, worker, interface: _, v6: _ } => {
                 let number = self.next_port;
                 self.next_port += 2;

@@ -43,6 +43,7 @@ mod stack;
 #[cfg(test)]
 mod stack_tests;
 mod status;
+pub mod stir;
 mod subscription;
 mod text;
 mod timers;

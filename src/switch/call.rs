@@ -28,6 +28,7 @@ use super::{
     reason::Why,
     record::Recording,
     reoffer::Reoffer,
+    stir::Signature,
     task::Task,
     transfer::Moving,
     trunk::Caller,
@@ -93,6 +94,9 @@ pub(super) struct Call {
     pub phone: Option<Arc<str>>,
     /// The media thread that is to have the port.
     pub worker: Option<WorkerId>,
+    pub signature: Signature,
+    /// Of a call that we make: the number that it shows is known to be the caller's.
+    pub vouched: bool,
     /// The calls that this one dialled.
     pub legs: Vec<CallId>,
     pub over: Option<Over>,
@@ -304,6 +308,8 @@ impl Call {
             caller: None,
             phone: None,
             worker: None,
+            signature: Signature::Unasked,
+            vouched: true,
             legs: Vec::new(),
             over: None,
             recorded: false,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 use serde::Serialize;
 
-use crate::media;
+use crate::{media, verbs::Stir};
 
 /// Which way the call was set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -119,6 +119,8 @@ pub struct CallRecord {
     pub no_audio: Option<String>,
     /// Files, as paths below the recording folder.
     pub recordings: Vec<String>,
+    /// The signature of the caller's number (STIR/SHAKEN); absent: nobody looked for one, or made one.
+    pub stir: Option<Stir>,
     /// What the script noted.
     pub vars: BTreeMap<String, String>,
     /// The script's error, or what else went wrong.

@@ -227,7 +227,8 @@ impl Call {
         };
         outgoing.cseq += 1;
         let offer = sdp::offer(&local);
-        let request = self.invitation(core, &outgoing, &uri, hop, &offer);
+        let mut request = self.invitation(core, &outgoing, &uri, hop, &offer);
+        self.sign(core, &mut request);
         self.about.peer = Some(hop.remote);
         let tx = core.request(self.id, request.clone(), hop);
         let (offer, early, earlies, canceled) = ((offer, local), None, Vec::new(), None);

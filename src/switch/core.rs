@@ -14,6 +14,7 @@ use super::{
     desk::Desk,
     errands::Errand,
     link::Links,
+    stir::Certificates,
     trace::{Departed, Seen},
     trunk::{self, Trunks},
 };
@@ -52,6 +53,8 @@ pub(super) struct Core {
     pub queries: BTreeMap<QueryId, CallId>,
     pub loads: BTreeMap<LoadId, CallId>,
     pub recordings: BTreeMap<RecordingId, CallId>,
+    /// Of those who sign calls.
+    pub certificates: Certificates,
     /// What is to be traced, in its order.
     pub seen: Vec<Seen>,
     /// Whose late messages may still come; only kept for the trace.
@@ -95,6 +98,7 @@ impl Core {
             queries: BTreeMap::new(),
             loads: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            certificates: Certificates::default(),
             seen: Vec::new(),
             departed: Departed::default(),
             tones: HashMap::new(),

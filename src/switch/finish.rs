@@ -134,6 +134,7 @@ impl Call {
             quality: quality.map(CallQuality::from),
             no_audio: listened.zip(quality).and_then(|(heard, quality)| cdr::no_audio(heard.said, quality)),
             recordings: about.files.clone(),
+            stir: self.stir().cloned(),
             vars: about.vars.clone(),
             error: about.error.clone(),
         })

@@ -238,6 +238,7 @@ impl Call {
             source: self.about.peer.map(|peer| peer.to_string()).unwrap_or_default(),
             inbound: invite.is_some(),
             headers: invite.map(|i| target::extras(&i.headers)).unwrap_or_default(),
+            stir: self.stir().cloned().map(Box::new),
         }
     }
 }

@@ -156,15 +156,19 @@ impl Switch {
         }
         let Some(call) = self.calls.get(&caller) else { return Err(Failure::NoSuchCall) };
         let (shown, name, worker) = (call.about.from.clone(), call.name.clone(), call.worker);
+        let (mark, vouched) = (call.mark(&self.core), call.is_vouched_for());
         let Some(hunt) = self.hunt(caller) else { return Err(Failure::WrongState) };
         let (timeout, headers) = (hunt.dial.timeout, hunt.dial.headers.clone());
         let caller_id = hunt.dial.caller_id.clone();
         let behind = self.calls.get(&caller).map(|call| call.caller(caller_id.as_deref())).unwrap_or_default();
+        // A number that the script chose is the operator's own affair.
+        let (mark, vouched) = (mark.filter(|_| caller_id.is_none()), vouched || caller_id.is_some());
         let number = caller_id.unwrap_or(shown);
         let core = &mut self.core;
         let tag = core.stack.new_tag();
         let contact = core.own_contact();
-        let from = target::from(&number, &contact, &tag).or_else(|_| target::from("anonymous", &contact, &tag))?;
+        let mut from = target::from(&number, &contact, &tag).or_else(|_| target::from("anonymous", &contact, &tag))?;
+        from.display = mark;
         let (give_up, redirects) = (core.now + timeout, core.config.limits.redirects);
         let carrier = Carrier::new(plan.ways, behind);
         let (phone, reach) = plan.phone.unzip();
@@ -174,7 +178,7 @@ impl Switch {
             Outgoing { from, headers, targets, redirects, give_up, cseq: 0, session, failed, rang, carrier, reach };
         let mut leg = Call::outgoing(core, outgoing);
         (leg.flow, leg.parent, leg.worker, leg.phone) = (flow, Some(caller), worker, phone);
-        leg.about.parent = Some(name);
+        (leg.about.parent, leg.vouched) = (Some(name), vouched);
         let id = leg.id;
         leg.locate(core);
         if let Some(hunt) = self.hunt(caller) {

@@ -52,6 +52,7 @@ mod replaces;
 mod route;
 mod rules;
 mod session;
+pub mod stir;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
 mod target;
@@ -125,6 +126,13 @@ pub enum Input {
         /// The sound, else why there is none.
         result: Result<Arc<media::Pcm>, String>,
     },
+    /// Answers [`Output::Look`], exactly once.
+    Found {
+        /// Its address.
+        url: String,
+        /// What lies there: PEM or DER, not looked at yet. Else why there is nothing.
+        result: Result<Bytes, String>,
+    },
     /// A flow or the console asks for something.
     Request(Request),
     /// A script is over. Comes exactly once for each [`Output::Start`], also after [`Output::Stop`].
@@ -193,6 +201,11 @@ pub enum Output {
         transport: Option<sip::Transport>,
         /// True for `sips:`: only what is encrypted will do.
         secure: bool,
+    },
+    /// Fetch a signer's certificate. Answered by [`Input::Found`] within seconds.
+    Look {
+        /// Its address; begins with `https://`. A stranger wrote it.
+        url: String,
     },
     /// Bind an even UDP port and the odd one above, and keep the sockets until [`media::Command::Open`] takes them to
     /// the worker. Answered by [`Input::PortOpened`].
@@ -395,6 +408,8 @@ pub struct Config {
     pub retry_after: Duration,
     /// End calls whose party sends no audio though it should ([`media::Event::NoRtp`]).
     pub hang_up_on_silence: bool,
+    /// Signed callers.
+    pub stir: stir::Config,
     /// How calls are kept once they are set up.
     pub rules: Rules,
     /// Give [`Output::Trace`].
@@ -465,6 +480,8 @@ pub struct Counts {
     pub loads: usize,
     /// Names being looked up.
     pub queries: usize,
+    /// Certificates being fetched.
+    pub certificates: usize,
     /// Recordings that run or are being written.
     pub recordings: usize,
     /// Conference rooms.

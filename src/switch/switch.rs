@@ -100,11 +100,15 @@ impl Switch {
                     call.handle_loaded(core, load, result);
                 }
             }
+            Input::Found { url, result } => self.on_found(&url, result),
             Input::Request(request) => self.on_request(request),
             Input::FlowEnded { flow, end } => self.on_flow_ended(flow, end),
             Input::RecordingWritten { recording, result } => self.on_recording_written(recording, result),
             Input::Configure(config) => {
                 let sip = self.core.config.sip.clone();
+                if self.core.config.stir.verifying != config.stir.verifying {
+                    self.core.certificates.forget();
+                }
                 let caps = &self.core.config.trunking.outbound.caps;
                 if *caps != config.trunking.outbound.caps {
                     self.core.counts.forget();
@@ -162,6 +166,7 @@ impl Switch {
             transactions: self.core.transactions.len() + self.core.invites.len(),
             loads: self.core.loads.len(),
             queries: self.core.queries.len(),
+            certificates: self.core.certificates.coming(),
             recordings: self.core.recordings.len(),
             rooms: self.rooms.len(),
             forks: self.forks.len(),

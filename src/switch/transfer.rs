@@ -135,7 +135,7 @@ impl Switch {
             return self.notify(referral, 503);
         }
         // The moved party is shown to the target; who moves it answers for the cost.
-        let mut behind = moved.caller(None);
+        let (mut behind, vouched) = (moved.caller(None), moved.is_vouched_for());
         if let Some(referrer) = self.calls.get(&referral.referrer) {
             behind.account = referrer.caller(None).account;
         }
@@ -158,7 +158,7 @@ impl Switch {
         let outgoing =
             Outgoing { from, headers, targets, redirects, give_up, cseq: 0, session, failed, rang, carrier, reach };
         let mut leg = Call::outgoing(core, outgoing);
-        (leg.worker, leg.phone) = (worker, phone);
+        (leg.worker, leg.phone, leg.vouched) = (worker, phone, vouched);
         leg.about.parent = Some(parent);
         leg.moving.referral = Some(referral);
         let id = leg.id;

@@ -160,7 +160,7 @@ impl Switch {
         let id = call.id;
         self.adopt(call);
         if let Some((script, vars)) = route {
-            self.start_flow(id, script, vars);
+            self.vet(id, script, vars);
         }
     }
 }

@@ -108,7 +108,7 @@ vars = setmetatable({}, {
 
 -- Fill in what is known of the call.
 local function begin(
-  leg, start, id, caller, caller_name, called, sip_call_id, source, inbound, trunk, phone, route, headers
+  leg, start, id, caller, caller_name, called, sip_call_id, source, inbound, trunk, phone, route, headers, stir
 )
   seed(start, 0)
   kit.seed = start
@@ -131,6 +131,7 @@ local function begin(
   call = setmetatable({
     _leg = leg, id = id, caller = caller, caller_name = caller_name, called = called, sip_call_id = sip_call_id,
     source = source, inbound = inbound, trunk = trunk, phone = phone, headers = headers or {},
+    stir = stir,
   }, call_kind)
 end
 

@@ -243,6 +243,19 @@ fn the_store_gets_sets_and_adds() {
 }
 
 #[test]
+fn the_callers_signature_is_a_table_of_the_call_or_nothing() {
+    use crate::verbs::{Stir, StirVerdict};
+    assert_eq!(printed("print(call.stir)"), ["nil"]);
+    let stir = Stir { verdict: StirVerdict::Failed, attest: Some("A"), reason: Some("stale"), origid: None };
+    let mut start = start("test.lua");
+    start.facts.stir = Some(Box::new(stir));
+    let mut vm = Vm::new(Limits::default(), still(), no_modules());
+    let text = "print(call.stir.verdict, call.stir.attest, call.stir.reason, call.stir.origid)";
+    let step = vm.start(&program("test.lua", text), &start);
+    assert_eq!(Run::of(vm, step).lines(), ["failed\tA\tstale\tnil"]);
+}
+
+#[test]
 fn the_facts_of_the_call_are_fields_and_vars() {
     let lines = printed(
         "print(call.caller, call.caller_name, call.called, call.id, call.inbound, call.source, call.sip_call_id)

@@ -36,6 +36,7 @@ pub(super) fn start(script: &str) -> Start {
             trunk: Some("carrier".into()),
             inbound: true,
             headers: vec![("X-Account".into(), "gold".into())],
+            stir: None,
         },
         vars: vec![("colour".into(), "blue".into())],
         // 2026-03-02 10:30:00 UTC, a Monday.

@@ -77,6 +77,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         ring_limit: conf.sip.ring_limit,
         retry_after: secs(5),
         hang_up_on_silence: false,
+        stir: Default::default(),
         rules: Rules::default(),
         trace: true,
         phones: Phones::default(),

@@ -20,6 +20,7 @@ fn an_answered_call_runs_its_script_and_ends_with_the_callers_bye() {
         source: PHONE.into(),
         inbound: true,
         headers: vec![("X-Shop".into(), "7".into())],
+        stir: None,
     };
     assert_eq!(start.facts, facts);
 

@@ -13,6 +13,7 @@ mod random;
 mod reason;
 mod session;
 mod sounds;
+mod stir;
 mod transfer;
 mod trunks;
 mod two_legs;
@@ -54,6 +55,7 @@ struct Node {
     loads: Vec<(LoadId, Sound)>,
     queries: Vec<(QueryId, String)>,
     files: Vec<(RecordingId, String)>,
+    looks: Vec<String>,
     /// What Play goes on to; without it, plays last until stopped.
     plays_end: bool,
     next_request: u64,
@@ -128,6 +130,7 @@ fn config(at: SocketAddr) -> Config {
         ring_limit: secs(180),
         retry_after: secs(30),
         hang_up_on_silence: false,
+        stir: Default::default(),
         rules: Rules::default(),
         trace: false,
         phones: Phones::default(),
@@ -175,6 +178,7 @@ impl World {
             loads: vec![],
             queries: vec![],
             files: vec![],
+            looks: vec![],
             plays_end: true,
             next_request: 0,
             next_port: 10_000,
@@ -202,6 +206,7 @@ impl World {
                 self.send(from, hop.remote, bytes);
             }
             Output::Resolve { query, host, .. } => node.queries.push((query, host)),
+            Output::Look { url } => node.looks.push(url),
             Output::OpenPort { port, worker, .. } => {
                 node.opened.push((port, worker));
                 node.next_port += 2;

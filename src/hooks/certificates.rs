@@ -1,0 +1,152 @@
+//! Certificates of those who sign calls (STIR/SHAKEN), fetched from where the signature says.
+
+use std::{fs, io, net::SocketAddr, path::PathBuf, thread, time::Duration};
+
+use bytes::Bytes;
+use tokio::{net::lookup_host, sync::mpsc, time::timeout};
+use tokio_rustls::TlsConnector;
+
+use super::https::{Address, connector, get, is_public};
+use crate::switch::Input;
+
+/// Who may be asked, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How long one may take to come.
+    pub patience: Duration,
+    /// Hosts that are asked, wherever they are; empty: every one with a public address.
+    pub hosts: Vec<String>,
+    /// PEM file: authorities of the web servers.
+    pub trust: PathBuf,
+    /// What we call ourselves.
+    pub agent: String,
+}
+
+/// Start the thread that fetches. It ends when the sender of `jobs` is gone. Each address that comes is answered with
+/// [`Input::Found`], once.
+pub fn spawn(
+    config: Config,
+    mut jobs: mpsc::Receiver<String>,
+    control: mpsc::Sender<Input>,
+) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("certificates".into()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime needs only what every process has");
+        // The switch never asks for more than a few at a time.
+        runtime.block_on(async {
+            let mut fetching = tokio::task::JoinSet::new();
+            loop {
+                tokio::select! {
+                    job = jobs.recv() => {
+                        let Some(url) = job else { return };
+                        let config = config.clone();
+                        fetching.spawn(async move { (fetch(&config, &url).await, url) });
+                    }
+                    Some(Ok((result, url))) = fetching.join_next() => {
+                        let _ = control.send(Input::Found { url, result }).await;
+                    }
+                }
+            }
+        });
+    })
+}
+
+/// What lies at `url`, or why it cannot be had.
+async fn fetch(config: &Config, url: &str) -> Result<Bytes, String> {
+    let address = Address::parse(url).ok_or("no https address that we understand")?;
+    // Read each time: a certificate is fetched seldom, and the file is renewed by the system.
+    let trust = fs::read(&config.trust).map_err(|error| format!("{}: {error}", config.trust.display()))?;
+    let connector = connector(&trust).map_err(|why| format!("{}: {why}", config.trust.display()))?;
+    match timeout(config.patience, fetch_at(config, &connector, &address)).await {
+        Ok(result) => result,
+        Err(_) => Err(format!("it did not come within {} ms", config.patience.as_millis())),
+    }
+}
+
+async fn fetch_at(config: &Config, connector: &TlsConnector, address: &Address) -> Result<Bytes, String> {
+    let known = config.hosts.iter().any(|host| host.eq_ignore_ascii_case(&address.host));
+    if !known && !config.hosts.is_empty() {
+        return Err(format!("{} is not among the hosts that are asked", address.host));
+    }
+    let found = lookup_host((address.host.as_str(), address.port)).await.map_err(|error| error.to_string())?;
+    let at: Vec<SocketAddr> = found.filter(|at| known || is_public(at.ip())).collect();
+    if at.is_empty() {
+        return Err(format!("{} has no public address", address.host));
+    }
+    get(connector, address, &at, &config.agent).await.map(Bytes::from).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// A web server on loopback that answers once, and the file with its own certificate.
+    async fn server(answer: &'static str) -> (SocketAddr, tempfile::NamedTempFile) {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let trust = tempfile::NamedTempFile::new().unwrap();
+        fs::write(trust.path(), cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap();
+            let mut asked = vec![0; 1000];
+            let length = stream.read(&mut asked).await.unwrap();
+            assert!(asked[..length].starts_with(b"GET /shaken.pem HTTP/1.1\r\nHost: localhost:"));
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+        });
+        (at, trust)
+    }
+
+    fn config(hosts: &[&str], trust: PathBuf) -> Config {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        Config { patience: Duration::from_secs(5), hosts, trust, agent: "Switchhook".into() }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_fetched_over_tls_from_a_host_that_is_named() {
+        let (at, trust) = server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;
+        let url = format!("https://localhost:{}/shaken.pem", at.port());
+        let config = config(&["localhost"], trust.path().into());
+        assert_eq!(fetch(&config, &url).await, Ok(Bytes::from_static(b"hello")));
+    }
+
+    #[tokio::test]
+    async fn a_server_of_another_authority_is_not_believed() {
+        let (at, _trust) = server("").await;
+        let (_, other) = server("").await;
+        let url = format!("https://localhost:{}/shaken.pem", at.port());
+        let told = fetch(&config(&["localhost"], other.path().into()), &url).await.unwrap_err();
+        assert!(told.contains("certificate"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_strangers_address_never_leads_into_our_own_network() {
+        let (at, trust) = server("").await;
+        let url = format!("https://localhost:{}/shaken.pem", at.port());
+        let told = fetch(&config(&[], trust.path().into()), &url).await.unwrap_err();
+        assert_eq!(told, "localhost has no public address");
+        let told = fetch(&config(&["cr.example"], trust.path().into()), &url).await.unwrap_err();
+        assert_eq!(told, "localhost is not among the hosts that are asked");
+    }
+}
