@@ -14,6 +14,7 @@ pub struct Document {
     pub log: Log,
     pub folders: Folders,
     pub sip: Sip,
+    pub guard: Guard,
     pub interface: Vec<Interface>,
     pub media: Media,
     pub speech: Speech,
@@ -64,6 +65,25 @@ pub struct Interface {
     pub advertise: String,
     #[serde(default)]
     pub allow_busy: bool,
+    #[serde(default)]
+    pub allow: Vec<String>,
+    #[serde(default)]
+    pub deny: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    pub trusted: Vec<String>,
+    pub rate: u64,
+    pub burst: u64,
+    pub ban_after: u64,
+    pub window_s: u64,
+    pub ban_s: u64,
+    pub ban_max_s: u64,
+    pub scanners: Vec<String>,
+    pub max_sources: u64,
+    pub shed_after_ms: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -6,6 +6,7 @@
 
 mod document;
 mod fault;
+mod guard;
 mod settings;
 #[cfg(test)]
 mod tests;

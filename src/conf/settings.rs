@@ -18,7 +18,7 @@ use crate::{
     io::{driver::Choice, pace::Gather},
     media,
     script::Limits,
-    switch::{Pattern, Route},
+    switch::{Access, GuardConfig, Pattern, Route},
 };
 
 /// Everything that the program is told.
@@ -32,6 +32,8 @@ pub struct Conf {
     pub folders: Folders,
     /// SIP timers and limits; the rest comes with the interfaces that could be opened.
     pub sip: SipConf,
+    /// Who is kept out; the access lists are with the interfaces.
+    pub guard: GuardConfig,
     /// Where to listen.
     pub interfaces: Vec<InterfaceConf>,
     /// Media threads; 0: by the machine's size.
@@ -93,6 +95,8 @@ pub struct InterfaceConf {
     pub advertise: Option<Advertise>,
     /// Go on without it when the port is in use.
     pub allow_busy: bool,
+    /// Who may talk to it.
+    pub access: Access,
 }
 
 /// What peers are told instead of the address that is bound.
@@ -153,6 +157,7 @@ impl Conf {
             },
             folders: folders(&document),
             sip: at.sip(&document)?,
+            guard: at.guard(&document)?,
             interfaces: at.interfaces(&document)?,
             workers: at.number("media.workers", media.workers, 0..=64)?,
             driver: match at.one_of("media.driver", &media.driver, &["auto", "io_uring", "epoll"])?.as_str() {
@@ -195,26 +200,31 @@ fn folders(document: &Document) -> Folders {
 }
 
 /// Where the values were found, for faults.
-struct At<'a> {
+pub(super) struct At<'a> {
     file: &'a str,
     text: &'a str,
 }
 
 impl At<'_> {
-    fn fault(&self, key: &str, found: impl Display, allowed: impl Display) -> Fault {
+    pub(super) fn fault(&self, key: &str, found: impl Display, allowed: impl Display) -> Fault {
         Fault::value(self.file, self.text, key, found, allowed)
     }
 
-    fn number<T: TryFrom<u64>>(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<T, Fault> {
+    pub(super) fn number<T: TryFrom<u64>>(
+        &self,
+        key: &str,
+        found: u64,
+        allowed: RangeInclusive<u64>,
+    ) -> Result<T, Fault> {
         let fits = allowed.contains(&found).then(|| T::try_from(found).ok()).flatten();
         fits.ok_or_else(|| self.fault(key, found, format_args!("{} to {}", allowed.start(), allowed.end())))
     }
 
-    fn millis(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
+    pub(super) fn millis(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
         self.number(key, found, allowed).map(Duration::from_millis)
     }
 
-    fn seconds(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
+    pub(super) fn seconds(&self, key: &str, found: u64, allowed: RangeInclusive<u64>) -> Result<Duration, Fault> {
         self.number(key, found, allowed).map(Duration::from_secs)
     }
 
@@ -261,7 +271,8 @@ impl At<'_> {
                 )
             })?;
             let advertise = self.advertise(index, &interface.advertise)?;
-            Ok(InterfaceConf { bind, advertise, allow_busy: interface.allow_busy })
+            let access = self.access(index, interface)?;
+            Ok(InterfaceConf { bind, advertise, allow_busy: interface.allow_busy, access })
         };
         document.interface.iter().enumerate().map(one).collect()
     }

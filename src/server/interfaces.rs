@@ -7,6 +7,7 @@ use crate::{
     ids::InterfaceId,
     io::{BindError, InterfaceAddress, interfaces::expand, streams, udp},
     sip::Interface,
+    switch::Access,
 };
 
 /// One interface that was opened.
@@ -17,6 +18,8 @@ pub(super) struct Opened {
     pub bound: SocketAddr,
     /// What Via and Contact say.
     pub sip: Interface,
+    /// Who may talk to it.
+    pub access: Access,
     /// What media uses.
     pub media: InterfaceAddress,
 }
@@ -55,6 +58,7 @@ pub(super) fn open(conf: &Conf) -> Result<Vec<Opened>, InterfaceError> {
                         udp,
                         tcp,
                         bound,
+                        access: interface.access.clone(),
                         sip: Interface { advertised: SocketAddr::new(ip, port) },
                         media: InterfaceAddress { bind: bound.ip(), advertised: ip },
                     });

@@ -9,6 +9,8 @@ use std::{
 use super::{
     Config, ConsoleReply, Output, TraceEvent,
     call::Notice,
+    door::Overload,
+    guard::{Guard, Offence},
     trace::{Departed, Seen},
 };
 use crate::{
@@ -33,6 +35,8 @@ pub(super) struct Core {
     pub epoch: Epoch,
     pub config: Config,
     pub stack: Stack,
+    pub guard: Guard,
+    pub overload: Overload,
     pub out: VecDeque<Output>,
     /// What calls tell the switch about themselves.
     pub notices: VecDeque<(CallId, Notice)>,
@@ -61,6 +65,8 @@ impl Core {
             now: Time::START,
             epoch,
             stack: Stack::new(config.sip.clone(), seed),
+            guard: Guard::new(config.guard.clone()),
+            overload: Overload::default(),
             per_worker: vec![0; usize::from(config.workers.max(1))],
             config,
             out: VecDeque::new(),
@@ -131,6 +137,11 @@ impl Core {
             response.headers.push(name, *value);
         }
         self.respond(tx, response);
+    }
+
+    /// The peer on the far side of `hop` did wrong.
+    pub fn offence(&mut self, hop: Hop, offence: Offence) {
+        self.guard.note(self.now, hop.remote.ip(), offence);
     }
 
     /// 503 with Retry-After, for who comes while we are full or draining.

@@ -24,13 +24,16 @@ mod cdr;
 mod close;
 mod connect;
 mod core;
+mod door;
 mod finish;
 mod flow;
 mod gather;
+pub mod guard;
 mod hunt;
 mod info;
 mod key;
 mod modify;
+mod network;
 mod play;
 mod port;
 mod record;
@@ -46,6 +49,8 @@ mod trace;
 mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
+pub use guard::{Access, GuardConfig, Guarded};
+pub use network::{BadNetwork, Network};
 pub use route::{BadPattern, Pattern, Route};
 pub use switch::Switch;
 
@@ -59,6 +64,9 @@ pub enum Input {
         /// The message.
         bytes: Bytes,
     },
+    /// How long requests that begin something wait at the moment before they come here: how far behind we are. Holds
+    /// until it is told again.
+    Waited(Duration),
     /// Nothing can be delivered there: ICMP, or a refused or broken connection.
     TransportFailed {
         /// Where.
@@ -342,6 +350,8 @@ pub struct Config {
     pub hang_up_on_silence: bool,
     /// Give [`Output::Trace`].
     pub trace: bool,
+    /// Who is kept out.
+    pub guard: GuardConfig,
     /// Limits.
     pub limits: Limits,
 }

@@ -64,10 +64,8 @@ impl Switch {
     pub fn handle(&mut self, now: Time, input: Input) {
         self.core.now = now;
         match input {
-            Input::Datagram { hop, bytes } => {
-                self.see(false, hop, &bytes);
-                self.core.stack.handle_datagram(now, hop, &bytes);
-            }
+            Input::Datagram { hop, bytes } => self.on_datagram(hop, &bytes),
+            Input::Waited(waited) => self.core.overload.waited = waited,
             Input::TransportFailed { hop } => self.core.stack.handle_transport_failed(now, hop),
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);
@@ -98,6 +96,7 @@ impl Switch {
             Input::Configure(config) => {
                 let sip = self.core.config.sip.clone();
                 self.core.config = Config { sip, ..*config };
+                self.core.guard.configure(self.core.config.guard.clone());
             }
             Input::Originate(wish) => self.on_originate(wish),
             Input::Drain => self.draining = self.draining.or(Some(Draining::Waiting)),

@@ -3,6 +3,7 @@
 use super::{
     call::{Call, End, State},
     core::{ALLOW, Core, SDP},
+    guard::Offence,
     route,
     switch::Switch,
 };
@@ -14,7 +15,9 @@ impl Switch {
         match event {
             Event::Request { tx, hop, request } => self.on_sip_request(tx, hop, request),
             Event::Ack { request, .. } => {
-                if let Some((call, core)) = self.call_in_dialog(&request) {
+                if let Some((call, core)) = self.call_in_dialog(&request)
+                    && call.dialog().is_none_or(|dialog| dialog.remote.tag() == request.headers.from.tag())
+                {
                     call.handle_ack(core, &request);
                 }
             }
@@ -59,14 +62,20 @@ impl Switch {
         if request.headers.to.tag().is_some() {
             return match self.call_in_dialog(&request) {
                 Some((call, core)) => call.handle_request(core, tx, &request),
-                None => self.core.answer(tx, &request, 481, &[]),
+                None => {
+                    self.core.offence(hop, Offence::NoSuchDialog);
+                    self.core.answer(tx, &request, 481, &[]);
+                }
             };
         }
         match request.method {
             Method::Invite => self.on_invite(tx, hop, request),
             Method::Options if self.draining.is_some() => self.core.answer_later(tx, &request),
             Method::Options => self.core.answer_options(tx, &request),
-            Method::Bye | Method::Info | Method::PRack | Method::Update => self.core.answer(tx, &request, 481, &[]),
+            Method::Bye | Method::Info | Method::PRack | Method::Update => {
+                self.core.offence(hop, Offence::NoSuchDialog);
+                self.core.answer(tx, &request, 481, &[]);
+            }
             Method::Ack
             | Method::Cancel
             | Method::Message
@@ -74,7 +83,10 @@ impl Switch {
             | Method::Publish
             | Method::Refer
             | Method::Register
-            | Method::Subscribe => self.core.answer(tx, &request, 405, &[("Allow", ALLOW)]),
+            | Method::Subscribe => {
+                self.core.offence(hop, Offence::NotServed);
+                self.core.answer(tx, &request, 405, &[("Allow", ALLOW)]);
+            }
         }
     }
 
@@ -89,6 +101,7 @@ impl Switch {
         let route = match route {
             Some(route) => call.read_offer(core).then_some(route),
             None => {
+                core.offence(hop, Offence::UnknownNumber);
                 call.about.error = Some("no script for this number".to_owned());
                 call.refuse(core, 404, None, &[], End::NO_ROUTE);
                 None

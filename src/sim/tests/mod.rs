@@ -25,8 +25,8 @@ use crate::{
     ids::RequestId,
     sip,
     switch::{
-        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Route,
-        Status, TraceEvent,
+        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, GuardConfig, Input, Limits, Originate, Pattern,
+        Route, Status, TraceEvent,
     },
     time::Time,
 };
@@ -75,6 +75,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         retry_after: secs(5),
         hang_up_on_silence: false,
         trace: true,
+        guard: GuardConfig::default(),
         limits: Limits::default(),
     }
 }

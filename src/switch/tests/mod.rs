@@ -1,6 +1,7 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
 mod dial;
+mod guard;
 mod incoming;
 
 mod modify;
@@ -114,6 +115,7 @@ fn config(at: SocketAddr) -> Config {
         retry_after: secs(30),
         hang_up_on_silence: false,
         trace: false,
+        guard: GuardConfig::default(),
         limits: Limits::default(),
     }
 }
