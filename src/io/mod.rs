@@ -11,6 +11,7 @@ pub mod clock;
 pub mod control;
 pub mod disk;
 pub mod driver;
+mod inbound;
 pub mod interfaces;
 pub mod media_ports;
 pub mod pace;

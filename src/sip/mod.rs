@@ -14,6 +14,7 @@ pub use rsip::Method;
 use crate::ids::InterfaceId;
 
 mod accept;
+mod backlog;
 mod branch;
 mod client;
 mod cseq;
@@ -47,6 +48,7 @@ mod validate;
 mod via;
 
 pub use accept::{Accept, AcceptOutput};
+pub use backlog::{Backlog, Waiting};
 pub use cseq::CSeq;
 pub use dialog::Dialog;
 pub use framing::{Framed, Framer, FramingError};

@@ -7,6 +7,7 @@ mod hold;
 mod limits;
 mod media;
 mod nat;
+mod overload;
 mod phone;
 mod recording;
 mod ring_all;

@@ -8,6 +8,7 @@ mod modify;
 mod outgoing;
 mod random;
 mod sounds;
+mod torture;
 
 use std::{
     collections::{BTreeMap, VecDeque},
