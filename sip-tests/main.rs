@@ -9,4 +9,5 @@ mod docs;
 mod misbehaving;
 mod ring_all;
 mod sipp;
+mod sipvicious;
 mod support;

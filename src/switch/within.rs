@@ -95,6 +95,9 @@ impl Switch {
         if self.draining.is_some() || self.calls.len() >= self.core.config.limits.calls {
             return self.core.answer_later(tx, &request);
         }
+        if !takes_sdp(&request) {
+            return self.core.answer(tx, &request, 406, &[]);
+        }
         let Some(mut call) = Call::incoming(&mut self.core, tx, hop, request) else { return };
         let core = &mut self.core;
         let route = route::find(&core.config.routes, &call.about.to).cloned();
@@ -113,6 +116,16 @@ impl Switch {
             self.start_flow(id, route.script, route.vars);
         }
     }
+}
+
+/// False where Accept names what the answer may be, and SDP is not among it (RFC 3261 section 20.1).
+fn takes_sdp(request: &Request) -> bool {
+    let mut kinds = request.headers.all("Accept").filter(|kind| !kind.is_empty()).peekable();
+    let sdp = |kind: &str| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        [SDP, "application/*", "*/*"].iter().any(|one| one.eq_ignore_ascii_case(kind))
+    };
+    kinds.peek().is_none() || kinds.any(sdp)
 }
 
 impl Core {

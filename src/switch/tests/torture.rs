@@ -21,7 +21,7 @@ use Verdict::{Answered, Call, Dropped};
 /// File, verdict, and the RFC's section with its reason.
 #[rustfmt::skip]
 const RFC4475: [(&str, Verdict, &str); 50] = [
-    ("wsinv",      Call,          "3.1.1.1 well-formed, all the white space there is"),
+    ("wsinv",      Answered(481), "3.1.1.1 well-formed, all the white space there is; To has the tag of no dialog of ours"),
     ("intmeth",    Answered(501), "3.1.1.2 well-formed; a method that we do not know"),
     ("esc01",      Call,          "3.1.1.3 escaped characters compare as what they stand for"),
     ("escnull",    Answered(405), "3.1.1.4 escaped nulls are allowed in a user; REGISTER without phones"),
@@ -81,10 +81,10 @@ const RFC5118: [(&str, Verdict, &str); 12] = [
     ("port-unambiguous",              Answered(405), "4.4 address and port; REGISTER without phones"),
     ("via-received-param-with-delim", Answered(481), "4.5 received with brackets: let through; BYE of no dialog"),
     ("via-received-param-no-delim",   Answered(200), "4.5 received without brackets"),
-    ("ipv6-in-sdp",                   Call,          "4.6 IPv6 in SDP"),
+    ("ipv6-in-sdp",                   Answered(488), "4.6 IPv6 in SDP is read; G.726 is no codec of ours"),
     ("mult-ip-in-header",             Answered(481), "4.7 IPv4 and IPv6 in one header; BYE of no dialog"),
     ("mult-ip-in-sdp",                Call,          "4.8 IPv4 and IPv6 in one SDP"),
-    ("ipv4-mapped-ipv6",              Call,          "4.9 IPv4 mapped into IPv6"),
+    ("ipv4-mapped-ipv6",              Answered(488), "4.9 IPv4 mapped into IPv6 is read; G.726 is no codec of ours"),
     ("ipv6-bug-abnf-3-colons",        Answered(200), "4.10 three colons, the old grammar's fault: taken as two"),
     ("ipv6-correct-abnf-2-colons",    Answered(200), "4.10 two colons"),
 ];
