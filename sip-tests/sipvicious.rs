@@ -80,12 +80,15 @@ fn svwar_finds_no_number_whatever_it_asks_with() {
     }
     for method in ["REGISTER", "INVITE", "OPTIONS"] {
         // As if it did not tell its name: then it is what it does that gives it away.
-        let server = server("scanners = [\"none of these\"]");
+        let server = server("scanners = [\"none of these\"]\nrate = 10\nburst = 20");
         let said = scan(&server, "svwar", &["--force", "-m", method, "-e", "90-999", "-t", "0.005"]);
         let found = said.lines().any(|line| line.contains("| 100 ") && !line.contains("unknown"));
         assert!(!found, "{method}: {said}");
-        server.wait_for("banned");
-        assert!(!is_answered(&server), "{method}");
+        // It gives up by itself where the first REGISTER is refused.
+        if method != "REGISTER" {
+            server.wait_for("banned");
+            assert!(!is_answered(&server), "{method}");
+        }
         assert_eq!(server.records().iter().filter(|record| record["status"] == "completed").count(), 0);
     }
 }

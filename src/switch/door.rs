@@ -1,5 +1,7 @@
 //! The door: what every SIP message passes before it is read. See [`Guard`](super::guard) for who is kept out.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{
@@ -12,16 +14,64 @@ use crate::{
     time::Time,
 };
 
-/// Least and most that a log line about overload waits for the next one.
-const QUIET: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long a log line about overload waits for the next one.
+const QUIET: Duration = Duration::from_secs(10);
+/// New calls must wait too long for so long before the first one is shed: a burst, or a moment in which the machine did
+/// something else, is made up for.
+const LASTING: Duration = Duration::from_millis(500);
+/// And so long without too long a wait ends it.
+const RELIEF: Duration = Duration::from_secs(1);
 
 /// How far behind we are.
 #[derive(Debug, Default)]
-pub(super) struct Overload {
-    /// How long new requests wait at the moment, as told by [`super::Input::Waited`].
-    pub waited: std::time::Duration,
-    /// When it was last told, and how many calls had been shed by then.
-    told: Option<(Time, u64)>,
+pub(super) enum Overload {
+    #[default]
+    No,
+    /// New calls wait too long since then.
+    Perhaps { since: Time },
+    /// They are shed. When one waited too long for the last time, whether the present one does, and when that was told.
+    Yes { last: Time, now: bool, told: Time, before: u64 },
+}
+
+impl Overload {
+    /// New requests wait for so long at the moment.
+    fn next(self, now: Time, late: bool, shed: u64) -> Overload {
+        match self {
+            Overload::No if late => Overload::Perhaps { since: now },
+            Overload::Perhaps { since } if late && now - since >= LASTING => {
+                tracing::warn!("overload begins: new calls get 503");
+                Overload::Yes { last: now, now: true, told: now, before: shed }
+            }
+            Overload::Perhaps { since } if late => Overload::Perhaps { since },
+            Overload::Yes { told, before, .. } if late => {
+                let again = now - told >= QUIET;
+                if again {
+                    tracing::warn!(calls = shed - before, "overload goes on: so many new calls got 503");
+                }
+                let (told, before) = if again { (now, shed) } else { (told, before) };
+                Overload::Yes { last: now, now: true, told, before }
+            }
+            Overload::Yes { last, told, before, .. } if now - last < RELIEF => {
+                Overload::Yes { last, now: false, told, before }
+            }
+            Overload::Yes { before, .. } => {
+                tracing::warn!(
+                    calls = shed - before,
+                    "overload is over: so many new calls got 503 since it was last told"
+                );
+                Overload::No
+            }
+            Overload::No | Overload::Perhaps { .. } => Overload::No,
+        }
+    }
+
+    /// A new call that comes now is to be shed.
+    const fn sheds(&self) -> bool {
+        match self {
+            Overload::Yes { now, .. } => *now,
+            Overload::No | Overload::Perhaps { .. } => false,
+        }
+    }
 }
 
 impl Switch {
@@ -47,7 +97,7 @@ impl Switch {
     fn is_let_in(&mut self, hop: Hop, bytes: &[u8]) -> bool {
         let core = &mut self.core;
         let ip = hop.remote.ip();
-        let behind = core.is_behind();
+        let behind = core.overload.sheds();
         let trusted = core.guard.trusts(ip);
         if trusted && !behind {
             return core.guard.admit(core.now, hop.interface, ip, false) == Verdict::Admitted;
@@ -65,7 +115,6 @@ impl Switch {
             let retry_after = core.config.retry_after.as_secs().max(1);
             if core.stack.shed(hop, bytes, retry_after) {
                 core.guard.count_shed();
-                core.tell_overload();
                 return false;
             }
         }
@@ -74,9 +123,12 @@ impl Switch {
 }
 
 impl Core {
-    fn is_behind(&self) -> bool {
+    /// New requests wait for so long at the moment.
+    pub(super) fn on_waited(&mut self, waited: Duration) {
         let limit = self.guard.config().shed_after;
-        !limit.is_zero() && self.overload.waited > limit
+        let late = !limit.is_zero() && waited > limit;
+        let shed = self.guard.counters().shed;
+        self.overload = std::mem::take(&mut self.overload).next(self.now, late, shed);
     }
 
     /// True where a call of this Call-ID is there.
@@ -88,17 +140,5 @@ impl Core {
     fn is_scanner(&self, glance: &Glance<'_>) -> bool {
         let Some(agent) = glance.agent.as_deref().map(str::to_lowercase) else { return false };
         self.guard.config().scanners.iter().any(|name| agent.contains(name.as_str()))
-    }
-
-    /// An alarm when it begins, and every while as long as it lasts.
-    fn tell_overload(&mut self) {
-        let shed = self.guard.counters().shed;
-        let (last, before) = self.overload.told.map_or((None, shed - 1), |(at, shed)| (Some(at), shed));
-        if last.is_some_and(|at| self.now - at < QUIET) {
-            return;
-        }
-        let waited = self.overload.waited.as_millis();
-        tracing::warn!(waited_ms = waited, calls = shed - before, "overload: new calls get 503");
-        self.overload.told = Some((self.now, shed));
     }
 }

@@ -47,7 +47,7 @@ pub struct GuardConfig {
     pub scanners: Vec<String>,
     /// Sources that are remembered, and as many bans.
     pub max_sources: usize,
-    /// New calls get 503 while those that come wait for longer than this to be looked at; zero: never.
+    /// New calls get 503 where those that come keep waiting for longer than this to be looked at; zero: never.
     pub shed_after: Duration,
 }
 
@@ -64,7 +64,7 @@ impl Default for GuardConfig {
             ban_max: Duration::from_secs(86_400),
             scanners: ["friendly-scanner", "sipvicious", "sundayddr", "sipcli", "pplsip"].map(String::from).to_vec(),
             max_sources: 10_000,
-            shed_after: Duration::from_millis(50),
+            shed_after: Duration::from_millis(100),
         }
     }
 }

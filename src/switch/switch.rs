@@ -65,7 +65,7 @@ impl Switch {
         self.core.now = now;
         match input {
             Input::Datagram { hop, bytes } => self.on_datagram(hop, &bytes),
-            Input::Waited(waited) => self.core.overload.waited = waited,
+            Input::Waited(waited) => self.core.on_waited(waited),
             Input::TransportFailed { hop } => self.core.stack.handle_transport_failed(now, hop),
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);

@@ -154,10 +154,31 @@ fn messages_beyond_the_limits_are_refused() {
     }
 }
 
+/// New requests keep waiting too long.
+fn behind(world: &mut World) {
+    world.input(0, Input::Waited(millis(101)));
+    world.run(millis(500));
+    world.input(0, Input::Waited(millis(101)));
+}
+
+#[test]
+fn a_moment_of_lateness_sheds_nothing() {
+    let mut world = World::new();
+    for _ in 0..10 {
+        world.input(0, Input::Waited(millis(400)));
+        world.run(millis(499));
+        world.input(0, Input::Waited(millis(0)));
+    }
+    world.input(0, Input::Waited(secs(3)));
+    Caller::new().invite(&mut world, Some(&sdp()));
+    assert_eq!(world.node().starts.len(), 1);
+    assert_eq!(world.node().switch.guarded().shed, 0);
+}
+
 #[test]
 fn behind_we_shed_new_calls_and_nothing_else() {
     let (mut world, mut caller, ..) = answered();
-    world.input(0, Input::Waited(millis(51)));
+    behind(&mut world);
     let mut other = Caller { at: address("198.51.100.8:5070"), call_id: "new@phone".into(), ..Caller::new() };
     other.invite(&mut world, Some(&sdp()));
     let refused = world.response_at(other.at, 503);
@@ -168,7 +189,7 @@ fn behind_we_shed_new_calls_and_nothing_else() {
     caller.send(&mut world, "INVITE", Some(("application/sdp", &sdp())));
     let response = world.response_at(caller.at, 200);
     caller.ack(&mut world, &response, None);
-    world.input(0, Input::Waited(millis(50)));
+    world.input(0, Input::Waited(millis(100)));
     let mut third = Caller { at: address("198.51.100.9:5070"), call_id: "third@phone".into(), ..Caller::new() };
     third.invite(&mut world, Some(&sdp()));
     assert_eq!(world.node().starts.len(), 2, "no longer behind");
@@ -184,7 +205,7 @@ fn an_invite_that_is_resent_while_we_are_behind_is_still_the_call_that_it_began(
     let invite = caller.text("INVITE", Some(("application/sdp", &sdp())), "");
     world.say(caller.at, invite.clone());
     world.settle();
-    world.input(0, Input::Waited(secs(1)));
+    behind(&mut world);
     world.inbox.clear();
     world.say(caller.at, invite);
     world.settle();
