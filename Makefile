@@ -7,7 +7,7 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 .PHONY: run test check fmt lint licences bench proof packages-run packages-test
 
 run: packages-run ## build, and start a server on the embedded defaults
-	cargo run --release --quiet -- run
+	cargo run --release -- run
 
 test: packages-test lint licences ## everything: lints, unit, simulated, and the real binary against real peers
 	cargo test --locked

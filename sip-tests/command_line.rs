@@ -109,7 +109,7 @@ fn a_refused_call_says_why_and_ends_with_failure() {
     let folder = tempfile::tempdir().unwrap();
     let (code, said) = run(folder.path(), &["call", &format!("sip:nobody@{}", server.sip)]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("(404)"), "{said}");
+    assert!(said.contains("(404 Not Found)"), "{said}");
 }
 
 #[test]
@@ -174,13 +174,13 @@ fn a_changed_script_serves_new_calls_and_a_broken_one_does_not_replace_it() {
         }
         false
     };
-    assert!(code_of("(486)"));
+    assert!(code_of("(486 Busy Here)"));
     fs::write(server.path("scripts/a.lua"), "call:reject(603)").unwrap();
-    assert!(code_of("(603)"), "the new one serves");
+    assert!(code_of("(603 Decline)"), "the new one serves");
     fs::write(server.path("scripts/a.lua"), "call:reject(").unwrap();
     for _ in 0..50 {
         let (_, said) = run(folder.path(), &["call", &uri]);
-        assert!(said.contains("(603)"), "the old one stays: {said}");
+        assert!(said.contains("(603 Decline)"), "the old one stays: {said}");
         breathe(server.sip);
     }
     server.wait_for("a.lua:1");

@@ -208,7 +208,7 @@ fn a_200_whose_ack_is_lost_comes_again_at_doubling_gaps() {
 }
 
 /// The kernel's monotonic clock.
-fn now_ns() -> u64 {
+pub fn now_ns() -> u64 {
     let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("every Linux has it");
     time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
 }

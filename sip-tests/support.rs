@@ -21,6 +21,8 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_switchhook");
 pub struct Server {
     pub folder: tempfile::TempDir,
     pub sip: SocketAddr,
+    /// What it listens on, in its own words.
+    listening: String,
     process: Process,
 }
 
@@ -57,12 +59,18 @@ impl Server {
         let process = Process::start(command);
         let line = process.wait_for("listening on udp ");
         let sip = line.split("udp ").nth(1).and_then(|rest| rest.split([' ', ',']).next()).expect("an address").parse();
-        Server { sip: sip.unwrap_or_else(|_| panic!("no address in: {line}")), folder, process }
+        Server { sip: sip.unwrap_or_else(|_| panic!("no address in: {line}")), listening: line, folder, process }
     }
 
     /// Only lines that come from now on are looked at; the line is returned.
     pub fn wait_for(&self, text: &str) -> String {
         self.process.wait_for(text)
+    }
+
+    /// The port on which it listens for `tls`, `ws` or `wss`.
+    pub fn port(&self, kind: &str) -> u16 {
+        let mut told = self.listening.split(", ").filter_map(|one| one.strip_prefix(kind)?.trim().parse().ok());
+        told.next().unwrap_or_else(|| panic!("no {kind} in: {}", self.listening))
     }
 
     pub fn pid(&self) -> u32 {

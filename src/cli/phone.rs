@@ -19,11 +19,15 @@ use crate::{
     conf::{Conf, LogFormat},
     ids::RequestId,
     server::{self, Seen, Server, Wishes},
+    sip::{Scheme, Uri, reason_phrase},
     switch::{ConsoleReply, Originate, Trace, TraceEvent},
+    verbs::Failure,
 };
 
 /// The order's number; there is only one.
 const ORDER: RequestId = RequestId(1);
+/// After the call, so long a silence on the wire ends the ladder.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// Characters of the picture of what was heard.
 const COLUMNS: usize = 60;
 
@@ -35,6 +39,7 @@ const COLUMNS: usize = 60;
   switchhook call 'sip:anna@192.0.2.7;transport=tcp' --from 4711 --wait 5")]
 pub(super) struct Call {
     /// Whom to call: sip:user@host[:port], optionally with ;transport=tcp
+    #[arg(value_parser = address)]
     pub uri: String,
     /// WAV file to play after the answer
     #[arg(long, value_name = "FILE")]
@@ -67,6 +72,27 @@ fn keys(text: &str) -> Result<String, String> {
         Some(other) => Err(format!("found {other:?}; allowed: 0-9 * # A-D and comma")),
         None => Ok(text.to_owned()),
     }
+}
+
+fn address(text: &str) -> Result<String, String> {
+    match Uri::parse(text) {
+        Ok(uri) if matches!(uri.scheme, Scheme::Sip | Scheme::Sips) => Ok(text.to_owned()),
+        Ok(_) | Err(_) => Err("allowed: a SIP address such as sip:100@127.0.0.1".to_owned()),
+    }
+}
+
+/// Why nobody answered, and what to do about it.
+fn explain(failure: &Failure, code: Option<u16>) -> String {
+    let said = code.map(|code| format!(" ({code} {})", reason_phrase(code))).unwrap_or_default();
+    let hint = match (failure, code) {
+        (Failure::Unreachable, Some(404)) => "; the other side has no such number",
+        (Failure::Unreachable, Some(401 | 407)) => "; the other side wants a password",
+        (Failure::Unreachable, _) => "; is a server running there, on that port?",
+        (Failure::NoAnswer, _) => "; nobody picked up in time",
+        (Failure::Media(_), _) => "; there is no codec in common",
+        _ => "",
+    };
+    format!("not answered: {}{said}{hint}", failure.as_str())
 }
 
 /// What came of a call.
@@ -108,11 +134,21 @@ impl Call {
             timeout: Duration::from_secs_f64(self.ring.clamp(1.0, 3600.0)),
         });
         let mut ladder = Ladder::default();
-        let answered = self.watch(&mut server, &mut ladder);
-        for seen in server.stop() {
+        let ended = self.watch(&mut server, &mut ladder);
+        let answered = ended.is_ok();
+        // The last words, such as the answer to our BYE.
+        let mut last = Vec::new();
+        while answered && let Some(seen) = server.watch_within(LAST_WORDS) {
+            last.push(seen);
+        }
+        last.extend(server.stop());
+        for seen in last {
             if let Seen::Trace(trace) = seen {
                 self.draw(&mut ladder, &trace, &ProgressBar::hidden());
             }
+        }
+        if let Err(why) = ended {
+            println!("{why}");
         }
         let _ = std::fs::remove_dir_all(&home);
         let heard = self.record.as_deref().filter(|file| answered && file.exists()).map(read).transpose()?;
@@ -126,22 +162,22 @@ impl Call {
         }
     }
 
-    fn watch(&self, server: &mut Server, ladder: &mut Ladder) -> bool {
+    /// Until the call is over, or why nobody answered.
+    fn watch(&self, server: &mut Server, ladder: &mut Ladder) -> Result<(), String> {
         let bar = ProgressBar::new_spinner();
         bar.set_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a constant"));
         bar.set_message(format!("calling {}", self.uri));
         bar.enable_steady_tick(Duration::from_millis(120));
-        let mut answered = false;
+        let mut ended = Err("not answered: the server stopped".to_owned());
         while let Some(seen) = server.watch() {
             match seen {
                 Seen::Trace(trace) => self.draw(ladder, &trace, &bar),
                 Seen::Console(ConsoleReply::Answered { .. }) => {
-                    answered = true;
+                    ended = Ok(());
                     bar.set_message("in the call");
                 }
                 Seen::Console(ConsoleReply::Failed { failure, code, .. }) => {
-                    let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
-                    bar.suspend(|| println!("not answered: {}{code}", failure.as_str()));
+                    ended = Err(explain(&failure, code));
                     break;
                 }
                 Seen::Console(ConsoleReply::Ended { .. }) => break,
@@ -150,7 +186,7 @@ impl Call {
             }
         }
         bar.finish_and_clear();
-        answered
+        ended
     }
 
     /// Print what was heard.
@@ -265,6 +301,18 @@ mod tests {
     fn keys_that_no_phone_has_are_refused() {
         assert_eq!(keys("12#,*A").unwrap(), "12#,*A");
         assert_eq!(keys("12x").unwrap_err(), "found 'x'; allowed: 0-9 * # A-D and comma");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_a_failure_says_what_to_do() {
+        assert!(address("sip:100@127.0.0.1").is_ok() && address("sips:a@example.com").is_ok());
+        assert!(address("anna").unwrap_err().contains("sip:100@"));
+        assert!(address("tel:+4930").is_err());
+        assert_eq!(
+            explain(&Failure::Unreachable, Some(404)),
+            "not answered: unreachable (404 Not Found); the other side has no such number"
+        );
+        assert_eq!(explain(&Failure::Busy, Some(486)), "not answered: busy (486 Busy Here)");
     }
 
     #[test]

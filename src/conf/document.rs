@@ -15,6 +15,8 @@ pub struct Document {
     pub folders: Folders,
     pub sip: Sip,
     pub guard: Guard,
+    pub tls: Tls,
+    pub dns: Dns,
     pub interface: Vec<Interface>,
     pub media: Media,
     pub speech: Speech,
@@ -55,6 +57,28 @@ pub struct Sip {
     pub max_calls: u64,
     pub drain_s: u64,
     pub dscp: u64,
+    pub failover_ms: u64,
+    pub avoid_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    pub certificate: String,
+    pub key: String,
+    pub trust: String,
+    pub verify: bool,
+    pub client_certificates: String,
+    pub reload_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Dns {
+    pub servers: Vec<String>,
+    pub timeout_ms: u64,
+    pub max_ttl_s: u64,
+    pub cache: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -69,6 +93,26 @@ pub struct Interface {
     pub allow: Vec<String>,
     #[serde(default)]
     pub deny: Vec<String>,
+    #[serde(default)]
+    pub tls: Port,
+    #[serde(default)]
+    pub ws: Port,
+    #[serde(default)]
+    pub wss: Port,
+}
+
+/// A port, or a word such as `off`.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(untagged)]
+pub enum Port {
+    Number(i64),
+    Word(String),
+}
+
+impl Default for Port {
+    fn default() -> Port {
+        Port::Word("off".to_owned())
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -10,10 +10,11 @@ mod guard;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod wires;
 
 pub use document::Document;
 pub use fault::Fault;
-pub use settings::{Conf, Folders, LogFormat};
+pub use settings::{Conf, Folders, InterfaceConf, LogFormat};
 
 /// The defaults, as shipped.
 pub const DEFAULTS: &str = include_str!("../../conf/switchhook.toml");

@@ -15,9 +15,10 @@ use crate::{
     audio::tone::countries,
     codec::Codec,
     hooks::SpeechConfig,
-    io::{driver::Choice, pace::Gather},
+    io::{dns::DnsConfig, driver::Choice, pace::Gather, streams::tls::TlsConfig},
     media,
     script::Limits,
+    sip::Transport,
     switch::{Access, GuardConfig, Pattern, Route},
 };
 
@@ -34,6 +35,12 @@ pub struct Conf {
     pub sip: SipConf,
     /// Who is kept out; the access lists are with the interfaces.
     pub guard: GuardConfig,
+    /// Certificates.
+    pub tls: TlsConfig,
+    /// How often the certificates' files are looked at.
+    pub tls_reload: Duration,
+    /// How names are looked up.
+    pub dns: DnsConfig,
     /// Where to listen.
     pub interfaces: Vec<InterfaceConf>,
     /// Media threads; 0: by the machine's size.
@@ -84,6 +91,8 @@ pub struct SipConf {
     pub max_calls: usize,
     pub drain: Duration,
     pub dscp: u8,
+    pub failover: Duration,
+    pub avoid: Duration,
 }
 
 /// One `[[interface]]`.
@@ -97,6 +106,8 @@ pub struct InterfaceConf {
     pub allow_busy: bool,
     /// Who may talk to it.
     pub access: Access,
+    /// Ports for TLS, WebSocket and secure WebSocket; 0: any free one.
+    pub ports: [(Transport, Option<u16>); 3],
 }
 
 /// What peers are told instead of the address that is bound.
@@ -158,6 +169,9 @@ impl Conf {
             folders: folders(&document),
             sip: at.sip(&document)?,
             guard: at.guard(&document)?,
+            tls: at.tls(&document)?,
+            tls_reload: at.seconds("tls.reload_s", document.tls.reload_s, 1..=86_400)?,
+            dns: at.dns(&document)?,
             interfaces: at.interfaces(&document)?,
             workers: at.number("media.workers", media.workers, 0..=64)?,
             driver: match at.one_of("media.driver", &media.driver, &["auto", "io_uring", "epoll"])?.as_str() {
@@ -201,8 +215,8 @@ fn folders(document: &Document) -> Folders {
 
 /// Where the values were found, for faults.
 pub(super) struct At<'a> {
-    file: &'a str,
-    text: &'a str,
+    pub file: &'a str,
+    pub text: &'a str,
 }
 
 impl At<'_> {
@@ -228,7 +242,7 @@ impl At<'_> {
         self.number(key, found, allowed).map(Duration::from_secs)
     }
 
-    fn one_of(&self, key: &str, found: &str, allowed: &[&str]) -> Result<String, Fault> {
+    pub(super) fn one_of(&self, key: &str, found: &str, allowed: &[&str]) -> Result<String, Fault> {
         match allowed.iter().find(|one| one.eq_ignore_ascii_case(found)) {
             Some(one) => Ok((*one).to_owned()),
             None => Err(self.fault(key, format_args!("\"{found}\""), allowed.join(", "))),
@@ -254,6 +268,8 @@ impl At<'_> {
             max_calls: self.number("sip.max_calls", sip.max_calls, 1..=1_000_000)?,
             drain: self.seconds("sip.drain_s", sip.drain_s, 0..=86_400)?,
             dscp: self.number("sip.dscp", sip.dscp, 0..=63)?,
+            failover: self.millis("sip.failover_ms", sip.failover_ms, 100..=60_000)?,
+            avoid: self.seconds("sip.avoid_s", sip.avoid_s, 0..=86_400)?,
         })
     }
 
@@ -272,7 +288,8 @@ impl At<'_> {
             })?;
             let advertise = self.advertise(index, &interface.advertise)?;
             let access = self.access(index, interface)?;
-            Ok(InterfaceConf { bind, advertise, allow_busy: interface.allow_busy, access })
+            let ports = self.transports(index, interface)?;
+            Ok(InterfaceConf { bind, advertise, allow_busy: interface.allow_busy, ports, access })
         };
         document.interface.iter().enumerate().map(one).collect()
     }

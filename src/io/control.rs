@@ -21,8 +21,9 @@ use crate::{
     io::{
         clock::Clock,
         disk::{FromDisk, ToDisk},
+        dns::Name,
         media_ports::{MediaPorts, Sockets},
-        ring::Ring,
+        ring::{Full, Ring},
         sounds::{Fresh, LoadFile, SpeakText},
         streams::ToStreams,
         udp::UdpSockets,
@@ -228,8 +229,9 @@ impl Control {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Send { hop, bytes } => self.send(hop, bytes),
-            Output::Resolve { query, host, port, transport: _ } => {
-                if self.ends.streams.try_send(ToStreams::Resolve { query, host, port }).is_err() {
+            Output::Resolve { query, host, port, transport, secure } => {
+                let name = Name { host, port, transport, secure };
+                if self.ends.streams.try_send(ToStreams::Resolve { query, name }).is_err() {
                     self.echoes.push(Input::Resolved { query, result: Err("the resolver is overloaded".into()) });
                 }
             }
@@ -260,7 +262,7 @@ impl Control {
                     self.echoes.push(Input::TransportFailed { hop: Hop { remote, ..hop } });
                 }
             }
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
                 if self.ends.streams.try_send(ToStreams::Send { hop, bytes }).is_err() {
                     self.echoes.push(Input::TransportFailed { hop });
                 }
@@ -343,9 +345,19 @@ impl Control {
 
     fn record(&mut self, record: &crate::switch::CallRecord) {
         let line = serde_json::to_string(record).expect("a record is plain data");
-        tracing::info!(call = record.id, record = line, "call ended");
-        if self.ends.disk.push(ToDisk::CallRecord(line)).is_err() {
-            tracing::error!(call = record.id, "the disk cannot follow: this call's record is only in the log");
+        tracing::info!(
+            call = record.id,
+            from = record.from,
+            to = record.to,
+            status = %record.status,
+            reason = %record.end_reason,
+            code = record.code,
+            talked = %format_args!("{:.1}s", record.talk_seconds),
+            error = record.error,
+            "call ended"
+        );
+        if let Err(Full(ToDisk::CallRecord(line))) = self.ends.disk.push(ToDisk::CallRecord(line)) {
+            tracing::error!(record = line, "the disk cannot follow: this call's record is only in this line");
         }
     }
 

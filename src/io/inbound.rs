@@ -18,7 +18,22 @@ impl Control {
     pub(super) fn take_input(&mut self, input: Input) {
         match input {
             Input::Datagram { hop, bytes } => self.backlog.push(self.clock.now(), hop, bytes),
+            Input::TransportFailed { hop } => {
+                // What came over a connection is read before its end.
+                while self.backlog.holds(hop) {
+                    self.read_one();
+                }
+                self.handle(Input::TransportFailed { hop });
+            }
             input => self.handle(input),
+        }
+    }
+
+    fn read_one(&mut self) {
+        let waited = self.backlog.waited(self.clock.now());
+        self.tell_waited(waited);
+        if let Some(Waiting { hop, bytes, .. }) = self.backlog.pop() {
+            self.handle(Input::Datagram { hop, bytes });
         }
     }
 
@@ -28,11 +43,7 @@ impl Control {
             if self.backlog.is_empty() {
                 break;
             }
-            let waited = self.backlog.waited(self.clock.now());
-            self.tell_waited(waited);
-            if let Some(Waiting { hop, bytes, .. }) = self.backlog.pop() {
-                self.handle(Input::Datagram { hop, bytes });
-            }
+            self.read_one();
         }
         if self.backlog.is_empty() {
             self.tell_waited(Duration::ZERO);

@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod control;
 pub mod disk;
+pub mod dns;
 pub mod driver;
 mod inbound;
 pub mod interfaces;

@@ -1,42 +1,54 @@
-//! The streams thread: SIP over TCP, and names looked up. It moves bytes, framed by Content-Length, and knows nothing
-//! of what they mean.
+//! The streams thread: SIP over TCP, TLS and WebSocket, and names looked up. It moves bytes, and knows nothing of what
+//! they mean.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     io,
     net::SocketAddr,
+    sync::Arc,
     thread,
     time::Duration,
 };
 
 use bytes::Bytes;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use rustls::ServerConfig;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpListener, TcpSocket, TcpStream, lookup_host,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::mpsc,
     task::spawn_local,
-    time::timeout,
+    time::{interval, timeout},
 };
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use self::{
+    link::Link,
+    tls::{Tls, TlsConfig},
+};
 use crate::{
     ids::{InterfaceId, QueryId},
-    io::BindError,
-    sip::{Framed, Framer, Hop, Transport},
+    io::{
+        BindError,
+        dns::{Dns, DnsConfig, Name},
+    },
+    sip::{Hop, Target, Transport},
     switch::Input,
 };
 
-/// Longest time for a TCP connection to be made, and for a name to be found.
+mod link;
+#[cfg(test)]
+mod tests;
+pub mod tls;
+mod web;
+
+/// Longest time for a TCP connection to be made, and once more for TLS on it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A connection on which nothing came for so long is closed.
-const IDLE: Duration = Duration::from_secs(3600);
 /// Messages that may wait for a slow peer; past that its connection is closed.
 const WAITING: usize = 256;
-/// What one read takes at most, in bytes.
-const CHUNK: usize = 16 << 10;
+/// A peer that went away without a word is noticed after this, and three questions more.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// Addresses whose names are remembered, for TLS.
+const NAMES: usize = 10_000;
 
 /// What the control task asks for.
 #[derive(Debug)]
@@ -52,10 +64,8 @@ pub enum ToStreams {
     Resolve {
         /// Carried by the answer.
         query: QueryId,
-        /// Name or address literal.
-        host: String,
-        /// Port; 5060 where absent.
-        port: Option<u16>,
+        /// What is looked up.
+        name: Name,
     },
 }
 
@@ -70,10 +80,27 @@ pub struct Config {
     pub max_connections: usize,
     /// Mark on packets.
     pub dscp: u8,
+    /// Certificates.
+    pub tls: TlsConfig,
+    /// How often the certificates' files are looked at.
+    pub reload: Duration,
+    /// Who knows names.
+    pub dns: DnsConfig,
 }
 
-/// Listen on one interface.
-pub fn listen(address: SocketAddr, dscp: u8) -> Result<std::net::TcpListener, BindError> {
+/// A socket that takes connections.
+#[derive(Debug)]
+pub struct Listener {
+    /// What is spoken on them.
+    pub transport: Transport,
+    /// Whose it is.
+    pub interface: InterfaceId,
+    /// The socket.
+    pub socket: std::net::TcpListener,
+}
+
+/// Listen on one interface; `what` is named where that fails.
+pub fn listen(what: &'static str, address: SocketAddr, dscp: u8) -> Result<std::net::TcpListener, BindError> {
     let open = || -> io::Result<std::net::TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.is_ipv6() {
@@ -86,17 +113,18 @@ pub fn listen(address: SocketAddr, dscp: u8) -> Result<std::net::TcpListener, Bi
         socket.listen(1024)?;
         Ok(socket.into())
     };
-    open().map_err(|source| BindError { what: "SIP over TCP", address, source })
+    open().map_err(|source| BindError { what, address, source })
 }
 
 fn mark(socket: &SockRef<'_>, address: SocketAddr, dscp: u8) -> io::Result<()> {
     if address.is_ipv6() { socket.set_tclass_v6(u32::from(dscp) << 2) } else { socket.set_tos_v4(u32::from(dscp) << 2) }
 }
 
-/// Start the thread. It ends when the sender of `orders` is gone.
+/// Start the thread. It ends when the sender of `orders` is gone. `certificates` are those of `config`, read before.
 pub fn spawn(
     config: Config,
-    listeners: Vec<(InterfaceId, std::net::TcpListener)>,
+    certificates: Tls,
+    listeners: Vec<Listener>,
     orders: mpsc::Receiver<ToStreams>,
     control: mpsc::Sender<Input>,
 ) -> io::Result<thread::JoinHandle<()>> {
@@ -106,15 +134,28 @@ pub fn spawn(
             .build()
             .expect("a runtime needs only what every process has");
         let (events, inbox) = mpsc::channel(1024);
-        let streams = Streams { config, connections: HashMap::new(), serial: 0, control, events };
+        let streams = Streams {
+            tls: certificates,
+            dns: {
+                let _here = runtime.enter();
+                Dns::new(&config.dns).inspect_err(|error| tracing::error!(%error, "names cannot be looked up")).ok()
+            },
+            config,
+            connections: HashMap::new(),
+            names: BTreeMap::new(),
+            serial: 0,
+            control,
+            events,
+        };
         tokio::task::LocalSet::new().block_on(&runtime, streams.run(listeners, orders, inbox));
     })
 }
 
 /// What the tasks tell their owner.
 enum Event {
-    Accepted(InterfaceId, TcpStream, SocketAddr),
+    Accepted(Transport, InterfaceId, TcpStream, SocketAddr),
     Closed(Hop, u64),
+    Named(String, Vec<Target>),
 }
 
 struct Connection {
@@ -124,7 +165,12 @@ struct Connection {
 
 struct Streams {
     config: Config,
+    tls: Tls,
+    /// None: it could not be made, and every question fails.
+    dns: Option<Dns>,
     connections: HashMap<Hop, Connection>,
+    /// Whom we meant when we looked up these addresses: certificates must say so.
+    names: BTreeMap<SocketAddr, String>,
     serial: u64,
     control: mpsc::Sender<Input>,
     events: mpsc::Sender<Event>,
@@ -133,30 +179,74 @@ struct Streams {
 impl Streams {
     async fn run(
         mut self,
-        listeners: Vec<(InterfaceId, std::net::TcpListener)>,
+        listeners: Vec<Listener>,
         mut orders: mpsc::Receiver<ToStreams>,
         mut inbox: mpsc::Receiver<Event>,
     ) {
-        for (interface, listener) in listeners {
-            spawn_local(accept(interface, listener, self.events.clone()));
+        for listener in listeners {
+            spawn_local(accept(listener, self.events.clone()));
         }
+        let mut reload = interval(self.config.reload);
         loop {
             tokio::select! {
+                // A name must be known before the first message goes to its address.
+                biased;
+                event = inbox.recv() => match event {
+                    Some(event) => self.handle(event).await,
+                    None => return,
+                },
                 order = orders.recv() => match order {
                     Some(ToStreams::Send { hop, bytes }) => self.send(hop, bytes).await,
-                    Some(ToStreams::Resolve { query, host, port }) => {
-                        spawn_local(resolve(query, host, port, self.control.clone()));
-                    }
+                    Some(ToStreams::Resolve { query, name }) => self.resolve(query, name),
                     None => return,
                 },
-                event = inbox.recv() => match event {
-                    Some(Event::Accepted(interface, stream, remote)) => {
-                        self.accepted(Hop { transport: Transport::Tcp, interface, remote }, stream);
-                    }
-                    Some(Event::Closed(hop, serial)) => self.closed(hop, serial).await,
-                    None => return,
-                },
+                _ = reload.tick() => self.reload(),
             }
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Accepted(transport, interface, stream, remote) => {
+                self.accepted(Hop { transport, interface, remote }, stream);
+            }
+            Event::Closed(hop, serial) => self.closed(hop, serial).await,
+            Event::Named(name, targets) => {
+                if self.names.len() + targets.len() > NAMES {
+                    self.names.clear();
+                }
+                self.names.extend(targets.iter().map(|target| (target.address, name.clone())));
+            }
+        }
+    }
+
+    fn resolve(&self, query: QueryId, name: Name) {
+        let (control, events, dns) = (self.control.clone(), self.events.clone(), self.dns.clone());
+        spawn_local(async move {
+            let host = name.host.clone();
+            let result = match dns {
+                Some(dns) => dns.resolve(name).await,
+                None => Err(format!("{host}: names cannot be looked up here")),
+            };
+            if let Ok(targets) = &result {
+                let secure = targets.iter().filter(|target| target.transport.is_secure()).copied().collect();
+                let _ = events.send(Event::Named(host, secure)).await;
+            }
+            let _ = control.send(Input::Resolved { query, result }).await;
+        });
+    }
+
+    /// New certificates are for new connections; those that are there go on.
+    fn reload(&mut self) {
+        if !self.tls.is_stale(&self.config.tls) {
+            return;
+        }
+        match Tls::load(&self.config.tls) {
+            Ok(tls) => {
+                self.tls = tls;
+                tracing::info!("new certificates are in use");
+            }
+            Err(error) => tracing::warn!(%error, "new certificates cannot be used; the old ones stay"),
         }
     }
 
@@ -166,19 +256,10 @@ impl Streams {
                 tracing::warn!(remote = %hop.remote, "no new connection: sip.max_connections is reached");
                 return self.failed(hop).await;
             }
-            let local = self.config.interfaces.get(usize::from(hop.interface.0)).copied();
-            let (connection, task) = self.connection(hop);
-            self.connections.insert(hop, connection);
-            let dscp = self.config.dscp;
-            spawn_local(async move {
-                match connect(local, hop.remote, dscp).await {
-                    Ok(stream) => task.run(stream).await,
-                    Err(error) => {
-                        tracing::info!(remote = %hop.remote, %error, "no connection");
-                        task.end().await;
-                    }
-                }
-            });
+            if !hop.transport.can_connect() {
+                return self.failed(hop).await;
+            }
+            self.connect(hop);
         }
         let queued = self.connections.get(&hop).is_some_and(|c| c.queue.try_send(bytes).is_ok());
         if !queued {
@@ -188,16 +269,60 @@ impl Streams {
         }
     }
 
+    fn connect(&mut self, hop: Hop) {
+        let (connection, link) = self.connection(hop, true);
+        self.connections.insert(hop, connection);
+        let local = self.config.interfaces.get(usize::from(hop.interface.0)).copied();
+        let dscp = self.config.dscp;
+        let secured = hop.transport.is_secure().then(|| {
+            let name = tls::server_name(self.names.get(&hop.remote).map(String::as_str), hop.remote.ip());
+            (TlsConnector::from(self.tls.client.clone()), name)
+        });
+        spawn_local(async move {
+            let connected = async {
+                let stream = connect(local, hop.remote, dscp).await?;
+                Ok(match secured {
+                    None => Either::Plain(stream),
+                    Some((connector, name)) => Either::Tls(in_time(connector.connect(name, stream)).await?),
+                })
+            };
+            match connected.await {
+                Ok(Either::Plain(stream)) => link.run(stream).await,
+                Ok(Either::Tls(stream)) => link.run(stream).await,
+                Err::<_, io::Error>(error) => {
+                    tracing::info!(remote = %hop.remote, transport = hop.transport.as_str(), %error, "no connection");
+                    link.end().await;
+                }
+            }
+        });
+    }
+
     fn accepted(&mut self, hop: Hop, stream: TcpStream) {
         if self.connections.len() >= self.config.max_connections {
             tracing::warn!(remote = %hop.remote, "connection refused: sip.max_connections is reached");
             return;
         }
-        let (connection, task) = self.connection(hop);
-        if let Entry::Vacant(free) = self.connections.entry(hop) {
-            free.insert(connection);
-            spawn_local(task.run(stream));
-        }
+        let (connection, link) = self.connection(hop, false);
+        let Entry::Vacant(free) = self.connections.entry(hop) else { return };
+        free.insert(connection);
+        let tls = self.tls.server.clone();
+        spawn_local(async move {
+            if prepare(&stream).is_err() {
+                return link.end().await;
+            }
+            match hop.transport {
+                Transport::Tcp | Transport::Udp => link.run(stream).await,
+                Transport::Ws => web::run(link, stream).await,
+                Transport::Tls => match secured(tls, hop, stream).await {
+                    Some(stream) => link.run(stream).await,
+                    None => link.end().await,
+                },
+                Transport::Wss => match secured(tls, hop, stream).await {
+                    Some(stream) => web::run(link, stream).await,
+                    None => link.end().await,
+                },
+            }
+        });
     }
 
     async fn closed(&mut self, hop: Hop, serial: u64) {
@@ -212,28 +337,30 @@ impl Streams {
         let _ = self.control.send(Input::TransportFailed { hop }).await;
     }
 
-    fn connection(&mut self, hop: Hop) -> (Connection, Task) {
+    fn connection(&mut self, hop: Hop, ours: bool) -> (Connection, Link) {
         self.serial += 1;
         let (queue, waiting) = mpsc::channel(WAITING);
-        let task = Task {
+        let link = Link {
             hop,
             serial: self.serial,
+            ours,
             max_message: self.config.max_message,
             pongs: queue.downgrade(),
             waiting,
             control: self.control.clone(),
             events: self.events.clone(),
         };
-        (Connection { serial: self.serial, queue }, task)
+        (Connection { serial: self.serial, queue }, link)
     }
 }
 
-async fn accept(interface: InterfaceId, listener: std::net::TcpListener, events: mpsc::Sender<Event>) {
-    let listener = TcpListener::from_std(listener).expect("it is non-blocking, and this is a runtime");
+async fn accept(listener: Listener, events: mpsc::Sender<Event>) {
+    let Listener { transport, interface, socket } = listener;
+    let listener = TcpListener::from_std(socket).expect("it is non-blocking, and this is a runtime");
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
-                if events.send(Event::Accepted(interface, stream, remote)).await.is_err() {
+                if events.send(Event::Accepted(transport, interface, stream, remote)).await.is_err() {
                     return;
                 }
             }
@@ -246,98 +373,41 @@ async fn accept(interface: InterfaceId, listener: std::net::TcpListener, events:
     }
 }
 
+/// A connection of ours.
+#[expect(clippy::large_enum_variant, reason = "it lives for the blink between connecting and running")]
+enum Either {
+    Plain(TcpStream),
+    Tls(tokio_rustls::client::TlsStream<TcpStream>),
+}
+
 async fn connect(local: Option<SocketAddr>, remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> {
     let socket = if remote.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
     mark(&SockRef::from(&socket), remote, dscp)?;
     if let Some(local) = local {
         socket.bind(SocketAddr::new(local.ip(), 0))?;
     }
-    timeout(PATIENCE, socket.connect(remote)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    let stream = in_time(socket.connect(remote)).await?;
+    prepare(&stream)?;
+    Ok(stream)
 }
 
-async fn resolve(query: QueryId, host: String, port: Option<u16>, control: mpsc::Sender<Input>) {
-    let found = timeout(PATIENCE, lookup_host((host.as_str(), port.unwrap_or(5060)))).await;
-    let result = match found {
-        Ok(Ok(addresses)) => {
-            let addresses: Vec<SocketAddr> = addresses.collect();
-            if addresses.is_empty() { Err(format!("{host} has no address")) } else { Ok(addresses) }
-        }
-        Ok(Err(error)) => Err(format!("{host}: {error}")),
-        Err(_) => Err(format!("{host}: no answer from the resolver within {} s", PATIENCE.as_secs())),
-    };
-    let _ = control.send(Input::Resolved { query, result }).await;
+/// Small messages must not wait for each other, and a dead peer must be noticed.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(Duration::from_secs(10)).with_retries(3);
+    SockRef::from(stream).set_tcp_keepalive(&keep_alive)
 }
 
-/// One connection's task.
-struct Task {
+async fn in_time<T>(done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(PATIENCE, done).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// The server's side of a TLS handshake; none where it fails.
+async fn secured(
+    tls: Option<Arc<ServerConfig>>,
     hop: Hop,
-    serial: u64,
-    max_message: usize,
-    pongs: mpsc::WeakSender<Bytes>,
-    waiting: mpsc::Receiver<Bytes>,
-    control: mpsc::Sender<Input>,
-    events: mpsc::Sender<Event>,
-}
-
-impl Task {
-    async fn run(mut self, stream: TcpStream) {
-        // Small messages must not wait for each other; failing to say so costs delay only.
-        let _ = stream.set_nodelay(true);
-        let (reader, writer) = stream.into_split();
-        let framer = Framer::new(self.max_message);
-        tokio::select! {
-            () = read(reader, framer, self.hop, self.pongs.clone(), self.control.clone()) => {}
-            () = write(writer, &mut self.waiting) => {}
-        }
-        self.end().await;
-    }
-
-    async fn end(self) {
-        let _ = self.events.send(Event::Closed(self.hop, self.serial)).await;
-    }
-}
-
-async fn read(
-    mut reader: OwnedReadHalf,
-    mut framer: Framer,
-    hop: Hop,
-    pongs: mpsc::WeakSender<Bytes>,
-    control: mpsc::Sender<Input>,
-) {
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        let len = match timeout(IDLE, reader.read(&mut chunk)).await {
-            Ok(Ok(len)) if len > 0 => len,
-            Ok(_) | Err(_) => return,
-        };
-        framer.push(&chunk[..len]);
-        while let Some(framed) = framer.next() {
-            match framed {
-                Ok(Framed::Message(bytes)) => {
-                    if control.send(Input::Datagram { hop, bytes }).await.is_err() {
-                        return;
-                    }
-                }
-                // RFC 5626 section 4.4.1: a double CRLF is answered by a single one.
-                Ok(Framed::Ping) => {
-                    if let Some(queue) = pongs.upgrade() {
-                        let _ = queue.try_send(Bytes::from_static(b"\r\n"));
-                    }
-                }
-                // Past a bad frame nothing can be found any more (RFC 3261 section 18.3).
-                Err(error) => {
-                    tracing::info!(remote = %hop.remote, ?error, "connection closed: not SIP");
-                    return;
-                }
-            }
-        }
-    }
-}
-
-async fn write(mut writer: OwnedWriteHalf, waiting: &mut mpsc::Receiver<Bytes>) {
-    while let Some(bytes) = waiting.recv().await {
-        if writer.write_all(&bytes).await.is_err() {
-            return;
-        }
-    }
+    stream: TcpStream,
+) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    let shaken = in_time(TlsAcceptor::from(tls?).accept(stream)).await;
+    shaken.inspect_err(|error| tracing::info!(remote = %hop.remote, %error, "no TLS with this peer")).ok()
 }

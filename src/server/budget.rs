@@ -32,12 +32,12 @@ pub(super) fn grant(conf: &Conf) -> Result<(), TooFew> {
     fits(conf, allowed)
 }
 
-/// Two sockets a leg, one a connection, two an address that is listened on.
+/// Two sockets a leg, one a connection, five an address that is listened on.
 fn needed(conf: &Conf) -> u64 {
     // An interface of all addresses becomes one for each; what cannot be listed fails when it is opened.
     let addresses = |bind| expand(bind).map_or(1, |all| all.len());
     let listened: usize = conf.interfaces.iter().map(|interface| addresses(interface.bind)).sum();
-    let sockets = 2 * conf.sip.max_calls + conf.sip.max_connections + 2 * listened;
+    let sockets = 2 * conf.sip.max_calls + conf.sip.max_connections + 5 * listened;
     sockets as u64 + OTHERS
 }
 
@@ -58,6 +58,6 @@ mod tests {
         let conf = Conf::read("x", "[[interface]]\nbind = \"127.0.0.1:0\"\n").unwrap();
         assert_eq!(fits(&conf, 100_000), Ok(()));
         let told = fits(&conf, 1024).unwrap_err().to_string();
-        assert!(told.contains("sip.max_calls = 2000") && told.contains("5202") && told.contains("1024"), "{told}");
+        assert!(told.contains("sip.max_calls = 2000") && told.contains("5205") && told.contains("1024"), "{told}");
     }
 }

@@ -40,6 +40,7 @@ pub struct Wishes {
 /// A running server. Dropping it stops it.
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    listening: Vec<String>,
     orders: mpsc::Sender<Order>,
     seen: mpsc::UnboundedReceiver<Seen>,
     control: JoinHandle<Counts>,
@@ -59,8 +60,7 @@ impl Server {
 
     /// What to tell an operator who has just started it.
     pub fn greeting(&self, conf: &Conf) -> Vec<String> {
-        let tcp = if conf.sip.tcp { ", tcp" } else { "" };
-        let mut lines: Vec<String> = self.addresses.iter().map(|a| format!("listening on udp {a}{tcp}")).collect();
+        let mut lines: Vec<String> = self.listening.iter().map(|told| format!("listening on {told}")).collect();
         lines.push(self.media.clone());
         let host = self.addresses.first().map_or_else(String::new, ToString::to_string);
         lines.extend(conf.routes.iter().map(|route| format!("dial sip:{}@{host} for {}", route.number, route.script)));
@@ -76,6 +76,12 @@ impl Server {
     /// The next thing that happens; absent: the server has ended.
     pub fn watch(&mut self) -> Option<Seen> {
         self.seen.blocking_recv()
+    }
+
+    /// As [`Server::watch`]; absent also where nothing happens for so long.
+    pub fn watch_within(&mut self, longest: Duration) -> Option<Seen> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().ok()?;
+        runtime.block_on(async { timeout(longest, self.seen.recv()).await }).ok().flatten()
     }
 
     /// Stop at once; gives what was seen, but not watched yet.

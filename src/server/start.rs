@@ -20,7 +20,10 @@ use crate::{
         media_ports::{self, MediaPorts},
         ring::Ring,
         sounds::{self, LoadFile, SpeakText},
-        streams,
+        streams::{
+            self, Listener,
+            tls::{Tls, TlsError},
+        },
         udp::UdpSockets,
         worker::{self, FromWorker, ToWorker, Worker, WorkerConfig, WorkerHandle},
     },
@@ -40,6 +43,9 @@ pub enum StartError {
     /// An address.
     #[error(transparent)]
     Interface(#[from] InterfaceError),
+    /// A certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// File descriptors.
     #[error(transparent)]
     Budget(#[from] TooFew),
@@ -70,6 +76,7 @@ pub fn unique() -> u64 {
 /// Whether every address can be opened, without keeping any.
 pub fn check_addresses(conf: &Conf) -> Result<(), StartError> {
     interfaces::open(conf)?;
+    Tls::load(&conf.tls)?;
     budget::grant(conf)?;
     Ok(())
 }
@@ -84,6 +91,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let runtime = runtime()?;
     let opened = interfaces::open(conf)?;
     let addresses: Vec<SocketAddr> = opened.iter().map(|one| one.bound).collect();
+    let listening = opened.iter().map(Opened::told).collect();
     let (inbox, inputs) = mpsc::channel::<Input>(INBOX);
     let (orders, to_obey) = mpsc::channel::<Order>(64);
     let (program, seen) = mpsc::unbounded_channel::<Seen>();
@@ -106,7 +114,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         .name("control".into())
         .spawn(move || runtime.block_on(task.run(inputs, to_obey)))
         .map_err(system("control thread"))?;
-    Ok(Server { addresses, orders, seen, control, media: told })
+    Ok(Server { addresses, listening, orders, seen, control, media: told })
 }
 
 /// All that the control task is made of.
@@ -223,14 +231,19 @@ fn start_streams(
         max_message: conf.sip.max_message,
         max_connections: conf.sip.max_connections,
         dscp: conf.sip.dscp,
+        tls: conf.tls.clone(),
+        reload: conf.tls_reload,
+        dns: conf.dns.clone(),
     };
+    let certificates = Tls::load(&conf.tls)?;
     let mut listeners = Vec::new();
     for (index, one) in opened.iter().enumerate() {
-        if let Some(tcp) = &one.tcp {
-            listeners.push((one.id(index), tcp.try_clone().map_err(system("SIP over TCP"))?));
+        for (transport, socket) in &one.listeners {
+            let socket = socket.try_clone().map_err(system("SIP over streams"))?;
+            listeners.push(Listener { transport: *transport, interface: one.id(index), socket });
         }
     }
-    streams::spawn(config, listeners, orders, inbox).map_err(system("streams thread"))?;
+    streams::spawn(config, certificates, listeners, orders, inbox).map_err(system("streams thread"))?;
     Ok(sender)
 }
 
@@ -284,6 +297,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
             max_message: conf.sip.max_message,
             max_headers: conf.sip.max_headers,
             max_transactions: conf.sip.max_transactions,
+            udp_limit: if conf.sip.tcp { 1300 } else { conf.sip.max_message },
             agent: conf.sip.agent.clone(),
         },
         media: conf.media.clone(),
@@ -297,6 +311,12 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         hang_up_on_silence: false,
         trace: wishes.trace,
         guard: guard_config(conf, opened),
-        limits: switch::Limits { calls: conf.sip.max_calls, legs_per_flow: conf.max_legs, ..Default::default() },
+        limits: switch::Limits {
+            calls: conf.sip.max_calls,
+            legs_per_flow: conf.max_legs,
+            silent: conf.sip.failover,
+            avoid: conf.sip.avoid,
+            ..Default::default()
+        },
     }
 }

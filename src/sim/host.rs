@@ -11,7 +11,7 @@ use crate::{
     exchange::Exchange,
     ids::{LoadId, PortId, RecordingId, WorkerId},
     media::{self, Batch, Channel, Command, Engine, Event, Pcm, Slot},
-    sip::{Hop, Transport},
+    sip::{Hop, Target, Transport},
     switch::{CallRecord, Config, ConsoleReply, Input, Output, Trace},
     time::{Epoch, Time},
     verbs::{Sound, ToFlow},
@@ -54,6 +54,8 @@ pub struct Host {
     addresses: BTreeMap<PortId, u16>,
     slots: BTreeMap<(WorkerId, Slot), u16>,
     next_port: u16,
+    /// Where names lead to.
+    pub names: BTreeMap<String, Vec<Target>>,
     /// Sounds by path.
     pub prompts: BTreeMap<String, Arc<Pcm>>,
     /// Recordings, in order of their ids.
@@ -79,6 +81,7 @@ impl Host {
             addresses: BTreeMap::new(),
             slots: BTreeMap::new(),
             next_port: FIRST_PORT,
+            names: BTreeMap::new(),
             prompts: BTreeMap::new(),
             recordings: BTreeMap::new(),
             records: Vec::new(),
@@ -114,8 +117,8 @@ impl Host {
     /// A datagram for this host; false: nobody listens on its port.
     pub(super) fn handle_datagram(&mut self, now: Time, datagram: Datagram, out: &mut Vec<Datagram>) -> bool {
         let port = datagram.to.port();
-        if port == SIP_PORT {
-            let hop = Hop { transport: Transport::Udp, interface: Default::default(), remote: datagram.from };
+        if port == SIP_PORT || datagram.transport.is_reliable() {
+            let hop = Hop { transport: datagram.transport, interface: Default::default(), remote: datagram.from };
             self.handle(now, Input::Datagram { hop, bytes: datagram.bytes.into() }, out);
             return true;
         }
@@ -132,8 +135,8 @@ impl Host {
     }
 
     /// ICMP says that `to` cannot be reached.
-    pub(super) fn handle_unreachable(&mut self, now: Time, to: SocketAddr, out: &mut Vec<Datagram>) {
-        let hop = Hop { transport: Transport::Udp, interface: Default::default(), remote: to };
+    pub(super) fn handle_unreachable(&mut self, now: Time, link: (Transport, SocketAddr), out: &mut Vec<Datagram>) {
+        let hop = Hop { transport: link.0, interface: Default::default(), remote: link.1 };
         self.handle(now, Input::TransportFailed { hop }, out);
     }
 
@@ -190,10 +193,11 @@ impl Host {
     fn carry_out(&mut self, now: Time, output: Output, out: &mut Vec<Datagram>) {
         match output {
             Output::Send { hop, bytes } => {
-                out.push(Datagram { from: self.sip(), to: hop.remote, bytes: bytes.to_vec() });
+                let transport = hop.transport;
+                out.push(Datagram { transport, from: self.sip(), to: hop.remote, bytes: bytes.to_vec() });
             }
-            Output::Resolve { query, host, port: _, transport: _ } => {
-                let result = Err(format!("{host}: there are no names in this world"));
+            Output::Resolve { query, host, port: _, transport: _, secure: _ } => {
+                let result = self.names.get(&host).cloned().ok_or(format!("{host}: no such name"));
                 self.exchange.handle(now, Input::Resolved { query, result });
             }
             Output::OpenPort { port, worker, interface: _, v6: _ } => {
@@ -263,6 +267,7 @@ impl Host {
             let Some(number) = self.slots.get(&(WorkerId(worker as u8), datagram.slot)).copied() else { continue };
             let number = if datagram.channel == Channel::Rtp { number } else { number + 1 };
             out.push(Datagram {
+                transport: Transport::Udp,
                 from: SocketAddr::new(self.ip, number),
                 to: datagram.to,
                 bytes: datagram.bytes().to_vec(),

@@ -102,7 +102,7 @@ impl World {
         let now = self.now;
         let mut out = Vec::new();
         while let Some(datagram) = self.net.poll(now) {
-            let (from, to) = (datagram.from, datagram.to);
+            let (transport, from, to) = (datagram.transport, datagram.from, datagram.to);
             if let Some(wire) = &mut self.wire {
                 wire.push((now, datagram.clone()));
             }
@@ -111,7 +111,7 @@ impl World {
             if !host.handle_datagram(now, datagram, &mut out)
                 && let Some(host) = self.hosts.get_mut(&from.ip()).filter(|_| from.port() == SIP_PORT)
             {
-                host.handle_unreachable(now, to, &mut out);
+                host.handle_unreachable(now, (transport, to), &mut out);
             }
         }
         for host in self.hosts.values_mut().filter(|host| host.timeout().is_some_and(|at| at <= now)) {

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, net::SocketAddr, time::Duration};
 
-use crate::time::Time;
+use crate::{sip::Transport, time::Time};
 
 /// How bad the network is, each way.
 #[derive(Clone, Copy, Debug)]
@@ -23,15 +23,24 @@ impl Weather {
         Weather { latency: Duration::from_millis(1), jitter: Duration::ZERO, loss: 0.0, duplicated: 0.0 };
 }
 
-/// One datagram.
+/// One datagram, or one message on a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
+    /// What it goes over. Streams lose nothing, double nothing, and keep their order.
+    pub transport: Transport,
     /// Who sent it.
     pub from: SocketAddr,
     /// Whom it goes to.
     pub to: SocketAddr,
     /// What it holds.
     pub bytes: Vec<u8>,
+}
+
+impl Datagram {
+    /// Over UDP.
+    pub fn udp(from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) -> Datagram {
+        Datagram { transport: Transport::Udp, from, to, bytes }
+    }
 }
 
 /// Datagrams under way.
@@ -41,12 +50,21 @@ pub struct Net {
     under_way: BinaryHeap<Reverse<(Time, u64)>>,
     datagrams: std::collections::BTreeMap<u64, Datagram>,
     serial: u64,
+    /// When the newest message of each stream arrives.
+    streams: std::collections::BTreeMap<(Transport, SocketAddr, SocketAddr), Time>,
 }
 
 impl Net {
     /// With this weather, decided by `seed`.
     pub fn new(weather: Weather, seed: u64) -> Net {
-        Net { weather, chance: Chance(seed), under_way: BinaryHeap::new(), datagrams: Default::default(), serial: 0 }
+        Net {
+            weather,
+            chance: Chance(seed),
+            under_way: BinaryHeap::new(),
+            datagrams: Default::default(),
+            serial: 0,
+            streams: Default::default(),
+        }
     }
 
     /// Change the weather for what is sent from now on.
@@ -56,6 +74,9 @@ impl Net {
 
     /// Send a datagram.
     pub fn send(&mut self, now: Time, datagram: Datagram) {
+        if datagram.transport.is_reliable() {
+            return self.launch(now, datagram);
+        }
         if self.chance.share() < self.weather.loss {
             return;
         }
@@ -66,7 +87,12 @@ impl Net {
     }
 
     fn launch(&mut self, now: Time, datagram: Datagram) {
-        let at = now + self.weather.latency + self.weather.jitter.mul_f64(self.chance.share());
+        let mut at = now + self.weather.latency + self.weather.jitter.mul_f64(self.chance.share());
+        if datagram.transport.is_reliable() {
+            let newest = self.streams.entry((datagram.transport, datagram.from, datagram.to)).or_insert(at);
+            at = at.max(*newest);
+            *newest = at;
+        }
         self.serial += 1;
         self.under_way.push(Reverse((at, self.serial)));
         self.datagrams.insert(self.serial, datagram);

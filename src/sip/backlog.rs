@@ -66,6 +66,11 @@ impl Backlog {
         self.new.waiting.front().map_or(Duration::ZERO, |waiting| now - waiting.since)
     }
 
+    /// True where something waits that came over `hop`.
+    pub fn holds(&self, hop: Hop) -> bool {
+        [&self.first, &self.new].iter().any(|row| row.waiting.iter().any(|waiting| waiting.hop == hop))
+    }
+
     /// True where nothing waits.
     pub fn is_empty(&self) -> bool {
         self.first.waiting.is_empty() && self.new.waiting.is_empty()
@@ -124,6 +129,7 @@ mod tests {
         let texts = ["INVITE a SIP/2.0\n\n", "CANCEL a SIP/2.0\n\n", "BYE a SIP/2.0\nTo: <a>;tag=1\n\n"];
         texts.iter().for_each(|text| push(&mut backlog, at(0), text));
         assert_eq!(backlog.waited(at(100)), Duration::ZERO);
+        assert!(backlog.holds(hop()) && !backlog.holds(Hop { transport: Transport::Tcp, ..hop() }));
         assert_eq!(row(&mut backlog), ["INVITE a SIP/2.0", "CANCEL a SIP/2.0", "BYE a SIP/2.0"]);
     }
 

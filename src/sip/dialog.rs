@@ -139,6 +139,7 @@ fn record_route(headers: &Headers) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::{super::*, *};
+    use crate::ids::InterfaceId;
 
     fn hop() -> Hop {
         let remote = "198.51.100.2:5060".parse().unwrap();

@@ -344,7 +344,7 @@ impl<'a> World<'a> {
 
 fn config(side: usize) -> Config {
     Config {
-        interfaces: vec![Interface { advertised: address(side) }],
+        interfaces: vec![Interface::plain(address(side))],
         t1: Duration::from_millis(500),
         t2: Duration::from_secs(4),
         t4: Duration::from_secs(5),
@@ -352,6 +352,7 @@ fn config(side: usize) -> Config {
         max_message: 65_535,
         max_headers: 100,
         max_transactions: 20,
+        udp_limit: 65_535,
         agent: String::new(),
     }
 }

@@ -127,6 +127,19 @@ impl InviteClient {
         }
     }
 
+    /// As [`Self::cancel`], and where nobody answered yet, the INVITE is not sent again either.
+    pub fn abandon(&mut self, now: Time) {
+        match &mut self.state {
+            State::Calling { resend, .. } => *resend = None,
+            State::Proceeding { .. }
+            | State::Cancelling { .. }
+            | State::Accepted { .. }
+            | State::Completed { .. }
+            | State::Terminated => {}
+        }
+        self.cancel(now);
+    }
+
     /// The way to the peer is broken.
     pub fn handle_transport_failed(&mut self) {
         match self.state {
@@ -266,6 +279,17 @@ mod tests {
         assert_eq!(times, [500, 1500, 3500, 7500, 15_500, 31_500, 32_000]);
         assert!(seen[..6].iter().all(|(_, out)| *out == [Output::Resend(INVITE)]));
         assert_eq!(seen[6].1, [Output::Failed(Failure::TimedOut)]);
+    }
+
+    #[test]
+    fn an_abandoned_invite_is_not_sent_again_and_a_late_answer_is_cancelled() {
+        let mut silent = tx(false);
+        silent.abandon(at(100));
+        assert_eq!(ladder(&mut silent), [(32_000, vec![Output::Failed(Failure::TimedOut)])]);
+        let mut late = tx(false);
+        late.abandon(at(100));
+        assert!(answer(&mut late, 5000, 180));
+        assert_eq!(drain(&mut late), [Output::Cancel]);
     }
 
     #[test]

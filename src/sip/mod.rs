@@ -6,12 +6,10 @@
 
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 pub use rsip::Method;
-
-use crate::ids::InterfaceId;
 
 mod accept;
 mod backlog;
@@ -19,6 +17,7 @@ mod branch;
 mod client;
 mod cseq;
 mod dialog;
+mod failover;
 mod follow_up;
 mod framing;
 pub mod fuzz;
@@ -27,10 +26,12 @@ mod glance;
 mod headers;
 mod invite_client;
 mod invite_server;
+mod large;
 mod lines;
 mod message;
 mod name_addr;
 mod parse;
+pub mod records;
 mod routing;
 mod server;
 mod shed;
@@ -41,6 +42,7 @@ mod status;
 mod text;
 mod timers;
 mod transaction;
+mod transport;
 mod uac;
 mod uas;
 mod uri;
@@ -51,60 +53,25 @@ pub use accept::{Accept, AcceptOutput};
 pub use backlog::{Backlog, Waiting};
 pub use cseq::CSeq;
 pub use dialog::Dialog;
+pub use failover::Failover;
 pub use framing::{Framed, Framer, FramingError};
 pub use fuzz_stack::two_stacks_settle;
 pub use glance::Glance;
 pub use headers::Headers;
 pub use message::{Limits, Malformed, Message, Request, Response};
 pub use name_addr::NameAddr;
+pub use records::{Naptr, Srv};
 pub use stack::{Counters, Stack};
 pub use status::reason_phrase;
 pub use text::Params;
+pub use transport::{Hop, Interface, Target, Transport};
 pub use uri::{Scheme, Uri};
 pub use via::Via;
-
-/// What a message travels on (RFC 3261 section 18).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transport {
-    /// Datagrams.
-    Udp,
-    /// A stream, framed by Content-Length.
-    Tcp,
-}
-
-impl Transport {
-    /// True where the transport itself resends what is lost.
-    pub const fn is_reliable(self) -> bool {
-        match self {
-            Transport::Udp => false,
-            Transport::Tcp => true,
-        }
-    }
-}
-
-/// One step to a peer: over which transport, from which of our interfaces, to whom. For a stream, `remote` names the
-/// connection, be it ours or theirs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Hop {
-    /// Over what.
-    pub transport: Transport,
-    /// From where.
-    pub interface: InterfaceId,
-    /// To whom.
-    pub remote: SocketAddr,
-}
-
-/// How we are reached on one interface; goes into Via and Contact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interface {
-    /// Address and port to put into Via and Contact (the advertised one where there is NAT).
-    pub advertised: SocketAddr,
-}
 
 /// Timers and limits of the stack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// By [`InterfaceId`].
+    /// By [`InterfaceId`](crate::ids::InterfaceId).
     pub interfaces: Vec<Interface>,
     /// Round-trip estimate; 500 ms (RFC 3261 section 17.1.1.1).
     pub t1: Duration,
@@ -120,6 +87,8 @@ pub struct Config {
     pub max_headers: usize,
     /// Most server transactions at a time; more get 503 with Retry-After.
     pub max_transactions: usize,
+    /// Requests of more bytes than this go over TCP where the peer takes it (RFC 3261 section 18.1.1: 1300).
+    pub udp_limit: usize,
     /// Value of Server and User-Agent; empty: left out.
     pub agent: String,
 }

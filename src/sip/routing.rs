@@ -83,7 +83,7 @@ pub fn mark_source(via: &mut Via, hop: Hop) {
 /// than the request came from: `maddr` would make us a tool for flooding third parties.
 pub fn reply_hop(via: &Via, hop: Hop) -> Hop {
     match hop.transport {
-        Transport::Tcp => hop,
+        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => hop,
         Transport::Udp if via.rport().is_some() || via.port == Some(0) => hop,
         Transport::Udp => {
             let port = via.port.unwrap_or(DEFAULT_PORT);
@@ -99,11 +99,7 @@ pub fn own_via(transport: Transport, advertised: SocketAddr, number: u64) -> Via
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
-    let transport = match transport {
-        Transport::Udp => "UDP",
-        Transport::Tcp => "TCP",
-    };
-    Via { transport: transport.to_owned(), host, port: Some(advertised.port()), params }
+    Via { transport: transport.as_str().to_owned(), host, port: Some(advertised.port()), params }
 }
 
 /// True where `via` names us, reached at `advertised`.

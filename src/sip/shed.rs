@@ -84,12 +84,13 @@ mod tests {
 
     fn stack() -> Stack {
         let config = Config {
-            interfaces: vec![Interface { advertised: "192.0.2.1:5060".parse().unwrap() }],
+            interfaces: vec![Interface::plain("192.0.2.1:5060".parse().unwrap())],
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
             timer_c: Duration::from_secs(180),
             max_message: 65_535,
+            udp_limit: 65_535,
             max_headers: 100,
             max_transactions: 10,
             agent: "Switchhook".into(),

@@ -10,6 +10,7 @@ use std::{
 use super::{
     ClientTx, Config, Event, Hop, Limits, Malformed, Message, Output, Response, ServerTx,
     branch::Names,
+    large::UdpOnly,
     routing::{self, Key},
     timers::Timers,
     transaction::{ClientEntry, ServerEntry, Tx},
@@ -53,6 +54,8 @@ pub struct Stack {
     /// Every transaction that a broken transport matters to, by its hop.
     pub(super) hops: BTreeSet<(Hop, Tx)>,
     pub(super) out: VecDeque<Output>,
+    /// Peers that take no TCP.
+    pub(super) udp_only: UdpOnly,
     pub(super) counters: Counters,
 }
 
@@ -71,6 +74,7 @@ impl Stack {
             due: BTreeSet::new(),
             hops: BTreeSet::new(),
             out: VecDeque::new(),
+            udp_only: UdpOnly::default(),
             counters: Counters::default(),
         }
     }
@@ -95,6 +99,7 @@ impl Stack {
         let affected: Vec<Tx> = self.hops.range(first..).take_while(|(h, _)| *h == hop).map(|(_, tx)| *tx).collect();
         for tx in affected {
             match tx {
+                Tx::Client(_) | Tx::Cancel(_) if self.fall_back(now, tx) => {}
                 Tx::Client(_) | Tx::Cancel(_) => {
                     self.clients.get_mut(&tx).into_iter().for_each(|entry| entry.machine.handle_transport_failed());
                 }
@@ -122,8 +127,11 @@ impl Stack {
             self.due.remove(&(at, tx));
             match tx {
                 Tx::Client(_) | Tx::Cancel(_) => {
-                    if let Some(entry) = self.clients.get_mut(&tx) {
-                        entry.armed = None;
+                    let Some(entry) = self.clients.get_mut(&tx) else { continue };
+                    entry.armed = None;
+                    if entry.fallback.as_ref().is_some_and(|fallback| fallback.at <= now) {
+                        self.fall_back(now, tx);
+                    } else {
                         entry.machine.handle_timeout(now);
                     }
                 }
@@ -197,7 +205,7 @@ impl Stack {
 
     pub(super) fn advertised(&self, hop: Hop) -> SocketAddr {
         let interface = self.config.interfaces.get(usize::from(hop.interface.0));
-        interface.expect("hops name interfaces of the configuration").advertised
+        interface.expect("hops name interfaces of the configuration").reached(hop.transport)
     }
 
     /// Does what the machine of `tx` asks for, and keeps the books about it.

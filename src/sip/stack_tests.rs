@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{fuzz_stack::two_stacks_settle, *};
-use crate::time::Time;
+use crate::{ids::InterfaceId, time::Time};
 
 fn at(ms: u64) -> Time {
     Time::START + Duration::from_millis(ms)
@@ -14,7 +14,7 @@ fn at(ms: u64) -> Time {
 
 fn config() -> Config {
     Config {
-        interfaces: vec![Interface { advertised: "192.0.2.1:5060".parse().unwrap() }],
+        interfaces: vec![Interface::plain("192.0.2.1:5060".parse().unwrap())],
         t1: Duration::from_millis(500),
         t2: Duration::from_secs(4),
         t4: Duration::from_secs(5),
@@ -22,6 +22,7 @@ fn config() -> Config {
         max_message: 65_535,
         max_headers: 100,
         max_transactions: 100_000,
+        udp_limit: 65_535,
         agent: "Switchhook".to_owned(),
     }
 }

@@ -6,6 +6,7 @@ use super::{
     follow_up,
     invite_client::{self, InviteClient},
     invite_server::{self, InviteServer},
+    large::Fallback,
     routing::Key,
     server::{self, Server},
 };
@@ -31,8 +32,17 @@ pub struct ClientEntry {
     pub method: Method,
     /// The machine.
     pub machine: ClientMachine,
+    /// Where the request went over TCP for its size, and nobody has answered yet.
+    pub fallback: Option<Fallback>,
     /// The deadline it has in the stack's set.
     pub armed: Option<Time>,
+}
+
+impl ClientEntry {
+    /// When something is to be done about it.
+    pub fn timeout(&self) -> Option<Time> {
+        Time::soonest(self.machine.timeout(), self.fallback.as_ref().map(|fallback| fallback.at))
+    }
 }
 
 /// The two client machines.

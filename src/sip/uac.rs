@@ -34,6 +34,22 @@ impl Stack {
             ClientMachine::Invite { machine, reason: kept, .. } => {
                 *kept = reason.map(str::to_owned);
                 machine.cancel(now);
+                entry.fallback = None;
+            }
+            ClientMachine::Other(_) => return,
+        }
+        self.settle_client(now, tx);
+    }
+
+    /// Lets go of an INVITE that nobody answers: it is not sent again, and cancelled should somebody answer after all.
+    /// As with [`Stack::cancel`], it still ends with a response or a failure of its own.
+    pub fn abandon(&mut self, now: Time, tx: ClientTx) {
+        let tx = Tx::Client(tx);
+        let Some(entry) = self.clients.get_mut(&tx) else { return };
+        match &mut entry.machine {
+            ClientMachine::Invite { machine, .. } => {
+                machine.abandon(now);
+                entry.fallback = None;
             }
             ClientMachine::Other(_) => return,
         }
@@ -56,6 +72,7 @@ impl Stack {
         };
         let entry = self.clients.get_mut(&tx).expect("client_of found it");
         let code = response.code;
+        entry.fallback = None;
         let news = match &mut entry.machine {
             ClientMachine::Invite { machine, invite, .. } => machine.handle_response(now, code, || {
                 let invite = invite.as_ref().expect("the INVITE is kept until the final answer");
@@ -100,7 +117,8 @@ impl Stack {
             }
         }
         entry.machine.shed();
-        Stack::arm(&mut self.due, tx, &mut entry.armed, entry.machine.timeout());
+        let at = entry.timeout();
+        Stack::arm(&mut self.due, tx, &mut entry.armed, at);
         if entry.machine.is_terminated() {
             self.clients.remove(&tx);
             self.hops.remove(&(hop, tx));
@@ -113,7 +131,11 @@ impl Stack {
 
     fn start(&mut self, now: Time, tx: Tx, mut request: Request, hop: Hop) {
         let (Tx::Client(id) | Tx::Cancel(id)) = tx else { return };
-        let bytes = request.to_bytes();
+        let mut bytes = request.to_bytes();
+        let (hop, fallback) = self.choose_way(now, &mut request, bytes.len(), hop);
+        if fallback.is_some() {
+            bytes = request.to_bytes();
+        }
         let reliable = hop.transport.is_reliable();
         let method = request.method;
         let machine = if method == Method::Invite {
@@ -123,7 +145,7 @@ impl Stack {
         } else {
             ClientMachine::Other(Client::new(now, self.timers, id, bytes, reliable))
         };
-        self.clients.insert(tx, ClientEntry { hop, method, machine, armed: None });
+        self.clients.insert(tx, ClientEntry { hop, method, machine, fallback, armed: None });
         self.hops.insert((hop, tx));
         self.counters.clients = self.clients.len();
         self.settle_client(now, tx);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     sdp,
-    sip::{Accept, AcceptOutput, Dialog, Hop, Request, Response, ServerTx},
+    sip::{Accept, AcceptOutput, Dialog, Hop, Request, Response, Scheme, ServerTx},
     time::Time,
     verbs::Failure,
 };
@@ -382,7 +382,9 @@ impl Incoming {
         if let Some(tag) = self.dialog.local.tag() {
             response.headers.to.set_tag(tag);
         }
-        core.introduce(&mut response.headers, self.dialog.hop);
+        // Of RFC 3261 section 12.1.1: the Request-URI, else the Record-Route, else the Contact.
+        let sips = [&self.request.uri, &self.dialog.next_hop_uri()].iter().any(|uri| uri.scheme == Scheme::Sips);
+        core.introduce_for(&mut response.headers, self.dialog.hop, sips);
         if let Some(body) = body {
             response.headers.set("Content-Type", SDP);
             response.body = body.to_owned().into();

@@ -3,7 +3,6 @@
 use super::{
     call::{Call, End, State},
     core::Core,
-    target,
 };
 use crate::sip::{Method, Request, ServerTx};
 
@@ -49,7 +48,7 @@ impl Call {
     pub fn say_bye(&mut self, core: &mut Core) {
         let State::Talking { mut dialog, .. } = self.enter(State::Gone) else { return };
         let bye = dialog.request(Method::Bye, &core.contact(dialog.hop));
-        core.stack.request(core.now, bye, target::in_dialog(&dialog));
+        core.stack.request(core.now, bye, core.in_dialog(&dialog));
     }
 
     /// The peer hangs up.

@@ -4,7 +4,7 @@
 //! 3xx named. All tries share Call-ID and From tag, with a CSeq of their own (RFC 3261 section 8.1.3.4). Of several
 //! forks that answer, the first one stays; the others get ACK and BYE (section 13.2.2.4).
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::collections::VecDeque;
 
 use super::{
     Direction, Output,
@@ -16,7 +16,10 @@ use super::{
 use crate::{
     ids::QueryId,
     sdp,
-    sip::{CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Uri},
+    sip::{
+        CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Scheme,
+        Target, Uri,
+    },
     time::Time,
 };
 
@@ -44,23 +47,25 @@ pub(super) struct Outgoing {
 /// The name is being looked up, or the port opened.
 pub(super) struct Locating {
     pub outgoing: Outgoing,
-    uri: Uri,
+    pub uri: Uri,
     /// Where the target is, best first.
-    addresses: VecDeque<SocketAddr>,
+    pub places: VecDeque<Target>,
     pub query: Option<QueryId>,
 }
 
 /// The INVITE is out.
 pub(super) struct Inviting {
-    outgoing: Outgoing,
-    uri: Uri,
-    addresses: VecDeque<SocketAddr>,
-    tx: ClientTx,
-    request: Request,
-    hop: Hop,
+    pub outgoing: Outgoing,
+    pub uri: Uri,
+    pub places: VecDeque<Target>,
+    pub tx: ClientTx,
+    pub request: Request,
+    pub hop: Hop,
     offer: (sdp::Session, sdp::Local),
     /// The early dialog whose session description is in force, by the peer's tag.
     early: Option<String>,
+    /// Nobody said anything yet: then the next place has its turn, where there is one.
+    pub silent: Option<Time>,
     /// The call is over and the INVITE cancelled; after this moment no more answer is waited for.
     canceled: Option<Time>,
 }
@@ -73,9 +78,17 @@ pub(super) struct Sent {
     acks: Vec<(String, Request, Hop)>,
 }
 
+impl Sent {
+    /// An INVITE that may still be answered.
+    pub fn new(tx: ClientTx, request: Request, hop: Hop) -> Sent {
+        Sent { tx, request, hop, acks: Vec::new() }
+    }
+}
+
 impl Inviting {
     pub fn timeout(&self) -> Time {
-        self.canceled.unwrap_or(self.outgoing.give_up)
+        let last = self.canceled.unwrap_or(self.outgoing.give_up);
+        self.silent.map_or(last, |silent| silent.min(last))
     }
 }
 
@@ -98,7 +111,7 @@ impl Call {
         };
         let key = (core.stack.new_call_id(), tag);
         let uri = Uri::sip(None, "invalid", None);
-        let locating = Locating { outgoing, uri, addresses: VecDeque::new(), query: None };
+        let locating = Locating { outgoing, uri, places: VecDeque::new(), query: None };
         Call::new(core, key, about, State::Locating(Box::new(locating)))
     }
 
@@ -112,32 +125,33 @@ impl Call {
         };
         let place = target::locate(&uri);
         locating.uri = uri;
-        locating.addresses.clear();
+        locating.places.clear();
         match place {
-            Ok(target::Place::At(address)) => {
-                locating.addresses.push_back(address);
+            Ok(target::Place::At(place)) => {
+                locating.places.push_back(place);
                 self.try_next(core);
             }
-            Ok(target::Place::Named { host, port, transport }) => {
+            Ok(target::Place::Named { host, port, transport, secure }) => {
                 let query = QueryId(core.id());
                 locating.query = Some(query);
                 core.queries.insert(query, self.id);
-                core.out.push_back(Output::Resolve { query, host, port, transport });
+                core.out.push_back(Output::Resolve { query, host, port, transport, secure });
             }
             Err(why) => self.target_failed(core, End::UNREACHABLE, why),
         }
     }
 
     /// The name was looked up.
-    pub fn handle_resolved(&mut self, core: &mut Core, query: QueryId, result: Result<Vec<SocketAddr>, String>) {
+    pub fn handle_resolved(&mut self, core: &mut Core, query: QueryId, result: Result<Vec<Target>, String>) {
         let State::Locating(locating) = &mut self.state else { return };
         if locating.query != Some(query) {
             return;
         }
         locating.query = None;
         match result {
-            Ok(addresses) => {
-                locating.addresses = addresses.into();
+            Ok(mut places) => {
+                core.failover.put_in_order(core.now, &mut places);
+                locating.places = places.into();
                 self.try_next(core);
             }
             Err(why) => self.target_failed(core, End::UNREACHABLE, &why),
@@ -155,19 +169,16 @@ impl Call {
     }
 
     /// Go to the next address of the target: open the port where there is none yet, else send the INVITE.
-    fn try_next(&mut self, core: &mut Core) {
+    pub fn try_next(&mut self, core: &mut Core) {
         let State::Locating(locating) = &mut self.state else { return };
         let family = self.port.open().map(|open| open.address.is_ipv6());
-        let transport = target::transport(&locating.uri);
-        while let Some(address) = locating.addresses.pop_front() {
-            let fits = family.is_none_or(|v6| v6 == address.is_ipv6());
-            let interface = target::interface(&core.config.sip, address).filter(|_| fits);
-            let Some(interface) = interface else { continue };
-            locating.addresses.push_front(address);
-            let hop = Hop { transport, interface, remote: address };
+        while let Some(place) = locating.places.pop_front() {
+            let fits = family.is_none_or(|v6| v6 == place.address.is_ipv6());
+            let Some(hop) = target::hop(&core.config.sip, place).filter(|_| fits) else { continue };
+            locating.places.push_front(place);
             return match self.port.open() {
                 Some(_) => self.invite(core),
-                None => self.open_port(core, hop, address.is_ipv6()),
+                None => self.open_port(core, hop, place.address.is_ipv6()),
             };
         }
         self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
@@ -177,23 +188,20 @@ impl Call {
     pub fn invite(&mut self, core: &mut Core) {
         let Some(local) = self.local(core) else { return };
         let State::Locating(locating) = self.enter(State::Gone) else { return };
-        let Locating { mut outgoing, uri, mut addresses, .. } = *locating;
-        let transport = target::transport(&uri);
-        let address = addresses.pop_front();
-        let placed = address.and_then(|a| target::interface(&core.config.sip, a).map(|i| (a, i)));
-        let Some((remote, interface)) = placed else {
-            let locating = Locating { outgoing, uri, addresses, query: None };
+        let Locating { mut outgoing, uri, mut places, .. } = *locating;
+        let Some(hop) = places.pop_front().and_then(|place| target::hop(&core.config.sip, place)) else {
+            let locating = Locating { outgoing, uri, places, query: None };
             self.enter(State::Locating(Box::new(locating)));
             return self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
         };
-        let hop = Hop { transport, interface, remote };
         outgoing.cseq += 1;
         let offer = sdp::offer(&local);
         let request = self.invitation(core, &outgoing, &uri, hop, &offer);
-        self.about.peer = Some(remote);
+        self.about.peer = Some(hop.remote);
         let tx = core.request(self.id, request.clone(), hop);
         let (offer, early, canceled) = ((offer, local), None, None);
-        let inviting = Inviting { outgoing, uri, addresses, tx, request, hop, offer, early, canceled };
+        let silent = Some(core.now + core.config.limits.silent);
+        let inviting = Inviting { outgoing, uri, places, tx, request, hop, offer, early, silent, canceled };
         self.enter(State::Inviting(Box::new(inviting)));
     }
 
@@ -201,7 +209,7 @@ impl Call {
         let cseq = CSeq { number: outgoing.cseq, method: Method::Invite };
         let to = NameAddr::new(target::bare(uri));
         let mut headers = Headers::new(outgoing.from.clone(), to, self.key.0.clone(), cseq);
-        core.introduce(&mut headers, hop);
+        core.introduce_for(&mut headers, hop, uri.scheme == Scheme::Sips);
         headers.set("Content-Type", SDP);
         for (name, value) in &outgoing.headers {
             headers.push(name, value.as_str());
@@ -211,6 +219,7 @@ impl Call {
 
     /// An answer to our INVITE.
     pub fn handle_invite_response(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
+        self.hear(core, tx, response.code);
         match &self.state {
             State::Inviting(inviting) if inviting.tx == tx => match response.code {
                 0..=100 => {}
@@ -256,7 +265,7 @@ impl Call {
     fn accepted(&mut self, core: &mut Core, response: &Response) {
         let State::Inviting(inviting) = self.enter(State::Gone) else { return };
         let Inviting { tx, request, hop, offer, early, canceled, .. } = *inviting;
-        let mut sent = Sent { tx, request, hop, acks: Vec::new() };
+        let mut sent = Sent::new(tx, request, hop);
         let dialog = sent.acknowledge(core, response);
         self.sent = Some(sent);
         let Some(dialog) = dialog else { return self.decide(core, End::BROKEN, Some(response.code)) };
@@ -307,15 +316,15 @@ impl Call {
         if inviting.canceled.is_some() {
             return;
         }
-        let Inviting { mut outgoing, uri, addresses, .. } = *inviting;
-        let elsewhere = code == 503 && !addresses.is_empty();
+        let Inviting { mut outgoing, uri, places, .. } = *inviting;
+        let elsewhere = code == 503 && !places.is_empty();
         let end = End::refused(code, outgoing.rang);
         let stop = code >= 600 || (!elsewhere && outgoing.targets.is_empty());
         if stop {
             return self.decide(core, end, Some(code));
         }
         outgoing.failed = Some(end);
-        self.enter(State::Locating(Box::new(Locating { outgoing, uri, addresses, query: None })));
+        self.enter(State::Locating(Box::new(Locating { outgoing, uri, places, query: None })));
         if elsewhere { self.try_next(core) } else { self.locate(core) }
     }
 
@@ -324,6 +333,7 @@ impl Call {
         if !matches!(&self.state, State::Inviting(inviting) if inviting.tx == tx) {
             return;
         }
+        self.place_failed(core);
         self.about.error = Some(match why {
             TxFailure::TimedOut => "the INVITE got no answer".to_owned(),
             TxFailure::Transport => "the INVITE could not be delivered".to_owned(),
@@ -332,7 +342,7 @@ impl Call {
             // As good as 503, so that another address is tried in both cases (RFC 3263 section 4.3).
             TxFailure::Transport => self.refused(core, tx, 503),
             TxFailure::TimedOut => {
-                let rest = matches!(&self.state, State::Inviting(inviting) if !inviting.addresses.is_empty());
+                let rest = matches!(&self.state, State::Inviting(inviting) if !inviting.places.is_empty());
                 self.refused(core, tx, if rest { 503 } else { 408 });
             }
         }
@@ -343,6 +353,9 @@ impl Call {
         let State::Inviting(inviting) = &self.state else { return };
         if inviting.timeout() > core.now {
             return;
+        }
+        if inviting.silent.is_some_and(|silent| silent <= core.now) {
+            return self.leave_silent(core);
         }
         match inviting.canceled {
             None => self.hang_up(core, End::NO_ANSWER),
@@ -360,6 +373,7 @@ impl Call {
             && inviting.canceled.is_none()
         {
             inviting.canceled = Some(until);
+            inviting.silent = None;
             core.stack.cancel(core.now, inviting.tx, reason);
         }
     }
@@ -377,14 +391,15 @@ impl Sent {
         }
         if let Some(mut dialog) = self.acknowledge(core, response) {
             let bye = dialog.request(Method::Bye, &core.contact(self.hop));
-            core.stack.request(core.now, bye, target::in_dialog(&dialog));
+            let hop = core.in_dialog(&dialog);
+            core.stack.request(core.now, bye, hop);
         }
     }
 
     /// ACK a fork's first 2xx. None: it makes no dialog, or there are too many.
     fn acknowledge(&mut self, core: &mut Core, response: &Response) -> Option<Dialog> {
         let dialog = Dialog::uac(&self.request, response, self.hop).ok().filter(|_| self.acks.len() < FORKS)?;
-        let (ack, hop) = (dialog.ack(self.request.headers.cseq.number), target::in_dialog(&dialog));
+        let (ack, hop) = (dialog.ack(self.request.headers.cseq.number), core.in_dialog(&dialog));
         core.stack.send_ack(core.now, ack.clone(), hop);
         let tag = response.headers.to.tag().unwrap_or_default().to_owned();
         self.acks.push((tag, ack, hop));

@@ -1,7 +1,7 @@
 //! What all calls share: the SIP stack, the configuration, the queue of outputs, and which call an answer belongs to.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
     sync::Arc,
 };
@@ -9,6 +9,7 @@ use std::{
 use super::{
     Config, ConsoleReply, Output, TraceEvent,
     call::Notice,
+    connect::Sent,
     door::Overload,
     guard::{Guard, Offence},
     trace::{Departed, Seen},
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
     media::{Command, Pcm},
-    sip::{ClientTx, Headers, Hop, NameAddr, Request, Response, ServerTx, Stack, Transport, Uri},
+    sip::{ClientTx, Failover, Headers, Hop, NameAddr, Request, Response, Scheme, ServerTx, Stack, Transport, Uri},
     time::{Epoch, Time},
     verbs::Sound,
 };
@@ -54,6 +55,12 @@ pub(super) struct Core {
     pub departed: Departed,
     /// Tones that were made already; only ever looked up.
     pub tones: HashMap<Sound, Arc<Pcm>>,
+    /// Which targets failed lately.
+    pub failover: Failover,
+    /// INVITEs that were left because nobody answered: they are kept as forks.
+    pub left: Vec<Sent>,
+    /// Connections that are gone.
+    pub closed: BTreeSet<Hop>,
     per_worker: Vec<usize>,
     last_id: u64,
     chance: u64,
@@ -81,6 +88,9 @@ impl Core {
             seen: Vec::new(),
             departed: Departed::default(),
             tones: HashMap::new(),
+            failover: Failover::default(),
+            left: Vec::new(),
+            closed: BTreeSet::new(),
             last_id: 0,
             chance: seed,
         }
@@ -153,14 +163,14 @@ impl Core {
     /// How peers on the far side of `hop` reach us.
     pub fn contact(&self, hop: Hop) -> NameAddr {
         let at = usize::from(hop.interface.0);
-        let advertised = self.config.sip.interfaces.get(at).map_or(hop.remote, |i| i.advertised);
+        let advertised = self.config.sip.interfaces.get(at).map_or(hop.remote, |i| i.reached(hop.transport));
         let host = match advertised.is_ipv6() {
             true => format!("[{}]", advertised.ip()),
             false => advertised.ip().to_string(),
         };
         let mut uri = Uri::sip(Some("switchhook"), host, Some(advertised.port()));
-        if hop.transport == Transport::Tcp {
-            uri.set_param("transport", Some("tcp"));
+        if hop.transport != Transport::Udp {
+            uri.set_param("transport", Some(hop.transport.param()));
         }
         NameAddr::new(uri)
     }
@@ -175,6 +185,18 @@ impl Core {
     pub fn introduce(&self, headers: &mut Headers, hop: Hop) {
         headers.set("Contact", self.contact(hop).to_string());
         headers.set("Allow", ALLOW);
+    }
+
+    /// As [`Core::introduce`]; `sips`: the peer is called by such an address, so ours is one, too (RFC 3261 sections
+    /// 8.1.1.8 and 12.1.1).
+    pub fn introduce_for(&self, headers: &mut Headers, hop: Hop, sips: bool) {
+        self.introduce(headers, hop);
+        if sips && hop.transport.is_secure() {
+            let mut contact = self.contact(hop);
+            contact.uri.scheme = Scheme::Sips;
+            contact.uri.params.retain(|(name, _)| hop.transport != Transport::Tls || name != "transport");
+            headers.set("Contact", contact.to_string());
+        }
     }
 
     /// The media thread with the fewest ports.

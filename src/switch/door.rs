@@ -82,6 +82,7 @@ impl Switch {
         }
         self.see(false, hop, bytes);
         let core = &mut self.core;
+        core.closed.remove(&hop);
         let before = core.stack.counters().malformed;
         core.stack.handle_datagram(core.now, hop, bytes);
         if core.stack.counters().malformed > before {

@@ -38,7 +38,7 @@ impl Forks {
         }
     }
 
-    fn keep(&mut self, core: &Core, sent: Sent) {
+    pub fn keep(&mut self, core: &Core, sent: Sent) {
         self.waiting.push_back((core.now + 64 * core.config.sip.t1, sent));
     }
 

@@ -25,6 +25,7 @@ mod close;
 mod connect;
 mod core;
 mod door;
+mod failover;
 mod finish;
 mod flow;
 mod gather;
@@ -76,8 +77,8 @@ pub enum Input {
     Resolved {
         /// Which query.
         query: QueryId,
-        /// Addresses, best first; else why there is none.
-        result: Result<Vec<SocketAddr>, String>,
+        /// Where the name leads to, best first; else why nowhere.
+        result: Result<Vec<sip::Target>, String>,
     },
     /// Answers [`Output::OpenPort`].
     PortOpened {
@@ -173,6 +174,8 @@ pub enum Output {
         port: Option<u16>,
         /// The transport of the URI, where it has one.
         transport: Option<sip::Transport>,
+        /// True for `sips:`: only what is encrypted will do.
+        secure: bool,
     },
     /// Bind an even UDP port and the odd one above, and keep the sockets until [`media::Command::Open`] takes them to
     /// the worker. Answered by [`Input::PortOpened`].
@@ -365,6 +368,10 @@ pub struct Limits {
     pub legs_per_flow: usize,
     /// Redirections (3xx) that one leg follows.
     pub redirects: usize,
+    /// A target that says nothing for so long is left for the next one, where there is one.
+    pub silent: Duration,
+    /// A target that failed is tried after the others for so long.
+    pub avoid: Duration,
     /// Sounds in one play.
     pub sounds: usize,
     /// Longest tone or silence in one piece.
@@ -385,6 +392,8 @@ impl Default for Limits {
             calls: 10_000,
             legs_per_flow: 32,
             redirects: 5,
+            silent: Duration::from_secs(2),
+            avoid: Duration::from_secs(60),
             sounds: 64,
             tone: Duration::from_secs(600),
             recordings_per_call: 8,

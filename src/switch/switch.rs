@@ -66,7 +66,10 @@ impl Switch {
         match input {
             Input::Datagram { hop, bytes } => self.on_datagram(hop, &bytes),
             Input::Waited(waited) => self.core.on_waited(waited),
-            Input::TransportFailed { hop } => self.core.stack.handle_transport_failed(now, hop),
+            Input::TransportFailed { hop } => {
+                self.core.link_closed(hop);
+                self.core.stack.handle_transport_failed(now, hop);
+            }
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
@@ -178,6 +181,8 @@ impl Switch {
                 self.on_stack_output(output);
             } else if let Some((call, notice)) = self.core.notices.pop_front() {
                 self.on_notice(call, notice);
+            } else if let Some(sent) = self.core.left.pop() {
+                self.forks.keep(&self.core, sent);
             } else if let Some(id) = self.dirty.pop_first() {
                 self.schedule(id);
                 self.let_go(id);

@@ -4,11 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::{
     ids::InterfaceId,
-    sip::{Config, Dialog, Headers, Hop, NameAddr, Scheme, Transport, Uri},
+    sip::{Config, Dialog, Headers, Hop, Interface, NameAddr, Scheme, Target, Transport, Uri},
     verbs::Failure,
 };
-
-const SIP_PORT: u16 = 5060;
 
 /// Header fields that are the stack's own, or that would change what an INVITE means. Those of an extra header are
 /// compared case ignored; one-letter names are all compact forms of these.
@@ -44,48 +42,56 @@ const OWN: [&str; 27] = [
 
 /// Where a target is.
 pub(super) enum Place {
-    At(SocketAddr),
-    Named { host: String, port: Option<u16>, transport: Option<Transport> },
+    At(Target),
+    Named { host: String, port: Option<u16>, transport: Option<Transport>, secure: bool },
 }
 
 /// Where `uri` leads to; else why nowhere.
 pub(super) fn locate(uri: &Uri) -> Result<Place, &'static str> {
-    if uri.scheme != Scheme::Sip {
-        return Err("only sip: addresses can be called");
+    if !uri.is_sip() {
+        return Err("only sip: and sips: addresses can be called");
     }
+    let secure = uri.scheme == Scheme::Sips;
     let transport = match uri.param("transport") {
         None => None,
-        Some(Some(name)) if name.eq_ignore_ascii_case("udp") => Some(Transport::Udp),
-        Some(Some(name)) if name.eq_ignore_ascii_case("tcp") => Some(Transport::Tcp),
-        Some(_) => return Err("only UDP and TCP can carry the call"),
+        Some(word) => match word.and_then(Transport::from_word) {
+            Some(transport) => Some(if secure { transport.secured() } else { transport }),
+            None => return Err("none of our transports can carry the call"),
+        },
     };
+    if transport.is_some_and(|transport| !transport.can_connect()) {
+        return Err("a WebSocket is opened by the peer: it is called over the connection that it made");
+    }
     if uri.port == Some(0) || uri.host.is_empty() {
         return Err("nothing can be reached at that address");
     }
     Ok(match literal(uri) {
-        Some(address) => Place::At(address),
-        None => Place::Named { host: uri.host.clone(), port: uri.port, transport },
+        Some(address) => Place::At(Target { transport: self::transport(uri), address }),
+        None => Place::Named { host: uri.host.clone(), port: uri.port, transport, secure },
     })
 }
 
-/// The transport of `uri`; UDP where it says nothing.
-pub(super) fn transport(uri: &Uri) -> Transport {
-    match uri.param("transport").flatten() {
-        Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
-        Some(_) | None => Transport::Udp,
-    }
+/// The transport of `uri`; UDP where it says nothing, TLS where that is `sips:`.
+fn transport(uri: &Uri) -> Transport {
+    let named = uri.param("transport").flatten().and_then(Transport::from_word).unwrap_or(Transport::Udp);
+    if uri.scheme == Scheme::Sips { named.secured() } else { named }
 }
 
 fn literal(uri: &Uri) -> Option<SocketAddr> {
     let bare = uri.host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&uri.host);
     let ip: IpAddr = bare.parse().ok()?;
-    Some(SocketAddr::new(ip, uri.port.unwrap_or(SIP_PORT)))
+    Some(SocketAddr::new(ip, uri.port.unwrap_or(transport(uri).default_port())))
 }
 
-/// The first interface of the address's family.
-pub(super) fn interface(config: &Config, to: SocketAddr) -> Option<InterfaceId> {
-    let at = config.interfaces.iter().position(|i| i.advertised.is_ipv6() == to.is_ipv6())?;
-    u8::try_from(at).ok().map(InterfaceId)
+/// The way to `target`: from the first interface of the address's family that is reached over its transport, else from
+/// the first of the family.
+pub(super) fn hop(config: &Config, target: Target) -> Option<Hop> {
+    let Target { transport, address: remote } = target;
+    let fits = |i: &Interface| i.advertised.is_ipv6() == remote.is_ipv6();
+    let listens = |i: &Interface| transport != Transport::Tls || i.tls.is_some();
+    let mut interfaces = config.interfaces.iter();
+    let at = interfaces.position(|i| fits(i) && listens(i)).or_else(|| config.interfaces.iter().position(fits))?;
+    Some(Hop { transport, interface: InterfaceId(u8::try_from(at).ok()?), remote })
 }
 
 /// Where a dialog's requests go: to the first Route or the peer's Contact where that is an address, else the way the
@@ -94,13 +100,23 @@ pub(super) fn interface(config: &Config, to: SocketAddr) -> Option<InterfaceId> 
 pub(super) fn in_dialog(dialog: &Dialog) -> Hop {
     let (hop, uri) = (dialog.hop, dialog.next_hop_uri());
     match literal(&uri) {
-        Some(remote) if remote.ip() == hop.remote.ip() && hop.transport == Transport::Tcp => hop,
+        Some(remote) if remote.ip() == hop.remote.ip() && hop.transport.is_reliable() => hop,
+        Some(_) if !transport(&uri).can_connect() => hop,
         Some(remote) if is_private(remote.ip()) && !is_private(hop.remote.ip()) => hop,
         Some(remote) if remote.port() != 0 && remote.is_ipv6() == hop.remote.is_ipv6() => {
             Hop { transport: transport(&uri), remote, ..hop }
         }
         Some(_) | None => hop,
     }
+}
+
+/// The way to the address that a dialog's next hop names, whatever connections there were; none where it names none.
+pub(super) fn anew(dialog: &Dialog) -> Option<Hop> {
+    let uri = dialog.next_hop_uri();
+    let transport = transport(&uri);
+    let remote =
+        literal(&uri).filter(|remote| remote.port() != 0 && remote.is_ipv6() == dialog.hop.remote.is_ipv6())?;
+    transport.can_connect().then_some(Hop { transport, remote, ..dialog.hop })
 }
 
 fn is_private(ip: IpAddr) -> bool {

@@ -347,8 +347,8 @@ fn what_a_port_records_is_a_file_in_the_end() {
         let (port, _phone) = bench.open(0);
         let recording = RecordingId(5);
         bench.disk.push(ToDisk::Open { recording, file: "a.wav".into(), layout: Layout::Mix }).unwrap();
-        // Two small blocks, used again and again: they come back from the disk.
-        let blocks = (0..2).map(|_| Block { samples: Vec::with_capacity(320) }).collect();
+        // Few small blocks, used again: they come back from the disk.
+        let blocks = (0..8).map(|_| Block { samples: Vec::with_capacity(320) }).collect();
         let limit = Some(3200);
         bench.command(0, Command::Record { port, recording, layout: Layout::Mix, limit, blocks });
         let samples = Arc::new(Pcm { samples: [1000; 8000].into(), looped: true });

@@ -13,6 +13,7 @@ mod recording;
 mod ring_all;
 mod rooms;
 mod soak;
+mod transports;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -49,7 +50,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
     let conf = Conf::load(None).expect("the defaults");
     Config {
         sip: sip::Config {
-            interfaces: vec![sip::Interface { advertised: SocketAddr::new(ip, SIP_PORT) }],
+            interfaces: vec![sip::Interface::plain(SocketAddr::new(ip, SIP_PORT))],
             t1: conf.sip.t1,
             t2: conf.sip.t2,
             t4: conf.sip.t4,
@@ -57,6 +58,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
             max_message: conf.sip.max_message,
             max_headers: conf.sip.max_headers,
             max_transactions: conf.sip.max_transactions,
+            udp_limit: 65_535,
             agent: String::new(),
         },
         media: conf.media.clone(),

@@ -34,7 +34,7 @@ fn flood(world: &mut World, hand: &mut Hand, time: Duration) {
             sequence = sequence.wrapping_add(1);
             let bytes = rtp(0, sequence, u32::from(sequence) * 160, false, &payload);
             if let Some(to) = hand.server_rtp {
-                world.net.send(world.now, Datagram { from: stranger, to, bytes });
+                world.net.send(world.now, Datagram::udp(stranger, to, bytes));
             }
         }
         hand.run(world, Duration::from_millis(20));

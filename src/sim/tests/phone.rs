@@ -107,7 +107,7 @@ impl Hand {
             body.len()
         );
         let to = SocketAddr::new(SERVER, SIP_PORT);
-        world.net.send(world.now, Datagram { from: self.sip, to, bytes: text.into_bytes() });
+        world.net.send(world.now, Datagram::udp(self.sip, to, text.into_bytes()));
     }
 
     /// INVITE, with an offer of what [`Hand::media`] says.
@@ -138,7 +138,7 @@ impl Hand {
         g711::encode_ulaw(&samples, &mut payload);
         let packet = rtp(0, self.sequence, u32::from(self.sequence) * 160, false, &payload);
         self.sequence += 1;
-        world.net.send(world.now, Datagram { from: self.rtp, to, bytes: packet });
+        world.net.send(world.now, Datagram::udp(self.rtp, to, packet));
     }
 
     /// The RFC 4733 packets of one key, 100 ms long, beside the audio.
@@ -152,7 +152,7 @@ impl Hand {
             let packet = rtp(101, self.sequence, stamp, n == 0, &[key, end, high, low]);
             self.sequence += 1;
             if keep(n) {
-                world.net.send(world.now, Datagram { from: self.rtp, to, bytes: packet });
+                world.net.send(world.now, Datagram::udp(self.rtp, to, packet));
             }
             world.run_for(Duration::from_millis(20));
             self.take(world);
@@ -180,7 +180,7 @@ impl Hand {
         if text.starts_with("BYE ") {
             let answer = answer_to(&text, "200 OK", "", "");
             let to = SocketAddr::new(SERVER, SIP_PORT);
-            world.net.send(world.now, Datagram { from: self.sip, to, bytes: answer.into_bytes() });
+            world.net.send(world.now, Datagram::udp(self.sip, to, answer.into_bytes()));
         } else if text.starts_with("SIP/2.0 2") && field(&text, "CSeq").ends_with("INVITE") {
             self.to = field(&text, "To").to_owned();
             // A late offer gets its answer here.

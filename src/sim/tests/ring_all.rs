@@ -294,9 +294,7 @@ fn a_redirection_is_followed_and_one_in_a_circle_ends() {
                 answered += 1;
                 let text = String::from_utf8_lossy(&datagram.bytes).into_owned();
                 let answer = phone::answer_to(&text, "302 Moved Temporarily", &format!("Contact: <{contact}>\r\n"), "");
-                world
-                    .net
-                    .send(world.now, Datagram { from: datagram.to, to: datagram.from, bytes: answer.into_bytes() });
+                world.net.send(world.now, Datagram::udp(datagram.to, datagram.from, answer.into_bytes()));
             }
         }
         finish(&mut world);

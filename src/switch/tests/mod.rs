@@ -1,6 +1,7 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
 mod dial;
+mod failover;
 mod guard;
 mod incoming;
 
@@ -73,6 +74,10 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
+fn udp(text: &str) -> sip::Target {
+    sip::Target { transport: Transport::Udp, address: address(text) }
+}
+
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -89,7 +94,7 @@ fn config(at: SocketAddr) -> Config {
     };
     Config {
         sip: sip::Config {
-            interfaces: vec![Interface { advertised: at }],
+            interfaces: vec![Interface::plain(at)],
             t1: millis(500),
             t2: secs(4),
             t4: secs(5),
@@ -97,6 +102,7 @@ fn config(at: SocketAddr) -> Config {
             max_message: 65_535,
             max_headers: 100,
             max_transactions: 1000,
+            udp_limit: 65_535,
             agent: "Switchhook".into(),
         },
         media: media::Config {

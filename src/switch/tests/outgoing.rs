@@ -186,8 +186,8 @@ fn a_name_is_looked_up_and_its_addresses_are_tried_in_turn() {
     originate(&mut world, "sip:bob@pbx.example");
     let (query, host) = world.node().queries[0].clone();
     assert_eq!(host, "pbx.example");
-    let addresses = ["[2001:db8::1]:5060", "203.0.113.8:5060", CALLEE].map(address).to_vec();
-    world.input(0, Input::Resolved { query, result: Ok(addresses) });
+    let places = ["[2001:db8::1]:5060", "203.0.113.8:5060", CALLEE].map(udp).to_vec();
+    world.input(0, Input::Resolved { query, result: Ok(places) });
     world.settle();
     let first = world.request_at(address("203.0.113.8:5060"), Method::Invite);
     let hop = Hop { transport: Transport::Udp, interface: InterfaceId(0), remote: address("203.0.113.8:5060") };
@@ -201,9 +201,13 @@ fn a_name_is_looked_up_and_its_addresses_are_tried_in_turn() {
 
 #[test]
 fn targets_that_lead_nowhere_fail_at_once() {
-    for target in
-        ["tel:+4930", "sips:bob@203.0.113.9", "sip:bob@203.0.113.9;transport=ws", "nonsense", "sip:[2001:db8::1]"]
-    {
+    for target in [
+        "tel:+4930",
+        "sip:bob@203.0.113.9;transport=sctp",
+        "sip:bob@203.0.113.9;transport=ws",
+        "nonsense",
+        "sip:[2001:db8::1]",
+    ] {
         let mut world = World::new();
         originate(&mut world, target);
         assert!(matches!(world.node().console.last(), Some(ConsoleReply::Failed { .. })), "{target}");

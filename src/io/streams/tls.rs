@@ -1,0 +1,223 @@
+//! TLS 1.2 and 1.3: certificates read from files, read again when they change, and what peers have to show.
+
+use std::{
+    fmt::Display,
+    fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+
+/// Which certificates, and who has to show one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Our certificate and its chain, PEM; absent: nobody can call us over TLS.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// The authorities that sign peers' certificates, PEM.
+    pub trust: PathBuf,
+    /// Check the certificates of servers that we call. False: encrypted, but to whom is not known.
+    pub verify: bool,
+    /// What clients have to show.
+    pub clients: ClientCertificates,
+}
+
+/// Whether those who call us have to show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// They are not asked.
+    Off,
+    /// They are asked; one that is shown must be good.
+    Asked,
+    /// Without a good one there is no connection.
+    Required,
+}
+
+/// A file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {}: {what}", path.display())]
+pub struct TlsError {
+    /// The key that names it.
+    pub key: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Both sides, ready for use.
+pub struct Tls {
+    /// For those who call us.
+    pub server: Option<Arc<ServerConfig>>,
+    /// For those whom we call.
+    pub client: Arc<ClientConfig>,
+    stamps: Vec<Stamp>,
+}
+
+/// By this a changed file is told: when it was written, its length, its place on the disk.
+type Stamp = Option<(i64, i64, u64, u64)>;
+
+impl Tls {
+    /// Read all files.
+    pub fn load(config: &TlsConfig) -> Result<Tls, TlsError> {
+        // Before reading: a change in between is seen the next time.
+        let stamps = stamps(config);
+        let provider = Arc::new(ring::default_provider());
+        let own = own_certificate(config)?;
+        let roots = Arc::new(roots(config)?);
+        let server = own.as_ref().map(|own| server(config, &provider, &roots, own)).transpose()?;
+        let client = Arc::new(client(config, provider, roots, own)?);
+        Ok(Tls { server, client, stamps })
+    }
+
+    /// True where a file is not what it was when it was read.
+    pub fn is_stale(&self, config: &TlsConfig) -> bool {
+        self.stamps != stamps(config)
+    }
+}
+
+/// Whom we mean to reach: a name to look for in the certificate, else the address itself (RFC 5922 section 7.1).
+pub fn server_name(name: Option<&str>, address: IpAddr) -> ServerName<'static> {
+    let named = name.and_then(|name| ServerName::try_from(name.trim_end_matches('.').to_owned()).ok());
+    named.unwrap_or(ServerName::IpAddress(address.into()))
+}
+
+type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn fault(key: &'static str, path: &Path, what: impl Display) -> TlsError {
+    TlsError { key, path: path.to_owned(), what: what.to_string() }
+}
+
+fn own_certificate(config: &TlsConfig) -> Result<Option<Own>, TlsError> {
+    let Some(path) = &config.certificate else { return Ok(None) };
+    let failed = |what: &dyn Display| fault("tls.certificate", path, what);
+    let text = fs::read(path).map_err(|error| failed(&error))?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let chain = chain.map_err(|error| failed(&error))?;
+    if chain.is_empty() {
+        return Err(failed(&"no certificate in it; allowed: a PEM file"));
+    }
+    let key_path = config.key.as_ref().unwrap_or(path);
+    let key = PrivateKeyDer::from_pem_file(key_path).map_err(|error| fault("tls.key", key_path, error))?;
+    Ok(Some((chain, key)))
+}
+
+/// A file that is not there means that nobody is trusted: that is told when it matters.
+fn roots(config: &TlsConfig) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let text = match fs::read(&config.trust) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && config.clients == ClientCertificates::Off => {
+            tracing::info!(file = %config.trust.display(), "tls.trust is not there: no server is trusted over TLS");
+            return Ok(roots);
+        }
+        Err(error) => return Err(fault("tls.trust", &config.trust, error)),
+    };
+    // One odd certificate among many shall not take the others away.
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).filter_map(Result::ok));
+    Ok(roots)
+}
+
+fn server(
+    config: &TlsConfig,
+    provider: &Arc<CryptoProvider>,
+    roots: &Arc<RootCertStore>,
+    (chain, key): &Own,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let path = config.certificate.as_deref().unwrap_or(Path::new(""));
+    let verifier = || WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+    let verifier = match config.clients {
+        ClientCertificates::Off => Ok(WebPkiClientVerifier::no_client_auth()),
+        ClientCertificates::Asked => verifier().allow_unauthenticated().build(),
+        ClientCertificates::Required => verifier().build(),
+    };
+    let verifier = verifier.map_err(|error| fault("tls.trust", &config.trust, error))?;
+    let server = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| fault("tls.certificate", path, error))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain.clone(), key.clone_key())
+        .map_err(|error| fault("tls.certificate", path, error))?;
+    Ok(Arc::new(server))
+}
+
+fn client(
+    config: &TlsConfig,
+    provider: Arc<CryptoProvider>,
+    roots: Arc<RootCertStore>,
+    own: Option<Own>,
+) -> Result<ClientConfig, TlsError> {
+    let path = config.certificate.as_deref().unwrap_or(Path::new(""));
+    let failed = |error: rustls::Error| fault("tls.certificate", path, error);
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(failed)?;
+    let builder = if config.verify {
+        builder.with_root_certificates(roots)
+    } else {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+    };
+    match own {
+        // Shown only to servers that ask for it.
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(failed),
+        None => Ok(builder.with_no_client_auth()),
+    }
+}
+
+fn stamps(config: &TlsConfig) -> Vec<Stamp> {
+    use std::os::unix::fs::MetadataExt;
+    let files = [config.certificate.as_ref(), config.key.as_ref(), Some(&config.trust)];
+    let stamp = |path: &PathBuf| {
+        let data = fs::metadata(path).ok()?;
+        Some((data.mtime(), data.mtime_nsec(), data.len(), data.ino()))
+    };
+    files.into_iter().flatten().map(stamp).collect()
+}
+
+/// Takes any server for whom it says it is; `tls.verify = false`. What is signed is still checked, so that the key
+/// belongs to the certificate.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,80 @@
+//! The next place within one try (RFC 3263 section 4.3): one that refuses, breaks, says 503 or says nothing is left for
+//! the next one of its name, and is tried last for a while by all calls.
+
+use super::{
+    call::{Call, State},
+    connect::{Inviting, Locating, Sent},
+    core::Core,
+};
+use crate::sip::{ClientTx, Dialog, Hop, Target};
+
+impl Call {
+    /// An answer came to our INVITE, whatever it says.
+    pub fn hear(&mut self, core: &mut Core, tx: ClientTx, code: u16) {
+        let State::Inviting(inviting) = &mut self.state else { return };
+        if inviting.tx != tx {
+            return;
+        }
+        inviting.silent = None;
+        match code {
+            503 => self.place_failed(core),
+            _ => core.failover.worked(target(inviting.hop)),
+        }
+    }
+
+    /// Nothing can be had from where the INVITE went.
+    pub fn place_failed(&mut self, core: &mut Core) {
+        if let State::Inviting(inviting) = &self.state {
+            core.failover.failed(core.now, target(inviting.hop), core.config.limits.avoid);
+        }
+    }
+
+    /// Nobody said a word. Where there is a next place or target, go there; what may still come from here is answered,
+    /// and ended.
+    pub fn leave_silent(&mut self, core: &mut Core) {
+        let State::Inviting(inviting) = &mut self.state else { return };
+        inviting.silent = None;
+        if inviting.places.is_empty() && inviting.outgoing.targets.is_empty() {
+            return;
+        }
+        self.place_failed(core);
+        let State::Inviting(inviting) = self.enter(State::Gone) else { return };
+        let Inviting { outgoing, uri, places, tx, request, hop, .. } = *inviting;
+        tracing::info!(call = %self.name, from = %hop.remote, "no answer: on to the next place");
+        core.transactions.remove(&tx);
+        core.stack.abandon(core.now, tx);
+        core.left.push(Sent::new(tx, request, hop));
+        let next = places.is_empty();
+        self.enter(State::Locating(Box::new(Locating { outgoing, uri, places, query: None })));
+        if next { self.locate(core) } else { self.try_next(core) }
+    }
+}
+
+impl Core {
+    /// Where a dialog's requests go, as [`super::target::in_dialog`] says; but not over a connection that is gone where
+    /// the peer named an address that a new one can be made to.
+    pub fn in_dialog(&self, dialog: &Dialog) -> Hop {
+        let hop = super::target::in_dialog(dialog);
+        if !self.closed.contains(&hop) {
+            return hop;
+        }
+        super::target::anew(dialog).unwrap_or(hop)
+    }
+
+    /// A connection is gone. It is remembered until something comes over one of the same name.
+    pub fn link_closed(&mut self, hop: Hop) {
+        if hop.transport.is_reliable() {
+            if self.closed.len() >= CLOSED {
+                self.closed.pop_first();
+            }
+            self.closed.insert(hop);
+        }
+    }
+}
+
+/// Closed connections that are remembered.
+const CLOSED: usize = 65_536;
+
+fn target(hop: Hop) -> Target {
+    Target { transport: hop.transport, address: hop.remote }
+}
