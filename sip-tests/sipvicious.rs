@@ -5,8 +5,10 @@
 use std::{
     net::UdpSocket,
     process::{Command, Stdio},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
+
+use nix::time::{ClockId, clock_gettime};
 
 use crate::support::{Process, Server};
 
@@ -32,10 +34,11 @@ fn seconds() -> u64 {
 
 /// What the tool prints in its time, over and over again where it ends sooner.
 fn scan(server: &Server, tool: &str, arguments: &[&str]) -> String {
-    let until = SystemTime::now() + Duration::from_secs(seconds());
+    let now = || Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap());
+    let until = now() + Duration::from_secs(seconds());
     let mut said = String::new();
-    while SystemTime::now() < until {
-        let left = until.duration_since(SystemTime::now()).unwrap_or_default().as_secs().max(2);
+    while now() < until {
+        let left = until.saturating_sub(now()).as_secs().max(2);
         let mut command = Command::new("timeout");
         command.args(["--signal=INT", "--kill-after=5", &left.to_string(), tool]).args(arguments);
         command.args(["-p", &server.sip.port().to_string(), &server.sip.ip().to_string()]);
