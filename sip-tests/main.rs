@@ -12,6 +12,7 @@ mod names;
 mod phones;
 mod ring_all;
 mod sipp;
+mod sipvicious;
 mod stir;
 mod support;
 mod wires;

@@ -22,7 +22,7 @@ use Verdict::{Dropped, Parsed, Refused};
 /// File, what reading gives, what comes of it and where (in brackets: the RFC allows either).
 #[rustfmt::skip]
 const RFC4475: [(&str, Verdict, &str); 50] = [
-    ("wsinv",      Parsed,       "switch: a call; the Route is another's, so it is let go by"),
+    ("wsinv",      Parsed,       "switch: 481, its To has a tag of no dialog of ours"),
     ("intmeth",    Refused(501), "read: 501"),
     ("esc01",      Parsed,       "stack: sips is none of ours here, a call all the same"),
     ("escnull",    Parsed,       "switch: 405, no registrar"),
@@ -65,7 +65,7 @@ const RFC4475: [(&str, Verdict, &str); 50] = [
     ("multi01",    Refused(400), "read: 400"),
     ("mcl01",      Refused(400), "read: 400; on a stream the connection is closed"),
     ("bcast",      Parsed,       "stack: no such transaction, dropped"),
-    ("zeromf",     Parsed,       "stack: an endpoint goes on as if there were hops left (a proxy: 483)"),
+    ("zeromf",     Parsed,       "stack: 483 (an endpoint may go on)"),
     ("cparam01",   Parsed,       "switch: 405, no registrar"),
     ("cparam02",   Parsed,       "switch: 405, no registrar"),
     ("regescrt",   Parsed,       "switch: 405, no registrar"),

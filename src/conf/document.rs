@@ -19,6 +19,7 @@ pub struct Document {
     pub log: Log,
     pub folders: Folders,
     pub sip: Sip,
+    pub guard: Guard,
     pub tls: Tls,
     pub dns: Dns,
     pub interface: Vec<Interface>,
@@ -103,6 +104,10 @@ pub struct Interface {
     #[serde(default)]
     pub allow_busy: bool,
     #[serde(default)]
+    pub allow: Vec<String>,
+    #[serde(default)]
+    pub deny: Vec<String>,
+    #[serde(default)]
     pub tls: Port,
     #[serde(default)]
     pub ws: Port,
@@ -133,6 +138,21 @@ pub struct Call {
     pub reliable: bool,
     pub session_timer_s: u64,
     pub session_min_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    pub trusted: Vec<String>,
+    pub rate: u64,
+    pub burst: u64,
+    pub ban_after: u64,
+    pub window_s: u64,
+    pub ban_s: u64,
+    pub ban_max_s: u64,
+    pub scanners: Vec<String>,
+    pub max_sources: u64,
+    pub shed_after_ms: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

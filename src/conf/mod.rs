@@ -6,6 +6,7 @@
 
 mod document;
 mod fault;
+mod guard;
 mod phones;
 mod rules;
 mod settings;

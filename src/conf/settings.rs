@@ -19,7 +19,7 @@ use crate::{
     media,
     script::Limits,
     sip::Transport,
-    switch::{Pattern, Phones, Route, Rules, Trunking, stir},
+    switch::{Access, GuardConfig, Pattern, Phones, Route, Rules, Trunking, stir},
 };
 
 /// Everything that the program is told.
@@ -33,6 +33,8 @@ pub struct Conf {
     pub folders: Folders,
     /// SIP timers and limits; the rest comes with the interfaces that could be opened.
     pub sip: SipConf,
+    /// Who is kept out; the access lists are with the interfaces.
+    pub guard: GuardConfig,
     /// Certificates.
     pub tls: TlsConfig,
     /// How often the certificates' files are looked at.
@@ -112,6 +114,8 @@ pub struct InterfaceConf {
     pub advertise: Option<Advertise>,
     /// Go on without it when the port is in use.
     pub allow_busy: bool,
+    /// Who may talk to it.
+    pub access: Access,
     /// Ports for TLS, WebSocket and secure WebSocket; 0: any free one.
     pub ports: [(Transport, Option<u16>); 3],
 }
@@ -174,6 +178,7 @@ impl Conf {
             },
             folders: folders(&document),
             sip: at.sip(&document)?,
+            guard: at.guard(&document)?,
             tls: at.tls(&document)?,
             tls_reload: at.seconds("tls.reload_s", document.tls.reload_s, 1..=86_400)?,
             dns: at.dns(&document)?,
@@ -297,8 +302,9 @@ impl At<'_> {
                 )
             })?;
             let advertise = self.advertise(index, &interface.advertise)?;
+            let access = self.access(index, interface)?;
             let ports = self.transports(index, interface)?;
-            Ok(InterfaceConf { bind, advertise, allow_busy: interface.allow_busy, ports })
+            Ok(InterfaceConf { bind, advertise, allow_busy: interface.allow_busy, ports, access })
         };
         document.interface.iter().enumerate().map(one).collect()
     }

@@ -2,7 +2,7 @@
 //! between them, have their place here.
 
 use crate::{
-    switch::{Config, Counts, Input, Output, Switch},
+    switch::{Config, Counts, Guarded, Input, Output, Switch},
     time::{Epoch, Time},
 };
 
@@ -36,6 +36,11 @@ impl Exchange {
     /// The next thing to be done.
     pub fn poll(&mut self) -> Option<Output> {
         self.switch.poll()
+    }
+
+    /// What was kept out so far.
+    pub fn guarded(&self) -> Guarded {
+        self.switch.guarded()
     }
 
     /// What is held at the moment.

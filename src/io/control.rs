@@ -7,6 +7,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::fd::{AsRawFd, OwnedFd},
     sync::mpsc::{SyncSender, TrySendError},
+    time::Duration,
 };
 
 use tokio::{
@@ -25,17 +26,15 @@ use crate::{
         ring::{Full, Ring},
         sounds::{Fresh, LoadFile, SpeakText},
         streams::ToStreams,
-        udp::{Received, UdpSockets},
+        udp::UdpSockets,
         worker::{FromWorker, ToWorker, WorkerHandle},
     },
     media,
-    sip::{Hop, Transport},
+    sip::{Backlog, Hop, Transport},
     switch::{Config, ConsoleReply, Counts, Input, Output, Trace},
     verbs::{Sound, ToFlow},
 };
 
-/// Datagrams taken from one socket before the others have their turn.
-const DATAGRAMS_A_TURN: usize = 32;
 /// Values taken from the inbox in one go.
 const INPUTS_A_TURN: usize = 64;
 
@@ -99,15 +98,19 @@ pub struct Ends {
 
 /// The task.
 pub struct Control {
-    clock: Clock,
-    exchange: Exchange,
-    udp: UdpSockets,
+    pub(super) clock: Clock,
+    pub(super) exchange: Exchange,
+    pub(super) udp: UdpSockets,
     ports: MediaPorts,
     interfaces: Vec<InterfaceAddress>,
     /// Bound, and waiting for their [`media::Command::Open`].
     bound: HashMap<PortId, Sockets>,
     fresh: Fresh,
     ends: Ends,
+    /// SIP messages that came and are not read yet.
+    pub(super) backlog: Backlog,
+    /// What was told of how long they wait.
+    pub(super) waited: Duration,
     /// Inputs that arose while outputs were carried out.
     echoes: Vec<Input>,
     stopped: bool,
@@ -132,6 +135,8 @@ impl Control {
             bound: HashMap::new(),
             fresh: Fresh::default(),
             ends,
+            backlog: Backlog::default(),
+            waited: Duration::ZERO,
             echoes: Vec::new(),
             stopped: false,
         }
@@ -148,7 +153,7 @@ impl Control {
                 interface = self.udp.readable() => self.take_datagrams(interface?, &mut buffer),
                 _ = inbox.recv_many(&mut inputs, INPUTS_A_TURN) => {
                     for input in inputs.drain(..) {
-                        self.handle(input);
+                        self.take_input(input);
                     }
                 }
                 ready = readable(&from_workers) => { ready?; self.take_events() }
@@ -158,7 +163,9 @@ impl Control {
                     self.exchange.handle_timeout(self.clock.now());
                     self.drain();
                 }
+                () = std::future::ready(()), if !self.backlog.is_empty() => {}
             }
+            self.work_off();
         }
         Ok(self.exchange.counts())
     }
@@ -168,21 +175,6 @@ impl Control {
             Some(Order::Input(input)) => self.handle(*input),
             Some(Order::Counts) => self.tell(Seen::Counts(self.exchange.counts())),
             Some(Order::Stop) | None => self.stopped = true,
-        }
-    }
-
-    fn take_datagrams(&mut self, interface: InterfaceId, buffer: &mut [u8]) {
-        for _ in 0..DATAGRAMS_A_TURN {
-            let hop = |remote| Hop { transport: Transport::Udp, interface, remote };
-            match self.udp.receive(interface, buffer) {
-                Received::Datagram(len, from) => {
-                    let bytes = bytes::Bytes::copy_from_slice(&buffer[..len]);
-                    self.handle(Input::Datagram { hop: hop(from), bytes });
-                }
-                Received::Unreachable(to) => self.handle(Input::TransportFailed { hop: hop(to) }),
-                Received::Again => {}
-                Received::Nothing => return,
-            }
         }
     }
 
@@ -211,7 +203,7 @@ impl Control {
         }
     }
 
-    fn handle(&mut self, input: Input) {
+    pub(super) fn handle(&mut self, input: Input) {
         let now = self.clock.now();
         if let Input::Loaded { load, result } = &input {
             self.fresh.loaded(now, *load, result);

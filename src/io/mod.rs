@@ -12,6 +12,7 @@ pub mod control;
 pub mod disk;
 pub mod dns;
 pub mod driver;
+mod inbound;
 pub mod interfaces;
 pub mod media_ports;
 pub mod pace;

@@ -47,8 +47,10 @@ pub fn bind(address: SocketAddr, dscp: u8) -> Result<UdpSocket, BindError> {
             setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
             socket.set_tos_v4(u32::from(dscp) << 2)?;
         }
-        // The kernel caps this at its own limit, which is fine.
-        let _ = socket.set_recv_buffer_size(BUFFER);
+        // The kernel caps this at its own limit, which is fine; one who may do more (CAP_NET_ADMIN) is not held to it.
+        if setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).is_err() {
+            let _ = socket.set_recv_buffer_size(BUFFER);
+        }
         let _ = socket.set_send_buffer_size(BUFFER);
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;

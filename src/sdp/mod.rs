@@ -7,6 +7,7 @@
 //!
 //! One audio stream over RTP/AVP or RTP/AVPF is taken; every other m-line is refused with port 0.
 
+pub mod fuzz;
 mod negotiate;
 mod offer;
 mod parse;

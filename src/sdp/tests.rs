@@ -429,12 +429,14 @@ fn check_any(bytes: &[u8]) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fuzz::sdp(&bytes);
         check_any(&bytes)?;
         check_any(&[b"v=0\n", &bytes[..]].concat())?;
     }
 
     #[test]
     fn a_changed_description_never_panics_and_its_answer_has_a_line_for_each(bytes in mutated()) {
+        fuzz::sdp(&bytes);
         check_any(&bytes)?;
     }
 

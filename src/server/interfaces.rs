@@ -7,6 +7,7 @@ use crate::{
     ids::InterfaceId,
     io::{BindError, InterfaceAddress, interfaces::expand, streams, udp},
     sip::{Interface, Transport},
+    switch::Access,
 };
 
 /// One interface that was opened.
@@ -18,6 +19,8 @@ pub(super) struct Opened {
     pub bound: SocketAddr,
     /// What Via and Contact say.
     pub sip: Interface,
+    /// Who may talk to it.
+    pub access: Access,
     /// What media uses.
     pub media: InterfaceAddress,
 }
@@ -73,6 +76,7 @@ pub(super) fn open(conf: &Conf) -> Result<Vec<Opened>, InterfaceError> {
                         udp,
                         listeners,
                         bound,
+                        access: interface.access.clone(),
                         media: InterfaceAddress { bind: bound.ip(), advertised: ip },
                     });
                 }

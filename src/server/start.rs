@@ -297,6 +297,11 @@ fn thread_of(threads: &[mpsc::Sender<ToFlow>], flow: FlowId) -> &mpsc::Sender<To
     &threads[(flow.0 % threads.len() as u64) as usize]
 }
 
+/// The access lists of the configuration are by `[[interface]]`; the switch wants them by address that was opened.
+fn guard_config(conf: &Conf, opened: &[Opened]) -> switch::GuardConfig {
+    switch::GuardConfig { access: opened.iter().map(|one| one.access.clone()).collect(), ..conf.guard.clone() }
+}
+
 fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes) -> switch::Config {
     switch::Config {
         sip: sip::Config {
@@ -325,6 +330,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         stir: conf.stir.clone(),
         rules: conf.rules.clone(),
         trace: wishes.trace,
+        guard: guard_config(conf, opened),
         limits: switch::Limits {
             calls: conf.sip.max_calls,
             legs_per_flow: conf.max_legs,

@@ -31,6 +31,9 @@ impl Dialog {
             Malformed { what: what.to_owned(), answer }
         };
         let headers = &request.headers;
+        // RFC 2543 knew neither From-tags nor the duty to say Contact: its callers are reached at From (section 8.1.1.8).
+        let old = headers.from.tag().is_none() && headers.get("Contact").is_none();
+        let target = if old { Some(headers.from.uri.clone()) } else { headers.contact().map(|contact| contact.uri) };
         let mut local = headers.to.clone();
         local.set_tag(local_tag);
         Ok(Dialog {
@@ -40,7 +43,7 @@ impl Dialog {
             local_seq: 0,
             remote_seq: Some(headers.cseq.number),
             route_set: record_route(headers).ok_or_else(|| refuse("Malformed Record-Route"))?,
-            target: headers.contact().ok_or_else(|| refuse("No usable Contact"))?.uri,
+            target: target.ok_or_else(|| refuse("No usable Contact"))?,
             hop,
         })
     }

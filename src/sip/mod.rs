@@ -13,6 +13,7 @@ pub use rsip::Method;
 
 mod accept;
 pub mod auth;
+mod backlog;
 mod branch;
 mod challenged;
 mod client;
@@ -23,6 +24,7 @@ mod follow_up;
 mod framing;
 pub mod fuzz;
 pub mod fuzz_stack;
+mod glance;
 mod headers;
 mod invite_client;
 mod invite_server;
@@ -39,6 +41,7 @@ pub mod register;
 mod routing;
 mod server;
 mod session_timer;
+mod shed;
 mod stack;
 #[cfg(test)]
 mod stack_tests;
@@ -56,12 +59,14 @@ mod validate;
 mod via;
 
 pub use accept::{Accept, AcceptOutput};
+pub use backlog::{Backlog, Waiting};
 pub use challenged::prove;
 pub use cseq::CSeq;
 pub use dialog::Dialog;
 pub use failover::Failover;
 pub use framing::{Framed, Framer, FramingError};
 pub use fuzz_stack::two_stacks_settle;
+pub use glance::Glance;
 pub use headers::Headers;
 pub use message::{Limits, Malformed, Message, Request, Response};
 pub use name_addr::NameAddr;

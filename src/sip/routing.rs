@@ -25,10 +25,7 @@ impl Key {
         let mut key = String::with_capacity(96);
         let method = method_name(method);
         let done = match via.branch() {
-            Some(branch) if branch::is_unique(branch) => {
-                let (host, port) = (via.host.to_ascii_lowercase(), via.port.unwrap_or(DEFAULT_PORT));
-                write!(key, "{method}\n{branch}\n{host}\n{port}")
-            }
+            Some(branch) if branch::is_unique(branch) => return Some(Key::unique(method, branch, via)),
             // RFC 2543 without the To-tag, which an ACK has and its INVITE has not; in a dialog CSeq tells them apart.
             Some(_) | None => {
                 let (from, call_id, number) = (tag(request), &headers.call_id, headers.cseq.number);
@@ -37,6 +34,17 @@ impl Key {
         };
         done.expect("writing to a string cannot fail");
         Some(Key(key.into()))
+    }
+
+    /// The key of an INVITE of which nothing but its topmost Via is known. `None` where the branch is not unique.
+    pub fn of_invite(via: &Via) -> Option<Key> {
+        let branch = via.branch().filter(|branch| branch::is_unique(branch))?;
+        Some(Key::unique(method_name(Method::Invite), branch, via))
+    }
+
+    fn unique(method: &str, branch: &str, via: &Via) -> Key {
+        let (host, port) = (via.host.to_ascii_lowercase(), via.port.unwrap_or(DEFAULT_PORT));
+        Key(format!("{method}\n{branch}\n{host}\n{port}").into())
     }
 
     /// The key as text; it never contains what would let two keys be taken for one.

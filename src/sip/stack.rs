@@ -20,7 +20,9 @@ use crate::time::Time;
 /// What happened so far, and what is in work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Messages that could not be read, and not be answered either.
+    /// Messages that could not be read.
+    pub malformed: u64,
+    /// Of these, those that could not be answered either.
     pub dropped_malformed: u64,
     /// Responses that no transaction waits for.
     pub dropped_stray: u64,
@@ -166,6 +168,7 @@ impl Stack {
     }
 
     fn handle_malformed(&mut self, hop: Hop, malformed: Malformed) {
+        self.counters.malformed += 1;
         tracing::debug!("malformed message from {}: {}", hop.remote, malformed.what);
         match malformed.answer {
             Some(mut answer) => {

@@ -12,7 +12,9 @@ use super::{
     call::Notice,
     connect::Sent,
     desk::Desk,
+    door::Overload,
     errands::Errand,
+    guard::{Guard, Offence},
     link::Links,
     stir::Certificates,
     trace::{Departed, Seen},
@@ -42,6 +44,8 @@ pub(super) struct Core {
     pub epoch: Epoch,
     pub config: Config,
     pub stack: Stack,
+    pub guard: Guard,
+    pub overload: Overload,
     pub out: VecDeque<Output>,
     /// What calls tell the switch about themselves.
     pub notices: VecDeque<(CallId, Notice)>,
@@ -88,6 +92,8 @@ impl Core {
             now: Time::START,
             epoch,
             stack: Stack::new(config.sip.clone(), seed),
+            guard: Guard::new(config.guard.clone()),
+            overload: Overload::default(),
             per_worker: vec![0; usize::from(config.workers.max(1))],
             out: VecDeque::new(),
             notices: VecDeque::new(),
@@ -167,6 +173,11 @@ impl Core {
             response.headers.push(name, *value);
         }
         self.respond(tx, response);
+    }
+
+    /// The peer on the far side of `hop` did wrong.
+    pub fn offence(&mut self, hop: Hop, offence: Offence) {
+        self.guard.note(self.now, hop.remote.ip(), offence);
     }
 
     /// 503 with Retry-After, for who comes while we are full or draining.

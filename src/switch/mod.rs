@@ -25,12 +25,14 @@ mod close;
 mod connect;
 mod core;
 mod desk;
+mod door;
 mod early;
 mod errands;
 mod failover;
 mod finish;
 mod flow;
 mod gather;
+pub mod guard;
 mod hold;
 mod hunt;
 mod info;
@@ -38,6 +40,7 @@ mod key;
 mod lamps;
 mod link;
 mod modify;
+mod network;
 mod outbound;
 mod park;
 mod phones;
@@ -67,13 +70,15 @@ mod update;
 mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
+pub use guard::{Access, GuardConfig, Guarded};
+pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
 pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use switch::Switch;
 pub use trunk::{
-    Alarm, Cap, CapBy, HeaderRule, Identity, Network, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
+    Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
 };
 
 /// Something happened.
@@ -86,6 +91,9 @@ pub enum Input {
         /// The message.
         bytes: Bytes,
     },
+    /// How long requests that begin something wait at the moment before they come here: how far behind we are. Holds
+    /// until it is told again.
+    Waited(Duration),
     /// Nothing can be delivered there: ICMP, or a refused or broken connection.
     TransportFailed {
         /// Where.
@@ -414,6 +422,8 @@ pub struct Config {
     pub rules: Rules,
     /// Give [`Output::Trace`].
     pub trace: bool,
+    /// Who is kept out.
+    pub guard: GuardConfig,
     /// Limits.
     pub limits: Limits,
 }

@@ -66,11 +66,8 @@ impl Switch {
     pub fn handle(&mut self, now: Time, input: Input) {
         self.core.now = now;
         match input {
-            Input::Datagram { hop, bytes } => {
-                self.see(false, hop, &bytes);
-                self.core.closed.remove(&hop);
-                self.core.stack.handle_datagram(now, hop, &bytes);
-            }
+            Input::Datagram { hop, bytes } => self.on_datagram(hop, &bytes),
+            Input::Waited(waited) => self.core.on_waited(waited),
             Input::TransportFailed { hop } => {
                 self.core.link_closed(hop);
                 self.core.stack.handle_transport_failed(now, hop);
@@ -116,6 +113,7 @@ impl Switch {
                 self.core.config = Config { sip, ..*config };
                 self.core.link_up();
                 self.core.desk.configure(&self.core.config.phones);
+                self.core.guard.configure(self.core.config.guard.clone());
             }
             Input::Originate(wish) => self.on_originate(wish),
             Input::Drain => self.drain(),

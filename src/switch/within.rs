@@ -5,6 +5,7 @@ use super::{
     call::{Call, End, Notice, State},
     core::{ALLOW, Core, SDP},
     desk::Who,
+    guard::Offence,
     switch::Switch,
     trunk,
 };
@@ -41,7 +42,10 @@ impl Switch {
         match event {
             Event::Request { tx, hop, request } => self.on_sip_request(tx, hop, request),
             Event::Ack { request, .. } => {
-                if let Some((call, core)) = self.call_in_dialog(&request) {
+                let theirs = request.headers.from.tag();
+                if let Some((call, core)) = self.call_in_dialog(&request)
+                    && call.dialog(theirs).is_none_or(|dialog| dialog.remote.tag() == theirs)
+                {
                     call.handle_ack(core, &request);
                 }
             }
@@ -90,10 +94,11 @@ impl Switch {
     fn on_sip_request(&mut self, tx: ServerTx, hop: Hop, request: Request) {
         if request.headers.to.tag().is_some() {
             let Some((call, core)) = self.call_in_dialog(&request) else {
-                return match request.method {
-                    Method::Subscribe => self.core.on_resubscribe(tx, hop, &request),
-                    _ => self.core.answer(tx, &request, 481, &[]),
-                };
+                if request.method == Method::Subscribe {
+                    return self.core.on_resubscribe(tx, hop, &request);
+                }
+                self.core.offence(hop, Offence::NoSuchDialog);
+                return self.core.answer(tx, &request, 481, &[]);
             };
             let id = call.id;
             // A transfer concerns other calls as well.
@@ -107,7 +112,10 @@ impl Switch {
             Method::Invite => self.on_invite(tx, hop, request),
             Method::Options if self.draining.is_some() => self.core.answer_later(tx, &request),
             Method::Options => self.core.answer_options(tx, &request),
-            Method::Bye | Method::Info | Method::PRack | Method::Update => self.core.answer(tx, &request, 481, &[]),
+            Method::Bye | Method::Info | Method::PRack | Method::Update => {
+                self.core.offence(hop, Offence::NoSuchDialog);
+                self.core.answer(tx, &request, 481, &[]);
+            }
             Method::Subscribe if !self.core.config.phones.is_empty() => self.core.on_subscribe(tx, hop, &request),
             Method::Register if !self.core.config.phones.is_empty() => self.core.on_register(tx, hop, &request),
             Method::Ack
@@ -117,12 +125,18 @@ impl Switch {
             | Method::Publish
             | Method::Refer
             | Method::Register
-            | Method::Subscribe => self.core.answer(tx, &request, 405, &[("Allow", ALLOW)]),
+            | Method::Subscribe => {
+                self.core.offence(hop, Offence::NotServed);
+                self.core.answer(tx, &request, 405, &[("Allow", ALLOW)]);
+            }
         }
     }
 
     /// A new call, if there is room, a script for its number, and media in common.
     fn on_invite(&mut self, tx: ServerTx, hop: Hop, request: Request) {
+        if !takes_sdp(&request) {
+            return self.core.answer(tx, &request, 406, &[]);
+        }
         let core = &mut self.core;
         let number = accept::number(&request);
         let urgent = trunk::is_emergency(&core.config.trunking, &number);
@@ -152,6 +166,7 @@ impl Switch {
         let route = match core.script_for(&call.about.to) {
             Some(route) => call.read_offer(core).then_some(route),
             None => {
+                core.offence(hop, Offence::UnknownNumber);
                 call.about.error = Some("no script for this number".to_owned());
                 call.refuse(core, 404, None, &[], End::NO_ROUTE);
                 None
@@ -163,6 +178,16 @@ impl Switch {
             self.vet(id, script, vars);
         }
     }
+}
+
+/// False where Accept names what the answer may be, and SDP is not among it (RFC 3261 section 20.1).
+fn takes_sdp(request: &Request) -> bool {
+    let mut kinds = request.headers.all("Accept").filter(|kind| !kind.is_empty()).peekable();
+    let sdp = |kind: &str| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        [SDP, "application/*", "*/*"].iter().any(|one| one.eq_ignore_ascii_case(kind))
+    };
+    kinds.peek().is_none() || kinds.any(sdp)
 }
 
 impl Core {

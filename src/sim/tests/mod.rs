@@ -7,6 +7,7 @@ mod hold;
 mod limits;
 mod media;
 mod nat;
+mod overload;
 mod phone;
 mod recording;
 mod ring_all;
@@ -26,8 +27,8 @@ use crate::{
     ids::RequestId,
     sip,
     switch::{
-        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, Input, Limits, Originate, Pattern, Phones,
-        Route, Rules, Status, TraceEvent,
+        CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, GuardConfig, Input, Limits, Originate, Pattern,
+        Phones, Route, Rules, Status, TraceEvent,
     },
     time::Time,
 };
@@ -81,6 +82,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         rules: Rules::default(),
         trace: true,
         phones: Phones::default(),
+        guard: GuardConfig::default(),
         limits: Limits::default(),
     }
 }

@@ -3,6 +3,7 @@
 mod dial;
 mod early;
 mod failover;
+mod guard;
 mod hold;
 mod incoming;
 
@@ -14,6 +15,7 @@ mod reason;
 mod session;
 mod sounds;
 mod stir;
+mod torture;
 mod transfer;
 mod trunks;
 mod two_legs;
@@ -134,6 +136,7 @@ fn config(at: SocketAddr) -> Config {
         rules: Rules::default(),
         trace: false,
         phones: Phones::default(),
+        guard: GuardConfig::default(),
         limits: Limits::default(),
     }
 }

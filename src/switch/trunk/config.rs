@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{Cap, HeaderRule, Network};
+use super::{super::Network, Cap, HeaderRule};
 use crate::{
     codec::Codec,
     sip::{Uri, auth::Credentials, register::Account},

@@ -10,13 +10,11 @@ mod header;
 mod health;
 mod identity;
 mod limit;
-mod source;
 mod standing;
 
 pub use cap::{Alarm, Cap, CapBy};
 pub use config::{Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher};
 pub use header::{HeaderRule, What};
-pub use source::Network;
 
 pub(super) use cap::{Counted, Counts, Ticket};
 pub(super) use choose::{Denied, Way, is_emergency, ways};

@@ -1,0 +1,107 @@
+//! A look at a message without reading it: enough to tell whether it begins something, whose call it is, and with which
+//! tool it was made.
+//!
+//! It costs a small part of what reading costs, and answers for nothing: what it takes for good may turn out malformed.
+
+use std::borrow::Cow;
+
+use super::lines::Lines;
+
+/// What is seen at a glance.
+#[derive(Debug)]
+pub struct Glance<'a> {
+    /// The method, as it was sent; `None`: a response, or nothing known.
+    pub method: Option<Cow<'a, str>>,
+    /// The Call-ID.
+    pub call_id: Option<Cow<'a, str>>,
+    /// To has a tag: it belongs to a dialog.
+    pub within: bool,
+    /// The User-Agent.
+    pub agent: Option<Cow<'a, str>>,
+}
+
+impl<'a> Glance<'a> {
+    /// Looks at the head of a message.
+    pub fn new(bytes: &'a [u8]) -> Glance<'a> {
+        let mut lines = Lines::new(bytes);
+        let method = lines.next().and_then(method);
+        let mut glance = Glance { method, call_id: None, within: false, agent: None };
+        for line in lines {
+            let Some(colon) = line.bytes().position(|b| b == b':') else { continue };
+            let name = line[..colon].trim();
+            if name.eq_ignore_ascii_case("Call-ID") || name.eq_ignore_ascii_case("i") {
+                glance.call_id.get_or_insert_with(|| behind(line, colon));
+            } else if name.eq_ignore_ascii_case("To") || name.eq_ignore_ascii_case("t") {
+                glance.within |= has_tag(&line[colon + 1..]);
+            } else if name.eq_ignore_ascii_case("User-Agent") {
+                glance.agent.get_or_insert_with(|| behind(line, colon));
+            }
+        }
+        glance
+    }
+
+    /// True for a request.
+    pub fn is_request(&self) -> bool {
+        self.method.is_some()
+    }
+
+    /// True for an INVITE that would be a new call.
+    pub fn is_new_call(&self) -> bool {
+        self.method.as_deref() == Some("INVITE") && !self.within
+    }
+}
+
+/// The method of a request line.
+fn method(line: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let end = line.bytes().position(|b| b == b' ')?;
+    let response = line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("SIP/"));
+    (!response && end > 0).then(|| match line {
+        Cow::Borrowed(line) => Cow::Borrowed(&line[..end]),
+        Cow::Owned(line) => Cow::Owned(line[..end].to_owned()),
+    })
+}
+
+fn behind(line: Cow<'_, str>, colon: usize) -> Cow<'_, str> {
+    match line {
+        Cow::Borrowed(line) => Cow::Borrowed(line[colon + 1..].trim()),
+        Cow::Owned(line) => Cow::Owned(line[colon + 1..].trim().to_owned()),
+    }
+}
+
+/// A `tag` parameter behind the address. One within quotes or brackets is none of the header's.
+fn has_tag(value: &str) -> bool {
+    let params = value.rfind(['>', '"']).map_or(value, |end| &value[end + 1..]);
+    params.split(';').skip(1).any(|param| {
+        let name = param.split('=').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("tag")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(text: &str) -> (Option<String>, Option<String>, bool, Option<String>) {
+        let Glance { method, call_id, within, agent } = Glance::new(text.as_bytes());
+        (method.map(Cow::into_owned), call_id.map(Cow::into_owned), within, agent.map(Cow::into_owned))
+    }
+
+    #[test]
+    fn a_glance_tells_what_begins_something() {
+        let text = "INVITE sip:1@h SIP/2.0\r\nTo: \"a;tag=1\" <sip:1@h;tag=2>\r\ni : abc \r\nUSER-agent: x\r\n y\r\n\r\nTo: z;tag=1";
+        let seen = look(text);
+        assert_eq!(seen, (Some("INVITE".into()), Some("abc".into()), false, Some("x y".into())));
+        assert!(Glance::new(text.as_bytes()).is_new_call());
+        assert!(look("BYE sip:1@h SIP/2.0\nt: sip:1@h ; TAG = 5\n\n").2);
+        assert!(look("BYE sip:1@h SIP/2.0\nTo: <sip:1@h>\n ;tag=5\n\n").2, "folded");
+        assert!(!look("BYE sip:1@h SIP/2.0\nTo: <sip:1@h>;stage=5\n\n").2);
+    }
+
+    #[test]
+    fn responses_and_noise_begin_nothing() {
+        for text in ["SIP/2.0 200 OK\r\nTo: <sip:1@h>\r\n\r\n", "", "\r\n\r\n", "é", "INVITE", " x y", "\u{0}"] {
+            let glance = Glance::new(text.as_bytes());
+            assert!(!glance.is_request() && !glance.is_new_call(), "{text:?}");
+        }
+    }
+}
