@@ -14,7 +14,7 @@ use super::{
     desk::Desk,
     door::Overload,
     errands::Errand,
-    guard::{Guard, Offence},
+    guard::{Guard, GuardConfig, Offence},
     link::Links,
     stir::Certificates,
     trace::{Departed, Seen},
@@ -86,13 +86,20 @@ pub(super) struct Core {
     chance: u64,
 }
 
+/// Carriers are known by their addresses and have limits of their own: the guard trusts them.
+pub(super) fn guarding(config: &Config) -> GuardConfig {
+    let mut guard = config.guard.clone();
+    guard.trusted.extend(config.trunking.trunks.iter().flat_map(|trunk| trunk.sources.iter().copied()));
+    guard
+}
+
 impl Core {
     pub fn new(config: Config, epoch: Epoch, seed: u64) -> Core {
         Core {
             now: Time::START,
             epoch,
             stack: Stack::new(config.sip.clone(), seed),
-            guard: Guard::new(config.guard.clone()),
+            guard: Guard::new(guarding(&config)),
             overload: Overload::default(),
             per_worker: vec![0; usize::from(config.workers.max(1))],
             out: VecDeque::new(),

@@ -10,6 +10,7 @@ use super::{
     Config,
     call::Call,
     core::Core,
+    guard::Offence,
     lamps::Lamps,
     outbound::Plan,
     phones::Phones,
@@ -65,6 +66,11 @@ impl Who {
             Who::Phone(user) => Some(user.clone()),
             Who::Trunk(_) | Who::Guest => None,
         }
+    }
+
+    /// Somebody who proved nothing.
+    pub fn is_guest(&self) -> bool {
+        matches!(self, Who::Guest)
     }
 
     /// The name of the carrier.
@@ -124,7 +130,10 @@ impl Core {
             }
             // A carrier that proves itself waits for the challenge: nobody can be told from it before.
             None if self.config.phones.guests && !proving && !self.says_to_be_ours(request) => Some(Who::Guest),
-            None => self.challenge(tx, request, false),
+            None => {
+                self.offence(hop, Offence::Challenged);
+                self.challenge(tx, request, false)
+            }
             Some(Verdict::Stale | Verdict::Replayed) => self.challenge(tx, request, true),
             // Unknown users and wrong passwords look the same from outside.
             Some(Verdict::Wrong | Verdict::Malformed) => self.challenge(tx, request, false),
@@ -146,6 +155,9 @@ impl Core {
         if matches!(verdict, Verdict::Wrong | Verdict::Malformed) {
             let user: String = user.chars().take(64).collect();
             tracing::warn!(source = %hop.remote, user, method, ?verdict, "wrong password or unknown user");
+            self.offence(hop, Offence::FailedAuth);
+        } else if verdict == Verdict::Good {
+            self.guard.forgive(hop.remote.ip());
         }
         Some(verdict)
     }
@@ -210,7 +222,11 @@ impl Core {
         match self.check(hop, request, false) {
             Some(Verdict::Good) => Some(Who::Phone(self.claimed(request)?.into())),
             Some(Verdict::Stale | Verdict::Replayed) => self.challenge(tx, request, true),
-            None | Some(Verdict::Wrong | Verdict::Malformed) => self.challenge(tx, request, false),
+            None => {
+                self.offence(hop, Offence::Challenged);
+                self.challenge(tx, request, false)
+            }
+            Some(Verdict::Wrong | Verdict::Malformed) => self.challenge(tx, request, false),
         }
     }
 

@@ -9,7 +9,7 @@ use super::{
     Config, ConsoleReply, Counts, Input, Output, TraceEvent,
     bridge::Room,
     call::{Call, End, Notice},
-    core::Core,
+    core::{Core, guarding},
     finish::Forks,
     flow::Flow,
     port::Port,
@@ -113,7 +113,7 @@ impl Switch {
                 self.core.config = Config { sip, ..*config };
                 self.core.link_up();
                 self.core.desk.configure(&self.core.config.phones);
-                self.core.guard.configure(self.core.config.guard.clone());
+                self.core.guard.configure(guarding(&self.core.config));
             }
             Input::Originate(wish) => self.on_originate(wish),
             Input::Drain => self.drain(),

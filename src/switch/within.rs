@@ -166,7 +166,9 @@ impl Switch {
         let route = match core.script_for(&call.about.to) {
             Some(route) => call.read_offer(core).then_some(route),
             None => {
-                core.offence(hop, Offence::UnknownNumber);
+                if who.is_guest() && trunk.is_none() {
+                    core.offence(hop, Offence::UnknownNumber);
+                }
                 call.about.error = Some("no script for this number".to_owned());
                 call.refuse(core, 404, None, &[], End::NO_ROUTE);
                 None
