@@ -221,7 +221,7 @@ pub enum Strategy {
 /// How to ring other phones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dial {
-    /// `sip:` URIs, at least one.
+    /// `sip:` or `sips:` URIs, at least one.
     pub targets: Vec<String>,
     /// Order.
     pub strategy: Strategy,

@@ -148,7 +148,7 @@ function call:gather(options) end
 function call:record(options) end
 
 ---@class DialOptions
----@field [integer] string SIP URIs, 1 to 32.
+---@field [integer] string SIP URIs (`sip:` or `sips:`), 1 to 32.
 ---@field strategy? "all"|"in_turn" All at once, or one after another; "all".
 ---@field timeout? number How long to ring in seconds (each, with "in_turn"); 30.
 ---@field early_media? boolean Let the caller hear the first phone that sends audio before its answer; false.

@@ -38,7 +38,7 @@ const COLUMNS: usize = 60;
   switchhook call sip:100@127.0.0.1 --play hello.wav --digits 12# --record heard.wav
   switchhook call 'sip:anna@192.0.2.7;transport=tcp' --from 4711 --wait 5")]
 pub(super) struct Call {
-    /// Whom to call: sip:user@host[:port], optionally with ;transport=tcp
+    /// Whom to call: sip:user@host[:port], optionally with ;transport=tcp or tls
     #[arg(value_parser = address)]
     pub uri: String,
     /// WAV file to play after the answer
@@ -230,6 +230,8 @@ impl Call {
         };
         conf.interfaces.truncate(1);
         conf.interfaces[0].bind = SocketAddr::new(local, 0);
+        // Those of a server that runs beside it.
+        conf.interfaces[0].ports.iter_mut().for_each(|(_, port)| *port = None);
         conf.routes.clear();
         conf.folders.prompts = PathBuf::from("/");
         conf.folders.recordings = PathBuf::from("/");
@@ -261,7 +263,7 @@ fn tempfile_folder() -> Result<PathBuf, String> {
 /// Our address on the way to the host of `uri`; where that cannot be told, any.
 fn leads_to(uri: &str) -> IpAddr {
     let host = uri.rsplit('@').next().unwrap_or(uri);
-    let host = host.trim_start_matches("sip:").split([';', '?']).next().unwrap_or(host);
+    let host = host.trim_start_matches("sip:").trim_start_matches("sips:").split([';', '?']).next().unwrap_or(host);
     let host = if host.rsplit(']').next().is_some_and(|rest| rest.contains(':')) {
         host.to_owned()
     } else {
@@ -319,5 +321,6 @@ mod tests {
     fn the_way_to_this_machine_begins_on_loopback() {
         assert_eq!(leads_to("sip:100@127.0.0.1"), IpAddr::V4(Ipv4Addr::LOCALHOST));
         assert_eq!(leads_to("sip:100@127.0.0.1:5070;transport=tcp"), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        assert_eq!(leads_to("sips:127.0.0.1"), IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
 }

@@ -65,6 +65,7 @@ pub struct Sip {
 pub struct Tls {
     pub certificate: String,
     pub key: String,
+    pub more: Vec<String>,
     pub trust: String,
     pub verify: bool,
     pub client_certificates: String,

@@ -44,9 +44,31 @@ fn a_fault_names_file_line_key_what_was_found_and_what_is_allowed() {
             "[[interface]]\nbind = \"here\"",
             "x.toml:2: interface[0].bind: found \"here\"; allowed: address:port, such as 192.0.2.1:5060 or [::]:5060",
         ),
+        (
+            "[[interface]]\nbind = \"[::]:5060\"\ntls = 70000",
+            "x.toml:3: interface[0].tls: found 70000; allowed: a port, 0 to 65535, or \"off\"",
+        ),
+        (
+            "[tls]\nclient_certificates = \"maybe\"",
+            "x.toml:2: tls.client_certificates: found \"maybe\"; allowed: off, asked, required",
+        ),
+        (
+            "[dns]\nservers = [\"here\"]",
+            "x.toml:2: dns.servers: found \"here\"; allowed: address or address:port, such as 192.0.2.53",
+        ),
+        ("[tls]\nkey = \"k.pem\"", "x.toml:2: tls.key: found \"k.pem\"; allowed: a file beside tls.certificate"),
     ] {
         assert_eq!(fault(text), want);
     }
+}
+
+#[test]
+fn ports_of_transports_and_name_servers_are_read() {
+    let text =
+        "[[interface]]\nbind = \"[::]:5060\"\ntls = 5061\nwss = 0\n[dns]\nservers = [\"192.0.2.53\", \"[::1]:54\"]";
+    let conf = Conf::read("x", text).unwrap();
+    assert_eq!(conf.interfaces[0].ports.map(|(_, port)| port), [Some(5061), None, Some(0)]);
+    assert_eq!(conf.dns.servers, ["192.0.2.53:53".parse().unwrap(), "[::1]:54".parse().unwrap()]);
 }
 
 #[test]

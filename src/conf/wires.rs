@@ -33,6 +33,7 @@ impl At<'_> {
         Ok(TlsConfig {
             certificate: file(&tls.certificate),
             key: file(&tls.key),
+            more: tls.more.iter().map(PathBuf::from).collect(),
             trust: PathBuf::from(&tls.trust),
             verify: tls.verify,
             clients: match clients.as_str() {

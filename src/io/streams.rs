@@ -12,41 +12,37 @@ use std::{
 
 use bytes::Bytes;
 use rustls::ServerConfig;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::mpsc,
     task::spawn_local,
-    time::{interval, timeout},
+    time::interval,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+pub use self::sockets::listen;
 use self::{
     link::Link,
+    sockets::{connect, in_time, prepare},
     tls::{Tls, TlsConfig},
 };
 use crate::{
     ids::{InterfaceId, QueryId},
-    io::{
-        BindError,
-        dns::{Dns, DnsConfig, Name},
-    },
+    io::dns::{Dns, DnsConfig, Name},
     sip::{Hop, Target, Transport},
     switch::Input,
 };
 
 mod link;
+mod sni;
+mod sockets;
 #[cfg(test)]
 mod tests;
 pub mod tls;
 mod web;
 
-/// Longest time for a TCP connection to be made, and once more for TLS on it.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Messages that may wait for a slow peer; past that its connection is closed.
 const WAITING: usize = 256;
-/// A peer that went away without a word is noticed after this, and three questions more.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Addresses whose names are remembered, for TLS.
 const NAMES: usize = 10_000;
 
@@ -97,27 +93,6 @@ pub struct Listener {
     pub interface: InterfaceId,
     /// The socket.
     pub socket: std::net::TcpListener,
-}
-
-/// Listen on one interface; `what` is named where that fails.
-pub fn listen(what: &'static str, address: SocketAddr, dscp: u8) -> Result<std::net::TcpListener, BindError> {
-    let open = || -> io::Result<std::net::TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.set_reuse_address(true)?;
-        mark(&SockRef::from(&socket), address, dscp)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(1024)?;
-        Ok(socket.into())
-    };
-    open().map_err(|source| BindError { what, address, source })
-}
-
-fn mark(socket: &SockRef<'_>, address: SocketAddr, dscp: u8) -> io::Result<()> {
-    if address.is_ipv6() { socket.set_tclass_v6(u32::from(dscp) << 2) } else { socket.set_tos_v4(u32::from(dscp) << 2) }
 }
 
 /// Start the thread. It ends when the sender of `orders` is gone. `certificates` are those of `config`, read before.
@@ -378,28 +353,6 @@ async fn accept(listener: Listener, events: mpsc::Sender<Event>) {
 enum Either {
     Plain(TcpStream),
     Tls(tokio_rustls::client::TlsStream<TcpStream>),
-}
-
-async fn connect(local: Option<SocketAddr>, remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> {
-    let socket = if remote.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
-    mark(&SockRef::from(&socket), remote, dscp)?;
-    if let Some(local) = local {
-        socket.bind(SocketAddr::new(local.ip(), 0))?;
-    }
-    let stream = in_time(socket.connect(remote)).await?;
-    prepare(&stream)?;
-    Ok(stream)
-}
-
-/// Small messages must not wait for each other, and a dead peer must be noticed.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(Duration::from_secs(10)).with_retries(3);
-    SockRef::from(stream).set_tcp_keepalive(&keep_alive)
-}
-
-async fn in_time<T>(done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(PATIENCE, done).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 /// The server's side of a TLS handshake; none where it fails.

@@ -262,8 +262,9 @@ fn targets(function: &str, table: &Table) -> Result<Vec<String>, Refusal> {
 
 fn target(given: &Given) -> Result<String, Refusal> {
     let uri = given.text(512)?;
-    let scheme = uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"));
-    if !scheme || uri.len() < 5 || uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
+    let scheme = |scheme: &str| uri.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let rest = if scheme("sip:") || scheme("sips:") { uri.split_once(':').map_or("", |(_, rest)| rest) } else { "" };
+    if rest.is_empty() || uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
         return given.wrong("a SIP URI such as 'sip:anna@example.com'");
     }
     Ok(uri)

@@ -167,4 +167,21 @@ mod tests {
         assert_eq!(opened[0].sip.advertised.port(), opened[0].bound.port());
         assert_eq!(opened[0].media.bind, opened[0].bound.ip());
     }
+
+    #[test]
+    fn tls_without_a_certificate_names_the_key() {
+        let conf = Conf::read("x", "[[interface]]\nbind = \"127.0.0.1:0\"\ntls = 0\n").unwrap();
+        let told = open(&conf).err().unwrap().to_string();
+        assert!(told.contains("SIP over TLS") && told.contains("tls.certificate is empty"), "{told}");
+    }
+
+    #[test]
+    fn each_transport_has_its_port_and_is_told() {
+        let text = "[[interface]]\nbind = \"127.0.0.1:0\"\nws = 0\n";
+        let opened = open(&Conf::read("x", text).unwrap()).unwrap().remove(0);
+        let ws = opened.sip.ws.expect("it listens");
+        assert_ne!(ws, opened.bound.port());
+        assert_eq!(opened.told(), format!("udp {}, tcp, ws {ws}", opened.bound));
+        assert_eq!((opened.sip.tls, opened.sip.wss), (None, None));
+    }
 }

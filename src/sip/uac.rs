@@ -132,7 +132,11 @@ impl Stack {
     fn start(&mut self, now: Time, tx: Tx, mut request: Request, hop: Hop) {
         let (Tx::Client(id) | Tx::Cancel(id)) = tx else { return };
         let mut bytes = request.to_bytes();
-        let (hop, fallback) = self.choose_way(now, &mut request, bytes.len(), hop);
+        // A CANCEL goes the way of its INVITE.
+        let (hop, fallback) = match tx {
+            Tx::Client(_) => self.choose_way(now, &mut request, bytes.len(), hop),
+            Tx::Cancel(_) | Tx::Server(_) => (hop, None),
+        };
         if fallback.is_some() {
             bytes = request.to_bytes();
         }

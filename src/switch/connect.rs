@@ -141,25 +141,8 @@ impl Call {
         }
     }
 
-    /// The name was looked up.
-    pub fn handle_resolved(&mut self, core: &mut Core, query: QueryId, result: Result<Vec<Target>, String>) {
-        let State::Locating(locating) = &mut self.state else { return };
-        if locating.query != Some(query) {
-            return;
-        }
-        locating.query = None;
-        match result {
-            Ok(mut places) => {
-                core.failover.put_in_order(core.now, &mut places);
-                locating.places = places.into();
-                self.try_next(core);
-            }
-            Err(why) => self.target_failed(core, End::UNREACHABLE, &why),
-        }
-    }
-
     /// Nothing came of this target.
-    fn target_failed(&mut self, core: &mut Core, end: End, why: &str) {
+    pub fn target_failed(&mut self, core: &mut Core, end: End, why: &str) {
         tracing::info!(call = %self.name, why, "target failed");
         if let State::Locating(locating) = &mut self.state {
             self.about.error = Some(why.to_owned());

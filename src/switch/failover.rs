@@ -2,13 +2,35 @@
 //! the next one of its name, and is tried last for a while by all calls.
 
 use super::{
-    call::{Call, State},
+    call::{Call, End, State},
     connect::{Inviting, Locating, Sent},
     core::Core,
+    target,
 };
-use crate::sip::{ClientTx, Dialog, Hop, Target};
+use crate::{
+    ids::QueryId,
+    sip::{ClientTx, Dialog, Hop, Target},
+};
 
 impl Call {
+    /// The name was looked up. Places that none of our interfaces reaches do not count.
+    pub fn handle_resolved(&mut self, core: &mut Core, query: QueryId, result: Result<Vec<Target>, String>) {
+        let State::Locating(locating) = &mut self.state else { return };
+        if locating.query != Some(query) {
+            return;
+        }
+        locating.query = None;
+        match result {
+            Ok(mut places) => {
+                places.retain(|place| target::hop(&core.config.sip, *place).is_some());
+                core.failover.put_in_order(core.now, &mut places);
+                locating.places = places.into();
+                self.try_next(core);
+            }
+            Err(why) => self.target_failed(core, End::UNREACHABLE, &why),
+        }
+    }
+
     /// An answer came to our INVITE, whatever it says.
     pub fn hear(&mut self, core: &mut Core, tx: ClientTx, code: u16) {
         let State::Inviting(inviting) = &mut self.state else { return };
@@ -18,14 +40,14 @@ impl Call {
         inviting.silent = None;
         match code {
             503 => self.place_failed(core),
-            _ => core.failover.worked(target(inviting.hop)),
+            _ => core.failover.worked(place(inviting.hop)),
         }
     }
 
     /// Nothing can be had from where the INVITE went.
     pub fn place_failed(&mut self, core: &mut Core) {
         if let State::Inviting(inviting) = &self.state {
-            core.failover.failed(core.now, target(inviting.hop), core.config.limits.avoid);
+            core.failover.failed(core.now, place(inviting.hop), core.config.limits.avoid);
         }
     }
 
@@ -34,6 +56,9 @@ impl Call {
     pub fn leave_silent(&mut self, core: &mut Core) {
         let State::Inviting(inviting) = &mut self.state else { return };
         inviting.silent = None;
+        // The port that the offer names is of one address family.
+        let family = inviting.hop.remote.is_ipv6();
+        inviting.places.retain(|place| place.address.is_ipv6() == family);
         if inviting.places.is_empty() && inviting.outgoing.targets.is_empty() {
             return;
         }
@@ -51,14 +76,14 @@ impl Call {
 }
 
 impl Core {
-    /// Where a dialog's requests go, as [`super::target::in_dialog`] says; but not over a connection that is gone where
+    /// Where a dialog's requests go, as [`target::in_dialog`] says; but not over a connection that is gone where
     /// the peer named an address that a new one can be made to.
     pub fn in_dialog(&self, dialog: &Dialog) -> Hop {
-        let hop = super::target::in_dialog(dialog);
+        let hop = target::in_dialog(dialog);
         if !self.closed.contains(&hop) {
             return hop;
         }
-        super::target::anew(dialog).unwrap_or(hop)
+        target::anew(dialog).unwrap_or(hop)
     }
 
     /// A connection is gone. It is remembered until something comes over one of the same name.
@@ -75,6 +100,6 @@ impl Core {
 /// Closed connections that are remembered.
 const CLOSED: usize = 65_536;
 
-fn target(hop: Hop) -> Target {
+fn place(hop: Hop) -> Target {
     Target { transport: hop.transport, address: hop.remote }
 }

@@ -132,7 +132,7 @@ pub enum Input {
 pub struct Originate {
     /// Carried by each [`ConsoleReply`] about it.
     pub request: RequestId,
-    /// A `sip:` URI.
+    /// A `sip:` or `sips:` URI.
     pub target: String,
     /// The number shown to the target.
     pub from: String,

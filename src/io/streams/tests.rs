@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::ServerName;
 use tempfile::TempDir;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
 use super::{tls::ClientCertificates, *};
@@ -43,7 +44,7 @@ struct Side {
 
 fn tls(folder: &Path, certificate: Option<&str>, clients: ClientCertificates) -> TlsConfig {
     let certificate = certificate.map(|name| folder.join(name));
-    TlsConfig { certificate, key: None, trust: folder.join("trust.pem"), verify: true, clients }
+    TlsConfig { certificate, key: None, more: Vec::new(), trust: folder.join("trust.pem"), verify: true, clients }
 }
 
 fn side(transport: Transport, tls: TlsConfig) -> Side {
@@ -185,6 +186,32 @@ async fn shown(connector: &TlsConnector, at: SocketAddr) -> Vec<u8> {
     let stream = TcpStream::connect(at).await.unwrap();
     let stream = connector.connect(tls::server_name(None, at.ip()), stream).await.unwrap();
     stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+#[test]
+fn each_name_is_shown_its_own_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = authority(folder.path());
+    let file = |name: &str| folder.path().join(name);
+    certify(&authority, "127.0.0.1", &file("server.pem"));
+    certify(&authority, "pbx.test", &file("pbx.pem"));
+    certify(&authority, "*.office.test", &file("office.pem"));
+    let own = TlsConfig {
+        more: vec![file("pbx.pem"), file("office.pem")],
+        ..tls(folder.path(), Some("server.pem"), ClientCertificates::Off)
+    };
+    let server = side(Transport::Tls, own.clone());
+    let connector = TlsConnector::from(Tls::load(&own).unwrap().client);
+    here(async {
+        // The handshake fails where the certificate is not for the name.
+        for name in ["pbx.test", "PBX.test", "a.office.test", "127.0.0.1"] {
+            let stream = TcpStream::connect(server.at).await.unwrap();
+            let name = ServerName::try_from(name).unwrap();
+            connector.connect(name.clone(), stream).await.unwrap_or_else(|error| panic!("{name:?}: {error}"));
+        }
+    });
+    fs::write(file("pbx.pem"), "").unwrap();
+    assert!(Tls::load(&own).err().unwrap().to_string().starts_with("tls.more: "));
 }
 
 #[test]

@@ -14,7 +14,10 @@ use rustls::{
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::WebPkiClientVerifier,
+    sign::CertifiedKey,
 };
+
+use super::sni::BySni;
 
 /// Which certificates, and who has to show one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct TlsConfig {
     pub certificate: Option<PathBuf>,
     /// Its private key, PEM.
     pub key: Option<PathBuf>,
+    /// Certificates for other names, each PEM with its key: shown to clients that ask for these names.
+    pub more: Vec<PathBuf>,
     /// The authorities that sign peers' certificates, PEM.
     pub trust: PathBuf,
     /// Check the certificates of servers that we call. False: encrypted, but to whom is not known.
@@ -99,16 +104,21 @@ fn fault(key: &'static str, path: &Path, what: impl Display) -> TlsError {
 
 fn own_certificate(config: &TlsConfig) -> Result<Option<Own>, TlsError> {
     let Some(path) = &config.certificate else { return Ok(None) };
-    let failed = |what: &dyn Display| fault("tls.certificate", path, what);
+    read("tls.certificate", path, config.key.as_deref()).map(Some)
+}
+
+/// A certificate and its chain; the key is in the same file where it has none of its own.
+fn read(name: &'static str, path: &Path, key: Option<&Path>) -> Result<Own, TlsError> {
+    let failed = |what: &dyn Display| fault(name, path, what);
     let text = fs::read(path).map_err(|error| failed(&error))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let chain = chain.map_err(|error| failed(&error))?;
     if chain.is_empty() {
         return Err(failed(&"no certificate in it; allowed: a PEM file"));
     }
-    let key_path = config.key.as_ref().unwrap_or(path);
-    let key = PrivateKeyDer::from_pem_file(key_path).map_err(|error| fault("tls.key", key_path, error))?;
-    Ok(Some((chain, key)))
+    let (name, key_path) = key.map_or((name, path), |key| ("tls.key", key));
+    let key = PrivateKeyDer::from_pem_file(key_path).map_err(|error| fault(name, key_path, error))?;
+    Ok((chain, key))
 }
 
 /// A file that is not there means that nobody is trusted: that is told when it matters.
@@ -131,7 +141,7 @@ fn server(
     config: &TlsConfig,
     provider: &Arc<CryptoProvider>,
     roots: &Arc<RootCertStore>,
-    (chain, key): &Own,
+    own: &Own,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let path = config.certificate.as_deref().unwrap_or(Path::new(""));
     let verifier = || WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
@@ -145,9 +155,23 @@ fn server(
         .with_safe_default_protocol_versions()
         .map_err(|error| fault("tls.certificate", path, error))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain.clone(), key.clone_key())
-        .map_err(|error| fault("tls.certificate", path, error))?;
+        .with_cert_resolver(Arc::new(certificates(config, provider, path, own)?));
     Ok(Arc::new(server))
+}
+
+fn certificates(
+    config: &TlsConfig,
+    provider: &CryptoProvider,
+    path: &Path,
+    (chain, key): &Own,
+) -> Result<BySni, TlsError> {
+    let first = CertifiedKey::from_der(chain.clone(), key.clone_key(), provider);
+    let first = first.map_err(|error| fault("tls.certificate", path, error))?;
+    let one = |path: &PathBuf| {
+        let (chain, key) = read("tls.more", path, None)?;
+        CertifiedKey::from_der(chain, key, provider).map_err(|error| fault("tls.more", path, error))
+    };
+    Ok(BySni::new(first, config.more.iter().map(one).collect::<Result<_, _>>()?))
 }
 
 fn client(
@@ -174,12 +198,13 @@ fn client(
 
 fn stamps(config: &TlsConfig) -> Vec<Stamp> {
     use std::os::unix::fs::MetadataExt;
-    let files = [config.certificate.as_ref(), config.key.as_ref(), Some(&config.trust)];
+    let own = [config.certificate.as_ref(), config.key.as_ref(), Some(&config.trust)];
+    let files = own.into_iter().flatten().chain(&config.more);
     let stamp = |path: &PathBuf| {
         let data = fs::metadata(path).ok()?;
         Some((data.mtime(), data.mtime_nsec(), data.len(), data.ino()))
     };
-    files.into_iter().flatten().map(stamp).collect()
+    files.map(stamp).collect()
 }
 
 /// Takes any server for whom it says it is; `tls.verify = false`. What is signed is still checked, so that the key
