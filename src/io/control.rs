@@ -332,9 +332,11 @@ impl Control {
             self.echoes.push(Input::Loaded { load, result: Ok(pcm) });
             return None;
         }
-        self.fresh.asked(load, &path);
-        match self.ends.sounds.try_send(LoadFile { load, path }) {
-            Ok(()) => None,
+        match self.ends.sounds.try_send(LoadFile { load, path: path.clone() }) {
+            Ok(()) => {
+                self.fresh.asked(load, path);
+                None
+            }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Some("too many files are being read"),
         }
     }

@@ -72,8 +72,8 @@ impl Fresh {
     }
 
     /// `path` is being loaded.
-    pub fn asked(&mut self, load: LoadId, path: &str) {
-        self.loading.insert(load, path.to_owned());
+    pub fn asked(&mut self, load: LoadId, path: String) {
+        self.loading.insert(load, path);
     }
 
     /// What came of it.
@@ -193,12 +193,12 @@ mod tests {
     fn what_was_loaded_is_fresh_for_a_second() {
         let at = |ms| Time::START + Duration::from_millis(ms);
         let mut fresh = Fresh::default();
-        fresh.asked(LoadId(1), "x.wav");
+        fresh.asked(LoadId(1), "x.wav".into());
         assert!(fresh.get(at(0), "x.wav").is_none());
         fresh.loaded(at(0), LoadId(1), &Ok(pcm(10)));
         assert!(fresh.get(at(999), "x.wav").is_some() && fresh.get(at(999), "y.wav").is_none());
         assert!(fresh.get(at(1000), "x.wav").is_none());
-        fresh.asked(LoadId(2), "y.wav");
+        fresh.asked(LoadId(2), "y.wav".into());
         fresh.loaded(at(2000), LoadId(2), &Err("gone".into()));
         assert!(fresh.sounds.is_empty() && fresh.loading.is_empty(), "nothing old is kept");
     }

@@ -90,7 +90,7 @@ impl Stack {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{CSeq, Config, Event, Failure, Headers, Interface, Message, Method, Output, Uri},
+        super::{CSeq, Config, Event, Failure, Headers, Message, Method, Output, Uri, stack_tests},
         *,
     };
     use crate::{ids::InterfaceId, sip::Limits};
@@ -102,18 +102,7 @@ mod tests {
     }
 
     fn stack() -> Stack {
-        let config = Config {
-            interfaces: vec![Interface::plain("192.0.2.1:5060".parse().unwrap())],
-            t1: Duration::from_millis(500),
-            t2: Duration::from_secs(4),
-            t4: Duration::from_secs(5),
-            timer_c: Duration::from_secs(180),
-            max_message: 65_535,
-            max_headers: 100,
-            max_transactions: 100,
-            udp_limit: 1300,
-            agent: String::new(),
-        };
+        let config = Config { udp_limit: 1300, ..stack_tests::config() };
         Stack::new(config, 1)
     }
 

@@ -12,7 +12,7 @@ fn at(ms: u64) -> Time {
     Time::START + Duration::from_millis(ms)
 }
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     Config {
         interfaces: vec![Interface::plain("192.0.2.1:5060".parse().unwrap())],
         t1: Duration::from_millis(500),
