@@ -3,10 +3,11 @@
 use std::{hint::black_box, rc::Rc, time::Duration};
 
 use switchhook::{
+    facts::{Facts, Start},
     ids::{CallId, FlowId},
     script::{Clock, Limits, Modules, Program, Step, Vm},
     time::Time,
-    verbs::{Facts, FlowEnd, Reply, Start},
+    verbs::{FlowEnd, Reply},
 };
 
 const MENU: &str = "call:answer()
@@ -70,7 +71,9 @@ fn start() -> Start {
             caller_name: text("Anna"),
             called: text("200"),
             sip_call_id: text("f81d4fae@example.com"),
+            phone: None,
             source: text("192.0.2.1:5060"),
+            trunk: None,
             inbound: true,
             headers: vec![(text("X-Account"), text("gold"))],
             stir: None,

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod codec;
 pub mod conf;
 pub mod exchange;
+pub mod facts;
 pub mod hooks;
 pub mod ids;
 pub mod io;

@@ -128,11 +128,7 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             let spoken = speech(&Given::argument(function, "the text", &given.a), &options)?;
             Verb::Play { sounds: vec![spoken], stop_on: options.digits("stop_on", "")? }
         }
-        "tone" => {
-            let options = Options::new(function, &given.b, &["seconds", "country", "stop_on"], false)?;
-            let sound = tone(&Given::argument(function, "the tone", &given.a), &options)?;
-            Verb::Play { sounds: vec![sound], stop_on: options.digits("stop_on", "")? }
-        }
+        "tone" => play_tone(function, given)?,
         "gather" => Verb::Gather(gather(function, given)?),
         "record" => {
             let record = record(function, given)?;
@@ -174,6 +170,12 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
         _ => return misuse(format!("{function}: there is no such function")),
     };
     Ok((verb, Want::Plain))
+}
+
+fn play_tone(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
+    let options = Options::new(function, &given.b, &["seconds", "country", "stop_on"], false)?;
+    let sound = tone(&Given::argument(function, "the tone", &given.a), &options)?;
+    Ok(Verb::Play { sounds: vec![sound], stop_on: options.digits("stop_on", "")? })
 }
 
 /// The number that an object of ours carries under `name`.

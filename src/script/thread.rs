@@ -19,10 +19,11 @@ use tokio::sync::mpsc::{
 
 use super::{Clock, Config, Level, Library, Modules, Step, Vm};
 use crate::{
+    facts::Start,
     ids::{CallId, FlowId, RequestId},
     switch::Input,
     time::Time,
-    verbs::{FlowEnd, Keep, Origin, Reply, Request, Start, ToFlow, Verb},
+    verbs::{FlowEnd, Keep, Origin, Reply, Request, ToFlow, Verb},
 };
 
 /// Messages that fit into the inbox.
@@ -356,7 +357,7 @@ mod tests {
     use std::{cell::Cell, fs, time::Duration};
 
     use super::*;
-    use crate::{script::Limits, verbs::Facts};
+    use crate::{facts::Facts, script::Limits};
 
     #[test]
     fn a_machine_that_stood_ready_for_an_hour_has_all_its_time() {

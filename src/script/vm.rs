@@ -19,8 +19,9 @@ use super::{
     reply::{self, Kinds},
 };
 use crate::{
+    facts::{Start, Stir},
     ids::CallId,
-    verbs::{FlowEnd, KeepOp, Reply, Start, Stir, Verb},
+    verbs::{FlowEnd, KeepOp, Reply, Verb},
 };
 
 /// What a flow does next.

@@ -379,6 +379,16 @@ impl Call {
         self.refuse(core, 487, None, &[], End::BY_PARTY);
     }
 
+    /// Refuse the unanswered INVITE, as a flow asks.
+    pub fn reject(&mut self, core: &mut Core, code: u16, reason: Option<&str>) -> Result<(), Failure> {
+        let refusable = matches!(self.state, State::Incoming(_)) && (300..=699).contains(&code);
+        if !refusable || reason.is_some_and(|r| r.chars().any(char::is_control)) {
+            return Err(Failure::WrongState);
+        }
+        self.refuse(core, code, reason, &[], End::refusing(code));
+        Ok(())
+    }
+
     /// Refuse the unanswered INVITE.
     pub fn refuse(&mut self, core: &mut Core, code: u16, reason: Option<&str>, fields: &[(&str, String)], end: End) {
         if !matches!(self.state, State::Incoming(_)) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 use serde::Serialize;
 
-use crate::{media, verbs::Stir};
+use crate::{facts::Stir, media};
 
 /// Which way the call was set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

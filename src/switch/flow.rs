@@ -15,8 +15,9 @@ use super::{
     trunk::Caller,
 };
 use crate::{
+    facts::{Facts, Start},
     ids::{CallId, FlowId, RequestId},
-    verbs::{Facts, Failure, FlowEnd, Origin, Start},
+    verbs::{Failure, FlowEnd, Origin},
 };
 
 /// Legs that are gone, but that a script may still ask about.

@@ -11,10 +11,11 @@ use bytes::Bytes;
 
 use crate::{
     codec::Codec,
+    facts::Start,
     ids::{CallId, FlowId, InterfaceId, LoadId, PortId, QueryId, RecordingId, RequestId, WorkerId},
     media, sip,
     time::Time,
-    verbs::{Failure, FlowEnd, Reply, Request, Sound, Start},
+    verbs::{Failure, FlowEnd, Reply, Request, Sound},
 };
 
 mod accept;

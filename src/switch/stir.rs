@@ -20,13 +20,13 @@ use super::{
     trunk,
 };
 use crate::{
+    facts::{Stir, StirVerdict},
     ids::CallId,
     sip::{
         Request,
         stir::{Attestation, Certificate, Claims, Identity, Reason, Signer, Trust, called, caller, write_date},
     },
     time::Time,
-    verbs::{Stir, StirVerdict},
 };
 
 /// How long it is believed that a certificate cannot be had.

@@ -136,11 +136,7 @@ impl Switch {
         match verb {
             Verb::Ring => call.ring(core).map(|()| Some(Reply::Done)),
             Verb::Reject { code, reason } => {
-                let refusable = matches!(call.state, State::Incoming(_)) && (300..=699).contains(&code);
-                if !refusable || reason.as_ref().is_some_and(|r| r.chars().any(char::is_control)) {
-                    return Err(Failure::WrongState);
-                }
-                call.refuse(core, code, reason.as_deref(), &[], End::refusing(code));
+                call.reject(core, code, reason.as_deref())?;
                 Ok((!own).then_some(Reply::Done))
             }
             Verb::Hangup => {

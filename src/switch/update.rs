@@ -11,6 +11,9 @@ use crate::{
     sip::{Request, ServerTx},
 };
 
+/// The code of a refusal and what its header says.
+type Refused = (u16, Vec<(&'static str, String)>);
+
 impl Call {
     /// An UPDATE within the dialog; its CSeq is in order.
     pub fn handle_update(&mut self, core: &mut Core, tx: ServerTx, request: &Request) {
@@ -55,7 +58,7 @@ impl Call {
         core: &mut Core,
         offer: &sdp::Session,
         from: Option<&str>,
-    ) -> Result<String, (u16, Vec<(&'static str, String)>)> {
+    ) -> Result<String, Refused> {
         if self.owes_answer() {
             return Err((500, vec![("Retry-After", (core.random() % 10).to_string())]));
         }

@@ -244,7 +244,7 @@ fn the_store_gets_sets_and_adds() {
 
 #[test]
 fn the_callers_signature_is_a_table_of_the_call_or_nothing() {
-    use crate::verbs::{Stir, StirVerdict};
+    use crate::facts::{Stir, StirVerdict};
     assert_eq!(printed("print(call.stir)"), ["nil"]);
     let stir = Stir { verdict: StirVerdict::Failed, attest: Some("A"), reason: Some("stale"), origid: None };
     let mut start = start("test.lua");

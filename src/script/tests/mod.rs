@@ -12,9 +12,10 @@ use std::{rc::Rc, time::Duration};
 
 use super::{Clock, Level, Limits, Modules, Program, Step, Vm};
 use crate::{
+    facts::{Facts, Start},
     ids::{CallId, FlowId},
     time::Time,
-    verbs::{Facts, FlowEnd, KeepOp, Reply, Start, Verb},
+    verbs::{FlowEnd, KeepOp, Reply, Verb},
 };
 
 /// The call that every flow of these tests is about.

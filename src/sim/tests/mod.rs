@@ -137,14 +137,20 @@ fn var(record: &CallRecord, name: &str) -> String {
     record.vars.get(name).cloned().unwrap_or_default()
 }
 
-/// When the first SIP message that begins so arrived, which `ip` sent to `peer`, or got from it.
+/// When the first SIP message that begins so arrived, which `ip` sent to `peer`, or got from it; PRACK and its answer
+/// aside.
 fn when(world: &mut World, ip: IpAddr, sent: bool, peer: IpAddr, line: &str) -> Option<Time> {
     let (from, to) = if sent { (ip, peer) } else { (peer, ip) };
     let found = |(_, datagram): &&(Time, Datagram)| {
         let way = datagram.from.ip() == from && datagram.to == SocketAddr::new(to, SIP_PORT);
-        way && datagram.bytes.starts_with(line.as_bytes())
+        way && datagram.bytes.starts_with(line.as_bytes()) && !is_about_prack(&datagram.bytes)
     };
     world.wire().iter().find(found).map(|(at, _)| *at)
+}
+
+fn is_about_prack(message: &[u8]) -> bool {
+    let mut lines = message.split(|byte| *byte == b'\n');
+    lines.any(|line| line.starts_with(b"CSeq:") && line.trim_ascii_end().ends_with(b"PRACK"))
 }
 
 /// RTP audio that arrived at a host, decoded, with the times of arrival. PCMU only.

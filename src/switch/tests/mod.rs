@@ -31,11 +31,12 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
+    facts::Facts,
     ids::InterfaceId,
     media::{Command, Pcm, Quality},
     sip::{Hop, Interface, Limits as SipLimits, Message, Method, Request as SipRequest, Response, Transport},
     time::Epoch,
-    verbs::{self, Dial, Facts, Gather, Origin, Record, Strategy, Verb},
+    verbs::{self, Dial, Gather, Origin, Record, Strategy, Verb},
 };
 
 /// How long a datagram travels.

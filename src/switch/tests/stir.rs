@@ -1,11 +1,11 @@
 use super::*;
 use crate::{
+    facts::{Stir, StirVerdict},
     sip::stir::{
         Attestation, Claims, Identity, Reason, Signer,
         tests::{Kit, NOW, ORIGID, URL, Wish, of_number},
     },
     switch::stir::{Config as StirConfig, Signing, Treatment, Verifying},
-    verbs::StirVerdict,
 };
 
 const CALLER: &str = "12155551212";
@@ -53,7 +53,7 @@ fn found(world: &mut World, result: Result<&str, &str>) {
 }
 
 /// The verdict that the last script was started with.
-fn verdict(world: &World) -> verbs::Stir {
+fn verdict(world: &World) -> Stir {
     *world.node().starts.last().expect("a script was started").facts.stir.clone().expect("somebody looked")
 }
 

@@ -170,7 +170,6 @@ impl Story {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "a table of events")]
     fn happen(&mut self, event: u64) {
         let held = format!("{}a=sendonly\r\n", sdp());
         let to_c = format!("<sip:c@{C}>");
