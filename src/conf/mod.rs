@@ -11,6 +11,7 @@ mod phones;
 mod rules;
 mod settings;
 mod stir;
+mod store;
 #[cfg(test)]
 mod tests;
 mod trunks;
@@ -18,6 +19,7 @@ mod wires;
 
 pub use document::Document;
 pub use fault::Fault;
+pub use store::StoreConf;
 pub use settings::{Conf, Folders, InterfaceConf, LogFormat};
 
 /// The defaults, as shipped.

@@ -2,6 +2,7 @@
 
 mod budget;
 mod interfaces;
+mod keeping;
 mod log;
 mod records;
 mod scripts;
@@ -170,17 +171,6 @@ fn print_counts(counts: &Counts) {
 
 /// What is held, as JSON.
 pub fn counts_json(counts: &Counts) -> serde_json::Value {
-    serde_json::json!({
-        "calls": counts.calls,
-        "certificates": counts.certificates,
-        "flows": counts.flows,
-        "ports": counts.ports,
-        "dialogs": counts.dialogs,
-        "transactions": counts.transactions,
-        "loads": counts.loads,
-        "queries": counts.queries,
-        "recordings": counts.recordings,
-        "rooms": counts.rooms,
-        "forks": counts.forks,
-    })
+    let named = crate::io::counts_of(counts).into_iter().map(|(name, count)| (name.to_owned(), count.into()));
+    serde_json::Value::Object(named.collect())
 }

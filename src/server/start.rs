@@ -62,7 +62,7 @@ pub enum StartError {
     },
 }
 
-fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::System { what, source }
 }
 
@@ -102,6 +102,8 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let (inbox, inputs) = mpsc::channel::<Input>(INBOX);
     let (orders, to_obey) = mpsc::channel::<Order>(64);
     let (program, seen) = mpsc::unbounded_channel::<Seen>();
+    let store = super::keeping::Keeping::start(conf, clock)?;
+    let api = store.api(conf, clock, &orders)?;
     let media = Media::start(conf, clock)?;
     let told = media.told(conf);
     let task = Task {
@@ -117,6 +119,8 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         media,
         opened,
         program,
+        store,
+        api,
     };
     let control = thread::Builder::new()
         .name("control".into())
@@ -139,6 +143,8 @@ struct Task {
     media: Media,
     opened: Vec<Opened>,
     program: mpsc::UnboundedSender<Seen>,
+    store: super::keeping::Keeping,
+    api: Option<super::keeping::Api>,
 }
 
 impl Task {
@@ -155,6 +161,8 @@ impl Task {
             from_workers,
             disk: to_disk.clone(),
             from_disk,
+            facts: self.store.facts,
+            api: self.api.map(|api| api.replies),
             program: self.program,
         };
         let interfaces = self.opened.iter().map(|one| one.media).collect();
@@ -169,6 +177,7 @@ impl Task {
         }
         let _ = to_disk.push(ToDisk::Shutdown);
         disk.join();
+        self.store.threads.join();
         counts
     }
 }

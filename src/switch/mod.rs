@@ -47,6 +47,7 @@ mod park;
 mod phones;
 mod play;
 mod port;
+mod progress;
 mod reason;
 mod record;
 mod refer;
@@ -74,6 +75,7 @@ pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use guard::{Access, GuardConfig, Guarded};
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
+pub use progress::Progress;
 pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route};
 pub use rules::{HoldRule, Rules, TransferRule};
@@ -282,6 +284,8 @@ pub enum Output {
         /// Which run.
         flow: FlowId,
     },
+    /// A call has come further, and stands like this now. Never comes after its [`Output::Record`].
+    Progress(Box<Progress>),
     /// A call is over, and this is what is known of it.
     Record(Box<CallRecord>),
     /// Something to look at, where [`Config::trace`] is on.
@@ -332,6 +336,8 @@ pub enum ConsoleReply {
         request: RequestId,
         /// The new call.
         call: CallId,
+        /// The id that logs and records carry.
+        name: String,
     },
     /// It was answered; its script, where it has one, is starting.
     Answered {
@@ -374,6 +380,20 @@ pub enum ConsoleReply {
     },
     /// A cap on outgoing calls is used up, or nearly.
     Alarm(Alarm),
+}
+
+impl ConsoleReply {
+    /// The order or request that it answers; absent: none.
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            ConsoleReply::Calling { request, .. }
+            | ConsoleReply::Answered { request, .. }
+            | ConsoleReply::Failed { request, .. }
+            | ConsoleReply::Ended { request, .. }
+            | ConsoleReply::Reply { request, .. } => Some(*request),
+            ConsoleReply::Drained | ConsoleReply::Trunk { .. } | ConsoleReply::Alarm(_) => None,
+        }
+    }
 }
 
 /// What is new about a carrier.

@@ -154,6 +154,11 @@ impl Switch {
         self.core.out.pop_front()
     }
 
+    /// No new calls are taken.
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_some()
+    }
+
     /// What is held at the moment.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -211,6 +216,7 @@ impl Switch {
             } else if let Some(id) = self.dirty.pop_first() {
                 self.schedule(id);
                 self.lamp(id);
+                self.tell_progress(id);
                 self.let_go(id);
             } else if self.tell_lamps() {
                 continue;

@@ -49,6 +49,7 @@ struct Node {
     starts: Vec<Start>,
     replies: Vec<(RequestId, Reply)>,
     stops: Vec<FlowId>,
+    progress: Vec<Progress>,
     records: Vec<CallRecord>,
     console: Vec<ConsoleReply>,
     traces: Vec<Trace>,
@@ -173,6 +174,7 @@ impl World {
             starts: vec![],
             replies: vec![],
             stops: vec![],
+            progress: vec![],
             records: vec![],
             console: vec![],
             traces: vec![],
@@ -241,6 +243,11 @@ impl World {
                 if self.automatic {
                     self.input(at, Input::FlowEnded { flow, end: FlowEnd::Stopped });
                 }
+            }
+            Output::Progress(progress) => {
+                let known = node.records.iter().any(|record| record.id == progress.id);
+                assert!(!known, "{progress:?} after its record");
+                node.progress.push(*progress);
             }
             Output::Record(record) => node.records.push(*record),
             Output::Trace(trace) => node.traces.push(trace),
