@@ -120,8 +120,8 @@ pub(crate) struct Number {
     (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn numbers(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<Number>>, Problem> {
     caller.need_everywhere(Scope::Read)?;
-    let numbers = context.config.numbers.iter();
-    Ok(Json(numbers.map(|(number, script)| Number { number: number.clone(), script: script.clone() }).collect()))
+    let numbers = context.view().await?.numbers.into_iter();
+    Ok(Json(numbers.map(|(number, script)| Number { number, script }).collect()))
 }
 
 /// A carrier, and how it stands.
@@ -143,13 +143,13 @@ pub(crate) struct Trunk {
 pub(crate) async fn trunks(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<Trunk>>, Problem> {
     caller.need_everywhere(Scope::Read)?;
     let mut standings = context.standings().await?;
-    let trunk = |name: &String| {
-        let standing = standings.remove(name).unwrap_or_default();
+    let trunk = |name: String| {
+        let standing = standings.remove(&name).unwrap_or_default();
         let mut down: Vec<String> = standing.targets.into_iter().filter(|(_, up)| !up).map(|(uri, _)| uri).collect();
         down.sort();
-        Trunk { name: name.clone(), registered: standing.registered, down }
+        Trunk { name, registered: standing.registered, down }
     };
-    Ok(Json(context.config.trunks.iter().map(trunk).collect()))
+    Ok(Json(context.view().await?.trunks.into_iter().map(trunk).collect()))
 }
 
 /// A contact of a phone.

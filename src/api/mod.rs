@@ -43,10 +43,6 @@ pub struct Config {
     pub database: Database,
     /// The process's clock.
     pub clock: Clock,
-    /// Numbers and their scripts.
-    pub numbers: Vec<(String, String)>,
-    /// Names of the carriers.
-    pub trunks: Vec<String>,
 }
 
 /// The rest of the server, from here.

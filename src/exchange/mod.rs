@@ -38,6 +38,11 @@ impl Exchange {
         self.switch.poll()
     }
 
+    /// What holds for what comes from now on.
+    pub fn config(&self) -> &Config {
+        self.switch.config()
+    }
+
     /// No new calls are taken.
     pub fn is_draining(&self) -> bool {
         self.switch.is_draining()

@@ -60,6 +60,10 @@ pub struct View {
     pub counts: Counts,
     /// No new calls are taken.
     pub draining: bool,
+    /// Numbers, and the scripts that answer them.
+    pub numbers: Vec<(String, String)>,
+    /// Names of the carriers.
+    pub trunks: Vec<String>,
     /// Contacts of phones, by user.
     pub phones: Vec<(String, Binding)>,
 }
@@ -221,7 +225,14 @@ impl Control {
             Some(Order::Counts) => self.tell(Seen::Counts(self.exchange.counts())),
             Some(Order::View(to)) => {
                 let phones = self.exchange.registrations().map(|(user, at)| (user.to_owned(), at.clone())).collect();
-                let view = View { counts: self.exchange.counts(), draining: self.exchange.is_draining(), phones };
+                let config = self.exchange.config();
+                let view = View {
+                    counts: self.exchange.counts(),
+                    draining: self.exchange.is_draining(),
+                    numbers: config.routes.iter().map(|r| (r.number.to_string(), r.script.to_string())).collect(),
+                    trunks: config.trunking.trunks.iter().map(|trunk| trunk.name.to_string()).collect(),
+                    phones,
+                };
                 // Who asked may be gone.
                 let _ = to.send(view);
             }

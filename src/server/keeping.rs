@@ -69,8 +69,6 @@ impl Keeping {
             listen,
             database: database(conf),
             clock,
-            numbers: conf.routes.iter().map(|r| (r.number.to_string(), r.script.to_string())).collect(),
-            trunks: conf.trunking.trunks.iter().map(|trunk| trunk.name.to_string()).collect(),
         };
         let ends = api::Ends { orders: orders.downgrade(), replies, questions: self.questions.clone() };
         let at = api::spawn(config, ends).map_err(system("api.listen"))?;

@@ -98,18 +98,20 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let runtime = runtime()?;
     let opened = interfaces::open(conf)?;
     let addresses: Vec<SocketAddr> = opened.iter().map(|one| one.bound).collect();
-    let listening = opened.iter().map(Opened::told).collect();
+    let mut listening: Vec<String> = opened.iter().map(Opened::told).collect();
     let (inbox, inputs) = mpsc::channel::<Input>(INBOX);
     let (orders, to_obey) = mpsc::channel::<Order>(64);
     let (program, seen) = mpsc::unbounded_channel::<Seen>();
     let store = super::keeping::Keeping::start(conf, clock)?;
     let api = store.api(conf, clock, &orders)?;
+    listening.extend(api.as_ref().map(|api| format!("{}, the API over HTTP", api.at)));
     let media = Media::start(conf, clock)?;
     let told = media.told(conf);
+    let config = switch_config(conf, &opened, media.workers.len(), wishes);
     let task = Task {
         clock,
         seed: unique(),
-        config: switch_config(conf, &opened, media.workers.len(), wishes),
+        config: config.clone(),
         ports: MediaPorts::new(ports_config(conf), unique())?,
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,
@@ -126,7 +128,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         .name("control".into())
         .spawn(move || runtime.block_on(task.run(inputs, to_obey)))
         .map_err(system("control thread"))?;
-    Ok(Server { addresses, listening, orders, seen, control, media: told })
+    Ok(Server { addresses, listening, orders, seen, control, media: told, config })
 }
 
 /// All that the control task is made of.

@@ -154,6 +154,11 @@ impl Switch {
         self.core.out.pop_front()
     }
 
+    /// What holds for what comes from now on.
+    pub fn config(&self) -> &Config {
+        &self.core.config
+    }
+
     /// No new calls are taken.
     pub fn is_draining(&self) -> bool {
         self.draining.is_some()
