@@ -79,7 +79,8 @@ fn a_killed_server_has_kept_all_that_it_told_and_reconciles_the_rest() {
             let mut told = BTreeMap::new();
             let mut line = String::new();
             while events.read_line(&mut line).is_ok_and(|count| count > 0) {
-                if let Some(event) = line.strip_prefix("data: ").and_then(|text| serde_json::from_str::<Value>(text).ok())
+                if let Some(event) =
+                    line.strip_prefix("data: ").and_then(|text| serde_json::from_str::<Value>(text).ok())
                     && let Some(call) = event["call"].as_str()
                 {
                     told.insert(call.to_owned(), event["kind"].as_str().unwrap().to_owned());
@@ -93,7 +94,8 @@ fn a_killed_server_has_kept_all_that_it_told_and_reconciles_the_rest() {
         let peers: Process =
             caller(server.sip, &folder, "1", &["-sn", "uac", "-m", "300", "-r", "150", "-l", "300", "-d", "60000"]);
         // In the middle: some have ended, some go on, and new ones come.
-        while get(&at, &key, "/v1/calls?live=true&status=in_progress&limit=500")["calls"].as_array().unwrap().len() < 80 {
+        while get(&at, &key, "/v1/calls?live=true&status=in_progress&limit=500")["calls"].as_array().unwrap().len() < 80
+        {
             breathe(server.sip);
         }
         server = server.kill_and_restart();
@@ -126,7 +128,8 @@ fn a_killed_server_has_kept_all_that_it_told_and_reconciles_the_rest() {
         }
         if round == 2 {
             let events = get(&at, &key, &format!("/v1/calls/{}/events", told.keys().next().unwrap()));
-            let mut orders: Vec<u64> = events.as_array().unwrap().iter().map(|e| e["order"].as_u64().unwrap()).collect();
+            let mut orders: Vec<u64> =
+                events.as_array().unwrap().iter().map(|e| e["order"].as_u64().unwrap()).collect();
             assert!(!orders.is_empty());
             orders.dedup();
             assert_eq!(orders, (1..=orders.len() as u64).collect::<Vec<_>>(), "{events}");

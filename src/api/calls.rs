@@ -155,7 +155,9 @@ pub(crate) async fn list(
     let calls = Calls { calls, next };
     match format.as_deref().unwrap_or("json") {
         "json" => Ok(axum::Json(calls).into_response()),
-        "jsonl" => Ok(text("application/jsonl", calls.next, calls.calls.iter().map(|call| format!("{call}\n")).collect())),
+        "jsonl" => {
+            Ok(text("application/jsonl", calls.next, calls.calls.iter().map(|call| format!("{call}\n")).collect()))
+        }
         "csv" => Ok(text("text/csv", calls.next, csv(&calls.calls))),
         _ => Err(Problem::field("format", "allowed: json, jsonl or csv")),
     }
@@ -171,8 +173,23 @@ fn text(kind: &'static str, next: Option<String>, text: String) -> Response {
 }
 
 const COLUMNS: [&str; 17] = [
-    "id", "parent", "direction", "from", "to", "trunk", "start_ms", "answer_ms", "end_ms", "talk_seconds", "status",
-    "end_reason", "code", "q850", "script", "codec", "error",
+    "id",
+    "parent",
+    "direction",
+    "from",
+    "to",
+    "trunk",
+    "start_ms",
+    "answer_ms",
+    "end_ms",
+    "talk_seconds",
+    "status",
+    "end_reason",
+    "code",
+    "q850",
+    "script",
+    "codec",
+    "error",
 ];
 
 /// RFC 4180. What a spreadsheet would take for a formula is shown as text.

@@ -78,7 +78,12 @@ pub(crate) async fn metrics(State(context): State<Shared>, caller: Caller) -> Re
     }
     head(&mut text, "switchhook_talk_seconds_total", "counter", "Time from answer to end of all calls");
     let _ = writeln!(text, "switchhook_talk_seconds_total {:.3}", totals.talk_seconds);
-    head(&mut text, "switchhook_setup_seconds", "histogram", "Time from the beginning of answered calls to their answer");
+    head(
+        &mut text,
+        "switchhook_setup_seconds",
+        "histogram",
+        "Time from the beginning of answered calls to their answer",
+    );
     let mut sum = 0;
     for (limit, count) in &totals.setup {
         sum += count;

@@ -13,6 +13,7 @@ mod problem;
 mod steer;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use std::{io, net::SocketAddr, sync::Arc, thread};
 
@@ -30,6 +31,7 @@ use crate::{
 };
 pub use ask::FIRST_REQUEST;
 use problem::Problem;
+pub use webhook::{Address, WebhookConfig, spawn as spawn_webhook};
 
 /// Longest body of a request.
 const LONGEST_BODY: usize = 64 << 10;

@@ -34,7 +34,8 @@ impl Problem {
     }
 
     pub(super) fn field(field: impl ToString, detail: impl ToString) -> Problem {
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The request is not as it should be", detail);
+        let problem =
+            Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The request is not as it should be", detail);
         Problem { field: Some(field.to_string()), ..problem }
     }
 

@@ -146,7 +146,8 @@ impl Verb {
     pub fn run(self) -> Result<(), String> {
         match self {
             Verb::Calls { all, access } => {
-                let found = access.ask("GET", if all { "/v1/calls?limit=500" } else { "/v1/calls?live=true&limit=500" })?;
+                let found =
+                    access.ask("GET", if all { "/v1/calls?limit=500" } else { "/v1/calls?live=true&limit=500" })?;
                 let columns = ["id", "direction", "from", "to", "trunk", "script", "status", "end_reason"];
                 access.show(&found["calls"], if all { &columns } else { &columns[..7] });
             }

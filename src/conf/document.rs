@@ -60,6 +60,8 @@ pub struct Folders {
 #[serde(deny_unknown_fields)]
 pub struct ApiTable {
     pub listen: String,
+    pub webhook: String,
+    pub webhook_secret: String,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -19,8 +19,8 @@ mod wires;
 
 pub use document::Document;
 pub use fault::Fault;
-pub use store::StoreConf;
 pub use settings::{Conf, Folders, InterfaceConf, LogFormat};
+pub use store::StoreConf;
 
 /// The defaults, as shipped.
 pub const DEFAULTS: &str = include_str!("../../conf/switchhook.toml");

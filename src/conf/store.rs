@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use super::{Document, Fault, settings::At};
-use crate::store::Database;
+use crate::{
+    api::{Address, WebhookConfig},
+    store::Database,
+};
 
 /// Where call records and events are kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +21,8 @@ pub struct StoreConf {
     pub record_days: u32,
     /// Where the API listens; absent: there is none.
     pub api: Option<SocketAddr>,
+    /// Where events are posted to; absent: nowhere.
+    pub webhook: Option<WebhookConfig>,
 }
 
 impl At<'_> {
@@ -39,8 +44,23 @@ impl At<'_> {
             api: match document.api.listen.as_str() {
                 "" => None,
                 text => Some(text.parse().map_err(|_| {
-                    self.fault("api.listen", format_args!("\"{text}\""), "address:port, such as 127.0.0.1:8088, or empty")
+                    self.fault(
+                        "api.listen",
+                        format_args!("\"{text}\""),
+                        "address:port, such as 127.0.0.1:8088, or empty",
+                    )
                 })?),
+            },
+            webhook: match document.api.webhook.as_str() {
+                "" => None,
+                url => Some(WebhookConfig {
+                    // What is in an address may be a secret.
+                    to: Address::parse(url).ok_or_else(|| {
+                        self.fault("api.webhook", "something else", "an http:// or https:// address, or empty")
+                    })?,
+                    secret: document.api.webhook_secret.clone(),
+                    trust: document.tls.trust.clone().into(),
+                }),
             },
         })
     }

@@ -12,8 +12,8 @@ use std::{
 
 use tokio::{
     io::unix::AsyncFd,
-    sync::oneshot,
     sync::mpsc::{Receiver, Sender, UnboundedSender, error::TrySendError as TryError},
+    sync::oneshot,
 };
 
 use crate::{

@@ -10,8 +10,8 @@ use crate::{
     conf::Conf,
     ids::RequestId,
     io::{Fact, Order, clock::Clock},
-    switch::ConsoleReply,
     store::{self, Database, JournalConfig, Question, WriterConfig},
+    switch::ConsoleReply,
 };
 
 /// What the server holds of them.
@@ -65,11 +65,7 @@ impl Keeping {
     pub fn api(&self, conf: &Conf, clock: Clock, orders: &mpsc::Sender<Order>) -> Result<Option<Api>, StartError> {
         let Some(listen) = conf.store.api else { return Ok(None) };
         let (to, replies) = mpsc::unbounded_channel();
-        let config = api::Config {
-            listen,
-            database: database(conf),
-            clock,
-        };
+        let config = api::Config { listen, database: database(conf), clock };
         let ends = api::Ends { orders: orders.downgrade(), replies, questions: self.questions.clone() };
         let at = api::spawn(config, ends).map_err(system("api.listen"))?;
         Ok(Some(Api { replies: (RequestId(api::FIRST_REQUEST), to), at }))
@@ -85,6 +81,11 @@ impl Keeping {
             event_days: conf.store.event_days,
             record_days: conf.store.record_days,
         };
+        if let Some(webhook) = conf.store.webhook.clone() {
+            let node = store::spool_name(&spool(conf)).map_err(system("folders.state"))?;
+            let written = journal.written.clone();
+            api::spawn_webhook(webhook, (database(conf), node), clock, written).map_err(system("api.webhook"))?;
+        }
         let (told, ready) = oneshot::channel();
         let writer = store::spawn_writer(config, journal.written, told).map_err(system("folders.state"))?;
         let threads = Threads { journal: journal.thread, writer };

@@ -150,7 +150,7 @@ mod tests {
         let none = plan(&old, &old.clone());
         assert!(none.now.is_empty() && none.restart.is_empty());
         let text = "[[number]]\nnumber = \"100\"\nscript = \"menu.lua\"\n[[number]]\nnumber = \"7\"\nscript = \"echo.lua\"\n\
-                    [call]\ntransfer = \"none\"\n[[trunk]]\nname = \"new\"\n";
+                    [call]\ntransfer = \"nobody\"\n[[trunk]]\nname = \"new\"\n";
         let new = Conf::read("x", text).unwrap();
         let found = plan(&old, &new);
         assert!(found.restart.is_empty(), "{:?}", found.restart);

@@ -71,11 +71,7 @@ impl Store {
         let mut words: Vec<String> = Vec::new();
         let mut times: Vec<i64> = Vec::new();
         // Words come first, times after them: two kinds of arguments, each in its own order.
-        let equal = [
-            ("status", &filter.status),
-            ("end_reason", &filter.end_reason),
-            ("direction", &filter.direction),
-        ];
+        let equal = [("status", &filter.status), ("end_reason", &filter.end_reason), ("direction", &filter.direction)];
         for (column, value) in equal {
             if let Some(value) = value {
                 words.push(value.clone());
@@ -141,6 +137,35 @@ impl Store {
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(|row| row.try_get(0)).collect()
+    }
+
+    /// Up to which event of this server the webhook took them all; 0: none yet.
+    pub async fn told(&self, node: &str) -> Result<i64, sqlx::Error> {
+        let name = format!("{node} webhook");
+        let row = sqlx::query("SELECT done FROM spool WHERE node = $1")
+            .bind(name.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map_or(Ok(0), |row| row.try_get(0))
+    }
+
+    /// The webhook took all events up to this one.
+    pub async fn has_told(&self, node: &str, done: i64) -> Result<(), sqlx::Error> {
+        let query = sqlx::query(
+            "INSERT INTO spool (node, done) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET done = excluded.done",
+        );
+        query.bind(format!("{node} webhook")).bind(done).execute(&self.pool).await.map(drop)
+    }
+
+    /// Events of this server after `done`, as JSON, with their numbers.
+    pub async fn events_after(&self, node: &str, done: i64, most: u32) -> Result<Vec<(i64, String)>, sqlx::Error> {
+        let rows = sqlx::query("SELECT id, document FROM events WHERE node = $1 AND id > $2 ORDER BY id LIMIT $3")
+            .bind(node)
+            .bind(done)
+            .bind(i64::from(most))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     /// Make a key to the API; gives its secret, which is not kept.

@@ -101,6 +101,8 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
         writer.start();
         runtime.block_on(async {
             let mut batch = Vec::with_capacity(BATCH);
+            let mut again = tokio::time::interval(AGAIN);
+            again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
                     count = incoming.recv_many(&mut batch, BATCH) => match count {
@@ -116,7 +118,7 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
                         }
                     },
                     Some(question) = asked.recv() => writer.answer(question),
-                    () = super::wait(AGAIN), if !writer.unwritten.is_empty() => writer.write(),
+                    _ = again.tick(), if writer.failing => writer.write(),
                 }
             }
         });

@@ -103,7 +103,8 @@ pub(super) async fn find(pool: &AnyPool, secret: &str) -> Result<Option<Key>, sq
 
 /// All keys.
 pub(super) async fn list(pool: &AnyPool) -> Result<Vec<Key>, sqlx::Error> {
-    let rows = sqlx::query("SELECT id, name, scope, numbers FROM api_keys ORDER BY created_ms, id").fetch_all(pool).await?;
+    let rows =
+        sqlx::query("SELECT id, name, scope, numbers FROM api_keys ORDER BY created_ms, id").fetch_all(pool).await?;
     rows.iter().map(key).collect()
 }
 

@@ -25,6 +25,7 @@ pub use event::{Event, Totals};
 pub use journal::{Journal, JournalConfig, Question, spawn as spawn_journal};
 pub use keep::{Answer, spawn as spawn_keep};
 pub use keys::{Key, Scope};
+pub use spool::name as spool_name;
 pub use writer::{WriterConfig, spawn as spawn_writer};
 
 async fn wait(time: Duration) {

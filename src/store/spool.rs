@@ -29,6 +29,8 @@ pub struct Spool {
     /// Bytes in the files before this one.
     before: u64,
     limit: u64,
+    /// Held as long as this is there: nobody else writes.
+    _lock: File,
 }
 
 fn path(folder: &Path, first: u64) -> PathBuf {
@@ -40,7 +42,8 @@ fn segments(folder: &Path) -> io::Result<Vec<u64>> {
     let mut firsts = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        let first = name.to_str().and_then(|name| name.strip_suffix(".jsonl")).and_then(|name| name.parse::<u64>().ok());
+        let first =
+            name.to_str().and_then(|name| name.strip_suffix(".jsonl")).and_then(|name| name.parse::<u64>().ok());
         firsts.extend(first);
     }
     firsts.sort_unstable();
@@ -52,6 +55,8 @@ impl Spool {
     /// bytes on disk.
     pub fn open(folder: &Path, limit: u64) -> io::Result<Spool> {
         fs::create_dir_all(folder)?;
+        let lock = File::create(folder.join("lock"))?;
+        lock.try_lock().map_err(|_| io::Error::other("another server writes to this folder's spool"))?;
         let all = segments(folder)?;
         let first = all.last().copied().unwrap_or(1);
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path(folder, first))?;
@@ -68,7 +73,8 @@ impl Spool {
         for earlier in all.iter().filter(|earlier| **earlier != first) {
             before += fs::metadata(path(folder, *earlier))?.len();
         }
-        Ok(Spool { folder: folder.to_owned(), file, first, next: first + lines, written, before, limit })
+        let (folder, next) = (folder.to_owned(), first + lines);
+        Ok(Spool { folder, file, first, next, written, before, limit, _lock: lock })
     }
 
     /// The number of the next line.
@@ -80,7 +86,8 @@ impl Spool {
     /// where it fails, nothing of them is.
     pub fn append(&mut self, lines: &[u8], count: u64) -> io::Result<()> {
         if self.written >= SEGMENT {
-            let file = OpenOptions::new().create_new(true).read(true).write(true).open(path(&self.folder, self.next))?;
+            let file =
+                OpenOptions::new().create_new(true).read(true).write(true).open(path(&self.folder, self.next))?;
             self.before += self.written;
             (self.file, self.first, self.written) = (file, self.next, 0);
         }
@@ -249,6 +256,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(folder.path(), LIMIT).unwrap();
         fill(&mut spool, 3);
+        assert!(Spool::open(folder.path(), LIMIT).is_err(), "one writer at a time");
+        drop(spool);
         let file = path(folder.path(), 1);
         let length = fs::metadata(&file).unwrap().len();
         OpenOptions::new().write(true).open(&file).unwrap().set_len(length - 5).unwrap();

@@ -181,8 +181,10 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
     assert_eq!((seen.len(), sorted.len()), (132, 132));
     assert_eq!(seen[0], "b-129");
     let events = store.events_of("a-1").await.unwrap();
-    let kinds: Vec<String> =
-        events.iter().map(|e| serde_json::from_str::<serde_json::Value>(e).unwrap()["kind"].as_str().unwrap().into()).collect();
+    let kinds: Vec<String> = events
+        .iter()
+        .map(|e| serde_json::from_str::<serde_json::Value>(e).unwrap()["kind"].as_str().unwrap().into())
+        .collect();
     assert_eq!(kinds, ["call.initiated", "call.ringing", "call.in_progress", "call.ended"]);
     let strangers = CallFilter { numbers: vec!["999".into()], ..filter(10) };
     assert!(store.calls(&strangers).await.unwrap().calls.is_empty());
@@ -253,6 +255,57 @@ async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_whi
     drop(journal.facts);
     journal.thread.join().unwrap();
     writer.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig { folder: folder.path().into(), limit: 12 << 20, clock: Clock::start() };
+    let mut journal = spawn_journal(config).unwrap();
+    // Far more than there is room for.
+    for call in 0..40_000 {
+        journal.facts.send(record(&format!("e-{call}"), 1)).await.unwrap();
+    }
+    let stuck = async {
+        let mut last = 0;
+        loop {
+            // Batches come every 20 ms while there is room.
+            wait(Duration::from_secs(2)).await;
+            let now = *journal.written.borrow();
+            if now == last {
+                return last;
+            }
+            last = now;
+        }
+    };
+    let full = stuck.await;
+    assert!(full > 1000 && full < 40_001, "{full}");
+    // Calls go on meanwhile, and are shown.
+    journal.facts.send(progress("live", Status::Ringing)).await.unwrap();
+    let (to, live) = oneshot::channel();
+    while journal.facts.capacity() < journal::WAITING {
+        wait(Duration::from_millis(10)).await;
+    }
+    wait(Duration::from_millis(100)).await;
+    journal.questions.send(Question::Live(to)).await.unwrap();
+    assert_eq!(live.await.unwrap().len(), 1);
+    // Somebody reads, and there is room again: all comes, each once.
+    let mut tail = spool::Tail::after(folder.path(), 0);
+    let mut due = 1;
+    let all = async {
+        while due <= 40_002 {
+            let end = *journal.written.borrow_and_update();
+            for (number, _) in tail.read(end, 1000).unwrap() {
+                assert_eq!(number, due);
+                due += 1;
+            }
+            tail.forget(due - 1).unwrap();
+            if due > end && due <= 40_002 {
+                journal.written.changed().await.unwrap();
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("all that waited comes");
 }
 
 #[tokio::test]

@@ -169,11 +169,13 @@ impl Writer {
         }
         self.put_calls(work, calls).await?;
         self.put_events(work, &events).await?;
-        sqlx::query("INSERT INTO spool (node, done) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET done = excluded.done")
-            .bind(self.node.as_str())
-            .bind(i64::try_from(last).unwrap_or(i64::MAX))
-            .execute(&mut **work)
-            .await?;
+        sqlx::query(
+            "INSERT INTO spool (node, done) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET done = excluded.done",
+        )
+        .bind(self.node.as_str())
+        .bind(i64::try_from(last).unwrap_or(i64::MAX))
+        .execute(&mut **work)
+        .await?;
         Ok(latest)
     }
 
@@ -211,7 +213,8 @@ impl Writer {
 
     async fn put_events(&self, work: &mut Transaction<'_, Any>, events: &[EventRow<'_>]) -> Result<(), sqlx::Error> {
         for chunk in chunks(events) {
-            let mut query = sqlx::query(AssertSqlSafe(insert(EVENTS, chunk.len(), "ON CONFLICT (node, id) DO NOTHING")));
+            let mut query =
+                sqlx::query(AssertSqlSafe(insert(EVENTS, chunk.len(), "ON CONFLICT (node, id) DO NOTHING")));
             for event in chunk {
                 query = query.bind(self.node.as_str()).bind(i64::try_from(event.id).unwrap_or(i64::MAX));
                 query = query.bind(event.at_ms).bind(event.kind).bind(event.call).bind(event.line);
