@@ -1,5 +1,7 @@
 //! Calls to look at.
 
+#![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
+
 use std::sync::Arc;
 
 use axum::{

@@ -1,6 +1,8 @@
 //! Events as they happen: server-sent events, and over a WebSocket. A reader that falls behind is told how many events
 //! it lost, and delays nobody.
 
+#![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
+
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{

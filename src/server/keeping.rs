@@ -22,8 +22,6 @@ pub struct Keeping {
     pub questions: mpsc::Sender<Question>,
     /// What is to be waited for at the end.
     pub threads: Threads,
-    /// Told when the database is up to date.
-    pub ready: oneshot::Receiver<()>,
 }
 
 /// They end by themselves when nobody can tell them anything any more.
@@ -86,9 +84,10 @@ impl Keeping {
             let written = journal.written.clone();
             api::spawn_webhook(webhook, (database(conf), node), clock, written).map_err(system("api.webhook"))?;
         }
-        let (told, ready) = oneshot::channel();
+        // Nobody waits for the database.
+        let (told, _) = oneshot::channel();
         let writer = store::spawn_writer(config, journal.written, told).map_err(system("folders.state"))?;
         let threads = Threads { journal: journal.thread, writer };
-        Ok(Keeping { facts: journal.facts, questions: journal.questions, threads, ready })
+        Ok(Keeping { facts: journal.facts, questions: journal.questions, threads })
     }
 }

@@ -31,8 +31,6 @@ pub struct Event {
 /// An event as it is read back.
 #[derive(Debug, Deserialize)]
 pub struct Written<'a> {
-    /// Its number.
-    pub id: u64,
     /// When, in ms since 1970.
     pub at_ms: u64,
     /// What kind.

@@ -129,11 +129,6 @@ impl Tail {
         Tail { folder: folder.to_owned(), open: None, next: done + 1 }
     }
 
-    /// Number of the line that is read next.
-    pub fn next(&self) -> u64 {
-        self.next
-    }
-
     /// At most `most` lines up to the number `end`, with their numbers. Lines that are not there any more are passed.
     pub fn read(&mut self, end: u64, most: usize) -> io::Result<Vec<(u64, String)>> {
         let mut lines = Vec::new();
