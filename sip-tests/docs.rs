@@ -283,6 +283,7 @@ fn the_call_record_in_the_docs_has_every_field() {
         status: Status::Completed,
         end_reason: EndReason::CallerHangup,
         code: None,
+        q850: None,
         script: None,
         codec: None,
         quality: Some(CallQuality::default()),
