@@ -90,8 +90,10 @@ fn view(key: Key, secret: Option<String>) -> KeyView {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKey {
     /// What it is for, 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// `read`, `call` or `admin`.
+    #[schema(pattern = "^(read|call|admin)$")]
     scope: String,
     /// The numbers whose calls it may see and make; empty: all.
     #[serde(default)]

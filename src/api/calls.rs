@@ -32,6 +32,7 @@ use crate::{
 pub(crate) struct Wanted {
     /// `true`: only calls that go on, as they stand at this moment.
     #[serde(default)]
+    #[param(required = false)]
     live: bool,
     /// `queued`, `initiated`, `ringing`, `in_progress`, `completed`, `failed`, `no_answer`, `busy` or `canceled`.
     status: Option<String>,
@@ -51,6 +52,7 @@ pub(crate) struct Wanted {
     /// The `next` of the page before.
     cursor: Option<String>,
     /// `json`, `jsonl` or `csv`.
+    #[param(pattern = "^(json|jsonl|csv)$")]
     format: Option<String>,
 }
 

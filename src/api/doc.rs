@@ -1,6 +1,7 @@
 //! The description of the API (OpenAPI 3.1), made from the code, and a page that shows it.
 
 use axum::{Json, response::Html};
+use serde_json::Value;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
@@ -8,6 +9,7 @@ use utoipa::{
 
 use super::{access, calls, events, look, steer};
 
+/// All of it but for what [`described`] puts right.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Switchhook", description = "Calls to look at, to make and to steer, and the events of all calls.",
@@ -20,7 +22,7 @@ use super::{access, calls, events, look, steer};
     ),
     modifiers(&Keys)
 )]
-pub(super) struct Document;
+struct Document;
 
 struct Keys;
 
@@ -32,8 +34,28 @@ impl Modify for Keys {
 }
 
 /// The description itself.
-pub(super) async fn document() -> Json<utoipa::openapi::OpenApi> {
-    Json(Document::openapi())
+pub(super) async fn document() -> Json<Value> {
+    Json(described())
+}
+
+/// What is wrong is told as problem documents, which have a content type of their own.
+pub(super) fn described() -> Value {
+    let mut document = serde_json::to_value(Document::openapi()).expect("a description is plain data");
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    let methods = paths.filter_map(Value::as_object_mut).flat_map(|methods| methods.values_mut());
+    for method in methods {
+        let responses = method["responses"].as_object_mut().into_iter().flatten();
+        for (_, response) in responses {
+            let Some(kinds) = response.get_mut("content").and_then(Value::as_object_mut) else { continue };
+            let is_problem = |kind: &Value| kind["schema"]["$ref"] == "#/components/schemas/Problem";
+            if kinds.get("application/json").is_some_and(is_problem)
+                && let Some(kind) = kinds.remove("application/json")
+            {
+                kinds.insert("application/problem+json".into(), kind);
+            }
+        }
+    }
+    document
 }
 
 /// A page that shows it.

@@ -33,8 +33,10 @@ const AGREEMENT: Duration = Duration::from_secs(10);
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCall {
     /// A `sip:` or `sips:` URI, or a number.
+    #[schema(min_length = 1, max_length = 500)]
     to: String,
     /// The number shown to the target.
+    #[schema(min_length = 1, max_length = 100)]
     from: String,
     /// The script that the answered call runs; absent: it is steered by the API alone.
     #[serde(default)]
@@ -261,6 +263,7 @@ impl Recording {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Target {
     /// A `sip:` URI.
+    #[schema(min_length = 1, max_length = 500)]
     to: String,
 }
 
@@ -279,6 +282,7 @@ impl Target {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Digits {
     /// `0-9 * # A-D`, and `,` for a pause of one second; 1 to 128.
+    #[schema(pattern = "^[0-9*#A-D,]{1,128}$")]
     digits: String,
 }
 
