@@ -68,6 +68,7 @@ fn all(at: &str, key: &str) -> BTreeMap<String, Value> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 fn a_killed_server_has_kept_all_that_it_told_and_reconciles_the_rest() {
     let script = "call:answer()\ncall:sleep(math.random() < 0.5 and 0.2 or 60)\n";
     let mut server = Server::start(CONF, &[("some.lua", script)]);

@@ -34,6 +34,7 @@ impl Modify for Keys {
 }
 
 /// The description itself.
+#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn document() -> Json<Value> {
     Json(described())
 }
@@ -59,6 +60,7 @@ pub(super) fn described() -> Value {
 }
 
 /// A page that shows it.
+#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn page() -> Html<&'static str> {
     Html(include_str!("docs.html"))
 }

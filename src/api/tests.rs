@@ -275,6 +275,7 @@ async fn health_and_figures_tell_how_the_server_is() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn ten_readers_get_every_event_in_order_and_a_stuck_one_delays_nobody_and_hears_what_it_lost() {
     const EVENTS: u64 = 60_000;
     let bench = Bench::new().await;

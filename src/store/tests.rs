@@ -149,6 +149,7 @@ fn filter(limit: u32) -> CallFilter {
     CallFilter { limit, ..CallFilter::default() }
 }
 
+#[allow(clippy::too_many_lines, reason = "one story")]
 async fn keeps_and_finds(folder: &Path, database: &Database) {
     let running = start(folder, database);
     for step in [Status::Initiated, Status::Ringing, Status::InProgress] {
