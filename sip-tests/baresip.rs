@@ -46,7 +46,9 @@ impl Phone {
         );
         fs::write(folder.join("config"), config).unwrap();
         fs::write(folder.join("accounts"), format!("{account}\n")).unwrap();
-        fs::write(folder.join("contacts"), "").unwrap();
+        if !folder.join("contacts").exists() {
+            fs::write(folder.join("contacts"), "").unwrap();
+        }
         let mut command = Command::new("baresip");
         command.arg("-f").arg(folder).current_dir(folder);
         let process = Process::start(command);

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{
     DEFAULTS, Fault,
+    messages::MessagesTable,
     phones::{PhoneTable, PhonesTable},
     stir::Stir,
     trunks::{OutboundTable, TrunkTable},
@@ -33,6 +34,9 @@ pub struct Document {
     pub trunk: Vec<TrunkTable>,
     pub outbound: OutboundTable,
     pub phones: PhonesTable,
+    pub messages: MessagesTable,
+    #[serde(default)]
+    pub message: Vec<Number>,
     #[serde(default)]
     pub phone: Vec<PhoneTable>,
 }

@@ -19,7 +19,7 @@ use crate::{
     media,
     script::Limits,
     sip::Transport,
-    switch::{Access, GuardConfig, Pattern, Phones, Route, Rules, Trunking, stir},
+    switch::{Access, GuardConfig, MessageConfig, Pattern, Phones, Route, Rules, Trunking, stir},
 };
 
 /// Everything that the program is told.
@@ -83,6 +83,8 @@ pub struct Conf {
     pub trunking: Trunking,
     /// The phones that may register, and who else may call.
     pub phones: Phones,
+    /// Text messages.
+    pub messages: MessageConfig,
 }
 
 /// SIP timers and limits.
@@ -212,6 +214,7 @@ impl Conf {
             certificates: at.certificates(&document.stir, &document.sip.agent)?,
             trunking: at.trunking(&document)?,
             phones: at.phones(&document)?,
+            messages: at.messages(&document)?,
         })
     }
 }

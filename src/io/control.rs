@@ -31,7 +31,7 @@ use crate::{
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{Config, ConsoleReply, Counts, Input, Output, Trace},
+    switch::{Config, ConsoleReply, Counts, Guarded, Input, Output, Trace},
     verbs::{Sound, ToFlow},
 };
 
@@ -49,7 +49,12 @@ pub enum Seen {
     /// An answer to the operator.
     Console(ConsoleReply),
     /// Answers [`Order::Counts`].
-    Counts(Counts),
+    Counts {
+        /// What is held.
+        held: Counts,
+        /// What was kept out.
+        guarded: Guarded,
+    },
 }
 
 /// What the program asks of the control task.
@@ -173,7 +178,10 @@ impl Control {
     fn obey(&mut self, order: Option<Order>) {
         match order {
             Some(Order::Input(input)) => self.handle(*input),
-            Some(Order::Counts) => self.tell(Seen::Counts(self.exchange.counts())),
+            Some(Order::Counts) => {
+                let (held, guarded) = (self.exchange.counts(), self.exchange.guarded());
+                self.tell(Seen::Counts { held, guarded });
+            }
             Some(Order::Stop) | None => self.stopped = true,
         }
     }

@@ -24,7 +24,7 @@ pub use crate::io::Seen;
 use crate::{
     conf::Conf,
     io::Order,
-    switch::{ConsoleReply, Counts, Input, Originate},
+    switch::{ConsoleReply, Counts, Guarded, Input, Originate},
 };
 
 /// Longest wait for the calls that are hung up at the end.
@@ -110,7 +110,7 @@ impl Server {
                     _ = interrupt.recv() => break,
                     _ = counts.recv() => self.ask(Order::Counts).await,
                     seen = self.seen.recv() => match seen {
-                        Some(Seen::Counts(counts)) => print_counts(&counts),
+                        Some(Seen::Counts { held, guarded }) => print_counts(&held, &guarded),
                         Some(_) => {}
                         None => return Ok(()),
                     },
@@ -163,9 +163,24 @@ async fn drained(seen: &mut mpsc::UnboundedReceiver<Seen>) {
     }
 }
 
-/// One line that programs can read, too.
-fn print_counts(counts: &Counts) {
+/// Two lines that programs can read, too.
+fn print_counts(counts: &Counts, guarded: &Guarded) {
     println!("counts {}", counts_json(counts));
+    println!("guard {}", guarded_json(guarded));
+}
+
+/// What was kept out since the start, as JSON.
+fn guarded_json(guarded: &Guarded) -> serde_json::Value {
+    serde_json::json!({
+        "denied": guarded.denied,
+        "banned": guarded.banned,
+        "too_fast": guarded.too_fast,
+        "offences": guarded.offences,
+        "bans": guarded.bans,
+        "shed": guarded.shed,
+        "in_force": guarded.in_force,
+        "sources": guarded.sources,
+    })
 }
 
 /// What is held, as JSON.
@@ -182,5 +197,7 @@ pub fn counts_json(counts: &Counts) -> serde_json::Value {
         "recordings": counts.recordings,
         "rooms": counts.rooms,
         "forks": counts.forks,
+        "subscriptions": counts.subscriptions,
+        "messages": counts.messages,
     })
 }

@@ -25,20 +25,20 @@ use super::{
     outbound::OnTrunk,
     play::Player,
     port::Port,
+    proof::Pending,
     reason::Why,
     record::Recording,
     reoffer::Reoffer,
     stir::Signature,
-    task::Task,
+    task::{Ask, Task},
     transfer::Moving,
     trunk::Caller,
-    within::Purpose,
 };
 use crate::{
     ids::{CallId, FlowId, RequestId, WorkerId},
-    sip::{ClientTx, Dialog, Reliable, SessionTimer},
+    sip::{Dialog, Reliable, SessionTimer},
     time::Time,
-    verbs::Failure,
+    verbs::{Failure, Text},
 };
 
 /// Most keys that wait for a [`crate::verbs::Verb::Gather`] to come.
@@ -61,6 +61,8 @@ pub(super) struct Call {
     pub player: Player,
     /// Keys that nobody was waiting for when they came.
     pub keys: VecDeque<char>,
+    /// Messages of the party that the script has not asked for yet.
+    pub texts: VecDeque<Text>,
     pub task: Option<Task>,
     pub joined: Joined,
     pub hold: Hold,
@@ -70,15 +72,13 @@ pub(super) struct Call {
     pub moving: Moving,
     /// Why it ends, as peers say.
     pub why: Why,
-    /// The party proved who it is.
-    pub trusted: bool,
     /// REFERs that we sent.
     pub referrals: u32,
     pub session: Option<SessionTimer>,
     /// The peer said that it knows UPDATE.
     pub peer_takes_update: bool,
     /// Other requests of ours within the dialog that are not answered yet.
-    pub pending: Vec<(ClientTx, Purpose)>,
+    pub pending: Vec<Pending>,
     pub recordings: Vec<Recording>,
     /// The flow that commands this call.
     pub flow: Option<FlowId>,
@@ -175,6 +175,10 @@ pub(super) enum Notice {
     Referred(Result<u16, Failure>),
     /// The party holds us, or does not any more.
     Held,
+    /// A message of the party came.
+    Text,
+    /// How the script's message to the party went.
+    Texted(Ask, Result<u16, Failure>),
     /// The end is decided.
     Over,
 }
@@ -289,13 +293,13 @@ impl Call {
             sdp_version: 0,
             player: Player::Idle,
             keys: VecDeque::new(),
+            texts: VecDeque::new(),
             task: None,
             joined: Joined::Alone,
             hold: Hold::default(),
             reoffer: Reoffer::default(),
             moving: Moving::default(),
             why: Why::default(),
-            trusted: false,
             referrals: 0,
             session: None,
             peer_takes_update: false,
@@ -346,6 +350,7 @@ impl Call {
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);
         self.keys.clear();
+        self.texts.clear();
         self.leave_trunk(core);
         self.close_port(core);
         core.tell(self.id, Notice::Over);

@@ -33,6 +33,11 @@ pub(super) struct Flow {
 }
 
 impl Flow {
+    /// One that has no call, but goes by the name of one.
+    pub fn without_call(call: CallId) -> Flow {
+        Flow { call, calls: BTreeSet::new(), left: VecDeque::new() }
+    }
+
     /// A leg left.
     pub fn forget(&mut self, id: CallId) {
         self.calls.remove(&id);
@@ -60,6 +65,7 @@ impl Switch {
     /// The script is over: so is what it had in hand.
     pub(super) fn on_flow_ended(&mut self, id: FlowId, end: FlowEnd) {
         let Some(flow) = self.flows.remove(&id) else { return };
+        self.core.letter_over(id, &end);
         let error = match &end {
             FlowEnd::Finished | FlowEnd::Stopped => None,
             FlowEnd::Error(text) => Some(text.clone()),
@@ -101,7 +107,8 @@ impl Switch {
         self.silence_recordings(id);
         let Some((call, _)) = self.call(id) else { return };
         let task = call.task.take();
-        let asides = std::mem::take(&mut call.reoffer.asks);
+        let mut asides = std::mem::take(&mut call.reoffer.asks);
+        asides.extend(call.forget_texts());
         let (flow, legs) = (call.flow, std::mem::take(&mut call.legs));
         let own = flow.filter(|flow| self.flows.get(flow).is_some_and(|flow| flow.call == id));
         match own {
@@ -240,6 +247,7 @@ impl Call {
             inbound: invite.is_some(),
             headers: invite.map(|i| target::extras(&i.headers)).unwrap_or_default(),
             stir: self.stir().cloned().map(Box::new),
+            message: None,
         }
     }
 }

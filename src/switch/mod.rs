@@ -40,6 +40,10 @@ mod info;
 mod key;
 mod lamps;
 mod link;
+mod message;
+mod message_in;
+mod message_out;
+mod message_within;
 mod modify;
 mod network;
 mod outbound;
@@ -47,6 +51,7 @@ mod park;
 mod phones;
 mod play;
 mod port;
+mod proof;
 mod reason;
 mod record;
 mod refer;
@@ -68,10 +73,12 @@ mod trace;
 mod transfer;
 mod trunk;
 mod update;
+mod whereabouts;
 mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use guard::{Access, GuardConfig, Guarded};
+pub use message::{MessageConfig, MessageRoute};
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
 pub use registrar::{Binding, Registrar};
@@ -405,6 +412,8 @@ pub struct Config {
     pub trunking: Trunking,
     /// The phones that may register, and who else may call.
     pub phones: Phones,
+    /// Text messages.
+    pub messages: MessageConfig,
     /// The codecs that we offer and accept, best first, at least one.
     pub codecs: Vec<Codec>,
     /// Packet length that we ask for and send, in ms.
@@ -501,4 +510,6 @@ pub struct Counts {
     pub forks: usize,
     /// Who watches a phone or a mailbox.
     pub subscriptions: usize,
+    /// Messages that are not answered yet, theirs and ours.
+    pub messages: usize,
 }

@@ -230,7 +230,7 @@ impl Call {
 
 impl Core {
     /// A call of `account`'s begins over the carrier of `way`.
-    fn enter_trunk(&mut self, call: CallId, way: &Way, account: &str) -> Result<Option<Ticket>, Full> {
+    pub fn enter_trunk(&mut self, call: CallId, way: &Way, account: &str) -> Result<Option<Ticket>, Full> {
         let trunking = &self.config.trunking;
         let Some(trunk) = trunking.trunk(&way.trunk) else { return Err(Full::Gone) };
         let counted = Counted { number: &way.number, trunk: &way.trunk, caller: account, price: way.price };

@@ -55,6 +55,8 @@ struct Asked {
     request: Request,
     hop: Hop,
     offer: (sdp::Session, sdp::Local),
+    /// Challenges that were answered.
+    proofs: u8,
 }
 
 impl Reoffer {
@@ -120,7 +122,7 @@ impl Call {
             session.ask_again(&mut request.headers);
         }
         let tx = core.request(self.id, request.clone(), hop);
-        self.reoffer.step = Step::Asked(Box::new(Asked { tx, request, hop, offer: (offer, local) }));
+        self.reoffer.step = Step::Asked(Box::new(Asked { tx, request, hop, offer: (offer, local), proofs: 0 }));
     }
 
     /// An answer to our re-INVITE. False: `tx` is none.
@@ -135,12 +137,27 @@ impl Call {
         match response.code {
             0..=199 => {}
             200..=299 => self.reoffer_accepted(core, response),
+            401 | 407 if self.prove_reoffer(core, tx, response) => {}
             491 => self.reoffer_crossed(core, tx),
             422 if self.session.is_some() => self.reoffer_too_brief(core, tx, response),
             408 | 481 => self.reoffer_broken(core, tx, &format!("the re-INVITE was answered with {}", response.code)),
             code => self.reoffer_refused(core, tx, Failure::Refused(code)),
         }
         true
+    }
+
+    /// The carrier wants to know who we are: send the re-INVITE again with an answer. False: there is none.
+    fn prove_reoffer(&mut self, core: &mut Core, tx: ClientTx, response: &Response) -> bool {
+        let Step::Asked(mut asked) = std::mem::take(&mut self.reoffer.step) else { return false };
+        let again = self.proven(core, &asked.request, response, asked.proofs);
+        let proven = again.is_some();
+        if let Some(again) = again {
+            core.transactions.remove(&tx);
+            asked.tx = core.request(self.id, again.clone(), asked.hop);
+            (asked.request, asked.proofs) = (again, asked.proofs + 1);
+        }
+        self.reoffer.step = Step::Asked(asked);
+        proven
     }
 
     /// No answer comes to our re-INVITE: the peer is gone (RFC 3261 section 12.2.1.2). False: `tx` is none.
@@ -161,7 +178,7 @@ impl Call {
 
     fn reoffer_accepted(&mut self, core: &mut Core, response: &Response) {
         let Step::Asked(asked) = std::mem::take(&mut self.reoffer.step) else { return };
-        let Asked { tx, request, hop, offer } = *asked;
+        let Asked { tx, request, hop, offer, .. } = *asked;
         if let State::Talking { dialog, .. } = &mut self.state {
             dialog.refresh_target(&response.headers);
             let (ack, way) = (dialog.ack(request.headers.cseq.number), core.in_dialog(dialog));

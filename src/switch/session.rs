@@ -6,7 +6,7 @@ use super::{
     core::Core,
     within::Purpose,
 };
-use crate::sip::{ClientTx, Failure, Headers, Method, Request, Response, ServerTx, SessionDue, SessionTimer};
+use crate::sip::{Failure, Headers, Method, Request, Response, ServerTx, SessionDue, SessionTimer};
 
 impl Call {
     /// What the peer says of itself.
@@ -104,11 +104,5 @@ impl Call {
     pub fn lose_peer(&mut self, core: &mut Core, why: &str) {
         self.about.error.get_or_insert_with(|| why.to_owned());
         self.hang_up(core, End::BROKEN);
-    }
-
-    /// Send a request within the dialog, whose answer `purpose` is about.
-    pub fn ask_peer(&mut self, core: &mut Core, request: Request, hop: crate::sip::Hop, purpose: Purpose) {
-        let tx: ClientTx = core.request(self.id, request, hop);
-        self.pending.push((tx, purpose));
     }
 }

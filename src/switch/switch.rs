@@ -74,6 +74,7 @@ impl Switch {
                 self.desk_lost(hop);
             }
             Input::Resolved { query, result } if self.core.link_resolved(query, &result) => {}
+            Input::Resolved { query, result } if self.core.message_resolved(query, &result) => {}
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
@@ -127,6 +128,7 @@ impl Switch {
         let calls = self.timers.peek().map(|Reverse((at, _))| *at);
         let stack = Time::soonest(self.core.stack.timeout(), self.core.links.timeout());
         let others = Time::soonest(self.forks.timeout(), self.core.desk.timeout());
+        let others = Time::soonest(others, self.core.messages.arrived.timeout());
         Time::soonest(calls, Time::soonest(stack, others))
     }
 
@@ -137,6 +139,7 @@ impl Switch {
         self.forks.handle_timeout(now);
         self.core.links_timeout();
         self.core.desk_timeout();
+        self.core.letters_timeout();
         while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
             let Some((call, core)) = self.call(id) else { continue };
@@ -169,6 +172,7 @@ impl Switch {
             rooms: self.rooms.len(),
             forks: self.forks.len(),
             subscriptions: self.core.desk.lamps.len(),
+            messages: self.core.messages.arrived.len() + self.core.messages.sent.len(),
         }
     }
 
@@ -184,6 +188,9 @@ impl Switch {
             if let Some((call, core)) = self.call(id) {
                 call.hang_up(core, End::HUNG_UP);
             }
+        }
+        for flow in self.core.messages.arrived.flows() {
+            self.core.out.push_back(Output::Stop { flow });
         }
     }
 
@@ -281,6 +288,8 @@ impl Switch {
             Notice::Reoffered(result) => self.on_reoffered(id, result),
             Notice::Held => self.on_held(id),
             Notice::Referred(result) => self.on_referred(id, result),
+            Notice::Text => self.on_text(id),
+            Notice::Texted(ask, result) => self.on_texted(ask, result),
             Notice::Over => self.on_over(id),
         }
     }

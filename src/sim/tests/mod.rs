@@ -82,6 +82,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         rules: Rules::default(),
         trace: true,
         phones: Phones::default(),
+        messages: Default::default(),
         guard: GuardConfig::default(),
         limits: Limits::default(),
     }

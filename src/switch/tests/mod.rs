@@ -6,6 +6,7 @@ mod failover;
 mod guard;
 mod hold;
 mod incoming;
+mod messages;
 
 mod modify;
 mod outgoing;
@@ -137,6 +138,7 @@ fn config(at: SocketAddr) -> Config {
         rules: Rules::default(),
         trace: false,
         phones: Phones::default(),
+        messages: Default::default(),
         guard: GuardConfig::default(),
         limits: Limits::default(),
     }
