@@ -43,7 +43,7 @@ pub fn phone(folder: &Path, name: &str, extra: &[&str]) -> (Process, SocketAddr,
         .arg(scenario(name))
         .args(["-i", "127.0.0.1", "-p", &address.port().to_string(), "-nostdin"])
         .args(["-mp", &(free_port() & !1).to_string()])
-        .args(["-timeout", "100", "-timeout_error", "-trace_msg", "-message_file"])
+        .args(["-timeout", "100", "-timeout_error", "-trace_err", "-trace_msg", "-message_file"])
         .arg(&messages)
         .args(extra)
         .current_dir(folder);
@@ -65,7 +65,8 @@ pub fn passes(process: Process, folder: &Path) {
             let path = e.unwrap().path();
             path.to_string_lossy().contains("errors").then(|| std::fs::read_to_string(path).unwrap_or_default())
         });
-        panic!("SIPp says {status}\n{}\n{}", errors.collect::<String>(), tail(&output));
+        let table: Vec<&str> = output.lines().filter(|line| line.contains("--->") || line.contains("<---")).collect();
+        panic!("SIPp says {status}\n{}\n{}", errors.collect::<String>(), table.join("\n"));
     }
 }
 
@@ -74,7 +75,7 @@ fn tail(text: &str) -> String {
     lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
-fn numbers(list: &[(&str, &str)]) -> String {
+pub fn numbers(list: &[(&str, &str)]) -> String {
     list.iter().map(|(number, script)| format!("[[number]]\nnumber = \"{number}\"\nscript = \"{script}\"\n")).collect()
 }
 
