@@ -15,6 +15,7 @@ mod reason;
 mod session;
 mod sounds;
 mod stir;
+mod topology;
 mod torture;
 mod transfer;
 mod trunks;
