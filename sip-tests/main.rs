@@ -1,4 +1,4 @@
-//! The real program on loopback, against real peers: SIPp and baresip. Few tests, and each guards what the simulator
+//! The real program on loopback, against real peers: SIPp, baresip, Kamailio. Few tests, and each guards what the simulator
 //! cannot: sockets, threads, kernels, other people's SIP.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
@@ -7,6 +7,7 @@ mod baresip;
 mod carrier;
 mod command_line;
 mod docs;
+mod kamailio;
 mod misbehaving;
 mod names;
 mod phones;
@@ -16,4 +17,5 @@ mod sipp;
 mod sipvicious;
 mod stir;
 mod support;
+mod transfers;
 mod wires;

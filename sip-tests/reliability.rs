@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::{
-    sipp::{caller, numbers, passes, phone, scenario},
+    sipp::{caller, caller_at, numbers, passes, phone, phone_at, scenario},
     support::Server,
 };
 
@@ -112,4 +112,34 @@ fn a_refusal_keeps_its_cause() {
 fn requests_that_went_astray_are_refused_and_the_call_goes_on() {
     calls("loops", TALK);
     calls("merged", "call:ring() call:sleep(0.3) call:answer() call:sleep(60)");
+}
+
+/// The values of a field in what a SIPp log holds.
+fn values<'a>(log: &'a str, name: &str) -> std::collections::BTreeSet<&'a str> {
+    log.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::trim).collect()
+}
+
+#[test]
+fn neither_party_sees_where_the_other_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (process, at, callee) = phone_at("127.0.0.3", folder.path(), "uas_order", &["-m", "1"]);
+    let script = CONNECT.replace("BOB", &format!("sip:bob@{at}"));
+    let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", &script)]);
+    let (file, caller) = (scenario("sent_on"), folder.path().join("caller.log"));
+    let arguments =
+        ["-sf", file.to_str().unwrap(), "-m", "1", "-key", "privacy", "none", "-message_file", caller.to_str().unwrap()];
+    passes(caller_at("127.0.0.2", server.sip, folder.path(), "100", &arguments), folder.path());
+    passes(process, folder.path());
+    server.wait_until_idle();
+    let (caller, callee) = (std::fs::read_to_string(caller).unwrap(), std::fs::read_to_string(callee).unwrap());
+    assert!(caller.contains("127.0.0.2") && callee.contains("127.0.0.3"));
+    assert!(!caller.contains("127.0.0.3"), "{caller}");
+    for word in ["127.0.0.2", "10.9.8.7", "example.org"] {
+        assert!(!callee.contains(word), "{word}: {callee}");
+    }
+    for name in ["Call-ID", "Via", "From", "To", "Contact"] {
+        let both: Vec<_> = values(&caller, name).intersection(&values(&callee, name)).copied().collect();
+        // Our own Contact is the same everywhere.
+        assert!(both.iter().all(|value| name == "Contact" && value.contains("switchhook@")), "{name}: {both:?}");
+    }
 }

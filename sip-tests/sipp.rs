@@ -22,10 +22,15 @@ pub fn scenario(name: &str) -> PathBuf {
 
 /// SIPp as a caller; its own ports are free ones.
 pub fn caller(server: SocketAddr, folder: &Path, number: &str, extra: &[&str]) -> Process {
+    caller_at("127.0.0.1", server, folder, number, extra)
+}
+
+/// The same, from another address of this machine.
+pub fn caller_at(from: &str, server: SocketAddr, folder: &Path, number: &str, extra: &[&str]) -> Process {
     let mut command = Command::new("sipp");
     command
         .arg(server.to_string())
-        .args(["-s", number, "-i", "127.0.0.1", "-p", &free_port().to_string(), "-nostdin"])
+        .args(["-s", number, "-i", from, "-p", &free_port().to_string(), "-nostdin"])
         .args(["-mp", &(free_port() & !1).to_string()])
         .args(["-timeout", "100", "-timeout_error", "-trace_err", "-trace_msg"])
         .args(extra)
@@ -35,13 +40,18 @@ pub fn caller(server: SocketAddr, folder: &Path, number: &str, extra: &[&str]) -
 
 /// SIPp as a phone that is called; answers with its address.
 pub fn phone(folder: &Path, name: &str, extra: &[&str]) -> (Process, SocketAddr, PathBuf) {
-    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    phone_at("127.0.0.1", folder, name, extra)
+}
+
+/// The same, at another address of this machine.
+pub fn phone_at(at: &str, folder: &Path, name: &str, extra: &[&str]) -> (Process, SocketAddr, PathBuf) {
+    let address = SocketAddr::new(at.parse().unwrap(), free_port());
     let messages = folder.join(format!("{name}-{}.log", address.port()));
     let mut command = Command::new("sipp");
     command
         .arg("-sf")
         .arg(scenario(name))
-        .args(["-i", "127.0.0.1", "-p", &address.port().to_string(), "-nostdin"])
+        .args(["-i", at, "-p", &address.port().to_string(), "-nostdin"])
         .args(["-mp", &(free_port() & !1).to_string()])
         .args(["-timeout", "100", "-timeout_error", "-trace_err", "-trace_msg", "-message_file"])
         .arg(&messages)

@@ -70,8 +70,6 @@ pub(super) struct Call {
     pub moving: Moving,
     /// Why it ends, as peers say.
     pub why: Why,
-    /// The party proved who it is.
-    pub trusted: bool,
     /// REFERs that we sent.
     pub referrals: u32,
     pub session: Option<SessionTimer>,
@@ -295,7 +293,6 @@ impl Call {
             reoffer: Reoffer::default(),
             moving: Moving::default(),
             why: Why::default(),
-            trusted: false,
             referrals: 0,
             session: None,
             peer_takes_update: false,

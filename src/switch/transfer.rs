@@ -333,7 +333,7 @@ impl Switch {
 impl Call {
     /// We called it, so we know who it is; or the phone that called proved who it is.
     fn is_trusted(&self) -> bool {
-        self.trusted || self.about.direction == super::Direction::Outbound
+        self.phone.is_some() || self.about.direction == super::Direction::Outbound
     }
 
     /// The number of the party, to be shown to whom it is connected with.
