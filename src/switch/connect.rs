@@ -241,6 +241,9 @@ impl Call {
         let cseq = CSeq { number: outgoing.cseq, method: Method::Invite };
         let to = NameAddr::new(target::bare(uri));
         let mut headers = Headers::new(outgoing.from.clone(), to, self.key.0.clone(), cseq);
+        // The address of another interface of ours is nobody's business on this one.
+        let own = core.contact(hop);
+        headers.from.uri.host.clone_from(&own.uri.host);
         core.introduce_for(&mut headers, hop, uri.scheme == Scheme::Sips);
         outgoing.session.ask(&mut headers);
         if core.config.rules.reliable {
@@ -253,7 +256,7 @@ impl Call {
         for (name, value) in &outgoing.headers {
             headers.push(name, value.as_str());
         }
-        outgoing.carrier.dress(core, &mut headers);
+        outgoing.carrier.dress(core, &own, &mut headers);
         Request { method: Method::Invite, uri: uri.clone(), headers, body: offer.to_string().into() }
     }
 

@@ -181,7 +181,7 @@ impl Core {
     /// Where the address that a party of ours gives leads: one with our own host names a phone or a number, as if it had
     /// been dialled.
     pub fn plan_of(&mut self, uri: &Uri) -> Result<Plan, Failure> {
-        let user = uri.user_decoded().filter(|_| uri.is_sip() && self.is_ours(uri));
+        let user = uri.user_decoded().filter(|_| uri.is_sip() && self.is_ours(uri) && self.is_own_port(uri));
         match user {
             Some(number) => self.plans(&number)?.into_iter().next().ok_or(Failure::Unreachable),
             None => self.plan(&uri.to_string()),
@@ -193,6 +193,12 @@ impl Core {
         let bare: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
         let own = |ip| self.config.sip.interfaces.iter().any(|i| i.advertised.ip() == ip);
         host.eq_ignore_ascii_case(self.desk.realm.name()) || bare.is_some_and(own)
+    }
+
+    /// False where somebody else on the same machine is meant.
+    fn is_own_port(&self, uri: &Uri) -> bool {
+        let own = |i: &crate::sip::Interface| [Some(i.advertised.port()), i.tls, i.ws, i.wss].contains(&uri.port);
+        uri.port.is_none() || self.config.sip.interfaces.iter().any(own)
     }
 
     /// REGISTER (RFC 3261 section 10.3).

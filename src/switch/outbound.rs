@@ -13,7 +13,7 @@ use super::{
 use crate::{
     codec::Codec,
     ids::CallId,
-    sip::{Headers, Request, Response, Uri},
+    sip::{Headers, NameAddr, Request, Response, Uri},
     verbs::Failure,
 };
 
@@ -275,10 +275,10 @@ impl Carrier {
         Some(again)
     }
 
-    /// Make the INVITE what the carrier at hand wants to see.
-    pub fn dress(&self, core: &Core, headers: &mut Headers) {
+    /// Make the INVITE what the carrier at hand wants to see; `own`: how it reaches us.
+    pub fn dress(&self, core: &Core, own: &NameAddr, headers: &mut Headers) {
         let Some(way) = &self.now else { return };
         let Some(trunk) = core.config.trunking.trunk(&way.trunk) else { return };
-        trunk::dress(trunk, &self.caller, &core.own_contact(), &way.uri, headers);
+        trunk::dress(trunk, &self.caller, own, &way.uri, headers);
     }
 }

@@ -16,6 +16,7 @@ mod reason;
 mod session;
 mod sounds;
 mod stir;
+mod topology;
 mod torture;
 mod transfer;
 mod trunks;
