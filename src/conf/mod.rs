@@ -7,6 +7,7 @@
 mod document;
 mod fault;
 mod guard;
+mod numbers;
 mod phones;
 mod rules;
 mod settings;

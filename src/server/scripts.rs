@@ -5,6 +5,7 @@ use std::{fs, io, path::Path};
 use crate::{
     conf::{Conf, Folders},
     script,
+    switch::Service,
 };
 
 /// The flows that ship, with their names below the script folder.
@@ -36,7 +37,10 @@ pub fn bring(folders: &Folders) -> io::Result<()> {
 pub fn faults(conf: &Conf) -> Vec<String> {
     let new = !conf.folders.scripts.exists();
     let numbers = conf.routes.iter().enumerate();
-    let numbers = numbers.map(|(index, route)| (format!("number[{index}].script"), route.script.clone()));
+    let numbers = numbers.filter_map(|(index, route)| match &route.service {
+        Service::Script { script, .. } => Some((format!("number[{index}].script"), script.clone())),
+        Service::Through(_) => None,
+    });
     let marked = conf.stir.verifying.iter().filter_map(|verifying| verifying.script.clone());
     let named = numbers.chain(marked.map(|script| ("stir.mark_script".to_owned(), script)));
     let missing = named.filter_map(|(key, script)| {

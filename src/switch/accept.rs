@@ -9,6 +9,7 @@ use super::{
     core::{Core, SDP},
 };
 use crate::{
+    codec::Codec,
     sdp,
     sip::{Accept, AcceptOutput, Dialog, Hop, Reliable, Request, Response, Scheme, ServerTx},
     time::Time,
@@ -139,6 +140,7 @@ impl Call {
         if let State::Incoming(incoming) = &call.state {
             let headers = incoming.request.headers.clone();
             call.learn_peer(&headers);
+            call.hops = headers.max_forwards().map_or(call.hops, |hops| hops.min(call.hops));
         }
         core.invites.insert(tx, call.id);
         Some(call)
@@ -188,6 +190,21 @@ impl Call {
         match &self.state {
             State::Incoming(incoming) => Some(&incoming.request),
             State::Accepting(_) | State::Locating(_) | State::Inviting(_) | State::Talking { .. } | State::Gone => None,
+        }
+    }
+
+    /// The codecs that the party speaks, as far as it said so, dearest first.
+    pub fn offered(&self) -> Vec<Codec> {
+        match (&self.state, self.port.open().and_then(|open| open.agreed.as_ref())) {
+            (_, Some(agreed)) => {
+                let rest = agreed.receive.iter().map(|(_, codec)| *codec).filter(|codec| *codec != agreed.send.1);
+                std::iter::once(agreed.send.1).chain(rest).collect()
+            }
+            (State::Incoming(incoming), None) => incoming.offer.as_ref().map(sdp::Session::codecs).unwrap_or_default(),
+            (
+                State::Accepting(_) | State::Locating(_) | State::Inviting(_) | State::Talking { .. } | State::Gone,
+                None,
+            ) => Vec::new(),
         }
     }
 
@@ -255,8 +272,14 @@ impl Call {
 
     /// Our answer to the INVITE's offer; the same in 183 and 200.
     fn answer_offer(&mut self, core: &mut Core) -> Option<String> {
-        let local = self.local(core)?;
+        let mut local = self.local(core)?;
+        let dearest = self.dearest.first().copied();
         let State::Incoming(incoming) = &mut self.state else { return None };
+        // What the other party answered with, where this one speaks it, too: nothing is to be transcoded then.
+        let spoken = incoming.offer.as_ref().map(sdp::Session::codecs).unwrap_or_default();
+        if let Some(codec) = dearest.filter(|codec| spoken.contains(codec) && local.codecs.contains(codec)) {
+            local.codecs = vec![codec];
+        }
         if let Told::EarlyMedia { answer } = &incoming.told {
             return Some(answer.clone());
         }

@@ -35,6 +35,7 @@ use super::{
     within::Purpose,
 };
 use crate::{
+    codec::Codec,
     ids::{CallId, FlowId, RequestId, WorkerId},
     sip::{ClientTx, Dialog, Reliable, SessionTimer},
     time::Time,
@@ -43,6 +44,9 @@ use crate::{
 
 /// Most keys that wait for a [`crate::verbs::Verb::Gather`] to come.
 const KEYS_AHEAD: usize = 32;
+
+/// Max-Forwards where nothing else is said (RFC 3261 section 8.1.1.6).
+const HOPS: u32 = 70;
 
 pub(super) struct Call {
     pub id: CallId,
@@ -95,6 +99,10 @@ pub(super) struct Call {
     /// The media thread that is to have the port.
     pub worker: Option<WorkerId>,
     pub signature: Signature,
+    /// How many more it may go through (Max-Forwards): a call that goes in a circle ends.
+    pub hops: u32,
+    /// Codecs that come first in what we offer: those of the call that it is made for, which then need no transcoding.
+    pub dearest: Vec<Codec>,
     /// Of a call that we make: the number that it shows is known to be the caller's.
     pub vouched: bool,
     /// The calls that this one dialled.
@@ -309,6 +317,8 @@ impl Call {
             phone: None,
             worker: None,
             signature: Signature::Unasked,
+            hops: HOPS,
+            dearest: Vec::new(),
             vouched: true,
             legs: Vec::new(),
             over: None,

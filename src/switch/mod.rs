@@ -64,6 +64,7 @@ mod task;
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests pick what they look for")]
 mod tests;
+mod through;
 mod trace;
 mod transfer;
 mod trunk;
@@ -75,7 +76,7 @@ pub use guard::{Access, GuardConfig, Guarded};
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
 pub use registrar::{Binding, Registrar};
-pub use route::{BadPattern, Pattern, Route};
+pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use switch::Switch;
 pub use trunk::{

@@ -104,6 +104,7 @@ impl Switch {
     pub(super) fn reply(&mut self, ask: Ask, reply: Reply) {
         tracing::debug!(origin = ?ask.origin, request = %ask.id, ?reply, "reply");
         match ask.origin {
+            Origin::Flow(flow) if self.is_put_through(flow) => self.through.push_back((flow, reply)),
             Origin::Flow(flow) => self.core.out.push_back(Output::Reply { flow, request: ask.id, reply }),
             Origin::Console => self.core.console(ConsoleReply::Reply { request: ask.id, reply }),
         }
@@ -276,6 +277,10 @@ impl Switch {
             (Some(task @ Task { doing: Doing::Dial(_), .. }), Err(why)) => {
                 call.task = Some(task);
                 self.dial_without_caller(id, why);
+            }
+            (Some(task @ Task { doing: Doing::Dial(_), .. }), Ok(())) => {
+                call.task = Some(task);
+                self.early_opened(id);
             }
             (task, _) => call.task = task,
         }

@@ -15,6 +15,7 @@ mod reason;
 mod session;
 mod sounds;
 mod stir;
+mod through;
 mod torture;
 mod transfer;
 mod trunks;
@@ -100,8 +101,10 @@ fn millis(ms: u64) -> Duration {
 fn config(at: SocketAddr) -> Config {
     let route = |number: &str| Route {
         number: Pattern::parse(number).unwrap(),
-        script: Arc::from(format!("{number}.lua")),
-        vars: vec![("number".into(), number.into())],
+        service: Service::Script {
+            script: Arc::from(format!("{number}.lua")),
+            vars: vec![("number".into(), number.into())],
+        },
     };
     Config {
         sip: sip::Config {
