@@ -210,6 +210,12 @@ pub struct Number {
     pub in_turn: bool,
     #[serde(default = "a_minute")]
     pub ring_s: u64,
+    #[serde(default = "relay")]
+    pub media: String,
+}
+
+fn relay() -> String {
+    "relay".to_owned()
 }
 
 const fn a_minute() -> u64 {

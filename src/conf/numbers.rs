@@ -52,6 +52,7 @@ impl At<'_> {
             targets: number.dial.clone(),
             strategy: if number.in_turn { Strategy::InTurn } else { Strategy::All },
             timeout: self.seconds(&key("ring_s"), number.ring_s, 1..=3600)?,
+            direct: self.one_of(&key("media"), &number.media, &["relay", "direct"])? == "direct",
         })
     }
 }
@@ -78,15 +79,20 @@ mod tests {
             panic!("no targets")
         };
         let targets = vec!["{called}".to_owned(), "sip:a@192.0.2.1".to_owned()];
-        assert_eq!(*through, Through { targets, strategy: Strategy::All, timeout: Duration::from_secs(60) });
-        let text = "dial = [\"1\", \"2\"]\nin_turn = true\nring_s = 15\n";
+        assert_eq!(
+            *through,
+            Through { targets, strategy: Strategy::All, timeout: Duration::from_secs(60), direct: false }
+        );
+        let text = "dial = [\"1\", \"2\"]\nin_turn = true\nring_s = 15\nmedia = \"direct\"\n";
         let Service::Through(through) = service(text).unwrap() else { panic!("no targets") };
         assert_eq!((through.strategy, through.timeout), (Strategy::InTurn, Duration::from_secs(15)));
+        assert!(through.direct);
         for (text, told) in [
             ("", "number[0].script"),
             ("script = \"a.lua\"\ndial = [\"1\"]\n", "number[0].dial"),
             ("dial = [\"1 2\"]\n", "number[0].dial"),
             ("dial = [\"1\"]\nring_s = 0\n", "number[0].ring_s"),
+            ("dial = [\"1\"]\nmedia = \"none\"\n", "number[0].media"),
         ] {
             let fault = service(text).unwrap_err();
             assert!(fault.contains(told), "{fault}");

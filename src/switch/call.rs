@@ -20,6 +20,7 @@ use super::{
     bridge::Joined,
     connect::{Inviting, Locating, Sent},
     core::{Core, DialogKey},
+    direct::Direct,
     hold::Hold,
     modify::Reinvite,
     outbound::OnTrunk,
@@ -103,6 +104,8 @@ pub(super) struct Call {
     pub hops: u32,
     /// Codecs that come first in what we offer: those of the call that it is made for, which then need no transcoding.
     pub dearest: Vec<Codec>,
+    /// Its media go from party to party, not through us.
+    pub direct: Option<Box<Direct>>,
     /// Of a call that we make: the number that it shows is known to be the caller's.
     pub vouched: bool,
     /// The calls that this one dialled.
@@ -183,6 +186,8 @@ pub(super) enum Notice {
     Referred(Result<u16, Failure>),
     /// The party holds us, or does not any more.
     Held,
+    /// The party of a call without a port describes its media anew.
+    Described,
     /// The end is decided.
     Over,
 }
@@ -319,6 +324,7 @@ impl Call {
             signature: Signature::Unasked,
             hops: HOPS,
             dearest: Vec::new(),
+            direct: None,
             vouched: true,
             legs: Vec::new(),
             over: None,
@@ -355,6 +361,7 @@ impl Call {
         let until = core.now + core.config.limits.closing;
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);
+        self.drop_described(core, 487);
         self.keys.clear();
         self.leave_trunk(core);
         self.close_port(core);

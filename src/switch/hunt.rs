@@ -4,6 +4,7 @@
 use super::{
     call::{Call, End, State},
     connect::Outgoing,
+    direct::Direct,
     outbound::{Carrier, Plan},
     play::ringing,
     switch::Switch,
@@ -101,7 +102,7 @@ impl Switch {
         }
         let worker = call.port.worker().or(call.worker).unwrap_or_else(|| core.lightest_worker());
         call.worker = Some(worker);
-        if call.is_hearable() {
+        if call.is_hearable() && call.direct.is_none() {
             let sound = dial.ringback.clone().unwrap_or_else(ringing);
             call.play(core, std::slice::from_ref(&sound))?;
         }
@@ -185,6 +186,7 @@ impl Switch {
         let (mark, vouched) = (call.mark(&self.core), call.is_vouched_for());
         let hops = call.hops.checked_sub(1).ok_or(HOPS)?;
         let dearest = call.offered();
+        let told = call.direct.as_ref().map(|direct| direct.theirs.clone());
         let Some(hunt) = self.hunt(caller) else { return Err(Failure::WrongState) };
         let (timeout, mut headers) = (hunt.dial.timeout, hunt.dial.headers.clone());
         headers.push(("Max-Forwards".to_owned(), hops.to_string()));
@@ -209,6 +211,7 @@ impl Switch {
         (leg.flow, leg.parent, leg.worker, leg.phone) = (flow, Some(caller), worker, phone);
         (leg.about.parent, leg.vouched) = (Some(name), vouched);
         (leg.hops, leg.dearest) = (hops, dearest);
+        leg.direct = told.map(|ours| Box::new(Direct { ours, ..Direct::default() }));
         let id = leg.id;
         leg.locate(core);
         if let Some(hunt) = self.hunt(caller) {
@@ -253,6 +256,11 @@ impl Switch {
         if hunt.early.is_some() || hunt.winner.is_some() {
             return self.leg_rings(leg);
         }
+        let alone = hunt.legs.len() == 1 && hunt.next == hunt.dial.targets.len();
+        if self.calls.get(&caller).is_some_and(|call| call.direct.is_some()) {
+            // Who answers must say the same as who was heard before: so only where nobody else can.
+            return if alone { self.early_directly(caller, leg) } else { self.leg_rings(leg) };
+        }
         if !hearable && self.open_early(caller) {
             if let Some(hunt) = self.hunt(caller) {
                 hunt.early = Some(leg);
@@ -290,6 +298,7 @@ impl Switch {
         if other_early {
             self.part(caller);
         }
+        self.hand_answer(caller, leg);
         let spoken = self.calls.get(&leg).map(Call::offered).unwrap_or_default();
         let Some((call, core)) = self.call(caller) else { return };
         call.dearest = spoken;

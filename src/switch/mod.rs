@@ -26,6 +26,7 @@ mod close;
 mod connect;
 mod core;
 mod desk;
+mod direct;
 mod door;
 mod early;
 mod errands;

@@ -26,7 +26,7 @@ impl Switch {
         let call = self.core.dialogs.get(&key).and_then(|id| self.calls.get(id))?;
         let State::Talking { dialog, .. } = &call.state else { return None };
         let theirs = dialog.remote.tag() == Some(replaces.from_tag.as_str());
-        (theirs && call.over.is_none()).then_some(call.id)
+        (theirs && call.over.is_none() && call.direct.is_none()).then_some(call.id)
     }
 
     /// A new call in the place of an old one, which has to be in a bridge of two.
@@ -42,7 +42,7 @@ impl Switch {
         call.worker = self.calls.get(&replaced.partner).and_then(|partner| partner.port.worker());
         call.moving.replaces = Some(replaced);
         let id = call.id;
-        let wanted = call.read_offer(&mut self.core);
+        let wanted = call.read_offer(&mut self.core, false);
         self.adopt(call);
         if wanted && let Some((call, core)) = self.call(id) {
             // It is ringing no more: the call is there already.

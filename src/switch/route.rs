@@ -43,6 +43,11 @@ impl Service {
     pub fn script(name: &str) -> Service {
         Service::Script { script: Arc::from(name), vars: Vec::new() }
     }
+
+    /// Audio does not come to us.
+    pub fn is_direct(&self) -> bool {
+        matches!(self, Service::Through(through) if through.direct)
+    }
 }
 
 impl fmt::Display for Service {
@@ -63,6 +68,8 @@ pub struct Through {
     pub strategy: Strategy,
     /// How long: in all with [`Strategy::All`], each with [`Strategy::InTurn`].
     pub timeout: Duration,
+    /// Audio goes from party to party, and not through us.
+    pub direct: bool,
 }
 
 impl Through {
@@ -207,7 +214,7 @@ mod tests {
     #[test]
     fn targets_are_told_the_number_that_was_called_and_nothing_else_gets_into_them() {
         let targets = vec!["{called}".to_owned(), "sip:{called}@192.0.2.9".to_owned(), "200".to_owned()];
-        let through = Through { targets, strategy: Strategy::All, timeout: Duration::from_secs(60) };
+        let through = Through { targets, strategy: Strategy::All, timeout: Duration::from_secs(60), direct: false };
         assert_eq!(through.targets("+491"), ["+491", "sip:+491@192.0.2.9", "200"]);
         assert_eq!(through.targets("1@evil;x=\r\n>")[1], "sip:1evilx@192.0.2.9");
     }

@@ -286,6 +286,7 @@ impl Switch {
             Notice::Reoffered(result) => self.on_reoffered(id, result),
             Notice::Held => self.on_held(id),
             Notice::Referred(result) => self.on_referred(id, result),
+            Notice::Described => self.on_described(id),
             Notice::Over => self.on_over(id),
         }
     }

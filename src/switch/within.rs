@@ -164,7 +164,7 @@ impl Switch {
         call.remember_caller(core, trunk.as_deref());
         call.take_phone(core, who.phone());
         let route = match core.service_for(&call.about.to) {
-            Some(route) => call.read_offer(core).then_some(route),
+            Some(route) => call.read_offer(core, route.is_direct()).then_some(route),
             None => {
                 if who.is_guest() && trunk.is_none() {
                     core.offence(hop, Offence::UnknownNumber);

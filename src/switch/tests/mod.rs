@@ -1,6 +1,7 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
 mod dial;
+mod direct;
 mod early;
 mod failover;
 mod guard;

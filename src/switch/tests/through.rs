@@ -7,19 +7,19 @@ const ANNA: &str = "203.0.113.1:5060";
 const BERT: &str = "203.0.113.2:5060";
 
 /// The number 100 leads to `targets`.
-fn world(targets: &[&str], strategy: Strategy) -> World {
+pub(super) fn world(targets: &[&str], strategy: Strategy, direct: bool) -> World {
     let targets = targets.iter().map(|target| (*target).to_owned()).collect();
-    let through = Through { targets, strategy, timeout: secs(20) };
+    let through = Through { targets, strategy, timeout: secs(20), direct };
     World::with(|config| {
         config.routes[0].service = Service::Through(Arc::new(through));
     })
 }
 
 fn to_anna() -> World {
-    world(&["sip:{called}@203.0.113.1"], Strategy::All)
+    world(&["sip:{called}@203.0.113.1"], Strategy::All, false)
 }
 
-fn says(world: &mut World, at: &str, request: &SipRequest, code: u16, body: Option<&str>) {
+pub(super) fn says(world: &mut World, at: &str, request: &SipRequest, code: u16, body: Option<&str>) {
     world.say(address(at), answer(request, code, &format!("tag{}", &at[10..11]), body));
     world.settle();
 }
@@ -29,7 +29,7 @@ fn sdp_of(formats: &str) -> String {
 }
 
 /// What the m-line of a message says.
-fn formats(body: &[u8]) -> String {
+pub(super) fn formats(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body).into_owned();
     let line = text.lines().find(|line| line.starts_with("m=audio")).expect("audio");
     line.split(' ').skip(3).collect::<Vec<_>>().join(" ")
@@ -75,7 +75,7 @@ fn when_the_target_hangs_up_the_caller_is_hung_up_too() {
 }
 
 /// Anna hangs up.
-fn bye(invite: &SipRequest) -> String {
+pub(super) fn bye(invite: &SipRequest) -> String {
     let (to, from) = (&invite.headers.from, &invite.headers.to);
     format!(
         "BYE sip:switchhook@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {ANNA};branch=z9hG4bKbye\r\nMax-Forwards: 70\r\n\
@@ -123,7 +123,7 @@ fn a_refusal_comes_to_the_caller_with_its_code() {
 
 #[test]
 fn in_turn_the_second_target_is_rung_when_the_first_is_busy() {
-    let mut world = world(&["sip:a@203.0.113.1", "sip:b@203.0.113.2"], Strategy::InTurn);
+    let mut world = world(&["sip:a@203.0.113.1", "sip:b@203.0.113.2"], Strategy::InTurn, false);
     let mut caller = Caller::new();
     caller.invite(&mut world, Some(&sdp()));
     let first = world.request_at(address(ANNA), Method::Invite);
@@ -157,7 +157,7 @@ fn a_caller_who_gives_up_cancels_the_target() {
 
 #[test]
 fn what_no_rule_allows_is_not_put_through() {
-    let mut world = world(&["+4930123"], Strategy::All);
+    let mut world = world(&["+4930123"], Strategy::All, false);
     let mut caller = Caller::new();
     caller.invite(&mut world, Some(&sdp()));
     world.response_at(caller.at, 403);
@@ -166,7 +166,7 @@ fn what_no_rule_allows_is_not_put_through() {
 
 #[test]
 fn a_number_that_leads_to_itself_ends_after_as_many_hops_as_the_caller_allowed() {
-    let mut world = world(&["sip:100@192.0.2.1"], Strategy::All);
+    let mut world = world(&["sip:100@192.0.2.1"], Strategy::All, false);
     let mut caller = Caller::new();
     let text = caller.text("INVITE", Some(("application/sdp", &sdp())), "").replace("Forwards: 70", "Forwards: 5");
     world.say(caller.at, text);
