@@ -204,9 +204,26 @@ pub struct Script {
 #[serde(deny_unknown_fields)]
 pub struct Number {
     pub number: String,
+    #[serde(default)]
     pub script: String,
     #[serde(default)]
     pub vars: BTreeMap<String, String>,
+    #[serde(default)]
+    pub dial: Vec<String>,
+    #[serde(default)]
+    pub in_turn: bool,
+    #[serde(default = "a_minute")]
+    pub ring_s: u64,
+    #[serde(default = "relay")]
+    pub media: String,
+}
+
+fn relay() -> String {
+    "relay".to_owned()
+}
+
+const fn a_minute() -> u64 {
+    60
 }
 
 impl Document {

@@ -8,6 +8,7 @@ mod document;
 mod fault;
 mod guard;
 mod messages;
+mod numbers;
 mod phones;
 mod rules;
 mod settings;

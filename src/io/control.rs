@@ -155,7 +155,7 @@ impl Control {
         let mut inputs = Vec::with_capacity(INPUTS_A_TURN);
         while !self.stopped {
             tokio::select! {
-                interface = self.udp.readable() => self.take_datagrams(interface?, &mut buffer),
+                ready = self.udp.readable() => self.take_datagrams(ready?, &mut buffer),
                 _ = inbox.recv_many(&mut inputs, INPUTS_A_TURN) => {
                     for input in inputs.drain(..) {
                         self.take_input(input);

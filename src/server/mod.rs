@@ -63,7 +63,7 @@ impl Server {
         let mut lines: Vec<String> = self.listening.iter().map(|told| format!("listening on {told}")).collect();
         lines.push(self.media.clone());
         let host = self.addresses.first().map_or_else(String::new, ToString::to_string);
-        lines.extend(conf.routes.iter().map(|route| format!("dial sip:{}@{host} for {}", route.number, route.script)));
+        lines.extend(conf.routes.iter().map(|route| format!("dial sip:{}@{host} for {}", route.number, route.service)));
         lines.push("ready; Ctrl-C stops".into());
         lines
     }

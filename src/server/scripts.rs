@@ -5,6 +5,7 @@ use std::{fs, io, path::Path, sync::Arc};
 use crate::{
     conf::{Conf, Folders},
     script,
+    switch::Service,
 };
 
 /// The flows that ship, with their names below the script folder.
@@ -37,7 +38,10 @@ pub fn bring(folders: &Folders) -> io::Result<()> {
 pub fn faults(conf: &Conf) -> Vec<String> {
     let new = !conf.folders.scripts.exists();
     let numbers = conf.routes.iter().enumerate();
-    let numbers = numbers.map(|(index, route)| (format!("number[{index}].script"), route.script.clone()));
+    let numbers = numbers.filter_map(|(index, route)| match &route.service {
+        Service::Script { script, .. } => Some((format!("number[{index}].script"), script.clone())),
+        Service::Through(_) => None,
+    });
     let marked = conf.stir.verifying.iter().filter_map(|verifying| verifying.script.clone());
     let phones = conf.phones.script.iter().filter(|_| !conf.phones.users.is_empty());
     let named = numbers

@@ -20,6 +20,7 @@ use super::{
     bridge::Joined,
     connect::{Inviting, Locating, Sent},
     core::{Core, DialogKey},
+    direct::Direct,
     hold::Hold,
     modify::Reinvite,
     outbound::OnTrunk,
@@ -35,6 +36,7 @@ use super::{
     trunk::Caller,
 };
 use crate::{
+    codec::Codec,
     ids::{CallId, FlowId, RequestId, WorkerId},
     sip::{Dialog, Reliable, SessionTimer},
     time::Time,
@@ -43,6 +45,9 @@ use crate::{
 
 /// Most keys that wait for a [`crate::verbs::Verb::Gather`] to come.
 const KEYS_AHEAD: usize = 32;
+
+/// Max-Forwards where nothing else is said (RFC 3261 section 8.1.1.6).
+const HOPS: u32 = 70;
 
 pub(super) struct Call {
     pub id: CallId,
@@ -95,6 +100,12 @@ pub(super) struct Call {
     /// The media thread that is to have the port.
     pub worker: Option<WorkerId>,
     pub signature: Signature,
+    /// How many more it may go through (Max-Forwards): a call that goes in a circle ends.
+    pub hops: u32,
+    /// Codecs that come first in what we offer: those of the call that it is made for, which then need no transcoding.
+    pub dearest: Vec<Codec>,
+    /// Its media go from party to party, not through us.
+    pub direct: Option<Box<Direct>>,
     /// Of a call that we make: the number that it shows is known to be the caller's.
     pub vouched: bool,
     /// The calls that this one dialled.
@@ -179,6 +190,8 @@ pub(super) enum Notice {
     Text,
     /// How the script's message to the party went.
     Texted(Ask, Result<u16, Failure>),
+    /// The party of a call without a port describes its media anew.
+    Described,
     /// The end is decided.
     Over,
 }
@@ -313,6 +326,9 @@ impl Call {
             phone: None,
             worker: None,
             signature: Signature::Unasked,
+            hops: HOPS,
+            dearest: Vec::new(),
+            direct: None,
             vouched: true,
             legs: Vec::new(),
             over: None,
@@ -349,6 +365,7 @@ impl Call {
         let until = core.now + core.config.limits.closing;
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);
+        self.drop_described(core, 487);
         self.keys.clear();
         self.texts.clear();
         self.leave_trunk(core);

@@ -15,7 +15,7 @@ use super::{
     outbound::Plan,
     phones::Phones,
     registrar::{Binding, FLOW_TIMER, Reach, Refusal, Registrar, Terms},
-    route,
+    route::{self, Service},
     switch::Switch,
 };
 use crate::{
@@ -44,9 +44,6 @@ pub(super) struct Desk {
     next_ping: Option<Time>,
     to_ping: Vec<(String, Reach)>,
 }
-
-/// A script and its variables.
-pub(super) type Scripted = (Arc<str>, Vec<(String, String)>);
 
 /// Who sent a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,18 +278,18 @@ impl Core {
         if plans.is_empty() { Err(Failure::Unreachable) } else { Ok(plans) }
     }
 
-    /// The script for a call to `number`, and its variables: a route for just this number, else that of the phone with
-    /// this number, else a route for numbers like it.
-    pub fn script_for(&self, number: &str) -> Option<Scripted> {
+    /// What answers a call to `number`: a route for just this number, else the script of the phone with this number,
+    /// else a route for numbers like it.
+    pub fn service_for(&self, number: &str) -> Option<Service> {
         let route = route::find(&self.config.routes, number);
         let exact = route.is_some_and(|route| route.number.is_exact());
         let phone = self.config.phones.called(number).filter(|_| !exact);
         match (phone, &self.config.phones.script) {
             (Some(phone), Some(script)) => {
                 let vars = vec![("phone".to_owned(), phone.number.clone())];
-                Some((script.clone(), vars))
+                Some(Service::Script { script: script.clone(), vars })
             }
-            (Some(_) | None, _) => route.map(|route| (route.script.clone(), route.vars.clone())),
+            (Some(_) | None, _) => route.map(|route| route.service.clone()),
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
     outbound::Carrier,
     switch::Switch,
     target,
+    through::PutThrough,
     trunk::Caller,
 };
 use crate::{
@@ -30,12 +31,19 @@ pub(super) struct Flow {
     pub calls: BTreeSet<CallId>,
     /// Legs that left lately.
     left: VecDeque<CallId>,
+    /// Absent: a script runs it.
+    pub through: Option<PutThrough>,
 }
 
 impl Flow {
     /// One that has no call, but goes by the name of one.
     pub fn without_call(call: CallId) -> Flow {
-        Flow { call, calls: BTreeSet::new(), left: VecDeque::new() }
+        Flow { call, calls: BTreeSet::new(), left: VecDeque::new(), through: None }
+    }
+
+    /// With its own call.
+    pub fn new(call: CallId, through: Option<PutThrough>) -> Flow {
+        Flow { call, calls: BTreeSet::from([call]), left: VecDeque::new(), through }
     }
 
     /// A leg left.
@@ -59,7 +67,7 @@ impl Switch {
         call.about.script = Some(script.clone());
         let (facts, unix) = (call.facts(), core.epoch.unix(core.now));
         core.out.push_back(Output::Start(Start { flow, call: id, script, facts, vars, unix, seed }));
-        self.flows.insert(flow, Flow { call: id, calls: BTreeSet::from([id]), left: VecDeque::new() });
+        self.flows.insert(flow, Flow::new(id, None));
     }
 
     /// The script is over: so is what it had in hand.
@@ -130,8 +138,15 @@ impl Switch {
 
     /// The flow's own call is gone: the script is unwound, its other legs end.
     fn stop_flow(&mut self, id: FlowId) {
-        self.core.out.push_back(Output::Stop { flow: id });
-        let calls = self.flows.get(&id).map(|flow| flow.calls.clone()).unwrap_or_default();
+        let calls = match self.flows.get(&id) {
+            Some(flow) if flow.through.is_some() => self.flows.remove(&id).map(|flow| flow.calls),
+            Some(flow) => Some(flow.calls.clone()),
+            None => None,
+        };
+        if self.flows.contains_key(&id) {
+            self.core.out.push_back(Output::Stop { flow: id });
+        }
+        let calls = calls.unwrap_or_default();
         for call in calls {
             if let Some((call, _)) = self.call(call) {
                 call.task = None;

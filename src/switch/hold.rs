@@ -100,6 +100,9 @@ impl Switch {
     pub(super) fn on_reoffered(&mut self, id: CallId, result: Result<(), Failure>) {
         let Some((call, _)) = self.call(id) else { return };
         let asks = std::mem::take(&mut call.reoffer.asks);
+        if call.direct.is_some() {
+            return self.directly_reoffered(id, &result);
+        }
         if result.is_err() {
             // The session stays what it was.
             let held = call.port.open().and_then(|open| open.agreed.as_ref()).is_some_and(|a| !a.direction.receives());

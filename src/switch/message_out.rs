@@ -234,7 +234,7 @@ impl Core {
             let known = copy.reach.as_ref().and_then(|reach| reach.hop).filter(|hop| hop.remote == place.address);
             let Some(hop) = known.or_else(|| target::hop(&self.config.sip, place)) else { continue };
             copy.cseq += 1;
-            let request = copy.request(self);
+            let request = copy.request(self, hop);
             return self.send_copy(id, copy, request, hop);
         }
         copy.failed.get_or_insert(Failure::Unreachable);
@@ -362,10 +362,13 @@ impl Core {
 
 impl Copy {
     /// The MESSAGE. It has no Contact (section 4).
-    fn request(&self, core: &Core) -> Request {
+    fn request(&self, core: &Core, hop: Hop) -> Request {
         let cseq = CSeq { number: self.cseq, method: Method::Message };
         let to = NameAddr::new(target::bare(&self.uri));
         let mut headers = Headers::new(self.from.clone(), to, self.call_id.clone(), cseq);
+        // The address of another interface of ours is nobody's business on this one.
+        let own = core.contact(hop);
+        headers.from.uri.host.clone_from(&own.uri.host);
         for route in self.reach.iter().flat_map(|reach| &reach.route) {
             headers.push("Route", route.as_str());
         }
@@ -374,7 +377,7 @@ impl Copy {
         }
         headers.set("Max-Forwards", self.hops.to_string());
         headers.set("Content-Type", content_type(&self.message.text.kind));
-        self.carrier.dress(core, &mut headers);
+        self.carrier.dress(core, &own, &mut headers);
         Request { method: Method::Message, uri: self.uri.clone(), headers, body: self.message.text.text.clone().into() }
     }
 }

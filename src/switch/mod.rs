@@ -26,6 +26,7 @@ mod close;
 mod connect;
 mod core;
 mod desk;
+mod direct;
 mod door;
 mod early;
 mod errands;
@@ -69,6 +70,7 @@ mod task;
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests pick what they look for")]
 mod tests;
+mod through;
 mod trace;
 mod transfer;
 mod trunk;
@@ -82,7 +84,7 @@ pub use message::{MessageConfig, MessageRoute};
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
 pub use registrar::{Binding, Registrar};
-pub use route::{BadPattern, Pattern, Route};
+pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use switch::Switch;
 pub use trunk::{

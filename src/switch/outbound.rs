@@ -153,13 +153,18 @@ impl Call {
         caller
     }
 
-    /// The codecs that this call offers and takes.
+    /// The codecs that this call offers and takes: those that the other party speaks come first, in its order.
     pub fn codecs(&self, core: &Core) -> Vec<Codec> {
         let trunk = self.trunk.as_ref().and_then(|on| core.config.trunking.trunk(&on.name));
-        match trunk {
+        let mut codecs = match trunk {
             Some(trunk) if !trunk.codecs.is_empty() => trunk.codecs.clone(),
             Some(_) | None => core.config.codecs.clone(),
+        };
+        if !self.dearest.is_empty() {
+            let place = |codec: &Codec| self.dearest.iter().position(|dear| dear == codec).unwrap_or(usize::MAX);
+            codecs.sort_by_key(place);
         }
+        codecs
     }
 
     /// Leave the carrier at hand, and turn to the next one that takes the call. None: none is left.

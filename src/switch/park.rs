@@ -27,7 +27,8 @@ impl Switch {
         let found = legs.into_iter().find_map(|leg| {
             let call = self.calls.get(&leg).filter(|call| call.over.is_none())?;
             let ringing = matches!(call.state, State::Inviting(_) | State::Locating(_));
-            let caller = call.parent.filter(|caller| ringing && *caller != id)?;
+            // Who takes a call hears it through us.
+            let caller = call.parent.filter(|caller| ringing && *caller != id && call.direct.is_none())?;
             Some((caller, self.place_in_hunt(caller, leg)?))
         });
         let (caller, place) = found.ok_or(Failure::Unreachable)?;

@@ -39,7 +39,7 @@ impl Switch {
         let call = self.core.dialogs.get(&key).and_then(|id| self.calls.get(id))?;
         let State::Talking { dialog, .. } = &call.state else { return None };
         let theirs = dialog.remote.tag() == Some(replaces.from_tag.as_str());
-        (theirs && call.over.is_none()).then_some(call.id)
+        (theirs && call.over.is_none() && call.direct.is_none()).then_some(call.id)
     }
 
     /// The phone that rings in the early dialog that `replaces` names, and for whom. We made it, so it may be replaced
@@ -78,7 +78,7 @@ impl Switch {
         call.worker = self.calls.get(&replaced.partner()).and_then(|partner| partner.port.worker());
         call.moving.replaces = Some(replaced);
         let id = call.id;
-        let wanted = call.read_offer(&mut self.core);
+        let wanted = call.read_offer(&mut self.core, false);
         self.adopt(call);
         if wanted && let Some((call, core)) = self.call(id) {
             // It is ringing no more: the call is there already.

@@ -8,13 +8,17 @@ use super::{
 };
 use crate::sip::{Failure, Headers, Method, Request, Response, ServerTx, SessionDue, SessionTimer};
 
+/// Whether the sender knows UPDATE, where it says what it knows.
+pub(super) fn takes_update(headers: &Headers) -> Option<bool> {
+    let mut allowed = headers.all("Allow").peekable();
+    allowed.peek()?;
+    Some(allowed.any(|method| method.eq_ignore_ascii_case("UPDATE")))
+}
+
 impl Call {
     /// What the peer says of itself.
     pub fn learn_peer(&mut self, headers: &Headers) {
-        let mut allowed = headers.all("Allow").peekable();
-        if allowed.peek().is_some() {
-            self.peer_takes_update = allowed.any(|method| method.eq_ignore_ascii_case("UPDATE"));
-        }
+        self.peer_takes_update = takes_update(headers).unwrap_or(self.peer_takes_update);
     }
 
     /// Refuse what would have us refresh too often. True: done.

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
 };
 
 use super::{
@@ -30,6 +30,8 @@ pub struct Switch {
     pub(super) flows: BTreeMap<FlowId, Flow>,
     pub(super) rooms: BTreeMap<String, Room>,
     pub(super) forks: Forks,
+    /// What calls that are put through were answered, and did not look at yet.
+    pub(super) through: VecDeque<(FlowId, Reply)>,
     /// Calls that something happened to: their timers and their ends are looked at when all is settled.
     pub(super) dirty: BTreeSet<CallId>,
     /// Taking no new calls.
@@ -56,6 +58,7 @@ impl Switch {
             flows: BTreeMap::new(),
             rooms: BTreeMap::new(),
             forks: Forks::default(),
+            through: VecDeque::new(),
             dirty: BTreeSet::new(),
             draining: None,
             timers: BinaryHeap::new(),
@@ -213,6 +216,8 @@ impl Switch {
                 self.on_stack_output(output);
             } else if let Some((call, notice)) = self.core.notices.pop_front() {
                 self.on_notice(call, notice);
+            } else if let Some((flow, reply)) = self.through.pop_front() {
+                self.go_on_through(flow, reply);
             } else if let Some(sent) = self.core.left.pop() {
                 self.forks.keep(&self.core, sent);
             } else if let Some(id) = self.dirty.pop_first() {
@@ -290,6 +295,7 @@ impl Switch {
             Notice::Referred(result) => self.on_referred(id, result),
             Notice::Text => self.on_text(id),
             Notice::Texted(ask, result) => self.on_texted(ask, result),
+            Notice::Described => self.on_described(id),
             Notice::Over => self.on_over(id),
         }
     }

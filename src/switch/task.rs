@@ -105,7 +105,10 @@ impl Switch {
     }
 
     pub(super) fn reply(&mut self, ask: Ask, reply: Reply) {
-        self.core.reply(ask, reply);
+        match ask.origin {
+            Origin::Flow(flow) if self.is_put_through(flow) => self.through.push_back((flow, reply)),
+            Origin::Flow(_) | Origin::Console => self.core.reply(ask, reply),
+        }
     }
 
     /// True where `origin` may command `call`.
@@ -282,6 +285,10 @@ impl Switch {
             (Some(task @ Task { doing: Doing::Dial(_), .. }), Err(why)) => {
                 call.task = Some(task);
                 self.dial_without_caller(id, why);
+            }
+            (Some(task @ Task { doing: Doing::Dial(_), .. }), Ok(())) => {
+                call.task = Some(task);
+                self.early_opened(id);
             }
             (task, _) => call.task = task,
         }

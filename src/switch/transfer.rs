@@ -84,7 +84,7 @@ impl Switch {
             TransferRule::Trusted => call.is_trusted(),
             TransferRule::All => true,
         };
-        if !allowed {
+        if !allowed || call.direct.is_some() {
             return Err(603);
         }
         let refer_to = request.headers.get("Refer-To").and_then(ReferTo::parse).ok_or(400u16)?;

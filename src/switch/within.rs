@@ -169,21 +169,21 @@ impl Switch {
         };
         call.remember_caller(core, trunk.as_deref());
         call.take_phone(core, who.phone());
-        let route = match core.script_for(&call.about.to) {
-            Some(route) => call.read_offer(core).then_some(route),
+        let route = match core.service_for(&call.about.to) {
+            Some(route) => call.read_offer(core, route.is_direct()).then_some(route),
             None => {
                 if who.is_guest() && trunk.is_none() {
                     core.offence(hop, Offence::UnknownNumber);
                 }
-                call.about.error = Some("no script for this number".to_owned());
+                call.about.error = Some("nothing answers this number".to_owned());
                 call.refuse(core, 404, None, &[], End::NO_ROUTE);
                 None
             }
         };
         let id = call.id;
         self.adopt(call);
-        if let Some((script, vars)) = route {
-            self.vet(id, script, vars);
+        if let Some(service) = route {
+            self.vet(id, service);
         }
     }
 }

@@ -217,7 +217,7 @@ fn an_invite_that_is_resent_while_we_are_behind_is_still_the_call_that_it_began(
 fn an_emergency_call_is_never_shed() {
     let mut world = World::with(|config| {
         config.trunking.outbound.emergency = ["112".to_owned()].into();
-        config.routes.push(Route { number: Pattern::parse("112").unwrap(), script: "help.lua".into(), vars: vec![] });
+        config.routes.push(Route { number: Pattern::parse("112").unwrap(), service: Service::script("help.lua") });
     });
     behind(&mut world);
     let mut caller = Caller::new();

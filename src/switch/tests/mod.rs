@@ -1,6 +1,7 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
 mod dial;
+mod direct;
 mod early;
 mod failover;
 mod guard;
@@ -16,6 +17,7 @@ mod reason;
 mod session;
 mod sounds;
 mod stir;
+mod through;
 mod topology;
 mod torture;
 mod transfer;
@@ -102,8 +104,10 @@ fn millis(ms: u64) -> Duration {
 fn config(at: SocketAddr) -> Config {
     let route = |number: &str| Route {
         number: Pattern::parse(number).unwrap(),
-        script: Arc::from(format!("{number}.lua")),
-        vars: vec![("number".into(), number.into())],
+        service: Service::Script {
+            script: Arc::from(format!("{number}.lua")),
+            vars: vec![("number".into(), number.into())],
+        },
     };
     Config {
         sip: sip::Config {

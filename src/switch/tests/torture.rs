@@ -104,7 +104,7 @@ fn folder(name: &str) -> Option<PathBuf> {
 fn verdict(bytes: Vec<u8>) -> (Verdict, String) {
     let mut world = World::with(|config| {
         let any = Pattern::parse("*").unwrap();
-        config.routes = vec![Route { number: any, script: "any.lua".into(), vars: vec![] }];
+        config.routes = vec![Route { number: any, service: Service::script("any.lua") }];
     });
     let hop = Hop { transport: Transport::Udp, interface: InterfaceId(0), remote: address(PHONE) };
     let node = &mut world.nodes[0];
