@@ -5,6 +5,10 @@
 
 use std::time::Duration;
 
+mod message;
+
+pub use message::{Message, Messaging, Registration, Text};
+
 use crate::{
     facts::Start,
     ids::{CallId, FlowId, RecordingId, RequestId},
@@ -147,6 +151,13 @@ pub enum Verb {
         new: u32,
         /// Messages that were.
         old: u32,
+    },
+    /// Do something with text messages. What needs no call may be asked in the name of any call.
+    Messaging(Messaging),
+    /// Tell where a phone of ours is registered. Replies [`Reply::Registrations`] at once; needs no call.
+    Registrations {
+        /// Its number or user.
+        phone: String,
     },
     /// Set the vars that the call record keeps. Replies [`Reply::Done`] at once.
     SetVar {
@@ -350,6 +361,15 @@ pub enum Reply {
     Transferred,
     /// A value from the key-value store; absent: no such key.
     Value(Option<String>),
+    /// A message was taken with this code: 200 where it arrived, 202 where somebody keeps it for later.
+    Sent {
+        /// 200 to 299.
+        code: u16,
+    },
+    /// A message of the call's party.
+    Message(Text),
+    /// Where a phone is; empty: nowhere.
+    Registrations(Vec<Registration>),
     /// It could not be done.
     Failed(Failure),
 }
@@ -398,6 +418,8 @@ pub enum Failure {
     NoSuchCall,
     /// No such recording, or it ended.
     NoSuchRecording,
+    /// No phone of ours has this number or user.
+    NoSuchPhone,
     /// The call ended meanwhile.
     HungUp,
     /// Dial: nobody answered in time (also 408 and 480 after ringing).
@@ -427,6 +449,7 @@ impl Failure {
             Failure::WrongState => "wrong_state",
             Failure::NoSuchCall => "no_such_call",
             Failure::NoSuchRecording => "no_such_recording",
+            Failure::NoSuchPhone => "no_such_phone",
             Failure::HungUp => "hangup",
             Failure::NoAnswer => "no_answer",
             Failure::Busy => "busy",

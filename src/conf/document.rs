@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{
     DEFAULTS, Fault,
+    messages::MessagesTable,
     phones::{PhoneTable, PhonesTable},
     stir::Stir,
     trunks::{OutboundTable, TrunkTable},
@@ -35,6 +36,9 @@ pub struct Document {
     pub trunk: Vec<TrunkTable>,
     pub outbound: OutboundTable,
     pub phones: PhonesTable,
+    pub messages: MessagesTable,
+    #[serde(default)]
+    pub message: Vec<Number>,
     #[serde(default)]
     pub phone: Vec<PhoneTable>,
 }
@@ -219,9 +223,26 @@ pub struct Script {
 #[serde(deny_unknown_fields)]
 pub struct Number {
     pub number: String,
+    #[serde(default)]
     pub script: String,
     #[serde(default)]
     pub vars: BTreeMap<String, String>,
+    #[serde(default)]
+    pub dial: Vec<String>,
+    #[serde(default)]
+    pub in_turn: bool,
+    #[serde(default = "a_minute")]
+    pub ring_s: u64,
+    #[serde(default = "relay")]
+    pub media: String,
+}
+
+fn relay() -> String {
+    "relay".to_owned()
+}
+
+const fn a_minute() -> u64 {
+    60
 }
 
 impl Document {

@@ -7,6 +7,8 @@
 mod document;
 mod fault;
 mod guard;
+mod messages;
+mod numbers;
 mod phones;
 mod rules;
 mod settings;

@@ -6,7 +6,6 @@ use std::{
     net::SocketAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +18,7 @@ use crate::{
     media,
     script::Limits,
     sip::Transport,
-    switch::{Access, GuardConfig, Pattern, Phones, Route, Rules, Trunking, stir},
+    switch::{Access, GuardConfig, MessageConfig, Phones, Route, Rules, Trunking, stir},
 };
 
 /// Everything that the program is told.
@@ -85,6 +84,8 @@ pub struct Conf {
     pub trunking: Trunking,
     /// The phones that may register, and who else may call.
     pub phones: Phones,
+    /// Text messages.
+    pub messages: MessageConfig,
 }
 
 /// SIP timers and limits.
@@ -215,6 +216,7 @@ impl Conf {
             certificates: at.certificates(&document.stir, &document.sip.agent)?,
             trunking: at.trunking(&document)?,
             phones: at.phones(&document)?,
+            messages: at.messages(&document)?,
         })
     }
 }
@@ -397,25 +399,5 @@ impl At<'_> {
             coroutines: self.number("script.coroutines", script.coroutines, 0..=10_000)?,
             ..Limits::default()
         })
-    }
-
-    fn routes(&self, document: &Document) -> Result<Vec<Route>, Fault> {
-        let one = |(index, number): (usize, &super::document::Number)| {
-            let pattern = Pattern::parse(&number.number).map_err(|error| {
-                let found = format!("\"{}\" ({error})", number.number);
-                self.fault(&format!("number[{index}].number"), found, "digits, letters, X, N, and `*` at the end")
-            })?;
-            if number.script.is_empty() || number.script.split('/').any(|part| part == ".." || part.is_empty()) {
-                let found = format!("\"{}\"", number.script);
-                let allowed = format!("a path below {}", document.folders.scripts);
-                return Err(self.fault(&format!("number[{index}].script"), found, allowed));
-            }
-            Ok(Route {
-                number: pattern,
-                script: Arc::from(number.script.as_str()),
-                vars: number.vars.clone().into_iter().collect(),
-            })
-        };
-        document.number.iter().enumerate().map(one).collect()
     }
 }

@@ -32,7 +32,7 @@ use crate::{
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{Binding, CallRecord, Config, ConsoleReply, Counts, Input, Output, Progress, Trace},
+    switch::{Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, Output, Progress, Trace},
     verbs::{Sound, ToFlow},
 };
 
@@ -50,7 +50,12 @@ pub enum Seen {
     /// An answer to the operator.
     Console(ConsoleReply),
     /// Answers [`Order::Counts`].
-    Counts(Counts),
+    Counts {
+        /// What is held.
+        held: Counts,
+        /// What was kept out.
+        guarded: Guarded,
+    },
 }
 
 /// How things are.
@@ -69,7 +74,7 @@ pub struct View {
 }
 
 /// What is held, by names.
-pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 12] {
+pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 13] {
     [
         ("calls", counts.calls),
         ("certificates", counts.certificates),
@@ -83,6 +88,7 @@ pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 12] {
         ("rooms", counts.rooms),
         ("forks", counts.forks),
         ("subscriptions", counts.subscriptions),
+        ("messages", counts.messages),
     ]
 }
 
@@ -199,7 +205,7 @@ impl Control {
         let mut inputs = Vec::with_capacity(INPUTS_A_TURN);
         while !self.stopped {
             tokio::select! {
-                interface = self.udp.readable() => self.take_datagrams(interface?, &mut buffer),
+                ready = self.udp.readable() => self.take_datagrams(ready?, &mut buffer),
                 _ = inbox.recv_many(&mut inputs, INPUTS_A_TURN) => {
                     for input in inputs.drain(..) {
                         self.take_input(input);
@@ -222,14 +228,17 @@ impl Control {
     fn obey(&mut self, order: Option<Order>) {
         match order {
             Some(Order::Input(input)) => self.handle(*input),
-            Some(Order::Counts) => self.tell(Seen::Counts(self.exchange.counts())),
+            Some(Order::Counts) => {
+                let (held, guarded) = (self.exchange.counts(), self.exchange.guarded());
+                self.tell(Seen::Counts { held, guarded });
+            }
             Some(Order::View(to)) => {
                 let phones = self.exchange.registrations().map(|(user, at)| (user.to_owned(), at.clone())).collect();
                 let config = self.exchange.config();
                 let view = View {
                     counts: self.exchange.counts(),
                     draining: self.exchange.is_draining(),
-                    numbers: config.routes.iter().map(|r| (r.number.to_string(), r.script.to_string())).collect(),
+                    numbers: config.routes.iter().map(|r| (r.number.to_string(), r.service.to_string())).collect(),
                     trunks: config.trunking.trunks.iter().map(|trunk| trunk.name.to_string()).collect(),
                     phones,
                 };

@@ -7,6 +7,7 @@ use mlua::{Table, Value};
 use super::{
     args::{ALL_DIGITS, Given, Options, Refusal, describe, misuse},
     sounds::{sound, sounds, speech, tone},
+    texts,
     vm::Step,
 };
 use crate::{
@@ -28,7 +29,7 @@ const PARK_TIME: Duration = Duration::from_secs(120);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 23] = [
+pub(super) const OF_CALL: [&str; 25] = [
     "answer",
     "bridge",
     "dial",
@@ -49,9 +50,11 @@ pub(super) const OF_CALL: [&str; 23] = [
     "ring",
     "say",
     "send_digits",
+    "send_message",
     "sleep",
     "tone",
     "transfer",
+    "wait_message",
 ];
 /// Functions of a recording.
 pub(super) const OF_RECORDING: [&str; 3] = ["pause", "resume", "stop"];
@@ -63,6 +66,9 @@ pub(super) fn is_function(prefix: &str, name: &str) -> bool {
     match prefix {
         "call." => OF_CALL.contains(&name),
         "recording." => OF_RECORDING.contains(&name),
+        "message." => texts::OF_MESSAGE.contains(&name),
+        "messages." => texts::OF_MESSAGES.contains(&name),
+        "phones." => texts::OF_PHONES.contains(&name),
         _ => OF_STORE.contains(&name),
     }
 }
@@ -91,6 +97,8 @@ pub(super) enum Want {
 
 /// The arguments behind the function's name.
 pub(super) struct Arguments {
+    /// The flow's own call.
+    pub call: CallId,
     pub own: Value,
     pub a: Value,
     pub b: Value,
@@ -103,6 +111,15 @@ pub(super) fn ask(name: &str, given: &Arguments) -> Result<Asked, Refusal> {
     }
     if let Some(operation) = name.strip_prefix("recording.") {
         return recording(operation, given);
+    }
+    let callless = match name.split_once('.') {
+        Some(("message", operation)) => Some(texts::of_message(operation, given)?),
+        Some(("messages", _)) => Some(texts::send(given)?),
+        Some(("phones", _)) => Some(texts::registrations(given)?),
+        Some(_) | None => None,
+    };
+    if let Some(verb) = callless {
+        return Ok(Asked { step: Step::Request(given.call, verb), want: Want::Plain });
     }
     let name = name.strip_prefix("call.").unwrap_or(name);
     let function = format!("call:{name}");
@@ -166,6 +183,8 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
         }
         "resume" => Verb::Resume,
         "transfer" => transfer(function, given)?,
+        "send_message" => texts::send_within(function, given)?,
+        "wait_message" => texts::wait(function, given)?,
         "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
         _ => return misuse(format!("{function}: there is no such function")),
     };
@@ -295,7 +314,7 @@ fn targets(function: &str, table: &Table) -> Result<Vec<String>, Refusal> {
         .collect()
 }
 
-fn target(given: &Given) -> Result<String, Refusal> {
+pub(super) fn target(given: &Given) -> Result<String, Refusal> {
     let uri = given.text(512)?;
     let scheme = |scheme: &str| {
         let rest = uri.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));
@@ -315,12 +334,12 @@ fn ringback(given: &Given) -> Result<Sound, Refusal> {
 }
 
 /// Text that stands in one header line.
-fn header_text(given: &Given) -> Result<String, Refusal> {
+pub(super) fn header_text(given: &Given) -> Result<String, Refusal> {
     let text = given.text(256)?;
     if text.chars().any(char::is_control) { given.wrong("one line of text") } else { Ok(text) }
 }
 
-fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
+pub(super) fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
     const OURS: [&str; 22] = [
         "via",
         "from",

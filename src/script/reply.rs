@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mlua::{IntoLua, Lua, MultiValue, Table, Value};
 
-use super::ask::Want;
+use super::{ask::Want, texts};
 use crate::{
     ids::CallId,
     verbs::{Failure, GatherEnd, LeaveReason, Reply},
@@ -68,6 +68,12 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
             Err(_) => vec![text.into_lua(lua)?],
         },
         (Reply::Value(value), _) => vec![value.into_lua(lua)?],
+        (Reply::Sent { code }, _) => {
+            let word = if code == 202 { "accepted" } else { "delivered" };
+            vec![word.into_lua(lua)?, Value::Integer(code.into())]
+        }
+        (Reply::Message(text), _) => vec![texts::text(lua, &text)?],
+        (Reply::Registrations(places), _) => vec![texts::places(lua, places)?],
         (Reply::Transferred, _) => vec!["transferred".into_lua(lua)?],
         (Reply::Recording(_), _) => vec![Value::Boolean(true)],
     };
@@ -91,6 +97,7 @@ fn failed(lua: &Lua, failure: Failure) -> mlua::Result<Vec<Value>> {
         Failure::WrongState
         | Failure::NoSuchCall
         | Failure::NoSuchRecording
+        | Failure::NoSuchPhone
         | Failure::HungUp
         | Failure::NoAnswer
         | Failure::Busy

@@ -208,6 +208,17 @@ impl Media {
 const DIGITS_CLOCK: u32 = 8000;
 
 impl Session {
+    /// The codecs of ours that its audio names, in its order.
+    pub fn codecs(&self) -> Vec<Codec> {
+        let audio = self.media.iter().find(|media| media.is_audio() && media.port != 0);
+        let payloads = audio.into_iter().flat_map(Media::payloads);
+        let codec = |(_, payload)| match payload {
+            Payload::Codec(codec) => Some(codec),
+            Payload::Digits | Payload::Other(_) => None,
+        };
+        payloads.filter_map(codec).collect()
+    }
+
     /// The peer's audio comes by IPv6, as far as it says: the family that our own address must have.
     pub fn is_ipv6(&self) -> bool {
         let audio = self.media.iter().find(|media| media.is_audio() && media.port != 0);

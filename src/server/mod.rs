@@ -27,7 +27,7 @@ pub use crate::io::Seen;
 use crate::{
     conf::Conf,
     io::Order,
-    switch::{self, ConsoleReply, Counts, Input, Originate},
+    switch::{self, ConsoleReply, Counts, Guarded, Input, Originate},
 };
 
 /// Longest wait for the calls that are hung up at the end.
@@ -68,7 +68,7 @@ impl Server {
         let mut lines: Vec<String> = self.listening.iter().map(|told| format!("listening on {told}")).collect();
         lines.push(self.media.clone());
         let host = self.addresses.first().map_or_else(String::new, ToString::to_string);
-        lines.extend(conf.routes.iter().map(|route| format!("dial sip:{}@{host} for {}", route.number, route.script)));
+        lines.extend(conf.routes.iter().map(|route| format!("dial sip:{}@{host} for {}", route.number, route.service)));
         lines.push("ready; Ctrl-C stops".into());
         lines
     }
@@ -122,7 +122,7 @@ impl Server {
                     _ = hangup.recv() => self.reload_told(&mut conf, again()).await,
                     _ = counts.recv() => self.ask(Order::Counts).await,
                     seen = self.seen.recv() => match seen {
-                        Some(Seen::Counts(counts)) => print_counts(&counts),
+                        Some(Seen::Counts { held, guarded }) => print_counts(&held, &guarded),
                         Some(_) => {}
                         None => return Ok(()),
                     },
@@ -176,9 +176,24 @@ async fn drained(seen: &mut mpsc::UnboundedReceiver<Seen>) {
     }
 }
 
-/// One line that programs can read, too.
-fn print_counts(counts: &Counts) {
+/// Two lines that programs can read, too.
+fn print_counts(counts: &Counts, guarded: &Guarded) {
     println!("counts {}", counts_json(counts));
+    println!("guard {}", guarded_json(guarded));
+}
+
+/// What was kept out since the start, as JSON.
+fn guarded_json(guarded: &Guarded) -> serde_json::Value {
+    serde_json::json!({
+        "denied": guarded.denied,
+        "banned": guarded.banned,
+        "too_fast": guarded.too_fast,
+        "offences": guarded.offences,
+        "bans": guarded.bans,
+        "shed": guarded.shed,
+        "in_force": guarded.in_force,
+        "sources": guarded.sources,
+    })
 }
 
 /// What is held, as JSON.

@@ -19,7 +19,7 @@ fn plan(old: &Conf, new: &Conf) -> Plan {
         }
     };
     let names = |conf: &Conf| -> Vec<String> {
-        conf.routes.iter().map(|route| format!("{} -> {}", route.number, route.script)).collect()
+        conf.routes.iter().map(|route| format!("{} -> {}", route.number, route.service)).collect()
     };
     let (before, after) = (names(old), names(new));
     for gone in before.iter().filter(|one| !after.contains(one)) {
@@ -39,6 +39,7 @@ fn plan(old: &Conf, new: &Conf) -> Plan {
     }
     say(before == after && old.trunking != new.trunking, "~ trunks or outbound rules".into());
     say(old.phones != new.phones, "~ phones".into());
+    say(old.messages != new.messages, "~ messages".into());
     say(old.rules != new.rules, "~ call".into());
     say(old.guard != new.guard, "~ guard".into());
     say(old.stir != new.stir, "~ stir".into());
@@ -118,6 +119,7 @@ impl Server {
         switch::Config {
             routes: new.routes.clone(),
             trunking: new.trunking.clone(),
+            messages: new.messages.clone(),
             phones: switch::Phones { key: old.phones.key.clone(), ..new.phones.clone() },
             codecs: new.codecs.clone(),
             ptime: new.ptime,

@@ -331,6 +331,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         workers: u8::try_from(workers).expect("conf allows 64"),
         routes: conf.routes.clone(),
         trunking: conf.trunking.clone(),
+        messages: conf.messages.clone(),
         phones: switch::Phones { key: switch::NonceKey(secret()), ..conf.phones.clone() },
         codecs: conf.codecs.clone(),
         ptime: conf.ptime,

@@ -20,30 +20,35 @@ use super::{
     bridge::Joined,
     connect::{Inviting, Locating, Sent},
     core::{Core, DialogKey},
+    direct::Direct,
     hold::Hold,
     modify::Reinvite,
     outbound::OnTrunk,
     play::Player,
     port::Port,
     progress::Told,
+    proof::Pending,
     reason::Why,
     record::Recording,
     reoffer::Reoffer,
     stir::Signature,
-    task::Task,
+    task::{Ask, Task},
     transfer::Moving,
     trunk::Caller,
-    within::Purpose,
 };
 use crate::{
+    codec::Codec,
     ids::{CallId, FlowId, RequestId, WorkerId},
-    sip::{ClientTx, Dialog, Reliable, SessionTimer},
+    sip::{Dialog, Reliable, SessionTimer},
     time::Time,
-    verbs::Failure,
+    verbs::{Failure, Text},
 };
 
 /// Most keys that wait for a [`crate::verbs::Verb::Gather`] to come.
 const KEYS_AHEAD: usize = 32;
+
+/// Max-Forwards where nothing else is said (RFC 3261 section 8.1.1.6).
+const HOPS: u32 = 70;
 
 pub(super) struct Call {
     pub id: CallId,
@@ -62,6 +67,8 @@ pub(super) struct Call {
     pub player: Player,
     /// Keys that nobody was waiting for when they came.
     pub keys: VecDeque<char>,
+    /// Messages of the party that the script has not asked for yet.
+    pub texts: VecDeque<Text>,
     pub task: Option<Task>,
     pub joined: Joined,
     pub hold: Hold,
@@ -71,15 +78,13 @@ pub(super) struct Call {
     pub moving: Moving,
     /// Why it ends, as peers say.
     pub why: Why,
-    /// The party proved who it is.
-    pub trusted: bool,
     /// REFERs that we sent.
     pub referrals: u32,
     pub session: Option<SessionTimer>,
     /// The peer said that it knows UPDATE.
     pub peer_takes_update: bool,
     /// Other requests of ours within the dialog that are not answered yet.
-    pub pending: Vec<(ClientTx, Purpose)>,
+    pub pending: Vec<Pending>,
     pub recordings: Vec<Recording>,
     /// The flow that commands this call.
     pub flow: Option<FlowId>,
@@ -96,6 +101,12 @@ pub(super) struct Call {
     /// The media thread that is to have the port.
     pub worker: Option<WorkerId>,
     pub signature: Signature,
+    /// How many more it may go through (Max-Forwards): a call that goes in a circle ends.
+    pub hops: u32,
+    /// Codecs that come first in what we offer: those of the call that it is made for, which then need no transcoding.
+    pub dearest: Vec<Codec>,
+    /// Its media go from party to party, not through us.
+    pub direct: Option<Box<Direct>>,
     /// Of a call that we make: the number that it shows is known to be the caller's.
     pub vouched: bool,
     /// The calls that this one dialled.
@@ -178,6 +189,12 @@ pub(super) enum Notice {
     Referred(Result<u16, Failure>),
     /// The party holds us, or does not any more.
     Held,
+    /// A message of the party came.
+    Text,
+    /// How the script's message to the party went.
+    Texted(Ask, Result<u16, Failure>),
+    /// The party of a call without a port describes its media anew.
+    Described,
     /// The end is decided.
     Over,
 }
@@ -292,13 +309,13 @@ impl Call {
             sdp_version: 0,
             player: Player::Idle,
             keys: VecDeque::new(),
+            texts: VecDeque::new(),
             task: None,
             joined: Joined::Alone,
             hold: Hold::default(),
             reoffer: Reoffer::default(),
             moving: Moving::default(),
             why: Why::default(),
-            trusted: false,
             referrals: 0,
             session: None,
             peer_takes_update: false,
@@ -312,6 +329,9 @@ impl Call {
             phone: None,
             worker: None,
             signature: Signature::Unasked,
+            hops: HOPS,
+            dearest: Vec::new(),
+            direct: None,
             vouched: true,
             legs: Vec::new(),
             over: None,
@@ -347,7 +367,9 @@ impl Call {
         let until = core.now + core.config.limits.closing;
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);
+        self.drop_described(core, 487);
         self.keys.clear();
+        self.texts.clear();
         self.leave_trunk(core);
         self.close_port(core);
         core.tell(self.id, Notice::Over);

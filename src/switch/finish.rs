@@ -83,7 +83,7 @@ impl Switch {
             flow.calls.remove(&id);
         }
         let (asked, reoffered) = call.reoffer.leave();
-        for tx in asked.into_iter().chain(call.pending.drain(..).map(|(tx, _)| tx)) {
+        for tx in asked.into_iter().chain(call.pending.drain(..).map(|asked| asked.tx)) {
             self.core.transactions.remove(&tx);
         }
         for sent in call.sent.take().into_iter().chain(reoffered) {

@@ -26,6 +26,7 @@ mod close;
 mod connect;
 mod core;
 mod desk;
+mod direct;
 mod door;
 mod early;
 mod errands;
@@ -40,6 +41,10 @@ mod info;
 mod key;
 mod lamps;
 mod link;
+mod message;
+mod message_in;
+mod message_out;
+mod message_within;
 mod modify;
 mod network;
 mod outbound;
@@ -48,6 +53,7 @@ mod phones;
 mod play;
 mod port;
 mod progress;
+mod proof;
 mod reason;
 mod record;
 mod refer;
@@ -65,19 +71,22 @@ mod task;
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests pick what they look for")]
 mod tests;
+mod through;
 mod trace;
 mod transfer;
 mod trunk;
 mod update;
+mod whereabouts;
 mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use guard::{Access, GuardConfig, Guarded};
+pub use message::{MessageConfig, MessageRoute};
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
 pub use progress::Progress;
 pub use registrar::{Binding, Registrar};
-pub use route::{BadPattern, Pattern, Route};
+pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use switch::Switch;
 pub use trunk::{
@@ -425,6 +434,8 @@ pub struct Config {
     pub trunking: Trunking,
     /// The phones that may register, and who else may call.
     pub phones: Phones,
+    /// Text messages.
+    pub messages: MessageConfig,
     /// The codecs that we offer and accept, best first, at least one.
     pub codecs: Vec<Codec>,
     /// Packet length that we ask for and send, in ms.
@@ -521,4 +532,6 @@ pub struct Counts {
     pub forks: usize,
     /// Who watches a phone or a mailbox.
     pub subscriptions: usize,
+    /// Messages that are not answered yet, theirs and ours.
+    pub messages: usize,
 }

@@ -244,7 +244,7 @@ impl Call {
             State::Accepting(_) | State::Talking { .. } => true,
             State::Locating(_) | State::Inviting(_) | State::Gone => false,
         };
-        told && self.port.open().is_some_and(|open| open.agreed.is_some())
+        told && (self.direct.is_some() || self.port.open().is_some_and(|open| open.agreed.is_some()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
 };
 
 use super::{
@@ -30,6 +30,8 @@ pub struct Switch {
     pub(super) flows: BTreeMap<FlowId, Flow>,
     pub(super) rooms: BTreeMap<String, Room>,
     pub(super) forks: Forks,
+    /// What calls that are put through were answered, and did not look at yet.
+    pub(super) through: VecDeque<(FlowId, Reply)>,
     /// Calls that something happened to: their timers and their ends are looked at when all is settled.
     pub(super) dirty: BTreeSet<CallId>,
     /// Taking no new calls.
@@ -56,6 +58,7 @@ impl Switch {
             flows: BTreeMap::new(),
             rooms: BTreeMap::new(),
             forks: Forks::default(),
+            through: VecDeque::new(),
             dirty: BTreeSet::new(),
             draining: None,
             timers: BinaryHeap::new(),
@@ -74,6 +77,7 @@ impl Switch {
                 self.desk_lost(hop);
             }
             Input::Resolved { query, result } if self.core.link_resolved(query, &result) => {}
+            Input::Resolved { query, result } if self.core.message_resolved(query, &result) => {}
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
@@ -127,6 +131,7 @@ impl Switch {
         let calls = self.timers.peek().map(|Reverse((at, _))| *at);
         let stack = Time::soonest(self.core.stack.timeout(), self.core.links.timeout());
         let others = Time::soonest(self.forks.timeout(), self.core.desk.timeout());
+        let others = Time::soonest(others, self.core.messages.arrived.timeout());
         Time::soonest(calls, Time::soonest(stack, others))
     }
 
@@ -137,6 +142,7 @@ impl Switch {
         self.forks.handle_timeout(now);
         self.core.links_timeout();
         self.core.desk_timeout();
+        self.core.letters_timeout();
         while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
             let Some((call, core)) = self.call(id) else { continue };
@@ -179,6 +185,7 @@ impl Switch {
             rooms: self.rooms.len(),
             forks: self.forks.len(),
             subscriptions: self.core.desk.lamps.len(),
+            messages: self.core.messages.arrived.len() + self.core.messages.sent.len(),
         }
     }
 
@@ -194,6 +201,9 @@ impl Switch {
             if let Some((call, core)) = self.call(id) {
                 call.hang_up(core, End::HUNG_UP);
             }
+        }
+        for flow in self.core.messages.arrived.flows() {
+            self.core.out.push_back(Output::Stop { flow });
         }
     }
 
@@ -216,6 +226,8 @@ impl Switch {
                 self.on_stack_output(output);
             } else if let Some((call, notice)) = self.core.notices.pop_front() {
                 self.on_notice(call, notice);
+            } else if let Some((flow, reply)) = self.through.pop_front() {
+                self.go_on_through(flow, reply);
             } else if let Some(sent) = self.core.left.pop() {
                 self.forks.keep(&self.core, sent);
             } else if let Some(id) = self.dirty.pop_first() {
@@ -292,6 +304,9 @@ impl Switch {
             Notice::Reoffered(result) => self.on_reoffered(id, result),
             Notice::Held => self.on_held(id),
             Notice::Referred(result) => self.on_referred(id, result),
+            Notice::Text => self.on_text(id),
+            Notice::Texted(ask, result) => self.on_texted(ask, result),
+            Notice::Described => self.on_described(id),
             Notice::Over => self.on_over(id),
         }
     }

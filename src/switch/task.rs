@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::{
-    ConsoleReply, Output,
     call::{Call, End, State},
     core::Core,
     gather::Collector,
@@ -67,6 +66,10 @@ pub(super) enum Doing {
     Sleep {
         until: Time,
     },
+    /// A message of the party is waited for.
+    Message {
+        until: Time,
+    },
 }
 
 /// A request is answered now, or by its task.
@@ -77,7 +80,7 @@ impl Task {
         match &self.doing {
             Doing::Gather(collector) => collector.timeout(),
             Doing::Echo { until, .. } => *until,
-            Doing::Sleep { until } | Doing::Park { until, .. } => Some(*until),
+            Doing::Sleep { until } | Doing::Message { until } | Doing::Park { until, .. } => Some(*until),
             Doing::Transfer(referring) => Some(referring.until),
             Doing::Answer
             | Doing::Media(_)
@@ -102,10 +105,9 @@ impl Switch {
     }
 
     pub(super) fn reply(&mut self, ask: Ask, reply: Reply) {
-        tracing::debug!(origin = ?ask.origin, request = %ask.id, ?reply, "reply");
         match ask.origin {
-            Origin::Flow(flow) => self.core.out.push_back(Output::Reply { flow, request: ask.id, reply }),
-            Origin::Console => self.core.console(ConsoleReply::Reply { request: ask.id, reply }),
+            Origin::Flow(flow) if self.is_put_through(flow) => self.through.push_back((flow, reply)),
+            Origin::Flow(_) | Origin::Console => self.core.reply(ask, reply),
         }
     }
 
@@ -118,6 +120,11 @@ impl Switch {
     }
 
     fn begin(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
+        let verb = match verb {
+            Verb::Messaging(wish) => return self.begin_messaging(ask, id, wish),
+            Verb::Registrations { phone } => return self.core.registrations_of(&phone).map(Some),
+            verb => verb,
+        };
         let call = self.calls.get(&id).ok_or(Failure::NoSuchCall)?;
         if !self.may(ask.origin, call) {
             return Err(Failure::NoSuchCall);
@@ -162,7 +169,7 @@ impl Switch {
             Verb::Hold { music } => self.begin_hold(ask, id, music),
             Verb::Resume => self.begin_resume(ask, id),
             Verb::Transfer(wish) => self.begin_transfer(ask, id, &wish),
-            Verb::SetVar { .. } | Verb::Mailbox { .. } => Ok(None),
+            Verb::SetVar { .. } | Verb::Mailbox { .. } | Verb::Messaging(_) | Verb::Registrations { .. } => Ok(None),
             Verb::Pickup { phone } => self.begin_pickup(id, &phone),
             Verb::Retrieve { slot } => self.begin_retrieve(id, &slot),
             verb @ (Verb::Progress
@@ -242,6 +249,8 @@ impl Switch {
             | Verb::Transfer(_)
             | Verb::Sleep(_)
             | Verb::Mailbox { .. }
+            | Verb::Messaging(_)
+            | Verb::Registrations { .. }
             | Verb::Pickup { .. }
             | Verb::Retrieve { .. }
             | Verb::SetVar { .. } => Ok(Some(Reply::Done)),
@@ -277,6 +286,10 @@ impl Switch {
                 call.task = Some(task);
                 self.dial_without_caller(id, why);
             }
+            (Some(task @ Task { doing: Doing::Dial(_), .. }), Ok(())) => {
+                call.task = Some(task);
+                self.early_opened(id);
+            }
             (task, _) => call.task = task,
         }
     }
@@ -292,7 +305,11 @@ impl Switch {
                 self.gathered(id, step);
             }
             Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
-            Doing::Transfer(_) | Doing::Park { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
+            Doing::Transfer(_) | Doing::Message { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
+            Doing::Park { .. } => {
+                self.finish_task(id, Reply::Failed(Failure::NoAnswer));
+                self.tend_music(id);
+            }
             Doing::Echo { .. } => self.end_echo(id, LeaveReason::Limit),
             Doing::Answer
             | Doing::Media(_)

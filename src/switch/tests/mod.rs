@@ -1,11 +1,13 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
 mod dial;
+mod direct;
 mod early;
 mod failover;
 mod guard;
 mod hold;
 mod incoming;
+mod messages;
 
 mod modify;
 mod outgoing;
@@ -15,6 +17,8 @@ mod reason;
 mod session;
 mod sounds;
 mod stir;
+mod through;
+mod topology;
 mod torture;
 mod transfer;
 mod trunks;
@@ -101,8 +105,10 @@ fn millis(ms: u64) -> Duration {
 fn config(at: SocketAddr) -> Config {
     let route = |number: &str| Route {
         number: Pattern::parse(number).unwrap(),
-        script: Arc::from(format!("{number}.lua")),
-        vars: vec![("number".into(), number.into())],
+        service: Service::Script {
+            script: Arc::from(format!("{number}.lua")),
+            vars: vec![("number".into(), number.into())],
+        },
     };
     Config {
         sip: sip::Config {
@@ -138,6 +144,7 @@ fn config(at: SocketAddr) -> Config {
         rules: Rules::default(),
         trace: false,
         phones: Phones::default(),
+        messages: Default::default(),
         guard: GuardConfig::default(),
         limits: Limits::default(),
     }

@@ -115,6 +115,19 @@ fn hop(at: &str) -> Hop {
 }
 
 #[test]
+fn a_target_on_our_own_machine_but_another_port_is_somebody_else() {
+    let (mut world, mut caller, ..) = bridged();
+    refer(&mut world, &mut caller, "Refer-To: <sip:c@192.0.2.1:5080>\r\n");
+    let invite = world.request_at(address("192.0.2.1:5080"), Method::Invite);
+    assert_eq!(invite.uri.to_string(), "sip:c@192.0.2.1:5080");
+    let at = caller.at;
+    assert_eq!(told(&mut world, at), ["SIP/2.0 100 Trying"]);
+    // Here it is a number, as if it had been dialled, and this one leads nowhere.
+    refer(&mut world, &mut caller, "Refer-To: <sip:c@192.0.2.1:5060>\r\n");
+    assert_eq!(world.response_at(caller.at, 491).headers.cseq.method, Method::Refer, "one is under way");
+}
+
+#[test]
 fn a_target_that_refuses_leaves_everybody_where_they_were() {
     for (code, frag) in [(486, "SIP/2.0 486 Busy Here"), (404, "SIP/2.0 404 Not Found")] {
         let (mut world, mut caller, ..) = bridged();
