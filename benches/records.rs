@@ -51,6 +51,7 @@ fn record(call: usize) -> Fact {
         end_reason: EndReason::CallerHangup,
         code: Some(200),
         q850: Some(16),
+        transferred: false,
         script: Some("menu.lua".into()),
         codec: Some("PCMU".into()),
         quality: Some(Default::default()),

@@ -284,6 +284,7 @@ fn the_call_record_in_the_docs_has_every_field() {
         end_reason: EndReason::CallerHangup,
         code: None,
         q850: None,
+        transferred: false,
         script: None,
         codec: None,
         quality: Some(CallQuality::default()),

@@ -94,7 +94,7 @@ fn baresip_transfers_its_partner_to_a_third_phone_and_leaves() {
     cy.tell("hangup", "");
     bo.wait_for_event("CALL_CLOSED");
     let records = server.wait_for_records(3);
-    let moved: Vec<_> = records.iter().filter(|record| record["end_reason"] == "transferred").collect();
+    let moved: Vec<_> = records.iter().filter(|record| record["transferred"] == true).collect();
     assert_eq!(moved.len(), 1, "{records:#?}");
     server.wait_until_idle();
 }

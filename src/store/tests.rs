@@ -48,6 +48,7 @@ fn record(id: &str, at_ms: u64) -> Fact {
         end_reason: EndReason::CallerHangup,
         code: Some(200),
         q850: Some(16),
+        transferred: false,
         script: Some("menu.lua".into()),
         codec: None,
         quality: None,

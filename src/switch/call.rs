@@ -211,6 +211,8 @@ pub(super) struct End {
     pub failure: Failure,
     /// Somebody else answered: a phone that rang need not show a missed call.
     pub elsewhere: bool,
+    /// Somebody else took its place.
+    pub transferred: bool,
 }
 
 impl End {
@@ -227,6 +229,7 @@ impl End {
         code: 603,
         failure: Failure::HungUp,
         elsewhere: true,
+        transferred: false,
     };
     /// The party hung up.
     pub const BY_PARTY: End = End::new(EndReason::CallerHangup, Status::Canceled, 487, Failure::HungUp);
@@ -239,14 +242,14 @@ impl End {
     /// A limit stopped the script.
     pub const SCRIPT_LIMIT: End = End::new(EndReason::AgentCrashed, Status::Failed, 500, Failure::HungUp);
     /// Somebody else took its place.
-    pub const TRANSFERRED: End = End::new(EndReason::AgentCompleted, Status::Canceled, 603, Failure::HungUp);
+    pub const TRANSFERRED: End = End { transferred: true, ..End::HUNG_UP };
     /// The session timer ran out.
     pub const EXPIRED: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
     /// The peer's signalling went wrong.
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 
     const fn new(reason: EndReason, unanswered: Status, code: u16, failure: Failure) -> End {
-        End { reason, unanswered, code, failure, elsewhere: false }
+        End { reason, unanswered, code, failure, elsewhere: false, transferred: false }
     }
 
     /// What CANCEL says about it (RFC 3326 section 2).

@@ -179,6 +179,8 @@ pub struct CallRecord {
     pub code: Option<u16>,
     /// The cause that the peer gave for the end (Q.850, RFC 3326); absent: it gave none.
     pub q850: Option<u8>,
+    /// Somebody else took its place: its end is no hang-up.
+    pub transferred: bool,
     /// The script that ran on it.
     pub script: Option<String>,
     /// The codec that was agreed on last.

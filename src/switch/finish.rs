@@ -130,6 +130,7 @@ impl Call {
             end_reason: over.end.reason,
             code: over.code,
             q850: self.why.cause,
+            transferred: over.end.transferred,
             script: about.script.as_deref().map(str::to_owned),
             codec: heard.map(|heard| heard.codec.to_string()),
             quality: quality.map(CallQuality::from),
