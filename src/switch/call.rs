@@ -242,7 +242,14 @@ impl End {
     /// A limit stopped the script.
     pub const SCRIPT_LIMIT: End = End::new(EndReason::AgentCrashed, Status::Failed, 500, Failure::HungUp);
     /// Somebody else took its place.
-    pub const TRANSFERRED: End = End { transferred: true, ..End::HUNG_UP };
+    pub const TRANSFERRED: End = End {
+        reason: EndReason::AgentCompleted,
+        unanswered: Status::Canceled,
+        code: 603,
+        failure: Failure::HungUp,
+        elsewhere: false,
+        transferred: true,
+    };
     /// The session timer ran out.
     pub const EXPIRED: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
     /// The peer's signalling went wrong.
