@@ -54,6 +54,19 @@ impl Server {
         let conf = format!("{base}{conf}\n{guard}{media}")
             .replace("[media]\n", &format!("[media]\nrtp_ports = \"{first}-{last}\"\n"));
         fs::write(at("switchhook.toml"), conf).unwrap();
+        Server::launch(folder)
+    }
+
+    /// Kill it without a warning, and start it again in its folder.
+    pub fn kill_and_restart(mut self) -> Server {
+        signal(self.pid(), "KILL");
+        self.process.wait();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
+        Server::launch(folder)
+    }
+
+    fn launch(folder: tempfile::TempDir) -> Server {
+        let at = |name: &str| folder.path().join(name);
         let mut command = Command::new(PROGRAM);
         command.arg("run").arg("--conf").arg(at("switchhook.toml")).current_dir(folder.path());
         let process = Process::start(command);

@@ -19,6 +19,8 @@ use super::{
 pub struct Document {
     pub log: Log,
     pub folders: Folders,
+    pub store: StoreTable,
+    pub api: ApiTable,
     pub sip: Sip,
     pub guard: Guard,
     pub tls: Tls,
@@ -56,6 +58,23 @@ pub struct Folders {
     pub recordings: String,
     pub records: String,
     pub state: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct ApiTable {
+    pub listen: String,
+    pub webhook: String,
+    pub webhook_secret: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct StoreTable {
+    pub database: String,
+    pub spool_mb: u64,
+    pub event_days: u64,
+    pub record_days: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -13,6 +13,7 @@ mod phones;
 mod rules;
 mod settings;
 mod stir;
+mod store;
 #[cfg(test)]
 mod tests;
 mod trunks;
@@ -21,6 +22,7 @@ mod wires;
 pub use document::Document;
 pub use fault::Fault;
 pub use settings::{Conf, Folders, InterfaceConf, LogFormat};
+pub use store::StoreConf;
 
 /// The defaults, as shipped.
 pub const DEFAULTS: &str = include_str!("../../conf/switchhook.toml");

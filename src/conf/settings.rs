@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{DEFAULTS, Document, Fault};
+use super::{DEFAULTS, Document, Fault, StoreConf};
 use crate::{
     audio::tone::countries,
     codec::Codec,
@@ -30,6 +30,8 @@ pub struct Conf {
     pub log_format: LogFormat,
     /// Where files are.
     pub folders: Folders,
+    /// Where call records and events are kept.
+    pub store: StoreConf,
     /// SIP timers and limits; the rest comes with the interfaces that could be opened.
     pub sip: SipConf,
     /// Who is kept out; the access lists are with the interfaces.
@@ -178,6 +180,7 @@ impl Conf {
                 _ => LogFormat::Text,
             },
             folders: folders(&document),
+            store: at.store(&document)?,
             sip: at.sip(&document)?,
             guard: at.guard(&document)?,
             tls: at.tls(&document)?,

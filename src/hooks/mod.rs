@@ -5,4 +5,5 @@ mod https;
 mod speech;
 
 pub use certificates::{Config as CertificatesConfig, spawn as spawn_certificates};
+pub use https::connector as https_connector;
 pub use speech::{Config as SpeechConfig, spawn as spawn_speech, version as speech_version};

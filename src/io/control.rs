@@ -13,11 +13,12 @@ use std::{
 use tokio::{
     io::unix::AsyncFd,
     sync::mpsc::{Receiver, Sender, UnboundedSender, error::TrySendError as TryError},
+    sync::oneshot,
 };
 
 use crate::{
     exchange::Exchange,
-    ids::{InterfaceId, LoadId, PortId, RecordingId, WorkerId},
+    ids::{InterfaceId, LoadId, PortId, RecordingId, RequestId, WorkerId},
     io::{
         clock::Clock,
         disk::{FromDisk, ToDisk},
@@ -31,7 +32,7 @@ use crate::{
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{Config, ConsoleReply, Counts, Guarded, Input, Output, Trace},
+    switch::{Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, Output, Progress, Trace},
     verbs::{Sound, ToFlow},
 };
 
@@ -57,6 +58,49 @@ pub enum Seen {
     },
 }
 
+/// How things are.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What is held.
+    pub counts: Counts,
+    /// No new calls are taken.
+    pub draining: bool,
+    /// Numbers, and the scripts that answer them.
+    pub numbers: Vec<(String, String)>,
+    /// Names of the carriers.
+    pub trunks: Vec<String>,
+    /// Contacts of phones, by user.
+    pub phones: Vec<(String, Binding)>,
+}
+
+/// What is held, by names.
+pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 13] {
+    [
+        ("calls", counts.calls),
+        ("certificates", counts.certificates),
+        ("flows", counts.flows),
+        ("ports", counts.ports),
+        ("dialogs", counts.dialogs),
+        ("transactions", counts.transactions),
+        ("loads", counts.loads),
+        ("queries", counts.queries),
+        ("recordings", counts.recordings),
+        ("rooms", counts.rooms),
+        ("forks", counts.forks),
+        ("subscriptions", counts.subscriptions),
+        ("messages", counts.messages),
+    ]
+}
+
+/// What the store is told of calls.
+#[derive(Debug)]
+pub enum Fact {
+    /// A call has come further.
+    Progress(Box<Progress>),
+    /// A call is over.
+    Record(Box<CallRecord>),
+}
+
 /// What the program asks of the control task.
 #[derive(Debug)]
 pub enum Order {
@@ -64,6 +108,8 @@ pub enum Order {
     Input(Box<Input>),
     /// Tell [`Seen::Counts`].
     Counts,
+    /// Show how things are.
+    View(oneshot::Sender<View>),
     /// Stop at once.
     Stop,
 }
@@ -97,6 +143,10 @@ pub struct Ends {
     pub disk: Ring<ToDisk>,
     /// What the disk tells.
     pub from_disk: Ring<FromDisk>,
+    /// The store of records and events.
+    pub facts: Sender<Fact>,
+    /// The API, where there is one: it gets the answers to requests from this number on, and what is new of carriers.
+    pub api: Option<(RequestId, UnboundedSender<ConsoleReply>)>,
     /// The program around.
     pub program: UnboundedSender<Seen>,
 }
@@ -182,6 +232,19 @@ impl Control {
                 let (held, guarded) = (self.exchange.counts(), self.exchange.guarded());
                 self.tell(Seen::Counts { held, guarded });
             }
+            Some(Order::View(to)) => {
+                let phones = self.exchange.registrations().map(|(user, at)| (user.to_owned(), at.clone())).collect();
+                let config = self.exchange.config();
+                let view = View {
+                    counts: self.exchange.counts(),
+                    draining: self.exchange.is_draining(),
+                    numbers: config.routes.iter().map(|r| (r.number.to_string(), r.service.to_string())).collect(),
+                    trunks: config.trunking.trunks.iter().map(|trunk| trunk.name.to_string()).collect(),
+                    phones,
+                };
+                // Who asked may be gone.
+                let _ = to.send(view);
+            }
             Some(Order::Stop) | None => self.stopped = true,
         }
     }
@@ -265,9 +328,13 @@ impl Control {
             }
             Output::Reply { flow, request, reply } => self.tell_flow(ToFlow::Reply { flow, request, reply }),
             Output::Stop { flow } => self.tell_flow(ToFlow::Stop { flow }),
-            Output::Record(record) => self.record(&record),
+            Output::Progress(progress) => self.keep(Fact::Progress(progress)),
+            Output::Record(record) => {
+                self.record(&record);
+                self.keep(Fact::Record(record));
+            }
             Output::Trace(trace) => self.tell(Seen::Trace(trace)),
-            Output::Console(reply) => self.tell(Seen::Console(reply)),
+            Output::Console(reply) => self.reply(reply),
         }
     }
 
@@ -361,7 +428,7 @@ impl Control {
         }
     }
 
-    fn record(&mut self, record: &crate::switch::CallRecord) {
+    fn record(&mut self, record: &CallRecord) {
         let line = serde_json::to_string(record).expect("a record is plain data");
         tracing::info!(
             call = record.id,
@@ -377,6 +444,27 @@ impl Control {
         if let Err(Full(ToDisk::CallRecord(line))) = self.ends.disk.push(ToDisk::CallRecord(line)) {
             tracing::error!(record = line, "the disk cannot follow: this call's record is only in this line");
         }
+    }
+
+    /// The store has room for many more than come in a second: where it is full, its thread is dead.
+    fn keep(&self, fact: Fact) {
+        if self.ends.facts.try_send(fact).is_err() {
+            tracing::error!("the store cannot follow: what happened to a call is not in it");
+        }
+    }
+
+    fn reply(&self, reply: ConsoleReply) {
+        if let Some((first, api)) = &self.ends.api {
+            let its = reply.request().is_some_and(|request| request >= *first);
+            if its || matches!(reply, ConsoleReply::Trunk { .. }) {
+                // An API that is gone asks nothing.
+                let _ = api.send(reply.clone());
+            }
+            if its {
+                return;
+            }
+        }
+        self.tell(Seen::Console(reply));
     }
 
     fn tell(&self, seen: Seen) {

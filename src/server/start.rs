@@ -62,7 +62,7 @@ pub enum StartError {
     },
 }
 
-fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::System { what, source }
 }
 
@@ -98,16 +98,20 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let runtime = runtime()?;
     let opened = interfaces::open(conf)?;
     let addresses: Vec<SocketAddr> = opened.iter().map(|one| one.bound).collect();
-    let listening = opened.iter().map(Opened::told).collect();
+    let mut listening: Vec<String> = opened.iter().map(Opened::told).collect();
     let (inbox, inputs) = mpsc::channel::<Input>(INBOX);
     let (orders, to_obey) = mpsc::channel::<Order>(64);
     let (program, seen) = mpsc::unbounded_channel::<Seen>();
+    let store = super::keeping::Keeping::start(conf, clock)?;
+    let api = store.api(conf, clock, &orders)?;
+    listening.extend(api.as_ref().map(|api| format!("{}, the API over HTTP", api.at)));
     let media = Media::start(conf, clock)?;
     let told = media.told(conf);
+    let config = switch_config(conf, &opened, media.workers.len(), wishes);
     let task = Task {
         clock,
         seed: unique(),
-        config: switch_config(conf, &opened, media.workers.len(), wishes),
+        config: config.clone(),
         ports: MediaPorts::new(ports_config(conf), unique())?,
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,
@@ -117,12 +121,14 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         media,
         opened,
         program,
+        store,
+        api,
     };
     let control = thread::Builder::new()
         .name("control".into())
         .spawn(move || runtime.block_on(task.run(inputs, to_obey)))
         .map_err(system("control thread"))?;
-    Ok(Server { addresses, listening, orders, seen, control, media: told })
+    Ok(Server { addresses, listening, orders, seen, control, media: told, config })
 }
 
 /// All that the control task is made of.
@@ -139,6 +145,8 @@ struct Task {
     media: Media,
     opened: Vec<Opened>,
     program: mpsc::UnboundedSender<Seen>,
+    store: super::keeping::Keeping,
+    api: Option<super::keeping::Api>,
 }
 
 impl Task {
@@ -155,6 +163,8 @@ impl Task {
             from_workers,
             disk: to_disk.clone(),
             from_disk,
+            facts: self.store.facts,
+            api: self.api.map(|api| api.replies),
             program: self.program,
         };
         let interfaces = self.opened.iter().map(|one| one.media).collect();
@@ -169,6 +179,7 @@ impl Task {
         }
         let _ = to_disk.push(ToDisk::Shutdown);
         disk.join();
+        self.store.threads.join();
         counts
     }
 }

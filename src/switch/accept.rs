@@ -95,6 +95,14 @@ impl Incoming {
         matches!(self.told, Told::EarlyMedia { .. })
     }
 
+    /// The caller was told that it rings.
+    pub fn rings(&self) -> bool {
+        match self.told {
+            Told::Nothing => false,
+            Told::Ringing | Told::EarlyMedia { .. } => true,
+        }
+    }
+
     pub fn dialog(&mut self) -> &mut Dialog {
         &mut self.dialog
     }

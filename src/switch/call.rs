@@ -26,6 +26,7 @@ use super::{
     outbound::OnTrunk,
     play::Player,
     port::Port,
+    progress::Told,
     proof::Pending,
     reason::Why,
     record::Recording,
@@ -113,6 +114,8 @@ pub(super) struct Call {
     pub over: Option<Over>,
     /// The record was written.
     pub recorded: bool,
+    /// How it stands, as was told last.
+    pub told: Told,
     /// The earliest entry of the timer heap.
     pub scheduled: Option<Time>,
 }
@@ -234,11 +237,11 @@ impl End {
     /// The script failed.
     pub const SCRIPT_ERROR: End = End::new(EndReason::AgentError, Status::Failed, 500, Failure::HungUp);
     /// A limit stopped the script.
-    pub const SCRIPT_LIMIT: End = End::new(EndReason::AgentTimeout, Status::Failed, 500, Failure::HungUp);
+    pub const SCRIPT_LIMIT: End = End::new(EndReason::AgentCrashed, Status::Failed, 500, Failure::HungUp);
     /// Somebody else took its place.
-    pub const TRANSFERRED: End = End::new(EndReason::Transferred, Status::Canceled, 603, Failure::HungUp);
+    pub const TRANSFERRED: End = End::new(EndReason::AgentCompleted, Status::Canceled, 603, Failure::HungUp);
     /// The session timer ran out.
-    pub const EXPIRED: End = End::new(EndReason::SessionExpired, Status::Failed, 500, Failure::HungUp);
+    pub const EXPIRED: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
     /// The peer's signalling went wrong.
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 
@@ -291,7 +294,7 @@ pub(super) struct Over {
 impl Call {
     pub fn new(core: &mut Core, key: DialogKey, about: About, state: State) -> Call {
         let id = CallId(core.id());
-        let name = format!("{}-{}", core.epoch.unix(Time::START).as_secs(), id.0);
+        let name = format!("{}-{}", core.epoch.unix(Time::START).as_millis(), id.0);
         core.dialogs.insert(key.clone(), id);
         tracing::info!(call = %name, from = about.from, to = about.to, direction = ?about.direction, "new call");
         Call {
@@ -333,6 +336,7 @@ impl Call {
             legs: Vec::new(),
             over: None,
             recorded: false,
+            told: Told::default(),
             scheduled: None,
         }
     }
@@ -356,9 +360,7 @@ impl Call {
             true => (Status::Completed, Some(200)),
             false => (end.unanswered, code),
         };
-        if status == Status::Canceled {
-            end.reason = EndReason::Canceled;
-        }
+        end.reason = end.reason.paired(status);
         // Operators get the record, which says this and more.
         tracing::debug!(call = %self.name, %status, reason = %end.reason, code, "over");
         core.trace(self.id, TraceEvent::Call(format!("over: {status}, {}", end.reason)));

@@ -129,6 +129,7 @@ impl Call {
             status: over.status,
             end_reason: over.end.reason,
             code: over.code,
+            q850: self.why.cause,
             script: about.script.as_deref().map(str::to_owned),
             codec: heard.map(|heard| heard.codec.to_string()),
             quality: quality.map(CallQuality::from),

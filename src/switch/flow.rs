@@ -213,7 +213,7 @@ impl Switch {
         let mut call = Call::outgoing(core, outgoing);
         call.phone = phone;
         call.order = Some(Order { request: wish.request, script: wish.script, vars: wish.vars });
-        core.console(ConsoleReply::Calling { request: wish.request, call: call.id });
+        core.console(ConsoleReply::Calling { request: wish.request, call: call.id, name: call.name.clone() });
         call.locate(core);
         self.adopt(call);
         Ok(())

@@ -52,6 +52,7 @@ mod park;
 mod phones;
 mod play;
 mod port;
+mod progress;
 mod proof;
 mod reason;
 mod record;
@@ -83,6 +84,7 @@ pub use guard::{Access, GuardConfig, Guarded};
 pub use message::{MessageConfig, MessageRoute};
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
+pub use progress::Progress;
 pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
@@ -291,6 +293,8 @@ pub enum Output {
         /// Which run.
         flow: FlowId,
     },
+    /// A call has come further, and stands like this now. Never comes after its [`Output::Record`].
+    Progress(Box<Progress>),
     /// A call is over, and this is what is known of it.
     Record(Box<CallRecord>),
     /// Something to look at, where [`Config::trace`] is on.
@@ -341,6 +345,8 @@ pub enum ConsoleReply {
         request: RequestId,
         /// The new call.
         call: CallId,
+        /// The id that logs and records carry.
+        name: String,
     },
     /// It was answered; its script, where it has one, is starting.
     Answered {
@@ -383,6 +389,20 @@ pub enum ConsoleReply {
     },
     /// A cap on outgoing calls is used up, or nearly.
     Alarm(Alarm),
+}
+
+impl ConsoleReply {
+    /// The order or request that it answers; absent: none.
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            ConsoleReply::Calling { request, .. }
+            | ConsoleReply::Answered { request, .. }
+            | ConsoleReply::Failed { request, .. }
+            | ConsoleReply::Ended { request, .. }
+            | ConsoleReply::Reply { request, .. } => Some(*request),
+            ConsoleReply::Drained | ConsoleReply::Trunk { .. } | ConsoleReply::Alarm(_) => None,
+        }
+    }
 }
 
 /// What is new about a carrier.

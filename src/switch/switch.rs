@@ -160,6 +160,16 @@ impl Switch {
         self.core.out.pop_front()
     }
 
+    /// What holds for what comes from now on.
+    pub fn config(&self) -> &Config {
+        &self.core.config
+    }
+
+    /// No new calls are taken.
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_some()
+    }
+
     /// What is held at the moment.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -223,6 +233,7 @@ impl Switch {
             } else if let Some(id) = self.dirty.pop_first() {
                 self.schedule(id);
                 self.lamp(id);
+                self.tell_progress(id);
                 self.let_go(id);
             } else if self.tell_lamps() {
                 continue;

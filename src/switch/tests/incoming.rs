@@ -175,9 +175,9 @@ fn playing_to_an_unanswered_caller_opens_early_media() {
 #[test]
 fn the_end_of_a_script_ends_its_call_as_the_end_asks_for() {
     for (end, code, status, reason) in [
-        (FlowEnd::Finished, 480, Status::NoAnswer, EndReason::AgentCompleted),
+        (FlowEnd::Finished, 480, Status::NoAnswer, EndReason::NoAnswer),
         (FlowEnd::Error("oops".into()), 500, Status::Failed, EndReason::AgentError),
-        (FlowEnd::Limit("instructions"), 500, Status::Failed, EndReason::AgentTimeout),
+        (FlowEnd::Limit("instructions"), 500, Status::Failed, EndReason::AgentError),
     ] {
         let mut world = World::new();
         let mut caller = Caller::new();

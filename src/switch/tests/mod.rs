@@ -53,6 +53,7 @@ struct Node {
     starts: Vec<Start>,
     replies: Vec<(RequestId, Reply)>,
     stops: Vec<FlowId>,
+    progress: Vec<Progress>,
     records: Vec<CallRecord>,
     console: Vec<ConsoleReply>,
     traces: Vec<Trace>,
@@ -180,6 +181,7 @@ impl World {
             starts: vec![],
             replies: vec![],
             stops: vec![],
+            progress: vec![],
             records: vec![],
             console: vec![],
             traces: vec![],
@@ -248,6 +250,11 @@ impl World {
                 if self.automatic {
                     self.input(at, Input::FlowEnded { flow, end: FlowEnd::Stopped });
                 }
+            }
+            Output::Progress(progress) => {
+                let known = node.records.iter().any(|record| record.id == progress.id);
+                assert!(!known, "{progress:?} after its record");
+                node.progress.push(*progress);
             }
             Output::Record(record) => node.records.push(*record),
             Output::Trace(trace) => node.traces.push(trace),

@@ -250,6 +250,16 @@ proptest! {
         ids.sort_unstable();
         ids.dedup();
         prop_assert_eq!(ids.len(), written, "one record a call");
+        let steps: Vec<(String, Status)> =
+            world.node().progress.iter().map(|step| (step.id.clone(), step.status)).collect();
+        for record in &world.node().records {
+            let steps: Vec<Status> = steps.iter().filter(|(id, _)| *id == record.id).map(|(_, status)| *status).collect();
+            prop_assert!(steps.windows(2).all(|two| two[0].rank() <= two[1].rank()), "backwards: {steps:?}");
+            prop_assert!(steps.iter().all(|status| !status.is_final()) && record.status.is_final());
+            prop_assert_eq!(record.end_reason.paired(record.status), record.end_reason);
+            let answered = steps.contains(&Status::InProgress);
+            prop_assert!(!answered || record.status == Status::Completed, "{steps:?}, then {}", record.status);
+        }
         let (made, ended) = dialogs(&world);
         let left: Vec<_> = made.difference(&ended).collect();
         prop_assert!(left.is_empty(), "dialogs without an end: {left:?}");

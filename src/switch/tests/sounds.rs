@@ -133,7 +133,7 @@ fn a_recording_beside_the_flow_is_paused_and_stopped_by_its_number() {
     let (mut world, _, flow, call) = answered();
     let id = world.ask(flow, call, Verb::Record(Record { file: None, stop_on: String::new(), ..record(false) }));
     let Some(&Reply::Recording(recording)) = world.reply(id) else { panic!("it runs") };
-    assert!(world.node().files[0].1.starts_with("2023-11-14/1700000000-"), "{:?}", world.node().files);
+    assert!(world.node().files[0].1.starts_with("2023-11-14/1700000000000-"), "{:?}", world.node().files);
     let pause = world.ask(flow, call, Verb::RecordPause { recording, paused: true });
     assert_eq!(world.reply(pause), Some(&Reply::Done));
     let stop = world.ask(flow, call, Verb::RecordStop { recording });

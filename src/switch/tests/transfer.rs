@@ -107,7 +107,7 @@ fn a_caller_transfers_its_partner_and_leaves() {
     assert_eq!(byes(&mut world, address(B)), 1);
     world.assert_clean(3);
     let reasons: Vec<EndReason> = world.node().records.iter().map(|record| record.end_reason).collect();
-    assert!(reasons.contains(&EndReason::Transferred), "{reasons:?}");
+    assert!(reasons.contains(&EndReason::AgentCompleted), "{reasons:?}");
 }
 
 fn hop(at: &str) -> Hop {
