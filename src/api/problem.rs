@@ -73,27 +73,13 @@ pub(super) fn failure(failure: &Failure) -> Problem {
         Failure::Sound(why) | Failure::Media(why) | Failure::Store(why) => why.clone(),
         Failure::Refused(code) => format!("refused with {code}"),
         Failure::Denied(why) | Failure::Limit(why) => (*why).to_owned(),
-        Failure::WrongState
-        | Failure::NoSuchCall
-        | Failure::NoSuchRecording
-        | Failure::HungUp
-        | Failure::NoAnswer
-        | Failure::Busy
-        | Failure::Unreachable => "the call does not allow it now".to_owned(),
+        _ => "the call does not allow it now".to_owned(),
     };
     let status = match failure {
         Failure::NoSuchCall | Failure::NoSuchRecording => StatusCode::NOT_FOUND,
         Failure::Denied(_) => StatusCode::FORBIDDEN,
         Failure::Limit(_) => StatusCode::SERVICE_UNAVAILABLE,
-        Failure::WrongState
-        | Failure::HungUp
-        | Failure::NoAnswer
-        | Failure::Busy
-        | Failure::Refused(_)
-        | Failure::Unreachable
-        | Failure::Sound(_)
-        | Failure::Media(_)
-        | Failure::Store(_) => StatusCode::CONFLICT,
+        _ => StatusCode::CONFLICT,
     };
     Problem::new(status, failure.as_str(), "It could not be done", detail)
 }
