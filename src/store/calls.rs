@@ -62,7 +62,7 @@ const COLUMNS: &str = "SELECT id, caller, called, document, status, end_reason, 
 impl Store {
     /// Connect, and bring the tables up to date.
     pub async fn open(database: &Database) -> Result<Store, sqlx::Error> {
-        Ok(Store { pool: database.open(4).await? })
+        Ok(Store { pool: database.open(4, false).await? })
     }
 
     /// Calls, the newest first.

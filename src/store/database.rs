@@ -36,27 +36,27 @@ impl Database {
         self.url.starts_with("sqlite:")
     }
 
-    /// Connect with up to `connections`, and bring the tables up to date.
-    pub async fn open(&self, connections: u32) -> Result<AnyPool, sqlx::Error> {
+    /// Connect with up to `connections`, and bring the tables up to date. `durable`: what is written is on the disk when
+    /// that is said, even if the machine loses its power; else only if the program dies.
+    pub async fn open(&self, connections: u32, durable: bool) -> Result<AnyPool, sqlx::Error> {
         sqlx::any::install_default_drivers();
         let sqlite = self.is_sqlite();
         let options = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(5))
-            .after_connect(move |connection, _| Box::pin(async move { prepare(connection, sqlite).await }));
+            .after_connect(move |connection, _| Box::pin(async move { prepare(connection, sqlite, durable).await }));
         let pool = options.connect(&self.url).await?;
         migrate(&pool, sqlite).await?;
         Ok(pool)
     }
 }
 
-async fn prepare(connection: &mut AnyConnection, sqlite: bool) -> Result<(), sqlx::Error> {
+async fn prepare(connection: &mut AnyConnection, sqlite: bool, durable: bool) -> Result<(), sqlx::Error> {
     if sqlite {
         for pragma in [
             "PRAGMA busy_timeout = 10000",
             "PRAGMA journal_mode = WAL",
-            // A line leaves the spool when the database says that it has it: then it must be on the disk.
-            "PRAGMA synchronous = FULL",
+            if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" },
         ] {
             connection.execute(pragma).await?;
         }

@@ -91,7 +91,8 @@ impl Writer {
 
     /// Until the journal has ended and all of it is in the database.
     async fn work(&mut self) -> Result<(), Trouble> {
-        let pool = self.config.database.open(1).await?;
+        // A line leaves the spool when the database says that it has it.
+        let pool = self.config.database.open(1, true).await?;
         self.pool = Some(pool.clone());
         let mut done = self.position(&pool).await?;
         let mut tail = Tail::after(&self.config.folder, done);
