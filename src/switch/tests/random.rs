@@ -267,6 +267,9 @@ proptest! {
         // The world answers again, and every script comes to its end.
         world.automatic = true;
         world.lose = Box::new(|_| false);
+        for (query, _) in std::mem::take(&mut world.nodes[0].queries) {
+            world.input(0, Input::Resolved { query, result: Err("no such name".into()) });
+        }
         let flows: Vec<FlowId> = world.node().starts.iter().map(|start| start.flow).collect();
         for flow in flows {
             world.end_flow(flow, FlowEnd::Finished);
