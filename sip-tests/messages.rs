@@ -9,7 +9,7 @@ use crate::{
 };
 
 const FORWARD: &str = include_str!("../scripts/forward.lua");
-const MESSAGES: &str = "[phones]\nguests = true\n[[message]]\nnumber = \"*\"\nscript = \"text.lua\"\n\
+const MESSAGES: &str = "[phones]\nguests = true\nscript = \"\"\n[[message]]\nnumber = \"*\"\nscript = \"text.lua\"\n\
                         [[phone]]\nuser = \"anna\"\nnumber = \"201\"\npassword = \"secret\"\n\
                         [[phone]]\nuser = \"bo\"\nnumber = \"202\"\npassword = \"geheim\"\n";
 
