@@ -2,7 +2,7 @@
 //! between them, have their place here.
 
 use crate::{
-    switch::{Config, Counts, Guarded, Input, Output, Switch},
+    switch::{Binding, Config, Counts, Guarded, Input, Output, Switch},
     time::{Epoch, Time},
 };
 
@@ -36,6 +36,11 @@ impl Exchange {
     /// The next thing to be done.
     pub fn poll(&mut self) -> Option<Output> {
         self.switch.poll()
+    }
+
+    /// As [`Switch::restore_registrations`].
+    pub fn restore_registrations(&mut self, user: &str, bindings: Vec<Binding>) {
+        self.switch.restore_registrations(user, bindings);
     }
 
     /// What was kept out so far.

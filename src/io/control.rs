@@ -31,7 +31,7 @@ use crate::{
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{Config, ConsoleReply, Counts, Input, Output, Trace},
+    switch::{Binding, Config, ConsoleReply, Counts, Input, Output, Trace},
     verbs::{Sound, ToFlow},
 };
 
@@ -90,6 +90,8 @@ pub struct Ends {
     pub from_workers: Ring<FromWorker>,
     /// Recordings and call records.
     pub disk: Ring<ToDisk>,
+    /// Where phones are, to be kept.
+    pub registrations: Sender<(String, Vec<Binding>)>,
     /// What the disk tells.
     pub from_disk: Ring<FromDisk>,
     /// The program around.
@@ -140,6 +142,11 @@ impl Control {
             echoes: Vec::new(),
             stopped: false,
         }
+    }
+
+    /// Before it runs: where a phone was when the program ran last.
+    pub fn restore(&mut self, user: &str, bindings: Vec<Binding>) {
+        self.exchange.restore_registrations(user, bindings);
     }
 
     /// Until [`Order::Stop`], or until nobody can give orders any more.
@@ -260,6 +267,11 @@ impl Control {
             Output::Record(record) => self.record(&record),
             Output::Trace(trace) => self.tell(Seen::Trace(trace)),
             Output::Console(reply) => self.tell(Seen::Console(reply)),
+            Output::Registered { user, bindings } => {
+                if self.ends.registrations.try_send((user, bindings)).is_err() {
+                    tracing::warn!("a registration is not kept over a restart: the disk is too slow");
+                }
+            }
         }
     }
 

@@ -114,6 +114,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         speech: start_speech(conf, inbox.clone())?,
         certificates: start_certificates(conf, inbox.clone())?,
         flows: start_scripts(conf, clock, inbox)?,
+        registrations: Registrations::start(conf, clock)?,
         media,
         opened,
         program,
@@ -136,6 +137,7 @@ struct Task {
     speech: mpsc::Sender<SpeakText>,
     certificates: mpsc::Sender<String>,
     flows: ToFlows,
+    registrations: Registrations,
     media: Media,
     opened: Vec<Opened>,
     program: mpsc::UnboundedSender<Seen>,
@@ -153,6 +155,7 @@ impl Task {
             flows: self.flows,
             workers: handles,
             from_workers,
+            registrations: self.registrations.sender,
             disk: to_disk.clone(),
             from_disk,
             program: self.program,
@@ -160,7 +163,10 @@ impl Task {
         let interfaces = self.opened.iter().map(|one| one.media).collect();
         let sockets = self.opened.into_iter().map(|one| one.udp).collect();
         let udp = UdpSockets::new(sockets).expect("epoll is there on every Linux");
-        let control = Control::new(self.clock, (self.config, self.seed), udp, (self.ports, interfaces), ends);
+        let mut control = Control::new(self.clock, (self.config, self.seed), udp, (self.ports, interfaces), ends);
+        for (user, bindings) in self.registrations.before {
+            control.restore(&user, bindings);
+        }
         let counts = control.run(inputs, orders).await.expect("eventfds can be waited for");
         for worker in workers {
             // A full ring belongs to a thread that is dead already.
@@ -169,7 +175,26 @@ impl Task {
         }
         let _ = to_disk.push(ToDisk::Shutdown);
         disk.join();
+        // It ends with the control task, which is gone; it has panicked or written all.
+        let _ = self.registrations.thread.join();
         counts
+    }
+}
+
+/// Where phones are, beyond the life of the program.
+struct Registrations {
+    before: Vec<(String, Vec<switch::Binding>)>,
+    sender: mpsc::Sender<(String, Vec<switch::Binding>)>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Registrations {
+    fn start(conf: &Conf, clock: Clock) -> Result<Registrations, StartError> {
+        let folder = &conf.folders.state;
+        let before = store::load_registrations(folder, clock).map_err(system("folders.state"))?;
+        let (sender, jobs) = mpsc::channel(4096);
+        let thread = store::spawn_registrations(folder, clock, jobs).map_err(system("folders.state"))?;
+        Ok(Registrations { before, sender, thread })
     }
 }
 

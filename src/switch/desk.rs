@@ -14,7 +14,7 @@ use super::{
     lamps::Lamps,
     outbound::Plan,
     phones::Phones,
-    registrar::{Binding, FLOW_TIMER, Reach, Refusal, Registrar, Terms},
+    registrar::{FLOW_TIMER, Reach, Refusal, Registrar, Terms},
     route,
     switch::Switch,
 };
@@ -296,7 +296,7 @@ impl Core {
         }
     }
 
-    fn schedule_pings(&mut self) {
+    pub fn schedule_pings(&mut self) {
         if let Some(gap) = self.config.phones.keep_alive
             && self.desk.next_ping.is_none()
         {
@@ -391,16 +391,6 @@ impl Call {
 }
 
 impl Switch {
-    /// Where phones are registered: by user, the newest last. Plain data, for who wants to show or keep it.
-    pub fn registrations(&self) -> impl Iterator<Item = (&str, &Binding)> {
-        self.core.desk.registrar.all()
-    }
-
-    /// Puts `bindings` in the place of what `user` had.
-    pub fn restore_registrations(&mut self, user: &str, bindings: Vec<Binding>) {
-        self.core.desk.registrar.set(user, bindings);
-    }
-
     /// Nothing can be sent over `hop` any more.
     pub(super) fn desk_lost(&mut self, hop: Hop) {
         for user in self.core.desk.registrar.handle_broken(hop) {

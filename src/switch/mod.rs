@@ -50,6 +50,7 @@ mod port;
 mod reason;
 mod record;
 mod refer;
+mod registered;
 mod registrar;
 mod reoffer;
 mod replaces;
@@ -288,6 +289,13 @@ pub enum Output {
     Trace(Trace),
     /// Answer the operator.
     Console(ConsoleReply),
+    /// A phone registered, or its registration ended.
+    Registered {
+        /// The phone's user.
+        user: String,
+        /// All that it has now, the newest last.
+        bindings: Vec<Binding>,
+    },
 }
 
 /// One thing seen on a call.

@@ -52,6 +52,7 @@ struct Node {
     stops: Vec<FlowId>,
     records: Vec<CallRecord>,
     console: Vec<ConsoleReply>,
+    registered: Vec<(String, Vec<Binding>)>,
     traces: Vec<Trace>,
     commands: Vec<(WorkerId, Command)>,
     opened: Vec<(PortId, WorkerId)>,
@@ -176,6 +177,7 @@ impl World {
             stops: vec![],
             records: vec![],
             console: vec![],
+            registered: vec![],
             traces: vec![],
             commands: vec![],
             opened: vec![],
@@ -246,6 +248,7 @@ impl World {
             Output::Record(record) => node.records.push(*record),
             Output::Trace(trace) => node.traces.push(trace),
             Output::Console(reply) => node.console.push(reply),
+            Output::Registered { user, bindings } => node.registered.push((user, bindings)),
         }
     }
 
