@@ -159,7 +159,10 @@ fn each_wish_of_a_picky_carrier_is_seen_behind_kamailio_over_each_transport() {
         let folder = tempfile::tempdir().unwrap();
         let (switch, switch_at, messages) = phone(folder.path(), "uas_answer", &["-m", "2"]);
         let kamailio = Kamailio::start(folder.path(), switch_at, "MD5");
-        let full = format!("{PICKY}[[trunk]]\nname = \"full\"\ntarget = [\"{}\"]\nfrom_user = \"full\"\n", kamailio.uri(transport));
+        let full = format!(
+            "{PICKY}[[trunk]]\nname = \"full\"\ntarget = [\"{}\"]\nfrom_user = \"full\"\n",
+            kamailio.uri(transport)
+        );
         let server = registered_with(&kamailio, transport, &full);
         let file = crate::sipp::scenario("sent_on");
         for privacy in ["none", "id"] {
@@ -169,15 +172,23 @@ fn each_wish_of_a_picky_carrier_is_seen_behind_kamailio_over_each_transport() {
         passes(switch, folder.path());
         server.wait_until_idle();
         let seen = fs::read_to_string(messages).unwrap();
-        let invites: Vec<&str> = seen.split("INVITE sip:").skip(1).map(|rest| rest.split("-----").next().unwrap()).collect();
+        let invites: Vec<&str> =
+            seen.split("INVITE sip:").skip(1).map(|rest| rest.split("-----").next().unwrap()).collect();
         let [plain, hidden] = invites[..] else { panic!("{transport}: {} INVITEs", invites.len()) };
         let holds = |invite: &str, line: &str| {
             assert!(invite.lines().any(|one| one.starts_with(line)), "{transport}: no {line:?} in INVITE sip:{invite}");
         };
         for line in [
-            "030123@", "Record-Route: ", "X-Account: 42 030123", "X-Shop: 7", "m=audio ", "P-Asserted-Identity: ",
-            "Diversion: <sip:200@", "Diversion: <sip:+4940777@example.org>;reason=no-answer",
-            "History-Info: <sip:+4940777@example.org>;index=1", "History-Info: <sip:030123@",
+            "030123@",
+            "Record-Route: ",
+            "X-Account: 42 030123",
+            "X-Shop: 7",
+            "m=audio ",
+            "P-Asserted-Identity: ",
+            "Diversion: <sip:200@",
+            "Diversion: <sip:+4940777@example.org>;reason=no-answer",
+            "History-Info: <sip:+4940777@example.org>;index=1",
+            "History-Info: <sip:030123@",
         ] {
             holds(plain, line);
             holds(hidden, line);
@@ -185,7 +196,9 @@ fn each_wish_of_a_picky_carrier_is_seen_behind_kamailio_over_each_transport() {
         holds(plain, "From: \"Anna\" <sip:040555@");
         holds(hidden, "From: \"Anonymous\" <sip:anonymous@anonymous.invalid>");
         holds(hidden, "Privacy: id");
-        for (invite, word) in [(plain, "Privacy: id"), (plain, "PCMA"), (hidden, "PCMA"), (plain, "10.9.8.7"), (plain, "P-Nobody-Knows")] {
+        for (invite, word) in
+            [(plain, "Privacy: id"), (plain, "PCMA"), (hidden, "PCMA"), (plain, "10.9.8.7"), (plain, "P-Nobody-Knows")]
+        {
             assert!(!invite.contains(word), "{transport}: {word} in INVITE sip:{invite}");
         }
         assert!(server.stop().success());

@@ -48,10 +48,8 @@ fn baresip_registers_over_tls_and_is_called_over_the_connection_that_it_made() {
     let server = Server::start(&conf, &[("extension.lua", EXTENSION)]);
     let (_anna, mut anna) = registered(&server, "anna", "secret", "udp", "");
     tone(&folder.path().join("speak.wav"), 600.0, 8000, 120);
-    let account = format!(
-        "<sip:bo@127.0.0.1:{};transport=tls>;auth_pass=geheim;regint=600;answermode=auto",
-        server.port("tls")
-    );
+    let account =
+        format!("<sip:bo@127.0.0.1:{};transport=tls>;auth_pass=geheim;regint=600;answermode=auto", server.port("tls"));
     let secure = format!("sip_certificate {}\nsip_cafile {}\n", own.display(), trust.display());
     let bo = Phone::with_config(folder.path(), &folder.path().join("speak.wav"), &account, &secure);
     bo.process.wait_for("200 OK");
@@ -81,7 +79,8 @@ fn a_phone_is_called_after_a_restart_though_it_did_not_register_again() {
 
 #[test]
 fn who_baresip_puts_on_hold_hears_music_until_it_is_resumed() {
-    let server = Server::start(&format!("[call]\nhold_music = \"wait.wav\"\n{PHONES}"), &[("extension.lua", EXTENSION)]);
+    let server =
+        Server::start(&format!("[call]\nhold_music = \"wait.wav\"\n{PHONES}"), &[("extension.lua", EXTENSION)]);
     tone(&server.path("prompts/wait.wav"), 1000.0, 8000, 20);
     let (_anna, mut anna) = registered(&server, "anna", "secret", "udp", "");
     let (bos, mut bo) = registered(&server, "bo", "geheim", "udp", ";answermode=auto");

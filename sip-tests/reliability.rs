@@ -126,8 +126,17 @@ fn neither_party_sees_where_the_other_one_is() {
     let script = CONNECT.replace("BOB", &format!("sip:bob@{at}"));
     let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", &script)]);
     let (file, caller) = (scenario("sent_on"), folder.path().join("caller.log"));
-    let arguments =
-        ["-sf", file.to_str().unwrap(), "-m", "1", "-key", "privacy", "none", "-message_file", caller.to_str().unwrap()];
+    let arguments = [
+        "-sf",
+        file.to_str().unwrap(),
+        "-m",
+        "1",
+        "-key",
+        "privacy",
+        "none",
+        "-message_file",
+        caller.to_str().unwrap(),
+    ];
     passes(caller_at("127.0.0.2", server.sip, folder.path(), "100", &arguments), folder.path());
     passes(process, folder.path());
     server.wait_until_idle();

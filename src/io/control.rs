@@ -108,7 +108,7 @@ pub struct Control {
     /// Bound, and waiting for their [`media::Command::Open`].
     bound: HashMap<PortId, Sockets>,
     fresh: Fresh,
-    ends: Ends,
+    pub(super) ends: Ends,
     /// SIP messages that came and are not read yet.
     pub(super) backlog: Backlog,
     /// What was told of how long they wait.
@@ -142,11 +142,6 @@ impl Control {
             echoes: Vec::new(),
             stopped: false,
         }
-    }
-
-    /// Before it runs: where a phone was when the program ran last.
-    pub fn restore(&mut self, user: &str, bindings: Vec<Binding>) {
-        self.exchange.restore_registrations(user, bindings);
     }
 
     /// Until [`Order::Stop`], or until nobody can give orders any more.
@@ -267,11 +262,7 @@ impl Control {
             Output::Record(record) => self.record(&record),
             Output::Trace(trace) => self.tell(Seen::Trace(trace)),
             Output::Console(reply) => self.tell(Seen::Console(reply)),
-            Output::Registered { user, bindings } => {
-                if self.ends.registrations.try_send((user, bindings)).is_err() {
-                    tracing::warn!("a registration is not kept over a restart: the disk is too slow");
-                }
-            }
+            Output::Registered { user, bindings } => self.keep(user, bindings),
         }
     }
 

@@ -146,9 +146,11 @@ async fn open(folder: &Path) -> Result<SqliteConnection, sqlx::Error> {
         .synchronous(SqliteSynchronous::Normal)
         .disable_statement_logging();
     let mut connection = options.connect().await?;
-    sqlx::query("CREATE TABLE IF NOT EXISTS registration (user TEXT PRIMARY KEY, bindings TEXT NOT NULL) WITHOUT ROWID")
-        .execute(&mut connection)
-        .await?;
+    sqlx::query(
+        "CREATE TABLE IF NOT EXISTS registration (user TEXT PRIMARY KEY, bindings TEXT NOT NULL) WITHOUT ROWID",
+    )
+    .execute(&mut connection)
+    .await?;
     Ok(connection)
 }
 

@@ -178,8 +178,8 @@ impl Core {
         self.is_ours(&request.headers.from.uri)
     }
 
-    /// Where the address that a party of ours gives leads: one with our own host names a phone or a number, as if it had
-    /// been dialled.
+    /// Where the address that a party of ours gives leads: one with our own host and port names a phone or a number, as if
+    /// it had been dialled.
     pub fn plan_of(&mut self, uri: &Uri) -> Result<Plan, Failure> {
         let user = uri.user_decoded().filter(|_| uri.is_sip() && self.is_ours(uri) && self.is_own_port(uri));
         match user {
@@ -195,10 +195,9 @@ impl Core {
         host.eq_ignore_ascii_case(self.desk.realm.name()) || bare.is_some_and(own)
     }
 
-    /// False where somebody else on the same machine is meant.
     fn is_own_port(&self, uri: &Uri) -> bool {
-        let own = |i: &crate::sip::Interface| [Some(i.advertised.port()), i.tls, i.ws, i.wss].contains(&uri.port);
-        uri.port.is_none() || self.config.sip.interfaces.iter().any(own)
+        let mut own = self.config.sip.interfaces.iter();
+        uri.port.is_none() || own.any(|i| [Some(i.advertised.port()), i.tls, i.ws, i.wss].contains(&uri.port))
     }
 
     /// REGISTER (RFC 3261 section 10.3).
