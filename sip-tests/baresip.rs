@@ -86,6 +86,7 @@ impl Phone {
     }
 
     pub fn dial(&mut self, uri: &str) {
+        self.seen.clear();
         self.tell("dial", uri);
         self.wait_for_event("CALL_ESTABLISHED");
     }

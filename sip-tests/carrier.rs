@@ -138,7 +138,7 @@ fn where_nobody_listens_the_next_carrier_takes_the_call_at_once() {
 }
 
 /// What a picky carrier wants of outgoing calls; those to another one fail there first.
-const PICKY: &str = "identity = \"pai\"\ntrusted = true\ndiversion = \"set\"\nhistory = \"set\"\ncodecs = [\"PCMA\"]
+const PICKY: &str = "identity = \"pai\"\ntrusted = true\ndiversion = \"set\"\nhistory = \"set\"\ncodecs = [\"PCMU\"]
 out_caller = [{ number = \"+49*\", strip = 3, prepend = \"0\" }]
 headers = [{ action = \"set\", name = \"X-Account\", value = \"42 {called}\" }, { action = \"copy\", name = \"X-Shop\" },
            { action = \"copy\", name = \"X-Inner\" }, { action = \"remove\", name = \"X-Inner\" }]
@@ -197,7 +197,7 @@ fn each_wish_of_a_picky_carrier_is_seen_behind_kamailio_over_each_transport() {
         holds(hidden, "From: \"Anonymous\" <sip:anonymous@anonymous.invalid>");
         holds(hidden, "Privacy: id");
         for (invite, word) in
-            [(plain, "Privacy: id"), (plain, "PCMU"), (hidden, "PCMU"), (plain, "10.9.8.7"), (plain, "P-Nobody-Knows")]
+            [(plain, "Privacy: id"), (plain, "PCMA"), (hidden, "PCMA"), (plain, "10.9.8.7"), (plain, "P-Nobody-Knows")]
         {
             assert!(!invite.contains(word), "{transport}: {word} in INVITE sip:{invite}");
         }

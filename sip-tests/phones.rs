@@ -60,6 +60,24 @@ fn baresip_registers_over_tls_and_is_called_over_the_connection_that_it_made() {
 }
 
 #[test]
+fn a_phone_is_called_after_a_restart_though_it_did_not_register_again() {
+    let mut server = Server::start(PHONES, &[("extension.lua", EXTENSION)]);
+    let (_anna, mut anna) = registered(&server, "anna", "secret", "udp", "");
+    let (_bo, _phone) = registered(&server, "bo", "geheim", "udp", ";answermode=auto");
+    for (nth, signal) in ["TERM", "KILL"].into_iter().enumerate() {
+        // What was told last is written within a moment.
+        wait(&server, 200);
+        server.restart(signal);
+        anna.dial(&format!("sip:202@{}", server.sip));
+        anna.tell("hangup", "");
+        anna.wait_for_event("CALL_CLOSED");
+        let records = server.wait_for_records(2 * (nth + 1));
+        assert!(records.iter().all(|record| record["status"] == "completed"), "{signal}: {records:#?}");
+        server.wait_until_idle();
+    }
+}
+
+#[test]
 fn who_baresip_puts_on_hold_hears_music_until_it_is_resumed() {
     let server =
         Server::start(&format!("[call]\nhold_music = \"wait.wav\"\n{PHONES}"), &[("extension.lua", EXTENSION)]);

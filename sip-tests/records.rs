@@ -99,7 +99,7 @@ fn a_killed_server_has_kept_all_that_it_told_and_reconciles_the_rest() {
         {
             breathe(server.sip);
         }
-        server = server.kill_and_restart();
+        server.restart("KILL");
         let told = reader.join().unwrap();
         drop(peers);
         assert!(told.len() > 100, "{}", told.len());
@@ -137,7 +137,7 @@ fn a_killed_server_has_kept_all_that_it_told_and_reconciles_the_rest() {
             break;
         }
         // The next round waits for the line of its own server.
-        server = server.kill_and_restart();
+        server.restart("KILL");
     }
     assert!(server.stop().success());
 }

@@ -53,6 +53,11 @@ impl Exchange {
         self.switch.registrations()
     }
 
+    /// As [`Switch::restore_registrations`].
+    pub fn restore_registrations(&mut self, user: &str, bindings: Vec<Binding>) {
+        self.switch.restore_registrations(user, bindings);
+    }
+
     /// What was kept out so far.
     pub fn guarded(&self) -> Guarded {
         self.switch.guarded()

@@ -141,6 +141,8 @@ pub struct Ends {
     pub from_workers: Ring<FromWorker>,
     /// Recordings and call records.
     pub disk: Ring<ToDisk>,
+    /// Where phones are, to be kept.
+    pub registrations: Sender<(String, Vec<Binding>)>,
     /// What the disk tells.
     pub from_disk: Ring<FromDisk>,
     /// The store of records and events.
@@ -161,7 +163,7 @@ pub struct Control {
     /// Bound, and waiting for their [`media::Command::Open`].
     bound: HashMap<PortId, Sockets>,
     fresh: Fresh,
-    ends: Ends,
+    pub(super) ends: Ends,
     /// SIP messages that came and are not read yet.
     pub(super) backlog: Backlog,
     /// What was told of how long they wait.
@@ -335,6 +337,7 @@ impl Control {
             }
             Output::Trace(trace) => self.tell(Seen::Trace(trace)),
             Output::Console(reply) => self.reply(reply),
+            Output::Registered { user, bindings } => self.keep_registrations(user, bindings),
         }
     }
 

@@ -16,6 +16,7 @@ mod inbound;
 pub mod interfaces;
 pub mod media_ports;
 pub mod pace;
+mod registered;
 pub mod ring;
 pub mod sounds;
 mod stats;

@@ -118,6 +118,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         speech: start_speech(conf, inbox.clone())?,
         certificates: start_certificates(conf, inbox.clone())?,
         flows: start_scripts(conf, clock, inbox)?,
+        registrations: Registrations::start(conf, clock)?,
         media,
         opened,
         program,
@@ -142,6 +143,7 @@ struct Task {
     speech: mpsc::Sender<SpeakText>,
     certificates: mpsc::Sender<String>,
     flows: ToFlows,
+    registrations: Registrations,
     media: Media,
     opened: Vec<Opened>,
     program: mpsc::UnboundedSender<Seen>,
@@ -161,6 +163,7 @@ impl Task {
             flows: self.flows,
             workers: handles,
             from_workers,
+            registrations: self.registrations.sender,
             disk: to_disk.clone(),
             from_disk,
             facts: self.store.facts,
@@ -170,7 +173,10 @@ impl Task {
         let interfaces = self.opened.iter().map(|one| one.media).collect();
         let sockets = self.opened.into_iter().map(|one| one.udp).collect();
         let udp = UdpSockets::new(sockets).expect("epoll is there on every Linux");
-        let control = Control::new(self.clock, (self.config, self.seed), udp, (self.ports, interfaces), ends);
+        let mut control = Control::new(self.clock, (self.config, self.seed), udp, (self.ports, interfaces), ends);
+        for (user, bindings) in self.registrations.before {
+            control.restore(&user, bindings);
+        }
         let counts = control.run(inputs, orders).await.expect("eventfds can be waited for");
         for worker in workers {
             // A full ring belongs to a thread that is dead already.
@@ -180,7 +186,26 @@ impl Task {
         let _ = to_disk.push(ToDisk::Shutdown);
         disk.join();
         self.store.threads.join();
+        // It ends with the control task, which is gone; it has panicked or written all.
+        let _ = self.registrations.thread.join();
         counts
+    }
+}
+
+/// Where phones are, beyond the life of the program.
+struct Registrations {
+    before: Vec<(String, Vec<switch::Binding>)>,
+    sender: mpsc::Sender<(String, Vec<switch::Binding>)>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Registrations {
+    fn start(conf: &Conf, clock: Clock) -> Result<Registrations, StartError> {
+        let folder = &conf.folders.state;
+        let before = store::load_registrations(folder, clock).map_err(system("folders.state"))?;
+        let (sender, jobs) = mpsc::channel(4096);
+        let thread = store::spawn_registrations(folder, clock, jobs).map_err(system("folders.state"))?;
+        Ok(Registrations { before, sender, thread })
     }
 }
 

@@ -235,6 +235,7 @@ impl Host {
             Output::Record(record) => self.records.push(*record),
             Output::Trace(trace) => self.traces.push(trace),
             Output::Console(reply) => self.console.push(reply),
+            Output::Registered { .. } => {}
         }
     }
 

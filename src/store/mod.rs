@@ -1,4 +1,5 @@
-//! What outlives a call: its record and its events, and the key-value store of the scripts.
+//! What outlives a call, and the program: call records and events, the key-value store of the scripts, the registrations
+//! of phones.
 //!
 //! ```text
 //! control ──Fact──▶ journal ──lines──▶ spool (files) ──▶ store ──▶ SQLite or PostgreSQL
@@ -11,6 +12,7 @@ mod event;
 mod journal;
 mod keep;
 mod keys;
+mod registrations;
 mod schema;
 mod spool;
 #[cfg(test)]
@@ -25,6 +27,7 @@ pub use event::{Event, Totals};
 pub use journal::{Journal, JournalConfig, Question, spawn as spawn_journal};
 pub use keep::{Answer, spawn as spawn_keep};
 pub use keys::{Key, Scope};
+pub use registrations::{load as load_registrations, spawn as spawn_registrations};
 pub use spool::name as spool_name;
 pub use writer::{WriterConfig, spawn as spawn_writer};
 

@@ -14,7 +14,7 @@ use super::{
     lamps::Lamps,
     outbound::Plan,
     phones::Phones,
-    registrar::{Binding, FLOW_TIMER, Reach, Refusal, Registrar, Terms},
+    registrar::{FLOW_TIMER, Reach, Refusal, Registrar, Terms},
     route::{self, Service},
     switch::Switch,
 };
@@ -175,8 +175,8 @@ impl Core {
         self.is_ours(&request.headers.from.uri)
     }
 
-    /// Where the address that a party of ours gives leads: one with our own host names a phone or a number, as if it had
-    /// been dialled.
+    /// Where the address that a party of ours gives leads: one with our own host and port names a phone or a number, as if
+    /// it had been dialled.
     pub fn plan_of(&mut self, uri: &Uri) -> Result<Plan, Failure> {
         let user = uri.user_decoded().filter(|_| uri.is_sip() && self.is_ours(uri) && self.is_own_port(uri));
         match user {
@@ -192,10 +192,9 @@ impl Core {
         host.eq_ignore_ascii_case(self.desk.realm.name()) || bare.is_some_and(own)
     }
 
-    /// False where somebody else on the same machine is meant.
     fn is_own_port(&self, uri: &Uri) -> bool {
-        let own = |i: &crate::sip::Interface| [Some(i.advertised.port()), i.tls, i.ws, i.wss].contains(&uri.port);
-        uri.port.is_none() || self.config.sip.interfaces.iter().any(own)
+        let mut own = self.config.sip.interfaces.iter();
+        uri.port.is_none() || own.any(|i| [Some(i.advertised.port()), i.tls, i.ws, i.wss].contains(&uri.port))
     }
 
     /// REGISTER (RFC 3261 section 10.3).
@@ -293,7 +292,7 @@ impl Core {
         }
     }
 
-    fn schedule_pings(&mut self) {
+    pub fn schedule_pings(&mut self) {
         if let Some(gap) = self.config.phones.keep_alive
             && self.desk.next_ping.is_none()
         {
@@ -388,16 +387,6 @@ impl Call {
 }
 
 impl Switch {
-    /// Where phones are registered: by user, the newest last. Plain data, for who wants to show or keep it.
-    pub fn registrations(&self) -> impl Iterator<Item = (&str, &Binding)> {
-        self.core.desk.registrar.all()
-    }
-
-    /// Puts `bindings` in the place of what `user` had.
-    pub fn restore_registrations(&mut self, user: &str, bindings: Vec<Binding>) {
-        self.core.desk.registrar.set(user, bindings);
-    }
-
     /// Nothing can be sent over `hop` any more.
     pub(super) fn desk_lost(&mut self, hop: Hop) {
         for user in self.core.desk.registrar.handle_broken(hop) {

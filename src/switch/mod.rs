@@ -57,6 +57,7 @@ mod proof;
 mod reason;
 mod record;
 mod refer;
+mod registered;
 mod registrar;
 mod reoffer;
 mod replaces;
@@ -301,6 +302,13 @@ pub enum Output {
     Trace(Trace),
     /// Answer the operator.
     Console(ConsoleReply),
+    /// A phone registered, or its registration ended.
+    Registered {
+        /// The phone's user.
+        user: String,
+        /// All that it has now, the newest last.
+        bindings: Vec<Binding>,
+    },
 }
 
 /// One thing seen on a call.

@@ -157,7 +157,7 @@ impl Switch {
 
     /// The next thing to be done.
     pub fn poll(&mut self) -> Option<Output> {
-        self.core.out.pop_front()
+        self.core.out.pop_front().or_else(|| self.poll_registered())
     }
 
     /// What holds for what comes from now on.

@@ -56,6 +56,7 @@ struct Node {
     progress: Vec<Progress>,
     records: Vec<CallRecord>,
     console: Vec<ConsoleReply>,
+    registered: Vec<(String, Vec<Binding>)>,
     traces: Vec<Trace>,
     commands: Vec<(WorkerId, Command)>,
     opened: Vec<(PortId, WorkerId)>,
@@ -184,6 +185,7 @@ impl World {
             progress: vec![],
             records: vec![],
             console: vec![],
+            registered: vec![],
             traces: vec![],
             commands: vec![],
             opened: vec![],
@@ -259,6 +261,7 @@ impl World {
             Output::Record(record) => node.records.push(*record),
             Output::Trace(trace) => node.traces.push(trace),
             Output::Console(reply) => node.console.push(reply),
+            Output::Registered { user, bindings } => node.registered.push((user, bindings)),
         }
     }
 

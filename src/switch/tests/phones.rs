@@ -306,6 +306,29 @@ fn a_flow_of_outbound_is_confirmed_replaced_and_ends_with_its_connection() {
 }
 
 #[test]
+fn who_registered_before_a_restart_is_rung_after_it() {
+    let mut world = office();
+    let mut desk = Device::new("anna", "198.51.100.7:5070");
+    desk.register(&mut world, "");
+    let mut stream = Device { transport: Transport::Tcp, ..Device::new("bo", "198.51.100.8:40001") };
+    stream.contact = "<sip:bo@198.51.100.8:5071;transport=tcp>".into();
+    stream.register(&mut world, "");
+    let told = std::mem::take(&mut world.nodes[0].registered);
+    assert_eq!(told.iter().map(|(user, all)| (user.as_str(), all.len())).collect::<Vec<_>>(), [("anna", 1), ("bo", 1)]);
+    let mut again = office();
+    for (user, bindings) in &told {
+        again.nodes[0].switch.restore_registrations(user, bindings.clone());
+    }
+    again.nodes[0].switch.restore_registrations("nobody", told[0].1.clone());
+    let back: Vec<_> = again.nodes[0].switch.registrations().map(|(user, one)| (user, one.hop)).collect();
+    assert_eq!(back, [("anna", told[0].1[0].hop), ("bo", None)], "a connection does not outlive the program");
+    again.run(secs(3601));
+    assert_eq!(again.nodes[0].switch.registrations().count(), 0, "they end as they would have");
+    let last = again.nodes[0].registered.pop();
+    assert!(last.is_some_and(|(_, bindings)| bindings.is_empty()), "and that is told");
+}
+
+#[test]
 fn behind_a_proxy_without_outbound_there_is_no_flow() {
     let mut world = office();
     let mut anna = Device { transport: Transport::Tcp, ..Device::new("anna", "198.51.100.7:40001") };
