@@ -4,7 +4,8 @@
 //! The real program runs as a process of its own, on free ports of the loopback, with a folder of its own. The load
 //! comes from here: one thread, two sockets (who calls, who is called), messages made by hand; it shares no code with
 //! the program. Nothing is resent here: what gets lost is a failed call. Each call: INVITE, 180, 200, ACK, then BYE after
-//! a second. Run: `cargo bench --bench b2bua [-- seconds] [cost|rate|memory|flood ...]`; without words, all of it.
+//! a second. Run: `cargo bench --bench b2bua [-- seconds] [cost|rate|standing|many|flood|only=name ...]`;
+//! without words, all of it.
 //! Figures depend on the machine and on what else it does; the calibration line (a fixed amount of work) tells how much.
 
 mod shared;
@@ -35,12 +36,12 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let seconds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(10);
     let words: Vec<&str> = arguments.iter().map(String::as_str).filter(|a| a.parse::<u64>().is_err()).collect();
-    let wanted = |word: &str| words.is_empty() || words.contains(&word);
+    let parts = words.iter().filter(|word| !word.starts_with("only=")).count();
+    let wanted = |word: &str| parts == 0 || words.contains(&word);
     let window = Duration::from_secs(seconds);
     println!("calibration: {:.0} ms for a fixed amount of work", calibrate());
     let ways = [("static route", '1'), ("no media", '2'), ("Lua flow", '3')];
-    let ways =
-        ways.into_iter().filter(|(name, _)| words.iter().all(|word| !word.starts_with("only")) || only(&words, name));
+    let ways = ways.into_iter().filter(|(name, _)| only(&words, name));
     for (name, way) in ways {
         if wanted("cost") {
             let mut load = Load::new(way)?;
@@ -51,8 +52,11 @@ fn main() -> Result<(), Failure> {
         if wanted("rate") {
             highest(name, way, window)?;
         }
-        if wanted("memory") {
-            memory(name, way)?;
+        if wanted("standing") {
+            standing(name, way)?;
+        }
+        if wanted("many") {
+            many(name, way)?;
         }
         if wanted("flood") {
             flood(name, way, window)?;
@@ -64,7 +68,8 @@ fn main() -> Result<(), Failure> {
 
 /// A word `only=route` and the like picks one way.
 fn only(words: &[&str], name: &str) -> bool {
-    words.iter().filter_map(|word| word.strip_prefix("only=")).any(|part| name.contains(part))
+    let mut named = words.iter().filter_map(|word| word.strip_prefix("only=")).peekable();
+    named.peek().is_none() || named.any(|part| name.contains(part))
 }
 
 /// The highest rate without a failed call, and how long messages take at 80 % of it.
@@ -85,8 +90,8 @@ fn highest(name: &str, way: char, window: Duration) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a standing call takes, and what is left when 100,000 are over.
-fn memory(name: &str, way: char) -> Result<(), Failure> {
+/// What a standing call takes.
+fn standing(name: &str, way: char) -> Result<(), Failure> {
     let mut load = Load::new(way)?;
     load.talk = Duration::from_secs(3600);
     // What is made once is made by these.
@@ -98,7 +103,11 @@ fn memory(name: &str, way: char) -> Result<(), Failure> {
     let up = load.calls.iter().filter(|call| call.answered.is_some() && call.over.is_none()).count();
     let a_call = (load.server.rss()? - before) / STANDING as f64;
     println!("{name}: {up} calls stand (of {}); a standing call takes {a_call:.1} KiB", load.calls.len());
+    Ok(())
+}
 
+/// What is left of the memory when 100,000 calls are over.
+fn many(name: &str, way: char) -> Result<(), Failure> {
     let mut load = Load::new(way)?;
     load.steady(STEADY, Duration::from_secs(5))?;
     load.serve_until(now() + FORGET)?;

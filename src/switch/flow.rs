@@ -178,7 +178,7 @@ impl Switch {
         }
         self.core.desk.lamps.add(&call);
         self.dirty.insert(call.id);
-        self.calls.insert(call.id, call);
+        self.calls.insert(call.id, Box::new(call));
     }
 
     /// The operator wants a call.

@@ -252,7 +252,7 @@ impl Switch {
     /// A target sends audio before its answer.
     pub(super) fn leg_has_early_media(&mut self, leg: CallId) {
         let Some(caller) = self.caller_of(leg) else { return };
-        let hearable = self.calls.get(&caller).is_some_and(Call::is_hearable);
+        let hearable = self.calls.get(&caller).is_some_and(|call| call.is_hearable());
         let Some(hunt) = self.hunt(caller) else { return };
         if hunt.early.is_some() || hunt.winner.is_some() {
             return self.leg_rings(leg);
@@ -300,7 +300,7 @@ impl Switch {
             self.part(caller);
         }
         self.hand_answer(caller, leg);
-        let spoken = self.calls.get(&leg).map(Call::offered).unwrap_or_default();
+        let spoken = self.calls.get(&leg).map(|call| call.offered()).unwrap_or_default();
         let Some((call, core)) = self.call(caller) else { return };
         call.dearest = spoken;
         call.hush(core);

@@ -257,7 +257,7 @@ impl Switch {
     fn shown(&self, of: &Arc<str>) -> Vec<Shown> {
         let calls = self.core.desk.lamps.calls.get(of).into_iter().flatten();
         let calls = calls.filter_map(|id| self.calls.get(id)).filter(|call| call.over.is_none());
-        calls.take(MOST_SHOWN).map(Call::shown).collect()
+        calls.take(MOST_SHOWN).map(|call| call.shown()).collect()
     }
 }
 

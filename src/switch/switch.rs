@@ -26,7 +26,8 @@ use crate::{
 /// [`Switch::timeout`] says when to come back.
 pub struct Switch {
     pub(super) core: Core,
-    pub(super) calls: BTreeMap<CallId, Call>,
+    /// Boxed: a tree that moves its entries about had better move small ones.
+    pub(super) calls: BTreeMap<CallId, Box<Call>>,
     pub(super) flows: BTreeMap<FlowId, Flow>,
     pub(super) rooms: BTreeMap<String, Room>,
     pub(super) forks: Forks,
@@ -211,7 +212,7 @@ impl Switch {
     pub(super) fn call(&mut self, id: CallId) -> Option<(&mut Call, &mut Core)> {
         let call = self.calls.get_mut(&id)?;
         self.dirty.insert(id);
-        Some((call, &mut self.core))
+        Some((&mut **call, &mut self.core))
     }
 
     fn call_of_port(&mut self, port: PortId) -> Option<(&mut Call, &mut Core)> {
@@ -370,7 +371,7 @@ impl Switch {
 
     fn digits_sent(&mut self, id: CallId) {
         let sending = |call: &Call| matches!(call.task.as_ref().map(|task| &task.doing), Some(Doing::SendDigits));
-        if self.calls.get(&id).is_some_and(sending) {
+        if self.calls.get(&id).is_some_and(|call| sending(call)) {
             self.finish_task(id, Reply::Done);
         }
     }

@@ -101,7 +101,7 @@ fn early_media_of_the_only_target_are_told_and_those_of_one_among_many_are_not()
 #[test]
 fn a_hold_by_either_side_goes_to_the_other_and_its_answer_comes_back() {
     let (mut world, mut caller, invite) = connected();
-    let held = sdp().replace("IN IP4 198.51.100.7\r\nt=0", "IN IP4 198.51.100.7\r\nt=0") + "a=sendonly\r\n";
+    let held = sdp() + "a=sendonly\r\n";
     caller.send(&mut world, "INVITE", Some(("application/sdp", &held)));
     let again = world.request_at(address(ANNA), Method::Invite);
     assert_eq!(body(&again.body), held);
