@@ -112,7 +112,8 @@ fn baresip_with_a_wrong_password_stays_outside() {
 #[test]
 fn sipp_registers_and_calls_with_its_password() {
     let conf = format!("{PHONES}[[number]]\nnumber = \"100\"\nscript = \"a.lua\"\n");
-    let server = Server::start(&conf, &[("a.lua", "call:answer() vars.phone = call.phone call:sleep(30)")]);
+    let script = "call:answer() vars.phone = call.phone call:sleep(30)";
+    let server = Server::start(&conf, &[("a.lua", script), ("extension.lua", EXTENSION)]);
     let folder = tempfile::tempdir().unwrap();
     let file = scenario("password");
     let arguments = ["-sf", file.to_str().unwrap(), "-m", "5", "-r", "10"];

@@ -13,6 +13,8 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
+
 use super::{
     Direction, Output,
     call::End,
@@ -70,6 +72,8 @@ struct Copy {
     /// Which message.
     of: u64,
     message: Arc<Message>,
+    /// What it says; the copies share it.
+    body: Bytes,
     hops: u32,
     from: NameAddr,
     call_id: String,
@@ -115,9 +119,14 @@ impl Switch {
         let caller = Caller { account: sender.account, number: shown, ..Caller::default() };
         core.messages.sent.messages.insert(of, Posted { ask: Some(ask), copies: plans.len(), failed: None });
         tracing::info!(to, copies = plans.len(), bytes = message.text.text.len(), "message goes out");
-        let (message, hops) = (Arc::new(message), sender.hops);
+        let (body, hops) = (Bytes::from(message.text.text.clone()), sender.hops);
+        let message = Arc::new(message);
         for plan in plans {
-            let copy = Copy { hops, ..core.copy_of(of, message.clone(), (from.clone(), caller.clone()), plan) };
+            let copy = Copy {
+                hops,
+                body: body.clone(),
+                ..core.copy_of(of, message.clone(), (from.clone(), caller.clone()), plan)
+            };
             let id = core.id();
             core.locate_copy(id, copy);
         }
@@ -150,6 +159,7 @@ impl Core {
         Copy {
             of,
             message,
+            body: Bytes::new(),
             hops: HOPS,
             from,
             call_id: self.stack.new_call_id(),
@@ -378,6 +388,6 @@ impl Copy {
         headers.set("Max-Forwards", self.hops.to_string());
         headers.set("Content-Type", content_type(&self.message.text.kind));
         self.carrier.dress(core, &own, &mut headers);
-        Request { method: Method::Message, uri: self.uri.clone(), headers, body: self.message.text.text.clone().into() }
+        Request { method: Method::Message, uri: self.uri.clone(), headers, body: self.body.clone() }
     }
 }

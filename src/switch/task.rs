@@ -120,11 +120,16 @@ impl Switch {
     }
 
     fn begin(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
-        let verb = match verb {
-            Verb::Messaging(wish) => return self.begin_messaging(ask, id, wish),
-            Verb::Registrations { phone } => return self.core.registrations_of(&phone).map(Some),
-            verb => verb,
-        };
+        if let Verb::Messaging(wish) = verb {
+            return self.begin_messaging(ask, id, wish);
+        }
+        if let Verb::Registrations { phone } = verb {
+            return self.core.registrations_of(&phone).map(Some);
+        }
+        self.begin_in_call(ask, id, verb)
+    }
+
+    fn begin_in_call(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
         let call = self.calls.get(&id).ok_or(Failure::NoSuchCall)?;
         if !self.may(ask.origin, call) {
             return Err(Failure::NoSuchCall);

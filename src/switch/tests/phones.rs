@@ -687,3 +687,24 @@ fn a_phone_that_proved_itself_may_transfer_and_a_guest_may_not() {
         world.response_at(device.at, code);
     }
 }
+
+#[test]
+fn a_phone_that_was_rung_parks_its_caller_with_a_key() {
+    let mut world = office();
+    let (_, caller) = talking(&mut world, "bo", "198.51.100.20:5060");
+    let callee = address("198.51.100.40:5060");
+    let (dialled, invite) = rung(&mut world, &caller, "sip:c@198.51.100.40", callee);
+    world.say(callee, answer(&invite, 200, "anna", Some(&sdp())));
+    world.settle();
+    let Some(Reply::Dialed { call: leg, .. }) = world.reply(dialled).cloned() else { panic!("not dialled") };
+    let talk = world.ask(caller.flow, leg, Verb::Bridge { other: caller.call, stop_on: "#".into() });
+    world.key(0, '#');
+    assert_eq!(world.reply(talk), None, "the caller's keys do not count");
+    world.key(1, '#');
+    assert_eq!(world.reply(talk), Some(&Reply::Left(verbs::LeaveReason::Key('#'))));
+    let gone = world.ask(caller.flow, leg, Verb::Hangup);
+    assert_eq!(world.reply(gone), Some(&Reply::Done));
+    let park = world.ask(caller.flow, caller.call, Verb::Park { slot: "201".into(), timeout: secs(60) });
+    world.settle();
+    assert_eq!((world.reply(park), world.commands().last()), (None, Some(&"Play")), "it waits, and hears music");
+}
