@@ -56,9 +56,10 @@ pub(super) async fn answer(
                 None => return,
                 Some(ConsoleReply::Trunk { trunk, news }) => stand(trunks.entry(trunk.to_string()).or_default(), news),
                 Some(reply) => {
-                    let asked = reply.request().and_then(|request| waiting.remove(&request));
-                    // Who asked may have lost patience.
-                    drop(asked.map(|asked| asked.send(reply)));
+                    if let Some(asked) = reply.request().and_then(|request| waiting.remove(&request)) {
+                        // Who asked may have lost patience.
+                        let _ = asked.send(reply);
+                    }
                 }
             },
             Some(ask) = asks.recv() => {

@@ -34,7 +34,6 @@ impl Modify for Keys {
 }
 
 /// The description itself.
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn document() -> Json<Value> {
     Json(described())
 }
@@ -60,7 +59,6 @@ pub(super) fn described() -> Value {
 }
 
 /// A page that shows it.
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn page() -> Html<&'static str> {
     Html(include_str!("docs.html"))
 }

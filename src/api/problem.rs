@@ -84,12 +84,10 @@ pub(super) fn failure(failure: &Failure) -> Problem {
     Problem::new(status, failure.as_str(), "It could not be done", detail)
 }
 
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn nothing_here() -> Problem {
     Problem::no_such("resource")
 }
 
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn wrong_method() -> Problem {
     let title = "Not with this method";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", title, "see /openapi.json for what there is")

@@ -120,7 +120,7 @@ impl Server {
             routes: new.routes.clone(),
             trunking: new.trunking.clone(),
             messages: new.messages.clone(),
-            phones: switch::Phones { key: old.phones.key.clone(), ..new.phones.clone() },
+            phones: switch::Phones { key: old.phones.key, ..new.phones.clone() },
             codecs: new.codecs.clone(),
             ptime: new.ptime,
             country: new.country.clone(),
