@@ -100,7 +100,7 @@ impl Switch {
         };
         let (to, from) = (envelope.to.as_str(), envelope.caller.number.as_str());
         let in_call = self.call_between(&envelope, hop);
-        let waiting = in_call.filter(|call| self.calls.get(call).is_some_and(Call::awaits_text));
+        let waiting = in_call.filter(|call| self.calls.get(call).is_some_and(|call| call.awaits_text()));
         let script = self.core.config.messages.find(to).map(|route| (route.script.clone(), route.vars.clone()));
         match (waiting, script, in_call) {
             (None, Some((script, vars)), _) => {

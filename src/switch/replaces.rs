@@ -110,8 +110,8 @@ impl Switch {
             None => return false,
             Some(Replaced::Ringing { leg, caller }) => self.pick_up_ringing(id, leg, caller),
             Some(Replaced::Connected { old, partner }) => {
-                let still = |call: &Call| matches!(call.joined, Joined::Peer { peer, .. } if peer == partner);
-                if self.calls.get(&old).is_some_and(still) {
+                let joined = self.calls.get(&old).map(|call| &call.joined);
+                if matches!(joined, Some(Joined::Peer { peer, .. }) if *peer == partner) {
                     self.connect_pair(partner, id);
                     self.end_leg(old, End::TRANSFERRED);
                 } else {
