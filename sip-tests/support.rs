@@ -71,7 +71,8 @@ impl Server {
         signal(self.pid(), name);
         self.process.wait();
         let file = self.path("switchhook.toml");
-        let conf = fs::read_to_string(&file).unwrap().replace("127.0.0.1:0", &self.sip.to_string());
+        let conf = fs::read_to_string(&file).unwrap();
+        let conf = conf.replacen("bind = \"127.0.0.1:0\"", &format!("bind = \"{}\"", self.sip), 1);
         fs::write(&file, conf).unwrap();
         self.process = Server::run(self.folder.path());
         self.process.wait_for("listening on udp ");
