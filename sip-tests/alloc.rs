@@ -11,9 +11,9 @@ use std::{
 };
 
 use switchhook::{
-    codec::Codec,
+    codec::{Codec, Digits, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
-    media::{Batch, Block, Channel, Command, Config, Engine, Event, Layout, Payload, Pcm, Port, Role, Spent, Stream},
+    media::{Batch, Block, Channel, Command, Config, Engine, Event, Layout, Payload, Pcm, Port, Role, Spent, Stream, Tools},
     rtp::{self, Header},
     time::{Epoch, Time},
 };
@@ -63,11 +63,13 @@ fn stream(n: u64) -> Stream {
     Stream {
         remote: Some(address(n, 4000)),
         remote_rtcp: Some(address(n, 4001)),
-        send: codec,
+        send: Some(codec),
         receive: vec![PCMU, PCMA],
         foreign: vec![],
-        send_digits: Some(101),
-        receive_digits: Some(101),
+        send_digits: Some(Digits::narrow(101)),
+        receive_digits: vec![Digits::narrow(101)],
+        comfort: None,
+        opus: OpusWish::default(),
         ptime: [20, 10, 30, 60, 20, 40][n as usize % 6],
         sending: true,
         receiving: true,
@@ -135,20 +137,23 @@ impl Watched {
         let port = PortId(n);
         match tick % 23 {
             0 => {
-                let sounds = [Arc::new(Pcm { samples: vec![100; 3000].into(), looped: false })].into();
+                let sounds = [Arc::new(Pcm { rate: Rate::Narrow, samples: vec![100; 3000].into(), looped: false })].into();
                 self.command(Command::Play { port, play: PlayId(tick), sounds });
             }
             3 => {
                 let blocks = (0..4).map(|_| Block { samples: Vec::with_capacity(1000) }).collect();
                 let layout = [Layout::Stereo, Layout::Mix, Layout::Party][n as usize % 3];
                 let (recording, limit) = (RecordingId(tick), Some(9000));
-                self.command(Command::Record { port, recording, layout, limit, blocks });
+                self.command(Command::Record { port, recording, layout, rate: Rate::Narrow, limit, blocks });
             }
             5 => {
                 let (length, gap) = (Duration::from_millis(80), Duration::from_millis(40));
                 self.command(Command::Digits { port, digits: "12,#".into(), length, gap });
             }
-            8 => self.command(Command::Update { port, stream: Box::new(stream(n)) }),
+            8 => {
+                let tools = Tools::new(&stream(n));
+                self.command(Command::Update { port, stream: Box::new(stream(n)), tools });
+            }
             11 => self.command(Command::Leave { port }),
             13 => self.command(Command::Echo { port, on: tick.is_multiple_of(2) }),
             17 => {

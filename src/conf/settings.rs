@@ -346,9 +346,9 @@ impl At<'_> {
     }
 
     pub(super) fn codecs(&self, key: &str, found: &[String]) -> Result<Vec<Codec>, Fault> {
-        let names = Codec::ALL.map(Codec::name).join(", ");
+        let names = Codec::ALL.map(Codec::word).join(", ");
         let one = |name: &String| {
-            let codec = Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name));
+            let codec = Codec::ALL.into_iter().find(|codec| codec.word().eq_ignore_ascii_case(name));
             codec.ok_or_else(|| self.fault(key, format_args!("\"{name}\""), &names))
         };
         let codecs = found.iter().map(one).collect::<Result<Vec<_>, _>>()?;

@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{audio::wav, ids::LoadId, media::Pcm, switch::Input, time::Time, verbs::Speech};
+use crate::{
+    codec::Rate,audio::wav, ids::LoadId, media::Pcm, switch::Input, time::Time, verbs::Speech};
 
 /// Longest file that is read, in bytes: an hour of 16-bit stereo at 48 kHz would be 691 MB.
 const MAX_FILE: u64 = 256 << 20;
@@ -112,7 +113,7 @@ impl Files {
         }
         let bytes = fs::read(&key.0).map_err(|error| format!("{}: {error}", key.0.display()))?;
         let samples = wav::decode(&bytes).map_err(|error| format!("{}: {error}", key.0.display()))?;
-        let pcm = Arc::new(Pcm { samples: samples.into_boxed_slice(), looped: false });
+        let pcm = Arc::new(Pcm { rate: Rate::Narrow, samples: samples.into_boxed_slice(), looped: false });
         self.cache.put(key, &pcm);
         Ok(pcm)
     }
@@ -173,7 +174,7 @@ mod tests {
     use super::*;
 
     fn pcm(samples: usize) -> Arc<Pcm> {
-        Arc::new(Pcm { samples: vec![0; samples].into_boxed_slice(), looped: false })
+        Arc::new(Pcm { rate: Rate::Narrow, samples: vec![0; samples].into_boxed_slice(), looped: false })
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Command, Config, Event, Role, Slot, Spent, Stream, TICK,
+    Command, Config, Event, Role, Slot, Spent, Stream, TICK, Tools,
     bridge::Bridges,
     dialer::Order,
     events::Events,
@@ -67,7 +67,7 @@ impl Engine {
     pub fn handle_command(&mut self, now: Time, command: Command) {
         match command {
             Command::Open { port, memory } => self.open(now, port, memory),
-            Command::Update { port, stream } => self.update(now, port, stream),
+            Command::Update { port, stream, tools } => self.update(now, port, stream, tools),
             Command::Close { port } => self.close(now, port),
             Command::Join { bridge, port, role } => {
                 if let Some(slot) = self.slot(port) {
@@ -82,8 +82,8 @@ impl Engine {
             Command::Echo { port, on } => self.with(port, |port, _| port.echo = on),
             Command::Play { port, play, sounds } => self.play(port, Player::new(play, sounds)),
             Command::Stop { port, play } => self.stop(port, play),
-            Command::Record { port, recording, layout, limit, blocks } => {
-                self.record(port, Recorder::new(recording, layout, limit, blocks));
+            Command::Record { port, recording, layout, rate, limit, blocks } => {
+                self.record(port, Recorder::new(recording, layout, limit, blocks).at(rate));
             }
             Command::Space { port, recording, mut block } => {
                 block.samples.clear();
@@ -185,11 +185,15 @@ impl Engine {
         slot
     }
 
-    fn update(&mut self, now: Time, port: PortId, stream: Box<Stream>) {
-        let Some(slot) = self.slot(port) else { return self.events.spend(Spent::Stream(stream)) };
-        if let Some(port) = self.port(slot) {
-            let old = port.update(now, stream);
-            self.events.spend(Spent::Stream(old));
+    fn update(&mut self, now: Time, port: PortId, stream: Box<Stream>, mut tools: Box<Tools>) {
+        let slot = self.slot(port);
+        let old = match slot.and_then(|slot| self.port(slot)) {
+            Some(port) => port.update(now, stream, &mut tools),
+            None => stream,
+        };
+        self.events.spend(Spent::Stream(old));
+        self.events.spend(Spent::Tools(tools));
+        if let Some(slot) = slot {
             self.settle(slot);
         }
     }

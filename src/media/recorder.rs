@@ -3,14 +3,21 @@
 //! The disk may be slow. Where no empty block is left, time goes by as a gap; it is counted, and written as silence when
 //! there is room again, so that what follows is still at its place.
 
-use super::{Block, Event, FRAME, Layout, events::Events};
-use crate::ids::{PortId, RecordingId};
+use super::{Block, Event, FRAME, Frame, Layout, MAX_FRAME, events::Events};
+use crate::{
+    audio::Convert,
+    codec::Rate,
+    ids::{PortId, RecordingId},
+};
 
 /// One recording.
 #[derive(Debug)]
 pub(super) struct Recorder {
     pub(super) id: RecordingId,
     layout: Layout,
+    /// Of its samples; what is recorded is brought to it.
+    rate: Rate,
+    converts: [Convert; 2],
     /// Samples per channel, gaps counted, that may still come.
     left: u64,
     paused: bool,
@@ -28,7 +35,42 @@ impl Recorder {
     pub(super) fn new(id: RecordingId, layout: Layout, limit: Option<u64>, blocks: Vec<Block>) -> Recorder {
         let room = blocks.capacity();
         let left = limit.unwrap_or(u64::MAX);
-        Recorder { id, layout, left, paused: false, filling: None, empty: blocks, room, written: 0, missed: 0, gap: 0 }
+        Recorder {
+            id,
+            layout,
+            rate: Rate::Narrow,
+            converts: [const { Convert::new() }; 2],
+            left,
+            paused: false,
+            filling: None,
+            empty: blocks,
+            room,
+            written: 0,
+            missed: 0,
+            gap: 0,
+        }
+    }
+
+    /// With samples at `rate`.
+    pub(super) fn at(self, rate: Rate) -> Recorder {
+        Recorder { rate, ..self }
+    }
+
+    pub(super) fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// One tick, at whatever rates: what the party said, and what was sent to it. True: the limit is reached.
+    pub(super) fn take_frames(&mut self, port: PortId, said: &Frame, heard: &Frame, events: &mut Events) -> bool {
+        let mut converted = [[0; MAX_FRAME]; 2];
+        let (rate, length) = (self.rate, self.rate.frame());
+        if said.rate() == rate && heard.rate() == rate {
+            return self.take(port, said.samples(), heard.samples(), events);
+        }
+        for (convert, (frame, out)) in self.converts.iter_mut().zip([said, heard].into_iter().zip(&mut converted)) {
+            convert.run(frame.rate(), frame.samples(), rate, &mut out[..length]);
+        }
+        self.take(port, &converted[0][..length], &converted[1][..length], events)
     }
 
     pub(super) fn set_paused(&mut self, paused: bool) {
@@ -45,18 +87,12 @@ impl Recorder {
         None
     }
 
-    /// One tick: what the party said, and what was sent to it. True: the limit is reached.
-    pub(super) fn take(
-        &mut self,
-        port: PortId,
-        said: &[i16; FRAME],
-        heard: &[i16; FRAME],
-        events: &mut Events,
-    ) -> bool {
+    /// One tick at the recording's rate.
+    fn take(&mut self, port: PortId, said: &[i16], heard: &[i16], events: &mut Events) -> bool {
         if self.paused {
             return self.left == 0;
         }
-        let count = self.left.min(FRAME as u64) as usize;
+        let count = self.left.min(said.len() as u64) as usize;
         self.left -= count as u64;
         self.write_gap(port, events);
         let mut at = 0;

@@ -11,6 +11,7 @@ use super::{
     task::Doing,
 };
 use crate::{
+    codec::Rate,
     audio,
     ids::{CallId, LoadId, PlayId},
     media::{Command, Pcm, RATE},
@@ -177,7 +178,7 @@ impl Core {
                 allowed(*length)?;
                 let samples = length.as_millis() * u128::from(RATE) / 1000;
                 let samples = vec![0; usize::try_from(samples).unwrap_or(0)].into_boxed_slice();
-                Ok(Some(Arc::new(Pcm { samples, looped: false })))
+                Ok(Some(Arc::new(Pcm { rate: Rate::Narrow, samples, looped: false })))
             }
             Sound::Tone { tone, length } => {
                 length.map_or(Ok(()), allowed)?;
@@ -187,7 +188,7 @@ impl Core {
                 let made = audio::tone::tone(tone, *length, &self.config.country);
                 let made = made.map_err(|unknown| Failure::Sound(unknown.to_string()))?;
                 let keep = self.tones.len() < TONES && made.samples.len() <= TONE_SAMPLES;
-                let made = Arc::new(Pcm { samples: made.samples.into_boxed_slice(), looped: made.looped });
+                let made = Arc::new(Pcm { rate: Rate::Narrow, samples: made.samples.into_boxed_slice(), looped: made.looped });
                 if keep {
                     self.tones.insert(sound.clone(), made.clone());
                 }

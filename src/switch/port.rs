@@ -9,7 +9,7 @@ use super::{
     core::Core,
 };
 use crate::{
-    codec::Codec,
+    codec::{Codec, Digits, OpusWish},
     ids::{PortId, WorkerId},
     media::{self, Command, Payload, Quality, Stream},
     sdp,
@@ -137,9 +137,10 @@ impl Call {
         core.trace(self.id, TraceEvent::Sdp(agreed.why.clone()));
         let Port::Open(open) = &mut self.port else { return };
         let (port, stream) = (open.id, Box::new(stream(&agreed)));
+        let tools = media::Tools::new(&stream);
         let held = !agreed.direction.sends();
         open.agreed = Some(agreed);
-        self.command(core, Command::Update { port, stream });
+        self.command(core, Command::Update { port, stream, tools });
         if std::mem::replace(&mut self.hold.by_party, held) != held {
             core.tell(self.id, Notice::Held);
         }
@@ -264,11 +265,13 @@ fn stream(agreed: &sdp::Agreed) -> Stream {
     Stream {
         remote: agreed.remote,
         remote_rtcp: agreed.remote_rtcp,
-        send: payload(&agreed.send),
+        send: Some(payload(&agreed.send)),
         receive: agreed.receive.iter().map(payload).collect(),
         foreign: Vec::new(),
         send_digits: agreed.send_digits,
-        receive_digits: agreed.receive_digits,
+        receive_digits: agreed.receive_digits.clone(),
+        comfort: agreed.comfort,
+        opus: agreed.opus,
         ptime: agreed.ptime,
         sending,
         receiving,
@@ -282,11 +285,13 @@ fn unagreed(core: &Core) -> Stream {
     Stream {
         remote: None,
         remote_rtcp: None,
-        send: receive.first().copied().unwrap_or(Payload { number: 0, codec: Codec::Pcmu }),
+        send: None,
         receive,
         foreign: Vec::new(),
         send_digits: None,
-        receive_digits: Some(DIGITS),
+        receive_digits: vec![Digits::narrow(DIGITS)],
+        comfort: None,
+        opus: OpusWish::default(),
         ptime: core.config.ptime,
         sending: false,
         receiving: true,

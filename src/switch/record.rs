@@ -10,6 +10,7 @@ use super::{
     task::{Ask, Doing},
 };
 use crate::{
+    codec::Rate,
     ids::{CallId, RecordingId},
     media::{Block, Command, Layout, RATE},
     verbs::{Failure, Record, Reply},
@@ -61,7 +62,7 @@ impl Call {
             .map(|max| u64::try_from(max.as_millis()).unwrap_or(u64::MAX).saturating_mul(u64::from(RATE / 1000)));
         core.recordings.insert(recording, self.id);
         core.out.push_back(Output::OpenRecording { recording, file, layout, port, worker });
-        self.command(core, Command::Record { port, recording, layout, limit, blocks });
+        self.command(core, Command::Record { port, recording, layout, rate: Rate::Narrow, limit, blocks });
         let stop_on = how.stop_on.clone();
         self.recordings.push(Recording {
             id: recording,

@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 
 use super::*;
 use crate::{
-    codec::Codec,
+    codec::{Codec, OpusWish, Rate},
     ids::{BridgeId, PlayId, RecordingId},
     io::{
         disk::{self, DiskConfig, FromDisk},
@@ -141,11 +141,13 @@ fn stream(remote: SocketAddr) -> Stream {
     Stream {
         remote: Some(remote),
         remote_rtcp: None,
-        send: payload,
+        send: Some(payload),
         receive: vec![payload],
         foreign: Vec::new(),
         send_digits: None,
-        receive_digits: None,
+        receive_digits: vec![],
+        comfort: None,
+        opus: OpusWish::default(),
         ptime: 20,
         sending: true,
         receiving: true,
@@ -350,8 +352,8 @@ fn what_a_port_records_is_a_file_in_the_end() {
         // Few small blocks, used again: they come back from the disk.
         let blocks = (0..8).map(|_| Block { samples: Vec::with_capacity(320) }).collect();
         let limit = Some(3200);
-        bench.command(0, Command::Record { port, recording, layout: Layout::Mix, limit, blocks });
-        let samples = Arc::new(Pcm { samples: [1000; 8000].into(), looped: true });
+        bench.command(0, Command::Record { port, recording, layout: Layout::Mix, rate: Rate::Narrow, limit, blocks });
+        let samples = Arc::new(Pcm { rate: Rate::Narrow, samples: [1000; 8000].into(), looped: true });
         bench.command(0, Command::Play { port, play: PlayId(1), sounds: [samples].into() });
         match bench.told() {
             FromWorker::Event(_, Event::RecordDone { samples: 3200, missed: 0, .. }) => {}

@@ -30,11 +30,13 @@ pub(super) fn stream_to(remote: SocketAddr) -> Stream {
     Stream {
         remote: Some(remote),
         remote_rtcp: Some(SocketAddr::new(remote.ip(), remote.port() + 1)),
-        send: PCMU,
+        send: Some(PCMU),
         receive: vec![PCMU],
         foreign: vec![],
-        send_digits: Some(101),
-        receive_digits: Some(101),
+        send_digits: Some(Digits::narrow(101)),
+        receive_digits: vec![Digits::narrow(101)],
+        comfort: None,
+        opus: OpusWish::default(),
         ptime: 20,
         sending: true,
         receiving: true,
@@ -92,7 +94,7 @@ impl Phone {
             .collect();
         self.spoken += FRAME;
         let mut payload = [0; FRAME];
-        audio::encode(self.payload.codec, &samples, &mut payload);
+        audio::Encoder::new(&[], OpusWish::default()).encode(self.payload.codec, Rate::Narrow, &samples, &mut payload);
         let packet = self.packet(self.payload.number, &payload);
         self.next.timestamp = self.next.timestamp.wrapping_add(FRAME as u32);
         packet
@@ -147,7 +149,7 @@ impl World {
 
     fn open_with(&mut self, n: u64, stream: Stream) -> Phone {
         let port = PortId(n);
-        let payload = stream.send;
+        let payload = stream.send.expect("a phone speaks");
         let memory = Port::new(port, stream, &self.engine.config, n);
         self.command(Command::Open { port, memory });
         let slot = self.engine.slot(port).expect("was opened");
@@ -179,18 +181,19 @@ impl World {
     fn update(&mut self, phone: &Phone, change: impl FnOnce(&mut Stream)) {
         let mut stream = stream_to(address(phone.port.0));
         change(&mut stream);
-        self.command(Command::Update { port: phone.port, stream: Box::new(stream) });
+        let tools = Tools::new(&stream);
+        self.command(Command::Update { port: phone.port, stream: Box::new(stream), tools });
     }
 
     fn play(&mut self, phone: &Phone, play: u64, samples: Vec<i16>) {
-        let sounds = [Arc::new(Pcm { samples: samples.into(), looped: false })].into();
+        let sounds = [Arc::new(Pcm { rate: Rate::Narrow, samples: samples.into(), looped: false })].into();
         self.command(Command::Play { port: phone.port, play: PlayId(play), sounds });
     }
 
     fn record(&mut self, phone: &Phone, recording: u64, layout: Layout) {
         let blocks = (0..100).map(|_| Block { samples: Vec::with_capacity(1600) }).collect();
         let recording = RecordingId(recording);
-        self.command(Command::Record { port: phone.port, recording, layout, limit: None, blocks });
+        self.command(Command::Record { port: phone.port, recording, layout, rate: Rate::Narrow, limit: None, blocks });
     }
 
     /// A packet of `phone` comes in; what leaves in the same wake-up is returned.
@@ -283,7 +286,7 @@ impl World {
 fn decoded(payload_type: u8, payload: &[u8]) -> Vec<i16> {
     let codec = if payload_type == 8 { Codec::Pcma } else { Codec::Pcmu };
     let mut samples = vec![0; payload.len()];
-    audio::decode(codec, payload, &mut samples);
+    audio::Decoder::new(&[]).decode(codec, Rate::Narrow, payload, &mut samples);
     samples
 }
 

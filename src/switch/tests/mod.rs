@@ -31,6 +31,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
+    codec::Rate,
     facts::Facts,
     ids::InterfaceId,
     media::{Command, Pcm, Quality},
@@ -127,7 +128,7 @@ fn config(at: SocketAddr) -> Config {
         workers: 2,
         routes: vec![route("100"), route("2XX")],
         trunking: Trunking::default(),
-        codecs: Codec::ALL.to_vec(),
+        codecs: vec![Codec::Pcmu, Codec::Pcma],
         ptime: 20,
         country: "de".into(),
         ring_limit: secs(180),
@@ -229,7 +230,7 @@ impl World {
             Output::Load { load, sound } => {
                 node.loads.push((load, sound));
                 if self.automatic {
-                    let pcm = Pcm { samples: vec![0; 8000].into(), looped: false };
+                    let pcm = Pcm { rate: Rate::Narrow, samples: vec![0; 8000].into(), looped: false };
                     self.input(at, Input::Loaded { load, result: Ok(Arc::new(pcm)) });
                 }
             }
