@@ -1,6 +1,6 @@
 # The contributor's menu. Everything that a target needs and the machine lacks is installed by it (Debian, Ubuntu).
 
-RUN_PACKAGES  = build-essential cmake pkg-config espeak-ng
+RUN_PACKAGES  = build-essential cmake pkg-config libopus-dev espeak-ng
 TEST_PACKAGES = $(RUN_PACKAGES) sip-tester baresip-core sox sipvicious openssl kamailio
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

@@ -13,7 +13,9 @@ use std::{
 use switchhook::{
     codec::{Codec, Digits, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
-    media::{Batch, Block, Channel, Command, Config, Engine, Event, Layout, Payload, Pcm, Port, Role, Spent, Stream, Tools},
+    media::{
+        Batch, Block, Channel, Command, Config, Engine, Event, Layout, Payload, Pcm, Port, Role, Spent, Stream, Tools,
+    },
     rtp::{self, Header},
     time::{Epoch, Time},
 };
@@ -45,6 +47,9 @@ static ALLOCATOR: Counting = Counting;
 
 const PORTS: u64 = 6;
 const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };
+const G722: Payload = Payload { number: 9, codec: Codec::G722 };
+const OPUS: Payload = Payload { number: 111, codec: Codec::Opus };
+const L16: Payload = Payload { number: 97, codec: Codec::L16Wide };
 const PCMA: Payload = Payload { number: 8, codec: Codec::Pcma };
 
 fn config() -> Config {
@@ -59,12 +64,12 @@ fn config() -> Config {
 }
 
 fn stream(n: u64) -> Stream {
-    let codec = if n.is_multiple_of(3) { PCMA } else { PCMU };
+    let codec = [PCMA, PCMU, G722, OPUS, PCMU, L16][n as usize % 6];
     Stream {
         remote: Some(address(n, 4000)),
         remote_rtcp: Some(address(n, 4001)),
         send: Some(codec),
-        receive: vec![PCMU, PCMA],
+        receive: vec![PCMU, PCMA, G722, OPUS, L16],
         foreign: vec![],
         send_digits: Some(Digits::narrow(101)),
         receive_digits: vec![Digits::narrow(101)],
@@ -137,7 +142,8 @@ impl Watched {
         let port = PortId(n);
         match tick % 23 {
             0 => {
-                let sounds = [Arc::new(Pcm { rate: Rate::Narrow, samples: vec![100; 3000].into(), looped: false })].into();
+                let sounds =
+                    [Arc::new(Pcm { rate: Rate::Narrow, samples: vec![100; 3000].into(), looped: false })].into();
                 self.command(Command::Play { port, play: PlayId(tick), sounds });
             }
             3 => {
@@ -217,7 +223,8 @@ fn between_open_and_close_no_memory_is_taken_or_given_back() {
 #[test]
 fn a_port_needs_at_most_24_kib() {
     let before = BYTES.get();
-    let port = Port::new(PortId(1), stream(1), &config(), 1);
+    let narrow = Stream { send: Some(PCMU), receive: vec![PCMU, PCMA], ..stream(1) };
+    let port = Port::new(PortId(1), narrow, &config(), 1);
     let bytes = BYTES.get() - before;
     assert!(bytes <= 24 * 1024, "{bytes}");
     assert_eq!(port.id(), PortId(1));

@@ -57,10 +57,7 @@ pub struct Encoder {
 impl Encoder {
     /// For these codecs, as [`Decoder::new`].
     pub fn new(codecs: &[Codec], wish: OpusWish) -> Encoder {
-        Encoder {
-            g722: g722::Encoder::new(),
-            opus: codecs.contains(&Codec::Opus).then(|| opus::Encoder::new(wish)),
-        }
+        Encoder { g722: g722::Encoder::new(), opus: codecs.contains(&Codec::Opus).then(|| opus::Encoder::new(wish)) }
     }
 
     /// Encode samples into `out`. Returns how many bytes were written: what the samples need, or as many as fit. The

@@ -254,12 +254,7 @@ fn pitch(history: &[i16], scale: usize) -> (usize, f32) {
 }
 
 /// Of these periods, the best one; `usual` where nothing is alike.
-fn best_period(
-    samples: &[f32],
-    window: usize,
-    periods: std::ops::RangeInclusive<usize>,
-    usual: usize,
-) -> (usize, f32) {
+fn best_period(samples: &[f32], window: usize, periods: std::ops::RangeInclusive<usize>, usual: usize) -> (usize, f32) {
     let start = samples.len() - window;
     let newest = &samples[start..];
     let mut best = (usual, 0.0);

@@ -58,9 +58,8 @@ impl Encoder {
         let (count, room) = (samples.len() as i32, out.len().min(1275) as i32);
         // SAFETY: the memory has the size that libopus asked for and was initialised by `begin`; both slices are as long
         // as is said.
-        let written = unsafe {
-            opus_encode(self.memory.as_mut_ptr().cast(), samples.as_ptr(), count, out.as_mut_ptr(), room)
-        };
+        let written =
+            unsafe { opus_encode(self.memory.as_mut_ptr().cast(), samples.as_ptr(), count, out.as_mut_ptr(), room) };
         // RFC 6716 section 3.4 R1, and opus_encode(3): up to two bytes need not be sent.
         usize::try_from(written).ok().filter(|written| *written > 2).unwrap_or(0)
     }
@@ -144,9 +143,8 @@ impl Decoder {
         let room = out.len().min(LONGEST * rate.scale()) as i32;
         let (data, length) = packet.map_or((std::ptr::null(), 0), |packet| (packet.as_ptr(), packet.len() as i32));
         // SAFETY: the state was initialised above; both slices are as long as is said; no packet is a null pointer.
-        let decoded = unsafe {
-            opus_decode(self.memory.as_mut_ptr().cast(), data, length, out.as_mut_ptr(), room, fec.into())
-        };
+        let decoded =
+            unsafe { opus_decode(self.memory.as_mut_ptr().cast(), data, length, out.as_mut_ptr(), room, fec.into()) };
         usize::try_from(decoded).unwrap_or(0)
     }
 }

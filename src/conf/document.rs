@@ -164,6 +164,7 @@ pub struct Media {
     pub dscp: u64,
     pub gather_us: String,
     pub codecs: Vec<String>,
+    pub relayed: Vec<String>,
     pub ptime_ms: u64,
     pub jitter_min_ms: u64,
     pub jitter_max_ms: u64,

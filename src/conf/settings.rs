@@ -57,6 +57,8 @@ pub struct Conf {
     pub gather: Gather,
     /// Best first.
     pub codecs: Vec<Codec>,
+    /// Names of formats that are passed on, though we cannot decode them.
+    pub relayed: Vec<String>,
     /// Packet length, ms.
     pub ptime: u8,
     /// Limits of the engines.
@@ -194,6 +196,7 @@ impl Conf {
             rtp_dscp: at.number("media.dscp", media.dscp, 0..=63)?,
             gather: at.gather("media.gather_us", &media.gather_us)?,
             codecs: at.codecs("media.codecs", &media.codecs)?,
+            relayed: media.relayed.clone(),
             ptime: at.ptime("media.ptime_ms", media.ptime_ms)?,
             media: at.media(&document)?,
             country: at.one_of("media.country", &media.country, &countries().collect::<Vec<_>>())?,

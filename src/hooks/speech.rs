@@ -5,8 +5,8 @@ use std::{io, process::Stdio, sync::Arc, thread, time::Duration};
 use tokio::{io::AsyncWriteExt, process::Command, sync::mpsc, time::timeout};
 
 use crate::{
-    codec::Rate,
     audio::wav,
+    codec::Rate,
     io::{SoundCache, SpeakText},
     media::Pcm,
     switch::Input,

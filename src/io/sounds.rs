@@ -11,8 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    codec::Rate,audio::wav, ids::LoadId, media::Pcm, switch::Input, time::Time, verbs::Speech};
+use crate::{audio::wav, codec::Rate, ids::LoadId, media::Pcm, switch::Input, time::Time, verbs::Speech};
 
 /// Longest file that is read, in bytes: an hour of 16-bit stereo at 48 kHz would be 691 MB.
 const MAX_FILE: u64 = 256 << 20;

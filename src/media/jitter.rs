@@ -30,12 +30,12 @@ mod workbench;
 
 use std::time::Duration;
 
+pub(super) use self::workbench::Workbench;
 use self::{
     order::{Order, Place},
     store::{Entry, Store},
     transit::Transit,
 };
-pub(super) use self::workbench::Workbench;
 use super::{FRAME, RATE};
 use crate::{
     audio,

@@ -44,7 +44,9 @@ impl Engine {
         let read = (header, &packet[payload]);
         let Some(accepted) = port.accept(now, from, read, &mut self.events) else { return };
         match accepted.kind {
-            Kind::Audio(codec) if port.hearing != Hearing::Audio(codec) => self.change_codec(slot, Hearing::Audio(codec)),
+            Kind::Audio(codec) if port.hearing != Hearing::Audio(codec) => {
+                self.change_codec(slot, Hearing::Audio(codec))
+            }
             Kind::Foreign(_) if port.hearing != Hearing::Foreign => self.change_codec(slot, Hearing::Foreign),
             Kind::Digits => {
                 if let Some(press) = port.digits.handle(now, &accepted.header, accepted.payload) {

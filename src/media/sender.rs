@@ -298,7 +298,8 @@ impl Sender {
         let end = timestamp.wrapping_add(relayed.length);
         if (end.wrapping_sub(self.timestamp) as i32) > 0 {
             self.timestamp = end;
-            self.next = Some(now + Duration::from_micros(u64::from(relayed.length) * 1_000_000 / u64::from(self.clock)));
+            self.next =
+                Some(now + Duration::from_micros(u64::from(relayed.length) * 1_000_000 / u64::from(self.clock)));
         }
         let marker = std::mem::take(&mut self.marker) || relayed.header.marker;
         let header = Header { marker, sequence, timestamp, ssrc: self.ssrc, ..relayed.header };

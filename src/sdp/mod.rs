@@ -7,6 +7,7 @@
 //!
 //! One audio stream over RTP/AVP or RTP/AVPF is taken; every other m-line is refused with port 0.
 
+mod foreign;
 pub mod fuzz;
 mod negotiate;
 mod offer;
@@ -18,6 +19,7 @@ mod tests;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+pub use foreign::Format;
 pub use negotiate::{Agreed, Refusal, accept, answer};
 pub use offer::{Local, offer, reoffer};
 pub use parse::{MAX_BYTES, MAX_FORMATS, MAX_MEDIA, ParseError};
@@ -173,8 +175,7 @@ enum Payload {
 }
 
 /// Encoding names of static payload types (RFC 3551 section 6), for telling what was offered.
-const STATIC_NAMES: [(u8, &str); 6] =
-    [(3, "GSM"), (4, "G723"), (5, "DVI4"), (7, "LPC"), (15, "G728"), (18, "G729")];
+const STATIC_NAMES: [(u8, &str); 6] = [(3, "GSM"), (4, "G723"), (5, "DVI4"), (7, "LPC"), (15, "G728"), (18, "G729")];
 
 impl Media {
     /// It is RTP in a profile that we speak.
@@ -204,7 +205,11 @@ impl Media {
         let is = |name: &str| map.name.eq_ignore_ascii_case(name);
         match Codec::from_name(&map.name, map.clock, map.channels) {
             Some(codec) => Payload::Codec(codec),
-            None if is("telephone-event") && (map.clock == DIGITS_CLOCK || Codec::ALL.map(Codec::clock).contains(&map.clock)) => Payload::Digits(map.clock),
+            None if is("telephone-event")
+                && (map.clock == DIGITS_CLOCK || Codec::ALL.map(Codec::clock).contains(&map.clock)) =>
+            {
+                Payload::Digits(map.clock)
+            }
             None if is("CN") && map.clock == DIGITS_CLOCK => Payload::Comfort,
             None if map.clock == DIGITS_CLOCK => Payload::Other(shown(&map.name)),
             None => Payload::Other(format!("{}/{}", shown(&map.name), map.clock)),

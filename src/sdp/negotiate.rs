@@ -7,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::{DIGITS_CLOCK, Direction, Host, Local, Media, Payload, Session, shown};
+use super::{DIGITS_CLOCK, Direction, Format, Host, Local, Media, Payload, Session, foreign, shown};
 use crate::codec::{Codec, Digits, OpusWish, Rate};
 
 /// Our packet length where the peer's wish cannot be met, in ms.
@@ -22,10 +22,12 @@ pub struct Agreed {
     pub remote: Option<SocketAddr>,
     /// Where the peer receives RTCP: RFC 3605, else the port above that of RTP.
     pub remote_rtcp: Option<SocketAddr>,
-    /// What we send, and under which payload type.
-    pub send: (u8, Codec),
+    /// What we send, and under which payload type; absent: nothing that we speak, only `foreign`.
+    pub send: Option<(u8, Codec)>,
     /// What may come, dearest first.
     pub receive: Vec<(u8, Codec)>,
+    /// Formats that are only passed on, with the numbers under which they are sent; and those under which they come.
+    pub foreign: Vec<(Format, u8)>,
     /// telephone-event as we send it: at the clock of what we send, or at 8 kHz.
     pub send_digits: Option<Digits>,
     /// telephone-event as it may come.
@@ -84,13 +86,14 @@ pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refus
         return Err(no_line(&offer.media, &judged));
     };
     let theirs = &offer.media[media_index];
-    let common = Common::of(theirs, &local.codecs);
+    let common = Common::of(theirs, &local.codecs, &local.relayed);
     let remote = Remote::of(offer, theirs, local)?;
     let ptime = ptime(theirs, local.ptime);
     let direction = remote.direction.reversed().and(local.direction);
 
     // The peer's numbers serve both ways, which spares everyone a second table (RFC 3264 section 6.1).
     let mut audio = local.audio(&theirs.protocol, &common.codecs);
+    audio.take_formats(&common.formats);
     audio.take_digits(&common.digits);
     audio.take_comfort(common.comfort);
     audio.ptime = Some(ptime.into());
@@ -101,8 +104,9 @@ pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refus
     let agreed = Agreed {
         remote: remote.rtp,
         remote_rtcp: remote.rtcp,
-        send: common.codecs[0],
+        send: common.codecs.first().copied(),
         receive: common.codecs.clone(),
+        foreign: common.formats.iter().map(|format| (format.clone(), format.number)).collect(),
         send_digits: common.sent_digits(),
         receive_digits: common.digits.clone(),
         comfort: common.comfort,
@@ -123,12 +127,15 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
         return Err(Refusal::NoAudio { why: "the answer has no line for it".into() });
     };
     let ours = &offer.media[media_index];
-    let offered = Common::of(ours, &local.codecs);
+    let relayed: Vec<String> =
+        local.formats.iter().map(|format| format.name.clone()).chain(local.relayed.iter().cloned()).collect();
+    let offered = Common::of(ours, &local.codecs, &relayed);
     let offered_codecs: Vec<Codec> = offered.codecs.iter().map(|(_, codec)| *codec).collect();
-    if let Err(why) = fits(theirs, &offered_codecs) {
+    let names: Vec<String> = offered.formats.iter().map(|format| format.name.clone()).collect();
+    if let Err(why) = fits(theirs, &offered_codecs, &names) {
         return Err(no_line(std::slice::from_ref(theirs), &[Err(why)]));
     }
-    let common = Common::of(theirs, &offered_codecs);
+    let common = Common::of(theirs, &offered_codecs, &names);
     let remote = Remote::of(answer, theirs, local)?;
     let ptime = ptime(theirs, local.ptime);
     let direction = ours.direction.or(offer.direction).unwrap_or_default().and(remote.direction.reversed());
@@ -147,8 +154,9 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
     Ok(Agreed {
         remote: remote.rtp,
         remote_rtcp: remote.rtcp,
-        send: common.codecs[0],
+        send: common.codecs.first().copied(),
         receive,
+        foreign: foreign::matched(common.formats.clone(), &offered.formats),
         send_digits: common.sent_digits().filter(|digits| offered.digits.iter().any(|ours| ours.clock == digits.clock)),
         receive_digits,
         comfort: common.comfort.filter(|number| offered.comfort == Some(*number)),
@@ -165,13 +173,13 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
 fn judge(media: &[Media], local: &Local) -> Vec<Result<(), String>> {
     let mut had_one = false;
     let judge = |line: &Media| {
-        fits(line, &local.codecs)?;
+        fits(line, &local.codecs, &local.relayed)?;
         if std::mem::replace(&mut had_one, true) { Err("a second audio".to_owned()) } else { Ok(()) }
     };
     media.iter().map(judge).collect()
 }
 
-fn fits(line: &Media, codecs: &[Codec]) -> Result<(), String> {
+fn fits(line: &Media, codecs: &[Codec], relayed: &[String]) -> Result<(), String> {
     if !line.is_audio() {
         return Err(shown(&line.kind));
     }
@@ -181,7 +189,8 @@ fn fits(line: &Media, codecs: &[Codec]) -> Result<(), String> {
     if !line.is_plain_rtp() {
         return Err(format!("audio over {}", shown(&line.protocol)));
     }
-    if Common::of(line, codecs).codecs.is_empty() {
+    let common = Common::of(line, codecs, relayed);
+    if common.codecs.is_empty() && common.formats.is_empty() {
         return Err(format!("audio without a codec of ours: {}", names(line)));
     }
     Ok(())
@@ -208,6 +217,8 @@ fn refused(line: &Media) -> Media {
 /// What an m-line and we have in common, under its numbers and in its order.
 struct Common {
     codecs: Vec<(u8, Codec)>,
+    /// What is only passed on; empty where there is a codec.
+    formats: Vec<Format>,
     /// One for each clock.
     digits: Vec<Digits>,
     comfort: Option<u8>,
@@ -217,9 +228,9 @@ struct Common {
 }
 
 impl Common {
-    fn of(line: &Media, ours: &[Codec]) -> Common {
-        let mut common =
-            Common { codecs: vec![], digits: vec![], comfort: None, opus: OpusWish::default(), names: names(line) };
+    fn of(line: &Media, ours: &[Codec], relayed: &[String]) -> Common {
+        let (opus, names) = (OpusWish::default(), names(line));
+        let mut common = Common { codecs: vec![], formats: vec![], digits: vec![], comfort: None, opus, names };
         for (number, payload) in line.payloads() {
             match payload {
                 Payload::Codec(codec) if ours.contains(&codec) => {
@@ -230,12 +241,17 @@ impl Common {
                         common.opus = opus_wish(line.parameters.get(&number).map_or("", String::as_str));
                     }
                 }
-                Payload::Digits(clock) if common.digits.iter().all(|had| had.clock != clock && had.number != number) => {
+                Payload::Digits(clock)
+                    if common.digits.iter().all(|had| had.clock != clock && had.number != number) =>
+                {
                     common.digits.push(Digits { number, clock });
                 }
                 Payload::Comfort => common.comfort = common.comfort.or(Some(number)),
                 Payload::Digits(_) | Payload::Codec(_) | Payload::Other(_) => {}
             }
+        }
+        if common.codecs.is_empty() {
+            common.formats = line.foreign(relayed);
         }
         let Common { codecs, digits, .. } = &mut common;
         digits.retain(|digits| {
@@ -354,8 +370,13 @@ fn ptime(line: &Media, ours: u8) -> u8 {
 }
 
 fn why(common: &Common, ptime: u8, direction: Direction, judged: &[Result<(), String>]) -> String {
-    let (number, codec) = common.codecs[0];
-    let mut why = format!("{codec} under {number}, the first we speak of {}; ", common.names);
+    let mut why = match (common.codecs.first(), common.formats.first()) {
+        (Some((number, codec)), _) => format!("{codec} under {number}, the first we speak of {}; ", common.names),
+        (None, Some(format)) => {
+            format!("{} under {}, only passed on, of {}; ", shown(&format.name), format.number, common.names)
+        }
+        (None, None) => String::new(),
+    };
     // Writing to a string cannot fail.
     let _ = match common.sent_digits() {
         Some(Digits { number, clock: DIGITS_CLOCK }) => write!(why, "digits under {number}; "),

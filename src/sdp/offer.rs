@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Agreed, DIGITS_CLOCK, Direction, Host, Media, Origin, RtpMap, Session};
+use super::{Agreed, DIGITS_CLOCK, Direction, Format, Host, Media, Origin, RtpMap, Session};
 use crate::codec::{Codec, Digits};
 
 /// Payload types that have no static meaning (RFC 3551 section 6).
@@ -28,6 +28,10 @@ pub struct Local {
     pub version: u64,
     /// What we speak, dearest first.
     pub codecs: Vec<Codec>,
+    /// Names of formats that we do not speak but pass on: taken where there is no codec of ours.
+    pub relayed: Vec<String>,
+    /// Offered in the place of our codecs: all that the other party of the call has.
+    pub formats: Vec<Format>,
     /// Packet length in ms: what we would like to get, and send where the peer has no wish. 10 to 60, a multiple of 10.
     pub ptime: u8,
     /// What we want to do: [`Direction::SendOnly`] or [`Direction::Inactive`] put the peer on hold.
@@ -36,8 +40,9 @@ pub struct Local {
 
 /// A first offer, in an INVITE or in the 200 of an INVITE that had none.
 pub fn offer(local: &Local) -> Session {
-    let payloads = numbers(local, &[], &[]);
+    let payloads = if local.formats.is_empty() { numbers(local, &[], &[]) } else { vec![] };
     let mut audio = local.audio("RTP/AVP", &payloads);
+    audio.take_formats(&local.formats);
     audio.take_digits(&digits(&payloads, &[]));
     local.session(vec![audio])
 }
@@ -47,8 +52,12 @@ pub fn offer(local: &Local) -> Session {
 pub fn reoffer(local: &Local, agreed: &Agreed) -> Session {
     let mut media = agreed.lines.clone();
     let protocol = media.get(agreed.media_index).map_or("RTP/AVP", |line| line.protocol.as_str());
-    let payloads = numbers(local, &[agreed.send.1], &agreed.receive);
+    let in_use: Vec<Codec> = agreed.send.iter().map(|(_, codec)| *codec).collect();
+    let foreign: Vec<Format> =
+        agreed.foreign.iter().map(|(format, number)| Format { number: *number, ..format.clone() }).collect();
+    let payloads = if in_use.is_empty() { vec![] } else { numbers(local, &in_use, &agreed.receive) };
     let mut audio = local.audio(protocol, &payloads);
+    audio.take_formats(&foreign);
     audio.take_digits(&digits(&payloads, &agreed.receive_digits));
     let comfort = agreed.comfort.filter(|number| !audio.formats.contains(&number.to_string()));
     audio.take_comfort(comfort);

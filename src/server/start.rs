@@ -322,6 +322,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         trunking: conf.trunking.clone(),
         phones: switch::Phones { key: switch::NonceKey(secret()), ..conf.phones.clone() },
         codecs: conf.codecs.clone(),
+        relayed: conf.relayed.clone(),
         ptime: conf.ptime,
         country: conf.country.clone(),
         ring_limit: conf.sip.ring_limit,

@@ -161,6 +161,8 @@ impl Call {
             session_id: 0,
             version: 0,
             codecs,
+            relayed: core.config.relayed.clone(),
+            formats: Vec::new(),
             ptime: core.config.ptime,
             direction: sdp::Direction::SendRecv,
         };

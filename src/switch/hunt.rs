@@ -160,7 +160,8 @@ impl Switch {
         let Some(hunt) = self.hunt(caller) else { return Err(Failure::WrongState) };
         let (timeout, headers) = (hunt.dial.timeout, hunt.dial.headers.clone());
         let caller_id = hunt.dial.caller_id.clone();
-        let behind = self.calls.get(&caller).map(|call| call.caller(caller_id.as_deref())).unwrap_or_default();
+        let behind =
+            self.calls.get(&caller).map(|call| call.caller(&self.core, caller_id.as_deref())).unwrap_or_default();
         // A number that the script chose is the operator's own affair.
         let (mark, vouched) = (mark.filter(|_| caller_id.is_none()), vouched || caller_id.is_some());
         let number = caller_id.unwrap_or(shown);

@@ -407,6 +407,8 @@ pub struct Config {
     pub phones: Phones,
     /// The codecs that we offer and accept, best first, at least one.
     pub codecs: Vec<Codec>,
+    /// Names of formats that we cannot decode but pass on between two parties that share them.
+    pub relayed: Vec<String>,
     /// Packet length that we ask for and send, in ms.
     pub ptime: u8,
     /// Whose signal tones are played where nothing else is said: ISO 3166 alpha-2, lower case.

@@ -11,8 +11,8 @@ use super::{
     task::Doing,
 };
 use crate::{
-    codec::Rate,
     audio,
+    codec::Rate,
     ids::{CallId, LoadId, PlayId},
     media::{Command, Pcm, RATE},
     verbs::{Failure, Reply, SignalTone, Sound, Tone},
@@ -188,7 +188,8 @@ impl Core {
                 let made = audio::tone::tone(tone, *length, &self.config.country);
                 let made = made.map_err(|unknown| Failure::Sound(unknown.to_string()))?;
                 let keep = self.tones.len() < TONES && made.samples.len() <= TONE_SAMPLES;
-                let made = Arc::new(Pcm { rate: Rate::Narrow, samples: made.samples.into_boxed_slice(), looped: made.looped });
+                let made =
+                    Arc::new(Pcm { rate: Rate::Narrow, samples: made.samples.into_boxed_slice(), looped: made.looped });
                 if keep {
                     self.tones.insert(sound.clone(), made.clone());
                 }

@@ -42,7 +42,7 @@ pub(super) struct Open {
 pub(super) struct Heard {
     /// Where SDP said that the peer receives.
     pub said: Option<SocketAddr>,
-    pub codec: Codec,
+    pub codec: Option<Codec>,
     /// The peer should have sent.
     pub receiving: bool,
 }
@@ -233,9 +233,31 @@ impl Call {
             session_id: self.sdp_session,
             version: self.sdp_version,
             codecs: self.codecs(core),
+            relayed: core.config.relayed.clone(),
+            formats: self.passed_formats(),
             ptime: core.config.ptime,
             direction: self.wanted_direction(),
         })
+    }
+
+    /// The formats that the caller shares with nobody but another party: what an offer on its behalf must carry.
+    fn passed_formats(&self) -> Vec<sdp::Format> {
+        match &self.state {
+            State::Locating(locating) => locating.outgoing.carrier.caller.formats.clone(),
+            State::Inviting(inviting) => inviting.outgoing.carrier.caller.formats.clone(),
+            State::Incoming(_) | State::Accepting(_) | State::Talking { .. } | State::Gone => Vec::new(),
+        }
+    }
+
+    /// What the party speaks, where we can only pass it on.
+    pub fn only_relayed(&self, core: &Core) -> Vec<sdp::Format> {
+        if let Some(agreed) = self.port.open().and_then(|open| open.agreed.as_ref()) {
+            let foreign = || agreed.foreign.iter().map(|(format, _)| format.clone()).collect();
+            return if agreed.send.is_none() { foreign() } else { Vec::new() };
+        }
+        let State::Incoming(incoming) = &self.state else { return Vec::new() };
+        let Some(offer) = &incoming.offer else { return Vec::new() };
+        if offer.speaks_any(&self.codecs(core)) { Vec::new() } else { offer.formats(&core.config.relayed) }
     }
 
     /// The party can be played to.
@@ -250,7 +272,7 @@ impl Call {
 }
 
 fn heard(agreed: &sdp::Agreed) -> Heard {
-    Heard { said: agreed.remote, codec: agreed.send.1, receiving: stream(agreed).receiving }
+    Heard { said: agreed.remote, codec: agreed.send.map(|(_, codec)| codec), receiving: stream(agreed).receiving }
 }
 
 /// The agreement in the engine's words.
@@ -265,9 +287,9 @@ fn stream(agreed: &sdp::Agreed) -> Stream {
     Stream {
         remote: agreed.remote,
         remote_rtcp: agreed.remote_rtcp,
-        send: Some(payload(&agreed.send)),
+        send: agreed.send.as_ref().map(payload),
         receive: agreed.receive.iter().map(payload).collect(),
-        foreign: Vec::new(),
+        foreign: agreed.foreign.iter().map(|(format, receive)| format.foreign(*receive)).collect(),
         send_digits: agreed.send_digits,
         receive_digits: agreed.receive_digits.clone(),
         comfort: agreed.comfort,

@@ -101,7 +101,14 @@ fn apply(world: &mut World, phones: &mut [Option<Phone>], asked: &mut Asked, ste
             asked.recordings += 1;
             let blocks = (0..3).map(|_| Block { samples: Vec::with_capacity(501) }).collect();
             let (recording, layout) = (RecordingId(asked.recordings), layouts[usize::from(layout)]);
-            world.command(Command::Record { port: name(phones, n), recording, layout, rate: Rate::Narrow, limit, blocks });
+            world.command(Command::Record {
+                port: name(phones, n),
+                recording,
+                layout,
+                rate: Rate::Narrow,
+                limit,
+                blocks,
+            });
         }
         Step::Space(n, id) => {
             let block = Block { samples: vec![7; 300] };

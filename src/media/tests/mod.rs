@@ -13,6 +13,7 @@ use crate::{
 
 mod bridges;
 mod chaos;
+mod codecs;
 mod life;
 mod relay;
 mod sounds;
@@ -84,19 +85,21 @@ struct Phone {
     next: Header,
     spoken: usize,
     tone: f64,
+    encoder: audio::Encoder,
 }
 
 impl Phone {
     /// The next packet of 20 ms.
     fn speak(&mut self) -> Vec<u8> {
-        let samples: Vec<i16> = (self.spoken..self.spoken + FRAME)
-            .map(|n| (8000.0 * (TAU * self.tone * n as f64 / 8000.0).sin()) as i16)
+        let (codec, rate) = (self.payload.codec, self.payload.codec.rate_for(Rate::Wide));
+        let samples: Vec<i16> = (self.spoken..self.spoken + rate.frame())
+            .map(|n| (8000.0 * (TAU * self.tone * n as f64 / f64::from(rate.hz())).sin()) as i16)
             .collect();
-        self.spoken += FRAME;
-        let mut payload = [0; FRAME];
-        audio::Encoder::new(&[], OpusWish::default()).encode(self.payload.codec, Rate::Narrow, &samples, &mut payload);
-        let packet = self.packet(self.payload.number, &payload);
-        self.next.timestamp = self.next.timestamp.wrapping_add(FRAME as u32);
+        self.spoken += samples.len();
+        let mut payload = [0; MAX_PACKET];
+        let length = self.encoder.encode(codec, rate, &samples, &mut payload);
+        let packet = self.packet(self.payload.number, &payload[..length]);
+        self.next.timestamp = self.next.timestamp.wrapping_add(codec.clock() / 50);
         packet
     }
 
@@ -160,7 +163,8 @@ impl World {
             timestamp: n as u32 * 1000,
             ssrc: 7 + n as u32,
         };
-        Phone { port, slot, from: address(n), payload, next, spoken: 0, tone: 100.0 + 300.0 * n as f64 }
+        let encoder = audio::Encoder::new(&[payload.codec], OpusWish { fec: true, ..OpusWish::default() });
+        Phone { port, slot, from: address(n), payload, next, spoken: 0, tone: 100.0 + 300.0 * n as f64, encoder }
     }
 
     fn command(&mut self, command: Command) {

@@ -1,7 +1,7 @@
 //! Hold and resume by a script and by a party, and re-INVITEs that cross.
 
-use crate::codec::Rate;
 use super::*;
+use crate::codec::Rate;
 use crate::media::Stream;
 
 const B: &str = "203.0.113.1:5060";

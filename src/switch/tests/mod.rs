@@ -1,5 +1,6 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
+mod codecs;
 mod dial;
 mod early;
 mod failover;
@@ -129,6 +130,7 @@ fn config(at: SocketAddr) -> Config {
         routes: vec![route("100"), route("2XX")],
         trunking: Trunking::default(),
         codecs: vec![Codec::Pcmu, Codec::Pcma],
+        relayed: vec![],
         ptime: 20,
         country: "de".into(),
         ring_limit: secs(180),
