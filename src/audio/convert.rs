@@ -24,7 +24,8 @@ static BY_6: [f32; TAPS * 6] = filter();
 pub struct Convert {
     from: Rate,
     to: Rate,
-    past: [f32; PAST],
+    /// The newest of what was converted before, newest last.
+    past: [i16; PAST],
 }
 
 impl Default for Convert {
@@ -36,13 +37,13 @@ impl Default for Convert {
 impl Convert {
     /// For whatever comes first.
     pub const fn new() -> Convert {
-        Convert { from: Rate::Narrow, to: Rate::Narrow, past: [0.0; PAST] }
+        Convert { from: Rate::Narrow, to: Rate::Narrow, past: [0; PAST] }
     }
 
     /// Convert a whole number of samples of the lower rate: at most 20 ms. `out` has room for exactly the result.
     pub fn run(&mut self, from: Rate, samples: &[i16], to: Rate, out: &mut [i16]) {
         if (self.from, self.to) != (from, to) {
-            *self = Convert { from, to, past: [0.0; PAST] };
+            *self = Convert { from, to, past: [0; PAST] };
         }
         let factor = from.scale().max(to.scale()) / from.scale().min(to.scale());
         let filter: &[f32] = match factor {
@@ -54,8 +55,8 @@ impl Convert {
         let past = if from < to { TAPS } else { TAPS * factor };
         let mut input = [0.0; PAST + PIECE];
         let count = samples.len().min(PIECE);
-        input[..past].copy_from_slice(&self.past[..past]);
-        for (to, &from) in input[past..].iter_mut().zip(samples) {
+        let all = self.past[PAST - past..].iter().chain(&samples[..count]);
+        for (to, &from) in input.iter_mut().zip(all) {
             *to = f32::from(from);
         }
         if from < to {
@@ -86,7 +87,9 @@ impl Convert {
                 *sample = to_i16(sum / factor as f32);
             }
         }
-        self.past[..past].copy_from_slice(&input[count..count + past]);
+        let newest = &samples[count - count.min(PAST)..count];
+        self.past.copy_within(newest.len().., 0);
+        self.past[PAST - newest.len()..].copy_from_slice(newest);
     }
 }
 

@@ -41,7 +41,8 @@ impl Media {
                 Some(map) => (map.name.clone(), map.clock, map.channels),
                 None => (shown, 8000, 1),
             };
-            let parameters = self.parameters.get(&number).cloned().unwrap_or_default();
+            let parameters = self.parameters.get(&number).map_or("", String::as_str);
+            let parameters = parameters.chars().filter(|c| !c.is_control()).collect();
             Some(Format { number, name, clock, channels, parameters })
         });
         formats.filter(|format| relayed.iter().any(|name| name.eq_ignore_ascii_case(&format.name))).collect()

@@ -252,7 +252,7 @@ fn comfort_noise_fills_the_pause_at_the_level_that_the_peer_said() {
     world.receive(&a, &packet);
     world.run(1000);
     let (heard, _) = world.heard_by(&b);
-    let noise = crate::audio::speech::rms(&heard[heard.len() - 4000..]);
+    let noise = audio::speech::rms(&heard[heard.len() - 4000..]);
     assert!((60.0..160.0).contains(&noise), "{noise}");
     world.talk(500, &mut [&mut a]);
     assert!(world.share(&b, a.tone) > 0.1);

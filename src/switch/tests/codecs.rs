@@ -6,7 +6,7 @@ const B: &str = "203.0.113.1:5060";
 const G729: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n\
     m=audio 4000 RTP/AVP 18 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:18 annexb=no\r\n";
 
-fn streams(world: &World) -> Vec<crate::media::Stream> {
+fn streams(world: &World) -> Vec<media::Stream> {
     let updates = world.node().commands.iter().filter_map(|(_, command)| match command {
         Command::Update { stream, .. } => Some((**stream).clone()),
         _ => None,
@@ -43,7 +43,7 @@ fn what_only_the_two_parties_speak_is_offered_to_the_second_and_passed_on() {
     let offer = String::from_utf8_lossy(&invite.body).into_owned();
     assert!(offer.contains("RTP/AVP 18 101\r\n") && offer.contains("a=fmtp:18 annexb=no\r\n"), "{offer}");
     let theirs = G729.replace("198.51.100.7", "203.0.113.1");
-    world.say(address(B), super::answer(&invite, 200, "b", Some(&theirs)));
+    world.say(address(B), answer(&invite, 200, "b", Some(&theirs)));
     world.settle();
     let streams = streams(&world);
     assert_eq!(streams.len(), 2);
