@@ -52,6 +52,8 @@ fn ulaw_is_bit_exact_with_the_itu_sweep() {
 #[test]
 fn g722_is_bit_exact_with_the_itu_sequences_in_all_three_modes() {
     let (Some(source), Some(codes)) = (words("g722/inpsp.bin"), bytes("g722/codsp.cod")) else { return };
+    // Two codes a word, the first in its high byte.
+    let codes: Vec<u8> = codes.chunks_exact(2).flat_map(|word| [word[1], word[0]]).collect();
     let mut ours = vec![0; source.len() / 2];
     assert_eq!(g722::Encoder::new().encode(&source, &mut ours), codes.len());
     assert!(ours == codes, "first difference at {:?}", ours.iter().zip(&codes).position(|(a, b)| a != b));

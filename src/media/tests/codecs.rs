@@ -86,7 +86,7 @@ fn two_wideband_legs_keep_what_a_telephone_would_cut_off() {
         a.tone = 5500.0;
         world.talk(1500, &mut [&mut a, &mut b]);
         let share = world.share(&b, 5500.0f64.min(f64::from(other.codec.rate_for(Rate::Wide).hz()) / 2.0 - 100.0));
-        assert_eq!(share > 0.4, kept, "{one:?} to {other:?}: {share}");
+        assert_eq!(share > 0.25, kept, "{one:?} to {other:?}: {share}");
     }
 }
 
@@ -171,7 +171,7 @@ fn lost_opus_is_recovered_from_the_packet_after() {
 
 #[test]
 fn packets_of_every_length_are_made_of_every_codec() {
-    for payload in [PCMU, G722, OPUS, L16] {
+    for payload in [PCMA, G722, OPUS, L16] {
         for ptime in [10, 20, 30, 40, 50, 60] {
             let mut world = World::new();
             let mut a = world.open(1);
