@@ -97,7 +97,7 @@ impl Band {
         let step = if d == 0 { 0 } else { 128 };
         for (b, past) in self.b.iter_mut().zip(&self.d) {
             let step = if (d ^ past) >= 0 { step } else { -step };
-            *b = saturate(((*b * 32640) >> 15) + step);
+            *b = saturate(*b + (-*b >> 8) + step);
         }
         self.d = [d, self.d[0], self.d[1], self.d[2], self.d[3], self.d[4]];
         let products = self.b.iter().zip(&self.d).map(|(b, d)| (b * saturate(2 * d)) >> 15);
