@@ -37,12 +37,14 @@ mod tick;
 pub use batch::{Batch, Datagram};
 pub use engine::Engine;
 pub use port::Port;
+pub use recorder::Ends;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
     codec::Codec,
     ids::{BridgeId, PlayId, PortId, RecordingId},
+    verbs::{FileFormat, RecordEnd, RecordMode},
 };
 
 /// Samples a second inside the engine.
@@ -139,6 +141,19 @@ impl Layout {
     }
 }
 
+/// How a recording becomes files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// What is in the blocks.
+    pub layout: Layout,
+    /// What is in the file.
+    pub format: FileFormat,
+    /// The two channels of [`Layout::Stereo`] go to two files, named by [`crate::verbs::leg_files`].
+    pub apart: bool,
+    /// Samples a second.
+    pub rate: u32,
+}
+
 /// What the engine is told to do.
 #[derive(Debug)]
 pub enum Command {
@@ -209,8 +224,8 @@ pub enum Command {
         recording: RecordingId,
         /// What goes into which channel.
         layout: Layout,
-        /// Ends by itself after this many samples (per channel).
-        limit: Option<u64>,
+        /// When it ends by itself.
+        ends: Ends,
         /// Empty blocks with their capacity.
         blocks: Vec<Block>,
     },
@@ -223,14 +238,14 @@ pub enum Command {
         /// The block.
         block: Block,
     },
-    /// Leave out what comes from now on, or go on.
-    PauseRecording {
+    /// What becomes of the sound from now on.
+    RecordAs {
         /// Which port.
         port: PortId,
         /// Which recording.
         recording: RecordingId,
-        /// True: pause.
-        paused: bool,
+        /// From now on.
+        mode: RecordMode,
     },
     /// Finish a recording. Answered by [`Event::RecordDone`].
     StopRecording {
@@ -321,6 +336,8 @@ pub enum Event {
         samples: u64,
         /// Samples per channel that had no room (the disk was too slow) and are silence in the file.
         missed: u64,
+        /// What ended it, as far as the engine knows: keys are not its own.
+        why: RecordEnd,
     },
     /// The port is gone. Its sockets may be closed.
     Closed {
