@@ -14,7 +14,7 @@ use std::{
     io::{self, Write as _},
     ops::ControlFlow,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -45,6 +45,8 @@ pub struct DiskConfig {
     pub recordings: PathBuf,
     /// File to which call records are added; absent: none are kept.
     pub call_records: Option<PathBuf>,
+    /// Who is told of each call record, too.
+    pub archive: Option<mpsc::Sender<String>>,
     /// The process's clock.
     pub clock: Clock,
 }
@@ -231,6 +233,9 @@ impl Writer {
     }
 
     fn call_record(&mut self, record: String) {
+        // Its files are complete: a call's record comes after its recordings.
+        let told = self.config.archive.as_ref().is_none_or(|archive| archive.send(record.clone()).is_ok());
+        debug_assert!(told, "the archive ends after the disk");
         let Some(path) = &self.config.call_records else { return };
         let opened = match self.records.take() {
             Some(file) => Ok(file),

@@ -29,7 +29,7 @@ struct Bench {
 impl Bench {
     fn new(folder: TempDir, recordings: PathBuf, call_records: PathBuf) -> Bench {
         let (inbox, outbox) = (Ring::new(64).unwrap(), Ring::new(64).unwrap());
-        let config = DiskConfig { recordings, call_records: Some(call_records), clock: Clock::start() };
+        let config = DiskConfig { recordings, call_records: Some(call_records), archive: None, clock: Clock::start() };
         let disk = spawn(config, inbox.clone(), outbox.clone()).unwrap();
         Bench { folder, inbox, outbox, worker: WorkerHandle::unconnected().unwrap(), disk }
     }
@@ -120,7 +120,8 @@ fn emptied_blocks_go_back_with_their_memory() {
 fn while_it_grows_the_file_is_valid_up_to_its_last_second() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.wav");
-    let config = DiskConfig { recordings: folder.path().into(), call_records: None, clock: Clock::start() };
+    let config =
+        DiskConfig { recordings: folder.path().into(), call_records: None, archive: None, clock: Clock::start() };
     let mut writer = Writer::new(config, Ring::new(1).unwrap(), Ring::new(1).unwrap());
     let from = WorkerHandle::unconnected().unwrap();
     let add = |writer: &mut Writer, value: i16| {
