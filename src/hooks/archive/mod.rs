@@ -24,7 +24,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{io::Clock, time::Time};
+use crate::{io::clock::Clock, time::Time};
 
 pub use s3::S3Key;
 pub use send::Place;

@@ -74,7 +74,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Remove what is older than `keep`, then the oldest until there are at most `most` bytes; not what is still to be
+/// At `now` since 1970: remove what is older than `keep`, then the oldest until there are at most `most` bytes; not what is still to be
 /// uploaded. Returns how many went.
 pub(super) fn tidy(folder: &Path, now: Duration, keep: Option<Duration>, most: Option<u64>) -> usize {
     let kept = all(folder);
