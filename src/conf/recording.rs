@@ -49,3 +49,30 @@ impl At<'_> {
         Err(self.fault(key, "white space or other strange characters", "ASCII letters, digits and signs"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::{Conf, DEFAULTS};
+
+    #[test]
+    fn by_default_recordings_stay_and_go_nowhere() {
+        let archive = Conf::read("defaults", DEFAULTS).unwrap().archive;
+        assert_eq!((archive.keep, archive.most, archive.upload), (None, None, None));
+    }
+
+    #[test]
+    fn a_bucket_and_limits_are_read_and_a_secret_is_not_told() {
+        let text = "[recording]\nkeep_days = 30\nmax_gb = 2\nupload = \"s3\"\n\
+                    upload_url = \"https://s3.example.com:9000/calls/\"\nupload_key = \"id\"\nupload_secret = \"s\"\n";
+        let archive = Conf::read("x.toml", text).unwrap().archive;
+        assert_eq!(archive.keep, Some(Duration::from_secs(30 * 86_400)));
+        assert_eq!(archive.most, Some(2 << 30));
+        assert!(matches!(archive.upload, Some(Upload { to: Destination::S3(_), remove: false, .. })));
+        let wrong = text.replace("\"s\"\n", "\"my secret\"\n");
+        let told = Conf::read("x.toml", &wrong).unwrap_err().to_string();
+        assert!(told.contains("recording.upload_secret") && !told.contains("my secret"), "{told}");
+        let told = Conf::read("x.toml", "[recording]\nupload = \"webhook\"\n").unwrap_err().to_string();
+        assert!(told.contains("recording.upload_url"), "{told}");
+    }
+}

@@ -21,7 +21,7 @@ fn config(folder: &Path, upload: Option<Upload>) -> ArchiveConfig {
 type Seen = (String, String, Vec<u8>);
 
 /// A server that answers one request after another with these codes, and tells what it saw.
-fn server(codes: &'static [u16]) -> (u16, mpsc::Receiver<Seen>) {
+fn server(codes: &'static [u16]) -> (u16, Receiver<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (tell, seen) = mpsc::channel();
@@ -56,7 +56,7 @@ fn upload(port: u16, to: Destination, remove: bool) -> Option<Upload> {
     Some(Upload { place, to, remove })
 }
 
-fn next(seen: &mpsc::Receiver<Seen>) -> Seen {
+fn next(seen: &Receiver<Seen>) -> Seen {
     seen.recv_timeout(Duration::from_secs(20)).expect("the server is asked")
 }
 
