@@ -14,7 +14,8 @@ use switchhook::{
     codec::{Codec, Digits, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
     media::{
-        Batch, Block, Channel, Command, Config, Engine, Event, Layout, Payload, Pcm, Port, Role, Spent, Stream, Tools,
+        Batch, Block, Channel, Command, Config, Ends, Engine, Event, Layout, Payload, Pcm, Port, Role, Spent, Stream,
+        Tools,
     },
     rtp::{self, Header},
     time::{Epoch, Time},
@@ -149,8 +150,8 @@ impl Watched {
             3 => {
                 let blocks = (0..4).map(|_| Block { samples: Vec::with_capacity(1000) }).collect();
                 let layout = [Layout::Stereo, Layout::Mix, Layout::Party][n as usize % 3];
-                let (recording, limit) = (RecordingId(tick), Some(9000));
-                self.command(Command::Record { port, recording, layout, rate: Rate::Narrow, limit, blocks });
+                let (recording, ends) = (RecordingId(tick), Ends { after: Some(9000), quiet: Some(8000) });
+                self.command(Command::Record { port, recording, layout, rate: Rate::Narrow, ends, blocks });
             }
             5 => {
                 let (length, gap) = (Duration::from_millis(80), Duration::from_millis(40));

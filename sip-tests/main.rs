@@ -10,6 +10,7 @@ mod docs;
 mod misbehaving;
 mod names;
 mod phones;
+mod recordings;
 mod ring_all;
 mod sipp;
 mod sipvicious;

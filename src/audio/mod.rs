@@ -11,7 +11,10 @@ pub mod goertzel;
 pub mod l16;
 pub mod likeness;
 pub mod mix;
+mod mp3;
+mod ogg;
 pub mod opus;
+pub mod quiet;
 mod resample;
 #[cfg(test)]
 pub(crate) mod speech;
@@ -24,3 +27,15 @@ pub use convert::Convert;
 
 /// Samples a second where no rate is named.
 pub const RATE: u32 = 8000;
+
+/// The sound of a WAV, MP3 or Ogg file as mono samples at [`RATE`]; an error says what is wrong with it. What kind it is
+/// stands at its beginning, whatever it is called.
+pub fn decode_file(bytes: &[u8]) -> Result<Vec<i16>, String> {
+    match bytes {
+        [b'R', b'I', b'F', b'F', ..] => wav::decode(bytes).map_err(|error| error.to_string()),
+        [b'O', b'g', b'g', b'S', ..] => ogg::decode(bytes),
+        _ if bytes.len() > wav::LARGEST => Err(wav::WavError::TooLarge(bytes.len()).to_string()),
+        _ if nanomp3::detect(bytes) => mp3::decode(bytes),
+        _ => Err("this is no WAV, MP3 or Ogg file".to_owned()),
+    }
+}

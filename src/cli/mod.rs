@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     conf::{Conf, LogFormat},
-    io,
+    hooks, io,
     server::{self, Server},
 };
 
@@ -43,6 +43,8 @@ enum Verb {
     Check(ConfFile),
     /// Call a SIP address from the command line: a phone without a handset.
     Call(phone::Call),
+    /// Erase all recordings of calls from or to a number.
+    Erase(Erase),
     /// Start a server, call its menu, press keys, and tell what was heard.
     Demo(demo::Demo),
 }
@@ -52,6 +54,14 @@ struct ConfFile {
     /// Configuration, laid over the defaults. Without it, conf/switchhook.toml is read where there is one.
     #[arg(long, value_name = "FILE")]
     conf: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Erase {
+    /// As call records have it; what stands between the digits does not matter.
+    number: String,
+    #[command(flatten)]
+    file: ConfFile,
 }
 
 impl ConfFile {
@@ -67,6 +77,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Verb::Run(file) => file.load().and_then(run_server),
         Verb::Check(file) => file.load().and_then(|conf| check(&conf)),
+        Verb::Erase(erase) => erase.file.load().and_then(|conf| erase_recordings(&conf, &erase.number)),
         Verb::Call(call) => return call.run(),
         Verb::Demo(demo) => return demo.run(),
     };
@@ -100,6 +111,15 @@ fn check(conf: &Conf) -> Result<(), String> {
     server::check_addresses(conf).map_err(|error| error.to_string())?;
     let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     println!("ok: {}, {}", plural(conf.routes.len(), "number"), plural(conf.interfaces.len(), "interface"));
+    Ok(())
+}
+
+fn erase_recordings(conf: &Conf, number: &str) -> Result<(), String> {
+    let gone = hooks::erase(&conf.folders.recordings, number).map_err(|error| error.to_string())?;
+    for path in &gone {
+        println!("{}", path.display());
+    }
+    println!("erased: {} of {number}", gone.len());
     Ok(())
 }
 

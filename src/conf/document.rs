@@ -25,6 +25,7 @@ pub struct Document {
     pub interface: Vec<Interface>,
     pub call: Call,
     pub media: Media,
+    pub recording: Recording,
     pub speech: Speech,
     pub script: Script,
     pub number: Vec<Number>,
@@ -172,6 +173,19 @@ pub struct Media {
     pub silence_timeout_s: u64,
     pub rtcp_interval_s: u64,
     pub country: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Recording {
+    pub keep_days: u64,
+    pub max_gb: u64,
+    pub upload: String,
+    pub upload_url: String,
+    pub upload_key: String,
+    pub upload_secret: String,
+    pub upload_region: String,
+    pub upload_remove: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

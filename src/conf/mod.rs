@@ -8,6 +8,7 @@ mod document;
 mod fault;
 mod guard;
 mod phones;
+mod recording;
 mod rules;
 mod settings;
 mod stir;

@@ -14,7 +14,7 @@ use super::{DEFAULTS, Document, Fault};
 use crate::{
     audio::tone::countries,
     codec::Codec,
-    hooks::{CertificatesConfig, SpeechConfig},
+    hooks::{ArchiveConfig, CertificatesConfig, SpeechConfig},
     io::{dns::DnsConfig, driver::Choice, pace::Gather, streams::tls::TlsConfig},
     media,
     script::Limits,
@@ -65,6 +65,8 @@ pub struct Conf {
     pub media: media::Config,
     /// Whose tones.
     pub country: String,
+    /// What becomes of recordings after their call.
+    pub archive: ArchiveConfig,
     /// How text becomes sound.
     pub speech: SpeechConfig,
     /// Limits of flows.
@@ -200,6 +202,7 @@ impl Conf {
             ptime: at.ptime("media.ptime_ms", media.ptime_ms)?,
             media: at.media(&document)?,
             country: at.one_of("media.country", &media.country, &countries().collect::<Vec<_>>())?,
+            archive: at.archive(&document)?,
             speech: SpeechConfig {
                 engine: document.speech.engine.clone(),
                 voice: document.speech.voice.clone(),

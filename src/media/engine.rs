@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ids::{BridgeId, PlayId, PortId, RecordingId},
     time::{Epoch, Time},
+    verbs::RecordEnd,
 };
 
 /// Owns the ports of one media thread. Packets come in by [`Engine::handle_packet`] and leave in the batch given with
@@ -82,8 +83,8 @@ impl Engine {
             Command::Echo { port, on } => self.with(port, |port, _| port.echo = on),
             Command::Play { port, play, sounds } => self.play(port, Player::new(play, sounds)),
             Command::Stop { port, play } => self.stop(port, play),
-            Command::Record { port, recording, layout, rate, limit, blocks } => {
-                self.record(port, Recorder::new(recording, layout, limit, blocks).at(rate));
+            Command::Record { port, recording, layout, rate, ends, blocks } => {
+                self.record(port, Recorder::new(recording, layout, ends, blocks).at(rate));
             }
             Command::Space { port, recording, mut block } => {
                 block.samples.clear();
@@ -95,9 +96,9 @@ impl Engine {
                     self.events.spend(Spent::Block(block));
                 }
             }
-            Command::PauseRecording { port, recording, paused } => {
+            Command::RecordAs { port, recording, mode } => {
                 if let Some(recorder) = self.recorder(port, recording) {
-                    recorder.set_paused(paused);
+                    recorder.set_mode(mode);
                 }
             }
             Command::StopRecording { port, recording } => {
@@ -262,7 +263,7 @@ impl Engine {
         let place = slot.and_then(|slot| self.ports.get_mut(slot.0 as usize)).and_then(Option::as_mut);
         match place.and_then(|port| port.recorders.iter_mut().find(|place| place.is_none())) {
             Some(place) => *place = Some(recorder),
-            None => self.events.record_done(id, recorder),
+            None => self.events.record_done(id, recorder, RecordEnd::Stopped),
         }
         if let Some(slot) = slot {
             self.settle(slot);

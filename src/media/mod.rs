@@ -55,6 +55,7 @@ pub use batch::{Batch, Datagram};
 pub use engine::Engine;
 pub use frame::{Frame, MAX_FRAME};
 pub use port::Port;
+pub use recorder::Ends;
 pub use tools::Tools;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -62,6 +63,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crate::{
     codec::{Codec, Digits, Foreign, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
+    verbs::{FileFormat, RecordEnd, RecordMode},
 };
 
 /// Samples a second in which the engine counts time; its audio may have more ([`Rate`]).
@@ -166,6 +168,19 @@ impl Layout {
     }
 }
 
+/// How a recording becomes files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// What is in the blocks.
+    pub layout: Layout,
+    /// What is in the file.
+    pub format: FileFormat,
+    /// The two channels of [`Layout::Stereo`] go to two files, named by [`crate::verbs::leg_files`].
+    pub apart: bool,
+    /// Samples a second.
+    pub rate: u32,
+}
+
 /// What the engine is told to do.
 #[derive(Debug)]
 pub enum Command {
@@ -240,8 +255,8 @@ pub enum Command {
         layout: Layout,
         /// Of the samples in the blocks, whatever the rate of the call is or becomes.
         rate: Rate,
-        /// Ends by itself after this many samples (per channel, at `rate`).
-        limit: Option<u64>,
+        /// When it ends by itself.
+        ends: Ends,
         /// Empty blocks with their capacity.
         blocks: Vec<Block>,
     },
@@ -254,14 +269,14 @@ pub enum Command {
         /// The block.
         block: Block,
     },
-    /// Leave out what comes from now on, or go on.
-    PauseRecording {
+    /// What becomes of the sound from now on.
+    RecordAs {
         /// Which port.
         port: PortId,
         /// Which recording.
         recording: RecordingId,
-        /// True: pause.
-        paused: bool,
+        /// From now on.
+        mode: RecordMode,
     },
     /// Finish a recording. Answered by [`Event::RecordDone`].
     StopRecording {
@@ -352,6 +367,8 @@ pub enum Event {
         samples: u64,
         /// Samples per channel that had no room (the disk was too slow) and are silence in the file.
         missed: u64,
+        /// What ended it, as far as the engine knows: keys are not its own.
+        why: RecordEnd,
     },
     /// The port is gone. Its sockets may be closed.
     Closed {

@@ -24,6 +24,7 @@ use crate::{
         sequence::{Place, Reception},
     },
     time::Time,
+    verbs::RecordEnd,
 };
 
 /// Recordings of one port at a time; one more ends at once.
@@ -377,7 +378,7 @@ impl Port {
     pub(super) fn stop_recording(&mut self, recording: RecordingId, events: &mut Events) {
         let mine = |place: &&mut Option<Recorder>| place.as_ref().is_some_and(|recorder| recorder.id == recording);
         if let Some(recorder) = self.recorders.iter_mut().find(mine).and_then(Option::take) {
-            events.record_done(self.id, recorder);
+            events.record_done(self.id, recorder, RecordEnd::Stopped);
         }
     }
 
@@ -385,7 +386,7 @@ impl Port {
     pub(super) fn end_everything(&mut self, events: &mut Events) {
         self.end_play(false, events);
         for recorder in self.recorders.iter_mut().filter_map(Option::take) {
-            events.record_done(self.id, recorder);
+            events.record_done(self.id, recorder, RecordEnd::Stopped);
         }
         while let Some(order) = self.dialer.give_up() {
             events.digits_sent(self.id, order);

@@ -200,10 +200,10 @@ impl Port {
         let mut ended = false;
         for place in &mut self.recorders {
             if let Some(recorder) = place
-                && recorder.take_frames(self.id, &self.said, sent, events)
+                && let Some(why) = recorder.take_frames(self.id, &self.said, sent, events)
                 && let Some(recorder) = place.take()
             {
-                events.record_done(self.id, recorder);
+                events.record_done(self.id, recorder, why);
                 ended = true;
             }
         }

@@ -259,8 +259,8 @@ pub enum Output {
         recording: RecordingId,
         /// Path below the recording folder: relative, without `..`.
         file: String,
-        /// Its channels.
-        layout: media::Layout,
+        /// How it is written.
+        shape: media::Shape,
         /// The port that is recorded.
         port: PortId,
         /// The thread of the port.

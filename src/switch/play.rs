@@ -149,6 +149,7 @@ impl Switch {
                 let step = collector.handle_prompt_end(now);
                 self.gathered(id, step);
             }
+            Some(Doing::Beep(_)) => self.record_after_beep(id),
             Some(Doing::Dial(_)) => self.ringback_over(id, samples > 0),
             Some(_) | None => {}
         }
@@ -159,7 +160,9 @@ impl Switch {
         let Some((call, _)) = self.call(id) else { return };
         tracing::warn!(call = %call.name, why, "cannot play");
         match call.task.as_ref().map(|task| &task.doing) {
-            Some(Doing::Play { .. } | Doing::Gather(_)) => self.finish_task(id, Reply::Failed(Failure::Sound(why))),
+            Some(Doing::Play { .. } | Doing::Gather(_) | Doing::Beep(_)) => {
+                self.finish_task(id, Reply::Failed(Failure::Sound(why)))
+            }
             Some(Doing::Dial(_)) => self.ringback_over(id, false),
             Some(_) | None => {}
         }

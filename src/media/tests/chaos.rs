@@ -101,21 +101,17 @@ fn apply(world: &mut World, phones: &mut [Option<Phone>], asked: &mut Asked, ste
             asked.recordings += 1;
             let blocks = (0..3).map(|_| Block { samples: Vec::with_capacity(501) }).collect();
             let (recording, layout) = (RecordingId(asked.recordings), layouts[usize::from(layout)]);
-            world.command(Command::Record {
-                port: name(phones, n),
-                recording,
-                layout,
-                rate: Rate::Narrow,
-                limit,
-                blocks,
-            });
+            let ends = Ends { after: limit, quiet: Some(2000) };
+            let (port, rate) = (name(phones, n), Rate::Narrow);
+            world.command(Command::Record { port, recording, layout, rate, ends, blocks });
         }
         Step::Space(n, id) => {
             let block = Block { samples: vec![7; 300] };
             world.command(Command::Space { port: name(phones, n), recording: RecordingId(id), block });
         }
         Step::Pause(n, id, paused) => {
-            world.command(Command::PauseRecording { port: name(phones, n), recording: RecordingId(id), paused });
+            let mode = if paused { RecordMode::Pause } else { RecordMode::Mask };
+            world.command(Command::RecordAs { port: name(phones, n), recording: RecordingId(id), mode });
         }
         Step::StopRecording(n, id) => {
             world.command(Command::StopRecording { port: name(phones, n), recording: RecordingId(id) });

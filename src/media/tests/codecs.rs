@@ -223,7 +223,7 @@ fn a_recording_has_its_own_rate_whatever_the_call_has() {
         let mut a = world.open_speaking(1, payload);
         let blocks = (0..100).map(|_| Block { samples: Vec::with_capacity(1600) }).collect();
         let (recording, layout) = (RecordingId(1), Layout::Party);
-        world.command(Command::Record { port: a.port, recording, layout, rate, limit: None, blocks });
+        world.command(Command::Record { port: a.port, recording, layout, rate, ends: Ends::default(), blocks });
         world.talk(1000, &mut [&mut a]);
         world.command(Command::StopRecording { port: a.port, recording });
         let samples: Vec<i16> = world

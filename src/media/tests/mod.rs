@@ -11,6 +11,7 @@ use crate::{
     time::{Epoch, Time},
 };
 
+mod aligned;
 mod bridges;
 mod chaos;
 mod codecs;
@@ -197,7 +198,8 @@ impl World {
     fn record(&mut self, phone: &Phone, recording: u64, layout: Layout) {
         let blocks = (0..100).map(|_| Block { samples: Vec::with_capacity(1600) }).collect();
         let recording = RecordingId(recording);
-        self.command(Command::Record { port: phone.port, recording, layout, rate: Rate::Narrow, limit: None, blocks });
+        let (rate, ends) = (Rate::Narrow, Ends::default());
+        self.command(Command::Record { port: phone.port, recording, layout, rate, ends, blocks });
     }
 
     /// A packet of `phone` comes in; what leaves in the same wake-up is returned.

@@ -38,7 +38,7 @@ use crate::{
     media::{Command, Pcm, Quality},
     sip::{Hop, Interface, Limits as SipLimits, Message, Method, Request as SipRequest, Response, Transport},
     time::Epoch,
-    verbs::{self, Dial, Gather, Origin, Record, Strategy, Verb},
+    verbs::{self, Dial, Gather, Origin, Record, RecordEnd, RecordMode, Strategy, Verb, Voices},
 };
 
 /// How long a datagram travels.
@@ -269,7 +269,7 @@ impl World {
             }
             Command::StopRecording { port, recording } => {
                 let (port, recording) = (*port, *recording);
-                Some(media::Event::RecordDone { port, recording, samples: 16_000, missed: 0 })
+                Some(media::Event::RecordDone { port, recording, samples: 16_000, missed: 0, why: RecordEnd::Stopped })
             }
             Command::Digits { port, .. } => Some(media::Event::DigitsSent { port: *port }),
             _ => None,
@@ -438,7 +438,7 @@ fn name(command: &Command) -> &'static str {
         Command::Stop { .. } => "Stop",
         Command::Record { .. } => "Record",
         Command::Space { .. } => "Space",
-        Command::PauseRecording { .. } => "Pause",
+        Command::RecordAs { .. } => "RecordAs",
         Command::StopRecording { .. } => "StopRecording",
         Command::Digits { .. } => "Digits",
     }
