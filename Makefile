@@ -1,7 +1,7 @@
 # The contributor's menu. Everything that a target needs and the machine lacks is installed by it (Debian, Ubuntu).
 
-RUN_PACKAGES  = build-essential cmake pkg-config espeak-ng
-TEST_PACKAGES = $(RUN_PACKAGES) sip-tester baresip-core sox sipvicious openssl kamailio kamailio-tls-modules postgresql
+RUN_PACKAGES  = build-essential cmake pkg-config libopus-dev espeak-ng libmp3lame0
+TEST_PACKAGES = $(RUN_PACKAGES) sip-tester baresip-core sox sipvicious openssl kamailio kamailio-tls-modules postgresql ffmpeg
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: run test check fmt lint licences bench proof packages-run packages-test

@@ -25,7 +25,7 @@ use nix::{
     unistd::{Pid, gettid},
 };
 use switchhook::{
-    codec::Codec,
+    codec::{Codec, OpusWish},
     ids::{BridgeId, PortId, WorkerId},
     io::{
         clock::Clock,
@@ -325,11 +325,13 @@ fn stream(peer: SocketAddr) -> Stream {
     Stream {
         remote: Some(peer),
         remote_rtcp: Some(peer),
-        send: payload,
+        send: Some(payload),
         receive: vec![payload],
         foreign: Vec::new(),
         send_digits: None,
-        receive_digits: None,
+        receive_digits: vec![],
+        comfort: None,
+        opus: OpusWish::default(),
         ptime: 20,
         sending: true,
         receiving: true,

@@ -249,9 +249,9 @@ fn the_operator_reads_of_every_key_and_of_no_key_that_is_not_there() {
     for page in pages() {
         for word in page.quoted() {
             let Some((table, key)) = word.split_once('.') else { continue };
-            // A flow's `call` is an object, which has fields of its own.
+            // A flow's `call` and `recording` are objects, which have fields of their own.
             let is_field = [' ', '?'].iter().any(|end| api.contains(&format!("---@field {key}{end}")));
-            if table == "call" && is_field {
+            if ["call", "recording"].contains(&table) && is_field {
                 continue;
             }
             let is_word = key.chars().all(|c| c.is_ascii_lowercase() || c == '_');

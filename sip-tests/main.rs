@@ -12,6 +12,7 @@ mod messages;
 mod misbehaving;
 mod names;
 mod phones;
+mod recordings;
 mod records;
 mod reliability;
 mod ring_all;

@@ -3,6 +3,10 @@
 //! A flow, the command-line phone and (later) queues, campaigns and the API all speak these; [`Origin`] says who asked.
 //! Times are [`Duration`]s; digits are the characters `0-9 * # A-D`.
 
+mod record;
+
+pub use record::{FileFormat, Record, RecordEnd, RecordMode, Voices, leg_files};
+
 use std::time::Duration;
 
 mod message;
@@ -71,12 +75,12 @@ pub enum Verb {
         /// Which one.
         recording: RecordingId,
     },
-    /// Leave out what comes from now on / go on. Replies [`Reply::Done`].
-    RecordPause {
+    /// What becomes of the sound from now on. Replies [`Reply::Done`].
+    RecordAs {
         /// Which one.
         recording: RecordingId,
-        /// True to pause, false to go on.
-        paused: bool,
+        /// From now on.
+        mode: RecordMode,
     },
     /// Ring other phones; the first to answer is bridged to this call. Replies [`Reply::Dialed`].
     Dial(Dial),
@@ -243,23 +247,6 @@ pub struct Gather {
     pub barge_in: bool,
 }
 
-/// How to record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    /// File name below the recording folder; absent: made from date and call id.
-    pub file: Option<String>,
-    /// Two channels, the party left and what it hears right; false: one channel with both mixed.
-    pub stereo: bool,
-    /// True: only what the party says (a voicemail), mono.
-    pub party_only: bool,
-    /// Ends after this much audio.
-    pub max: Option<Duration>,
-    /// Digits of the party that end it; empty: none.
-    pub stop_on: String,
-    /// True: the reply comes when the recording ended.
-    pub wait: bool,
-}
-
 /// In which order the targets of a [`Dial`] are rung.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
@@ -341,12 +328,12 @@ pub enum Reply {
     Recorded {
         /// Which one.
         recording: RecordingId,
-        /// The file, as a path below the recording folder.
-        file: String,
+        /// The file, as a path below the recording folder; two of them with [`Voices::Apart`].
+        files: Vec<String>,
         /// Its length.
         length: Duration,
-        /// The digit that stopped it, if one did.
-        key: Option<char>,
+        /// What ended it.
+        why: RecordEnd,
     },
     /// Somebody answered, and is bridged to the caller.
     Dialed {
@@ -436,6 +423,8 @@ pub enum Failure {
     Sound(String),
     /// No media in common, or none could be opened.
     Media(String),
+    /// The disk took no more of a recording, or none of it; why. What it took can be played.
+    Disk(String),
     /// A limit of the configuration was reached; which.
     Limit(&'static str),
     /// The key-value store failed; why.
@@ -458,6 +447,7 @@ impl Failure {
             Failure::Unreachable => "unreachable",
             Failure::Sound(_) => "sound",
             Failure::Media(_) => "media",
+            Failure::Disk(_) => "disk",
             Failure::Limit(_) => "limit",
             Failure::Store(_) => "store",
         }

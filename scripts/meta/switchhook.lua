@@ -12,6 +12,7 @@
 ---| "no_such_call"      # that leg is gone
 ---| "no_such_recording" # that recording ended
 ---| "no_such_phone"     # no phone of ours has this number or user
+---| "disk"              # the disk took no more of the recording; what it took can be played
 ---| "no_answer"         # dial: nobody answered in time
 ---| "busy"              # dial: busy
 ---| "refused"           # dial: refused; detail is the SIP status code
@@ -147,9 +148,13 @@ function call:gather(options) end
 ---@field file? string File name below the recording folder; made from date and call id without it.
 ---@field stereo? boolean Two channels: the party left, what it hears right; false.
 ---@field party_only? boolean Only what the party says; false.
+---@field format? "wav"|"mp3"|"ogg" What kind of file; as the file's ending says, else "wav".
+---@field legs? boolean Two files, `...-said` with the party and `...-heard` with what it hears; false.
 ---@field max? number Ends after so many seconds of audio.
+---@field end_of_silence? number Ends when the party was silent for so many seconds.
 ---@field stop_on? string Digits of the party that end it; "any" for all.
----@field wait? boolean Return when the recording has ended; false: go on while it runs.
+---@field beep? boolean Play a beep first, which is not recorded; false.
+---@field wait? boolean Return when the recording has ended; true with `end_of_silence` or `stop_on`, else false.
 
 ---Record.
 ---@param options? RecordOptions
@@ -297,7 +302,9 @@ function call:sleep(seconds) end
 ---A recording that runs, or has ended.
 ---@class Recording
 ---@field file? string When it has ended: the file, below the recording folder.
+---@field files? string[] When it has ended: all its files; two with `legs`.
 ---@field seconds? number When it has ended: its length.
+---@field why? "stopped"|"key"|"max"|"silence" When it has ended: what ended it.
 ---@field key? string When it has ended: the digit that ended it.
 recording = {}
 
@@ -311,6 +318,11 @@ function recording:stop() end
 ---@return true? ok
 ---@return Reason? reason
 function recording:pause() end
+
+---Silence from now on instead of what is said, for just as long: card numbers.
+---@return true? ok
+---@return Reason? reason
+function recording:mask() end
 
 ---Go on.
 ---@return true? ok

@@ -20,7 +20,7 @@ use crate::{
     ids::RequestId,
     store::Scope,
     switch::{ConsoleReply, Originate},
-    verbs::{Record, Reply, Sound, Speech, Transfer, Verb},
+    verbs::{Record, Reply, Sound, Speech, Transfer, Verb, Voices},
 };
 
 /// What is over sooner is answered with its outcome; what takes longer goes on, and the events tell.
@@ -253,7 +253,9 @@ impl Recording {
         }
         let max = self.max_s.map(Duration::from_secs);
         let (file, stop_on) = (None, String::new());
-        let record = Record { file, stereo: self.stereo, party_only: false, max, stop_on, wait: false };
+        let voices = if self.stereo { Voices::Stereo } else { Voices::Mixed };
+        let (format, end_of_silence) = (None, None);
+        let record = Record { file, format, voices, max, end_of_silence, stop_on, beep: false, wait: false };
         Ok(("call.record", Verb::Record(record), AGREEMENT))
     }
 }

@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     conf::{Conf, LogFormat},
-    io,
+    hooks, io,
     server::{self, Server},
 };
 
@@ -53,6 +53,8 @@ enum Verb {
         #[command(flatten)]
         new: api::NewKey,
     },
+    /// Erase all recordings of calls from or to a number.
+    Erase(Erase),
     /// Start a server, call its menu, press keys, and tell what was heard.
     Demo(demo::Demo),
 }
@@ -62,6 +64,14 @@ struct ConfFile {
     /// Configuration, laid over the defaults. Without it, conf/switchhook.toml is read where there is one.
     #[arg(long, value_name = "FILE")]
     conf: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Erase {
+    /// As call records have it; what stands between the digits does not matter.
+    number: String,
+    #[command(flatten)]
+    file: ConfFile,
 }
 
 impl ConfFile {
@@ -79,6 +89,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Check(file) => file.load().and_then(|conf| check(&conf)),
         Verb::Api(verb) => verb.run(),
         Verb::Key { file, new } => file.load().and_then(|conf| new.run(&conf)),
+        Verb::Erase(erase) => erase.file.load().and_then(|conf| erase_recordings(&conf, &erase.number)),
         Verb::Call(call) => return call.run(),
         Verb::Demo(demo) => return demo.run(),
     };
@@ -112,6 +123,15 @@ fn check(conf: &Conf) -> Result<(), String> {
     server::check_addresses(conf).map_err(|error| error.to_string())?;
     let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     println!("ok: {}, {}", plural(conf.routes.len(), "number"), plural(conf.interfaces.len(), "interface"));
+    Ok(())
+}
+
+fn erase_recordings(conf: &Conf, number: &str) -> Result<(), String> {
+    let gone = hooks::erase(&conf.folders.recordings, number).map_err(|error| error.to_string())?;
+    for path in &gone {
+        println!("{}", path.display());
+    }
+    println!("erased: {} of {number}", gone.len());
     Ok(())
 }
 

@@ -28,6 +28,7 @@ pub struct Document {
     pub interface: Vec<Interface>,
     pub call: Call,
     pub media: Media,
+    pub recording: Recording,
     pub speech: Speech,
     pub script: Script,
     pub number: Vec<Number>,
@@ -187,6 +188,7 @@ pub struct Media {
     pub dscp: u64,
     pub gather_us: String,
     pub codecs: Vec<String>,
+    pub relayed: Vec<String>,
     pub ptime_ms: u64,
     pub jitter_min_ms: u64,
     pub jitter_max_ms: u64,
@@ -194,6 +196,19 @@ pub struct Media {
     pub silence_timeout_s: u64,
     pub rtcp_interval_s: u64,
     pub country: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Recording {
+    pub keep_days: u64,
+    pub max_gb: u64,
+    pub upload: String,
+    pub upload_url: String,
+    pub upload_key: String,
+    pub upload_secret: String,
+    pub upload_region: String,
+    pub upload_remove: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

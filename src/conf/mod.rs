@@ -10,6 +10,7 @@ mod guard;
 mod messages;
 mod numbers;
 mod phones;
+mod recording;
 mod rules;
 mod settings;
 mod stir;

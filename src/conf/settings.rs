@@ -13,7 +13,7 @@ use super::{DEFAULTS, Document, Fault, StoreConf};
 use crate::{
     audio::tone::countries,
     codec::Codec,
-    hooks::{CertificatesConfig, SpeechConfig},
+    hooks::{ArchiveConfig, CertificatesConfig, SpeechConfig},
     io::{dns::DnsConfig, driver::Choice, pace::Gather, streams::tls::TlsConfig},
     media,
     script::Limits,
@@ -58,12 +58,16 @@ pub struct Conf {
     pub gather: Gather,
     /// Best first.
     pub codecs: Vec<Codec>,
+    /// Names of formats that are passed on, though we cannot decode them.
+    pub relayed: Vec<String>,
     /// Packet length, ms.
     pub ptime: u8,
     /// Limits of the engines.
     pub media: media::Config,
     /// Whose tones.
     pub country: String,
+    /// What becomes of recordings after their call.
+    pub archive: ArchiveConfig,
     /// How text becomes sound.
     pub speech: SpeechConfig,
     /// Limits of flows.
@@ -198,9 +202,11 @@ impl Conf {
             rtp_dscp: at.number("media.dscp", media.dscp, 0..=63)?,
             gather: at.gather("media.gather_us", &media.gather_us)?,
             codecs: at.codecs("media.codecs", &media.codecs)?,
+            relayed: media.relayed.clone(),
             ptime: at.ptime("media.ptime_ms", media.ptime_ms)?,
             media: at.media(&document)?,
             country: at.one_of("media.country", &media.country, &countries().collect::<Vec<_>>())?,
+            archive: at.archive(&document)?,
             speech: SpeechConfig {
                 engine: document.speech.engine.clone(),
                 voice: document.speech.voice.clone(),
@@ -351,9 +357,9 @@ impl At<'_> {
     }
 
     pub(super) fn codecs(&self, key: &str, found: &[String]) -> Result<Vec<Codec>, Fault> {
-        let names = Codec::ALL.map(Codec::name).join(", ");
+        let names = Codec::ALL.map(Codec::word).join(", ");
         let one = |name: &String| {
-            let codec = Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name));
+            let codec = Codec::ALL.into_iter().find(|codec| codec.word().eq_ignore_ascii_case(name));
             codec.ok_or_else(|| self.fault(key, format_args!("\"{name}\""), &names))
         };
         let codecs = found.iter().map(one).collect::<Result<Vec<_>, _>>()?;

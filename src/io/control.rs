@@ -320,7 +320,7 @@ impl Control {
             Output::MovePort { port, from, to } => self.move_port(port, from, to),
             Output::Media { worker, command } => self.command(worker, command),
             Output::Load { load, sound } => self.load(load, sound),
-            Output::OpenRecording { recording, file, layout, .. } => self.open_recording(recording, file, layout),
+            Output::OpenRecording { recording, file, shape, .. } => self.open_recording(recording, file, shape),
             Output::Start(start) => {
                 let flow = start.flow;
                 if !(self.ends.flows)(ToFlow::Start(Box::new(start))) {
@@ -419,8 +419,8 @@ impl Control {
         }
     }
 
-    fn open_recording(&mut self, recording: RecordingId, file: String, layout: media::Layout) {
-        if self.ends.disk.push(ToDisk::Open { recording, file, layout }).is_err() {
+    fn open_recording(&mut self, recording: RecordingId, file: String, shape: media::Shape) {
+        if self.ends.disk.push(ToDisk::Open { recording, file, shape }).is_err() {
             self.echoes.push(Input::RecordingWritten { recording, result: Err("the disk cannot follow".into()) });
         }
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     ids::{CallId, RecordingId},
-    verbs::{Dial, Gather, KeepOp, Record, Sound, Strategy, Transfer, Verb},
+    verbs::{Dial, FileFormat, Gather, KeepOp, Record, RecordMode, Sound, Strategy, Transfer, Verb, Voices},
 };
 
 /// Longest key of the store, in bytes.
@@ -57,7 +57,7 @@ pub(super) const OF_CALL: [&str; 25] = [
     "wait_message",
 ];
 /// Functions of a recording.
-pub(super) const OF_RECORDING: [&str; 3] = ["pause", "resume", "stop"];
+pub(super) const OF_RECORDING: [&str; 4] = ["mask", "pause", "resume", "stop"];
 /// Functions of the store.
 pub(super) const OF_STORE: [&str; 3] = ["add", "get", "set"];
 
@@ -242,20 +242,41 @@ fn gather(function: &str, given: &Arguments) -> Result<Gather, Refusal> {
 }
 
 fn record(function: &str, given: &Arguments) -> Result<Record, Refusal> {
-    let known = ["file", "stereo", "party_only", "max", "stop_on", "wait"];
+    let known = ["file", "format", "stereo", "party_only", "legs", "max", "end_of_silence", "stop_on", "beep", "wait"];
     let options = Options::new(function, &given.a, &known, false)?;
-    let record = Record {
+    let voices =
+        match (options.flag("stereo", false)?, options.flag("party_only", false)?, options.flag("legs", false)?) {
+            (false, false, false) => Voices::Mixed,
+            (true, false, false) => Voices::Stereo,
+            (false, true, false) => Voices::Party,
+            (false, false, true) => Voices::Apart,
+            _ => return misuse(format!("{function}: 'stereo', 'party_only' and 'legs' exclude each other")),
+        };
+    let stop_on = options.digits("stop_on", "")?;
+    let end_of_silence = options.seconds("end_of_silence", 0.1)?;
+    // Who names an end wants to know of it.
+    let ends = !stop_on.is_empty() || end_of_silence.is_some();
+    Ok(Record {
         file: options.get("file").map(|given| given.path()).transpose()?,
-        stereo: options.flag("stereo", false)?,
-        party_only: options.flag("party_only", false)?,
+        format: options.get("format").map(|given| format(&given)).transpose()?,
+        voices,
         max: options.seconds("max", 0.1)?,
-        stop_on: options.digits("stop_on", "")?,
-        wait: options.flag("wait", false)?,
-    };
-    if record.stereo && record.party_only {
-        return misuse(format!("{function}: 'stereo' and 'party_only' exclude each other"));
+        end_of_silence,
+        stop_on,
+        beep: options.flag("beep", false)?,
+        wait: options.flag("wait", ends)?,
+    })
+}
+
+fn format(given: &Given) -> Result<FileFormat, Refusal> {
+    let found = FileFormat::ALL.into_iter().find(|format| match &given.value {
+        Value::String(text) => &*text.as_bytes() == format.as_str().as_bytes(),
+        _ => false,
+    });
+    match found {
+        Some(format) => Ok(format),
+        None => given.wrong("'wav', 'mp3' or 'ogg'"),
     }
-    Ok(record)
 }
 
 fn dial(function: &str, given: &Arguments) -> Result<Dial, Refusal> {
@@ -422,8 +443,9 @@ fn recording(operation: &str, given: &Arguments) -> Result<Asked, Refusal> {
     let recording = RecordingId(id);
     let (verb, want) = match operation {
         "stop" => (Verb::RecordStop { recording }, Want::Recorded(table.clone())),
-        "pause" => (Verb::RecordPause { recording, paused: true }, Want::Plain),
-        _ => (Verb::RecordPause { recording, paused: false }, Want::Plain),
+        "pause" => (Verb::RecordAs { recording, mode: RecordMode::Pause }, Want::Plain),
+        "mask" => (Verb::RecordAs { recording, mode: RecordMode::Mask }, Want::Plain),
+        _ => (Verb::RecordAs { recording, mode: RecordMode::Keep }, Want::Plain),
     };
     Ok(Asked { step: Step::Request(CallId(leg), verb), want })
 }

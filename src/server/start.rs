@@ -226,9 +226,12 @@ impl Media {
         let from_workers = Ring::new(2 * waiting).map_err(ring)?;
         let to_disk = Ring::new(waiting.max(8192)).map_err(ring)?;
         let from_disk = Ring::new(waiting).map_err(ring)?;
+        let (tell_archive, records) = std::sync::mpsc::channel();
+        hooks::spawn_archive(conf.archive.clone(), clock, records).map_err(system("archive thread"))?;
         let config = DiskConfig {
             recordings: conf.folders.recordings.clone(),
             call_records: Some(conf.folders.records.join("calls.jsonl")),
+            archive: Some(tell_archive),
             clock,
         };
         std::fs::create_dir_all(&conf.folders.records).map_err(system("folders.records"))?;
@@ -359,6 +362,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         messages: conf.messages.clone(),
         phones: switch::Phones { key: switch::NonceKey(secret()), ..conf.phones.clone() },
         codecs: conf.codecs.clone(),
+        relayed: conf.relayed.clone(),
         ptime: conf.ptime,
         country: conf.country.clone(),
         ring_limit: conf.sip.ring_limit,

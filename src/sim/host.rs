@@ -224,8 +224,8 @@ impl Host {
                 }
             }
             Output::Load { load, sound } => self.load(now, load, &sound),
-            Output::OpenRecording { recording, file, layout, port, worker } => {
-                let kept = Recording { file, layout, samples: Vec::new(), port, worker };
+            Output::OpenRecording { recording, file, shape, port, worker } => {
+                let kept = Recording { file, layout: shape.layout, samples: Vec::new(), port, worker };
                 self.recordings.insert(recording, kept);
             }
             Output::Start(start) => self.flows.handle(now, ToFlow::Start(Box::new(start))),

@@ -180,6 +180,8 @@ impl Call {
             session_id: 0,
             version: 0,
             codecs,
+            relayed: core.config.relayed.clone(),
+            formats: Vec::new(),
             ptime: core.config.ptime,
             direction: sdp::Direction::SendRecv,
         };
@@ -214,8 +216,9 @@ impl Call {
     pub fn offered(&self) -> Vec<Codec> {
         match (&self.state, self.port.open().and_then(|open| open.agreed.as_ref())) {
             (_, Some(agreed)) => {
-                let rest = agreed.receive.iter().map(|(_, codec)| *codec).filter(|codec| *codec != agreed.send.1);
-                std::iter::once(agreed.send.1).chain(rest).collect()
+                let sent = agreed.send.map(|(_, codec)| codec);
+                let rest = agreed.receive.iter().map(|(_, codec)| *codec).filter(|codec| Some(*codec) != sent);
+                sent.into_iter().chain(rest).collect()
             }
             (State::Incoming(incoming), None) => incoming.offer.as_ref().map(sdp::Session::codecs).unwrap_or_default(),
             (

@@ -132,7 +132,7 @@ impl Call {
             q850: self.why.cause,
             transferred: over.end.transferred,
             script: about.script.as_deref().map(str::to_owned),
-            codec: heard.map(|heard| heard.codec.to_string()),
+            codec: heard.and_then(|heard| heard.codec).map(|codec| codec.to_string()),
             quality: quality.map(CallQuality::from),
             no_audio: listened.zip(quality).and_then(|(heard, quality)| cdr::no_audio(heard.said, quality)),
             recordings: about.files.clone(),

@@ -62,6 +62,7 @@ fn code_of(failure: &Failure) -> u16 {
         | Failure::Refused(_)
         | Failure::Unreachable
         | Failure::Sound(_)
+        | Failure::Disk(_)
         | Failure::Media(_)
         | Failure::Store(_) => 404,
     }
@@ -192,7 +193,8 @@ impl Switch {
         let (timeout, mut headers) = (hunt.dial.timeout, hunt.dial.headers.clone());
         headers.push(("Max-Forwards".to_owned(), hops.to_string()));
         let caller_id = hunt.dial.caller_id.clone();
-        let behind = self.calls.get(&caller).map(|call| call.caller(caller_id.as_deref())).unwrap_or_default();
+        let behind =
+            self.calls.get(&caller).map(|call| call.caller(&self.core, caller_id.as_deref())).unwrap_or_default();
         // A number that the script chose is the operator's own affair.
         let (mark, vouched) = (mark.filter(|_| caller_id.is_none()), vouched || caller_id.is_some());
         let number = caller_id.unwrap_or(shown);

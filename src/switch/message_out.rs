@@ -149,7 +149,7 @@ impl Switch {
             Direction::Inbound => call.about.to.clone(),
             Direction::Outbound => call.about.from.clone(),
         };
-        Ok(Sender { from, account: call.caller(None).account, hops: HOPS })
+        Ok(Sender { from, account: call.caller(&self.core, None).account, hops: HOPS })
     }
 }
 

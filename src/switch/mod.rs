@@ -271,8 +271,8 @@ pub enum Output {
         recording: RecordingId,
         /// Path below the recording folder: relative, without `..`.
         file: String,
-        /// Its channels.
-        layout: media::Layout,
+        /// How it is written.
+        shape: media::Shape,
         /// The port that is recorded.
         port: PortId,
         /// The thread of the port.
@@ -446,6 +446,8 @@ pub struct Config {
     pub messages: MessageConfig,
     /// The codecs that we offer and accept, best first, at least one.
     pub codecs: Vec<Codec>,
+    /// Names of formats that we cannot decode but pass on between two parties that share them.
+    pub relayed: Vec<String>,
     /// Packet length that we ask for and send, in ms.
     pub ptime: u8,
     /// Whose signal tones are played where nothing else is said: ISO 3166 alpha-2, lower case.

@@ -137,8 +137,9 @@ impl Call {
     }
 
     /// Who stands behind the calls that this one makes; `shown`: the number that it wants to show.
-    pub fn caller(&self, shown: Option<&str>) -> Caller {
+    pub fn caller(&self, core: &Core, shown: Option<&str>) -> Caller {
         let mut caller = self.caller.as_deref().cloned().unwrap_or_default();
+        caller.formats = self.only_relayed(core);
         caller.account = self.phone.as_deref().unwrap_or(&self.about.from).to_owned();
         if caller.number.is_empty() && !caller.private {
             caller.number.clone_from(&self.about.from);

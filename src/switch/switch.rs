@@ -358,8 +358,8 @@ impl Switch {
             }
             // Blocks go from the media thread to the disk.
             media::Event::Recorded { .. } => {}
-            media::Event::RecordDone { recording, samples, missed, .. } => {
-                self.on_record_done(recording, samples, missed);
+            media::Event::RecordDone { recording, samples, missed, why, .. } => {
+                self.on_record_done(recording, (samples, missed), why);
             }
             media::Event::Closed { port, quality } => {
                 if let Some((call, core)) = self.call_of_port(port) {

@@ -15,7 +15,7 @@ use crate::{
     ids::{CallId, RecordingId, RequestId},
     media::Command,
     time::Time,
-    verbs::{Failure, LeaveReason, Origin, Record, Reply, Request, Verb},
+    verbs::{Failure, LeaveReason, Origin, Record, Reply, Request, Sound, Tone, Verb},
 };
 
 /// Most digits that are sent, and most that are collected, in one go.
@@ -45,6 +45,8 @@ pub(super) enum Doing {
     },
     Gather(Box<Collector>),
     Record(RecordingId),
+    /// It plays the beep before this recording.
+    Beep(Box<Record>),
     Dial(Box<Hunt>),
     Bridge {
         stop_on: String,
@@ -86,6 +88,7 @@ impl Task {
             | Doing::Media(_)
             | Doing::Play { .. }
             | Doing::Record(_)
+            | Doing::Beep(_)
             | Doing::Dial(_)
             | Doing::Bridge { .. }
             | Doing::Room { .. }
@@ -156,9 +159,7 @@ impl Switch {
                 Ok((!own).then_some(Reply::Done))
             }
             Verb::RecordStop { recording } => call.stop_recording(core, recording, ask).map(|()| None),
-            Verb::RecordPause { recording, paused } => {
-                call.pause_recording(core, recording, paused).map(|()| Some(Reply::Done))
-            }
+            Verb::RecordAs { recording, mode } => call.record_as(core, recording, mode).map(|()| Some(Reply::Done)),
             Verb::Answer => {
                 call.is_idle()?;
                 call.answer(core)?;
@@ -193,7 +194,7 @@ impl Switch {
     /// Open early media first where the call has none yet and needs it.
     fn begin_with_media(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
         let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
-        let aside = matches!(&verb, Verb::Record(record) if !record.wait);
+        let aside = matches!(&verb, Verb::Record(record) if !record.wait && !record.beep);
         if call.is_hearable() && aside {
             return self.begin_media_verb(ask, id, verb);
         }
@@ -229,6 +230,11 @@ impl Switch {
                 call.play(core, &sounds)?;
                 Ok(Doing::Play { stop_on, key: None })
             }),
+            Verb::Record(record) if record.beep => self.begin_task(ask, id, |call, core| {
+                let beep = Sound::Tone { tone: Tone::Beep, length: None };
+                call.play(core, &[beep])?;
+                Ok(Doing::Beep(Box::new(record)))
+            }),
             Verb::Record(record) => {
                 let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
                 call.begin_record(core, ask, &record)
@@ -248,7 +254,7 @@ impl Switch {
             | Verb::Reject { .. }
             | Verb::Hangup
             | Verb::RecordStop { .. }
-            | Verb::RecordPause { .. }
+            | Verb::RecordAs { .. }
             | Verb::Hold { .. }
             | Verb::Resume
             | Verb::Transfer(_)
@@ -320,6 +326,7 @@ impl Switch {
             | Doing::Media(_)
             | Doing::Play { .. }
             | Doing::Record(_)
+            | Doing::Beep(_)
             | Doing::Dial(_)
             | Doing::Bridge { .. }
             | Doing::Room { .. }
@@ -337,6 +344,19 @@ impl Switch {
     pub(super) fn finish_task(&mut self, id: CallId, reply: Reply) {
         if let Some(task) = self.call(id).and_then(|(call, _)| call.task.take()) {
             self.reply(task.ask, reply);
+        }
+    }
+
+    /// The beep is over: what it announced begins.
+    pub(super) fn record_after_beep(&mut self, id: CallId) {
+        let Some((call, core)) = self.call(id) else { return };
+        match call.task.take() {
+            Some(Task { ask, doing: Doing::Beep(record) }) => match call.begin_record(core, ask, &record) {
+                Ok(Some(reply)) => self.reply(ask, reply),
+                Ok(None) => {}
+                Err(failure) => self.reply(ask, Reply::Failed(failure)),
+            },
+            task => call.task = task,
         }
     }
 

@@ -127,6 +127,7 @@ fn passed_on(code: Option<u16>, failure: &Failure) -> u16 {
         | Failure::NoSuchRecording
         | Failure::NoSuchPhone
         | Failure::Sound(_)
+        | Failure::Disk(_)
         | Failure::Store(_) => 500,
     };
     match code.unwrap_or(ours) {

@@ -135,9 +135,9 @@ impl Switch {
             return self.notify(referral, 503);
         }
         // The moved party is shown to the target; who moves it answers for the cost.
-        let (mut behind, vouched) = (moved.caller(None), moved.is_vouched_for());
+        let (mut behind, vouched) = (moved.caller(&self.core, None), moved.is_vouched_for());
         if let Some(referrer) = self.calls.get(&referral.referrer) {
-            behind.account = referrer.caller(None).account;
+            behind.account = referrer.caller(&self.core, None).account;
         }
         let core = &mut self.core;
         let plan = match core.plan_of(&refer_to.uri) {

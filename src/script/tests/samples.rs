@@ -11,7 +11,7 @@ use crate::{
         check,
         texts::{OF_MESSAGE, OF_MESSAGES, OF_PHONES},
     },
-    verbs::{Failure, GatherEnd, LeaveReason, Messaging, Sound, Text, Tone},
+    verbs::{Failure, GatherEnd, LeaveReason, Messaging, RecordEnd, Sound, Text, Tone},
 };
 
 fn folder() -> &'static Path {
@@ -71,9 +71,9 @@ pub(super) fn usual(verb: &Verb) -> Reply {
         Verb::Record(record) if !record.wait => Reply::Recording(RecordingId(3)),
         Verb::Record(_) | Verb::RecordStop { .. } => Reply::Recorded {
             recording: RecordingId(3),
-            file: "2026/m.wav".into(),
+            files: vec!["2026/m.wav".into()],
             length: Duration::from_secs(9),
-            key: Some('#'),
+            why: RecordEnd::Key('#'),
         },
         _ => Reply::Done,
     }
@@ -165,9 +165,9 @@ fn voicemail_forgets_an_empty_message() {
     let story = story(&mut run, |verb| match verb {
         Verb::Record(_) => Some(Reply::Recorded {
             recording: RecordingId(1),
-            file: "x.wav".into(),
+            files: vec!["x.wav".into()],
             length: Duration::from_millis(300),
-            key: None,
+            why: RecordEnd::Stopped,
         }),
         _ => None,
     });

@@ -72,6 +72,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
             })
             .collect(),
         codecs: conf.codecs,
+        relayed: Vec::new(),
         ptime: 20,
         country: "us".into(),
         ring_limit: conf.sip.ring_limit,

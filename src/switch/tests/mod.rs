@@ -1,5 +1,6 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
+mod codecs;
 mod dial;
 mod direct;
 mod early;
@@ -35,12 +36,13 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
+    codec::Rate,
     facts::Facts,
     ids::InterfaceId,
     media::{Command, Pcm, Quality},
     sip::{Hop, Interface, Limits as SipLimits, Message, Method, Request as SipRequest, Response, Transport},
     time::Epoch,
-    verbs::{self, Dial, Gather, Origin, Record, Strategy, Verb},
+    verbs::{self, Dial, Gather, Origin, Record, RecordEnd, RecordMode, Strategy, Verb, Voices},
 };
 
 /// How long a datagram travels.
@@ -135,7 +137,8 @@ fn config(at: SocketAddr) -> Config {
         workers: 2,
         routes: vec![route("100"), route("2XX")],
         trunking: Trunking::default(),
-        codecs: Codec::ALL.to_vec(),
+        codecs: vec![Codec::Pcmu, Codec::Pcma],
+        relayed: vec![],
         ptime: 20,
         country: "de".into(),
         ring_limit: secs(180),
@@ -240,7 +243,7 @@ impl World {
             Output::Load { load, sound } => {
                 node.loads.push((load, sound));
                 if self.automatic {
-                    let pcm = Pcm { samples: vec![0; 8000].into(), looped: false };
+                    let pcm = Pcm { rate: Rate::Narrow, samples: vec![0; 8000].into(), looped: false };
                     self.input(at, Input::Loaded { load, result: Ok(Arc::new(pcm)) });
                 }
             }
@@ -283,7 +286,7 @@ impl World {
             }
             Command::StopRecording { port, recording } => {
                 let (port, recording) = (*port, *recording);
-                Some(media::Event::RecordDone { port, recording, samples: 16_000, missed: 0 })
+                Some(media::Event::RecordDone { port, recording, samples: 16_000, missed: 0, why: RecordEnd::Stopped })
             }
             Command::Digits { port, .. } => Some(media::Event::DigitsSent { port: *port }),
             _ => None,
@@ -452,7 +455,7 @@ fn name(command: &Command) -> &'static str {
         Command::Stop { .. } => "Stop",
         Command::Record { .. } => "Record",
         Command::Space { .. } => "Space",
-        Command::PauseRecording { .. } => "Pause",
+        Command::RecordAs { .. } => "RecordAs",
         Command::StopRecording { .. } => "StopRecording",
         Command::Digits { .. } => "Digits",
     }

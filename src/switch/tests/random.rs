@@ -94,9 +94,11 @@ fn verb(number: u8, other: CallId) -> Verb {
         12 => Verb::Join { room: "r".into(), stop_on: "*".into(), muted: false },
         13 => Verb::Record(Record {
             file: None,
-            stereo: true,
-            party_only: false,
+            format: None,
+            voices: Voices::Stereo,
             max: None,
+            end_of_silence: None,
+            beep: true,
             stop_on: "#".into(),
             wait: false,
         }),
