@@ -43,15 +43,7 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
                 Want::Plain | Want::Peer(_) | Want::Number => lua.create_table()?,
             };
             table.raw_set("_recording", recording.0.cast_signed())?;
-            table.raw_set("file", files.first().map(String::as_str))?;
-            table.raw_set("files", files)?;
-            table.raw_set("seconds", length.as_secs_f64())?;
-            table.raw_set("why", why.as_str())?;
-            let key = match why {
-                RecordEnd::Key(key) => Some(key),
-                RecordEnd::Stopped | RecordEnd::Max | RecordEnd::Silence => None,
-            };
-            table.raw_set("key", digit(lua, key)?)?;
+            recorded(lua, &table, files, length, why)?;
             vec![Value::Table(table)]
         }
         (Reply::Dialed { call, target }, want) => {
@@ -84,6 +76,19 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
         (Reply::Recording(_), _) => vec![Value::Boolean(true)],
     };
     Ok(MultiValue::from_vec(values))
+}
+
+/// What became of a recording.
+fn recorded(lua: &Lua, table: &Table, files: Vec<String>, length: Duration, why: RecordEnd) -> mlua::Result<()> {
+    table.raw_set("file", files.first().map(String::as_str))?;
+    table.raw_set("files", files)?;
+    table.raw_set("seconds", length.as_secs_f64())?;
+    table.raw_set("why", why.as_str())?;
+    let key = match why {
+        RecordEnd::Key(key) => Some(key),
+        RecordEnd::Stopped | RecordEnd::Max | RecordEnd::Silence => None,
+    };
+    table.raw_set("key", digit(lua, key)?)
 }
 
 /// A new object of `kind` for `leg`.

@@ -25,7 +25,7 @@ pub struct CallFilter {
     pub until_ms: Option<i64>,
     /// Only those that come after this one, by a [`Page::next`] of before.
     pub after: Option<(i64, String)>,
-    /// At most so many, 1 to [`PAGE`].
+    /// At most so many, 1 to 500.
     pub limit: u32,
     /// Only with one of these numbers; empty: any.
     pub numbers: Vec<String>,
