@@ -38,7 +38,7 @@ impl Phone {
         let (sip, ctrl) = (free_port(), free_port());
         let config = format!(
             "sip_listen 127.0.0.1:{sip}\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\nmodule sndfile.so\n\
-             module_app account.so\nmodule_app contact.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
+             module srtp.so\nmodule dtls_srtp.so\nmodule_app account.so\nmodule_app contact.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{ctrl}\naudio_source aufile,{}\naudio_alert aufile,/dev/null\n\
              audio_channels 1\nsnd_path {}\n",
             speaks.display(),
@@ -85,7 +85,7 @@ impl Phone {
 }
 
 /// The file in which baresip's sndfile module saves what it decodes.
-fn heard(folder: &Path) -> PathBuf {
+pub fn heard(folder: &Path) -> PathBuf {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     files.into_iter().find(|file| file.to_string_lossy().ends_with("-dec.wav")).expect("baresip saves what it hears")
 }

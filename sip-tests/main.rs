@@ -11,6 +11,7 @@ mod misbehaving;
 mod names;
 mod phones;
 mod ring_all;
+mod secure;
 mod sipp;
 mod sipvicious;
 mod stir;

@@ -165,6 +165,8 @@ pub struct Media {
     pub gather_us: String,
     pub codecs: Vec<String>,
     pub ptime_ms: u64,
+    pub security: String,
+    pub keys: String,
     pub jitter_min_ms: u64,
     pub jitter_max_ms: u64,
     pub relatch_after_ms: u64,

@@ -9,6 +9,7 @@ mod fault;
 mod guard;
 mod phones;
 mod rules;
+mod security;
 mod settings;
 mod stir;
 #[cfg(test)]

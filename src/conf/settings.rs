@@ -19,7 +19,7 @@ use crate::{
     media,
     script::Limits,
     sip::Transport,
-    switch::{Access, GuardConfig, Pattern, Phones, Route, Rules, Trunking, stir},
+    switch::{Access, GuardConfig, MediaSecurity, Pattern, Phones, Route, Rules, Trunking, stir},
 };
 
 /// Everything that the program is told.
@@ -59,6 +59,8 @@ pub struct Conf {
     pub codecs: Vec<Codec>,
     /// Packet length, ms.
     pub ptime: u8,
+    /// Whether media is encrypted; its secrets are made at the start.
+    pub security: MediaSecurity,
     /// Limits of the engines.
     pub media: media::Config,
     /// Whose tones.
@@ -195,6 +197,7 @@ impl Conf {
             gather: at.gather("media.gather_us", &media.gather_us)?,
             codecs: at.codecs("media.codecs", &media.codecs)?,
             ptime: at.ptime("media.ptime_ms", media.ptime_ms)?,
+            security: at.media_security(media)?,
             media: at.media(&document)?,
             country: at.one_of("media.country", &media.country, &countries().collect::<Vec<_>>())?,
             speech: SpeechConfig {

@@ -11,6 +11,7 @@
 //! | `route` | relay, decode or drop: decided at every change |
 //! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out) |
 //! | `bridge` | who is with whom, and the sums of what they say |
+//! | `shield` | what stands before a port whose stream is encrypted |
 //! | `batch`, `events` | what comes out |
 
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
@@ -30,6 +31,7 @@ mod recorder;
 mod report;
 mod route;
 mod sender;
+mod shield;
 #[cfg(test)]
 mod tests;
 mod tick;
@@ -37,6 +39,7 @@ mod tick;
 pub use batch::{Batch, Datagram};
 pub use engine::Engine;
 pub use port::Port;
+pub use shield::{Pair, Shield, ShieldKeys, Shielding};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -155,6 +158,27 @@ pub enum Command {
         port: PortId,
         /// What is agreed now.
         stream: Box<Stream>,
+    },
+    /// Encrypt from now on, or otherwise than before. Counters go on where the key stays the same.
+    Shield {
+        /// Which port.
+        port: PortId,
+        /// Its memory (made by [`Shield::new`] outside the engine).
+        shield: Box<Shield>,
+    },
+    /// The keys that a handshake found, for a port whose shield awaits them.
+    Keys {
+        /// Which port.
+        port: PortId,
+        /// Both sides.
+        keys: Box<Pair>,
+    },
+    /// Send a datagram of a handshake.
+    Handshake {
+        /// Which port.
+        port: PortId,
+        /// The datagram.
+        bytes: Box<[u8]>,
     },
     /// Forget the port. What it was doing ends, and is told; [`Event::Closed`] follows from the next
     /// [`Engine::handle_timeout`], which is due at once and sends the RTCP BYE.
@@ -322,6 +346,13 @@ pub enum Event {
         /// Samples per channel that had no room (the disk was too slow) and are silence in the file.
         missed: u64,
     },
+    /// A datagram of a DTLS handshake came. It is copied: handshakes are short, and rare beside audio.
+    Handshake {
+        /// Which port.
+        port: PortId,
+        /// The datagram.
+        bytes: Box<[u8]>,
+    },
     /// The port is gone. Its sockets may be closed.
     Closed {
         /// Which port.
@@ -371,6 +402,12 @@ pub enum Spent {
     Block(Block),
     /// Of digits that were sent.
     Digits(Box<str>),
+    /// Of encryption that was replaced.
+    Shield(Box<Shield>),
+    /// Of keys that were replaced, or came too late.
+    Keys(Box<Pair>),
+    /// Of a datagram that was sent.
+    Bytes(Box<[u8]>),
 }
 
 /// Limits of an engine.

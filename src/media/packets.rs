@@ -27,13 +27,16 @@ impl Engine {
         packet: &[u8],
         out: &mut Batch,
     ) {
+        if self.is_shielded(slot) {
+            return self.handle_shielded(now, slot, channel, from, packet, out);
+        }
         match channel {
             Channel::Rtp => self.handle_rtp(now, slot, from, packet, out),
             Channel::Rtcp => self.handle_rtcp(now, slot, from, packet),
         }
     }
 
-    fn handle_rtp(&mut self, now: Time, slot: Slot, from: SocketAddr, packet: &[u8], out: &mut Batch) {
+    pub(super) fn handle_rtp(&mut self, now: Time, slot: Slot, from: SocketAddr, packet: &[u8], out: &mut Batch) {
         let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
         if port.closing {
             return;
@@ -108,10 +111,12 @@ impl Engine {
         let Some(payload_type) = payload_type else { return };
         let header = Header { payload_type, ..header };
         let relayed = Relayed { number, header, payload, length };
+        let mark = out.datagrams().len();
         port.sender.relay(now, &relayed, &mut Outlet { batch: out, slot, to });
+        port.shield_since(mark, out);
     }
 
-    fn handle_rtcp(&mut self, now: Time, slot: Slot, from: SocketAddr, packet: &[u8]) {
+    pub(super) fn handle_rtcp(&mut self, now: Time, slot: Slot, from: SocketAddr, packet: &[u8]) {
         let epoch = self.epoch;
         let Some(port) = self.port(slot) else { return };
         // The gate is asked last: only a well-formed packet may move the address that we answer.

@@ -13,6 +13,7 @@ use super::{
     recorder::Recorder,
     report::Report,
     sender::Sender,
+    shield::Shield,
 };
 use crate::{
     codec::Codec,
@@ -104,6 +105,8 @@ pub struct Port {
     silence: Silence,
     silence_timeout: Duration,
     pub(super) refused: u64,
+    /// Where its stream is encrypted, or was.
+    pub(super) shield: Option<Box<Shield>>,
     /// Closed; it only waits for its goodbye to be sent.
     pub(super) closing: bool,
 }
@@ -140,6 +143,7 @@ impl Port {
             silence: Silence::Allowed,
             silence_timeout: config.silence_timeout,
             refused: 0,
+            shield: None,
             closing: false,
         })
     }

@@ -21,6 +21,7 @@ const PER_PORT: usize = 8;
 impl Engine {
     /// Run what is due. Stops early where `out` has no room: [`Engine::timeout`] is due still; send and call again.
     pub fn handle_timeout(&mut self, now: Time, out: &mut Batch) {
+        self.send_hands(out);
         while let Some(slot) = self.closing.last().copied() {
             if out.room() == 0 {
                 return;
@@ -92,9 +93,11 @@ impl Engine {
             // peer's watch on RTP quiet. What is relayed needs no filling.
             (None, None) => alone && !port.echo,
         };
+        let mark = out.datagrams().len();
         port.send(slot, at, &mut frame, speaks, (out, &mut self.events));
         let changed = port.end_tick(&frame, &mut self.events);
         port.send_report(slot, (now, self.epoch), self.config.rtcp_interval, out);
+        port.shield_since(mark, out);
         if port.fell_silent(now) {
             // Where the queue is nearly full, nobody could act on it anyway.
             drop(self.events.offer(Event::NoRtp { port: port.id }));
@@ -124,9 +127,11 @@ impl Engine {
         let time = (now, self.epoch);
         let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
         if let Some(to) = port.rtcp_destination().filter(|_| port.report.began() || port.sender.sent().0 > 0) {
+            let mark = out.datagrams().len();
             out.push(slot, Channel::Rtcp, to, |bytes| {
                 port.report.write(time, &port.sender, &mut port.reception, true, bytes)
             });
+            port.shield_since(mark, out);
         }
     }
 }

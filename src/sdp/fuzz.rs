@@ -17,6 +17,7 @@ pub fn sdp(bytes: &[u8]) {
         codecs: Codec::ALL.to_vec(),
         ptime: 20,
         direction: Direction::SendRecv,
+        security: super::Security::default(),
     };
     if let Ok((answered, _)) = answer(&session, &local) {
         assert_eq!(answered.media.len(), session.media.len());

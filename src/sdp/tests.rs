@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod samples;
+mod security;
 use samples::*;
 
 fn local() -> Local {
@@ -15,6 +16,7 @@ fn local() -> Local {
         codecs: Codec::ALL.to_vec(),
         ptime: 20,
         direction: Direction::SendRecv,
+        security: Security::default(),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     io::{
         clock::Clock,
         control::{Control, Ends, Order, Seen, ToFlows},
+        handshakes::{Certificate, Handshakes},
         disk::{self, Disk, DiskConfig, FromDisk, ToDisk},
         media_ports::{self, MediaPorts},
         ring::Ring,
@@ -103,11 +104,14 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let (orders, to_obey) = mpsc::channel::<Order>(64);
     let (program, seen) = mpsc::unbounded_channel::<Seen>();
     let media = Media::start(conf, clock)?;
+    let certificate = Certificate::generate().map_err(system("certificate for media"))?;
+    let fingerprint = certificate.fingerprint();
     let told = media.told(conf);
     let task = Task {
         clock,
         seed: unique(),
-        config: switch_config(conf, &opened, media.workers.len(), wishes),
+        config: switch_config(conf, &opened, media.workers.len(), (wishes, fingerprint)),
+        handshakes: Handshakes::spawn(certificate).map_err(system("handshakes thread"))?,
         ports: MediaPorts::new(ports_config(conf), unique())?,
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,
@@ -136,6 +140,7 @@ struct Task {
     speech: mpsc::Sender<SpeakText>,
     certificates: mpsc::Sender<String>,
     flows: ToFlows,
+    handshakes: Handshakes,
     media: Media,
     opened: Vec<Opened>,
     program: mpsc::UnboundedSender<Seen>,
@@ -151,6 +156,7 @@ impl Task {
             speech: self.speech,
             certificates: self.certificates,
             flows: self.flows,
+            handshakes: self.handshakes,
             workers: handles,
             from_workers,
             disk: to_disk.clone(),
@@ -302,7 +308,17 @@ fn guard_config(conf: &Conf, opened: &[Opened]) -> switch::GuardConfig {
     switch::GuardConfig { access: opened.iter().map(|one| one.access.clone()).collect(), ..conf.guard.clone() }
 }
 
-fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes) -> switch::Config {
+fn security_config(conf: &Conf, fingerprint: [u8; 32]) -> switch::MediaSecurity {
+    let (key, fingerprint) = (switch::NonceKey(secret()), Some(fingerprint));
+    switch::MediaSecurity { key, fingerprint, ..conf.security.clone() }
+}
+
+fn switch_config(
+    conf: &Conf,
+    opened: &[Opened],
+    workers: usize,
+    (wishes, fingerprint): (Wishes, [u8; 32]),
+) -> switch::Config {
     switch::Config {
         sip: sip::Config {
             interfaces: opened.iter().map(|one| one.sip).collect(),
@@ -326,6 +342,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         country: conf.country.clone(),
         ring_limit: conf.sip.ring_limit,
         retry_after: std::time::Duration::from_secs(5),
+        security: security_config(conf, fingerprint),
         hang_up_on_silence: false,
         stir: conf.stir.clone(),
         rules: conf.rules.clone(),

@@ -18,7 +18,7 @@ use crate::{
 pub(super) struct Incoming {
     pub tx: ServerTx,
     request: Request,
-    dialog: Box<Dialog>,
+    pub dialog: Box<Dialog>,
     pub offer: Option<sdp::Session>,
     /// Provisional answers that wait for a PRACK.
     pub reliable: Option<Reliable>,
@@ -146,7 +146,7 @@ impl Call {
 
     /// Look at the INVITE's offer. False: the call is refused because of it.
     pub fn read_offer(&mut self, core: &mut Core) -> bool {
-        let codecs = self.codecs(core);
+        let (codecs, security) = (self.codecs(core), self.security(core));
         let State::Incoming(incoming) = &mut self.state else { return false };
         let offer = match description(&incoming.request.headers, &incoming.request.body) {
             Ok(offer) => offer,
@@ -163,6 +163,7 @@ impl Call {
             codecs,
             ptime: core.config.ptime,
             direction: sdp::Direction::SendRecv,
+            security,
         };
         match sdp::answer(&offer, &local) {
             Ok(_) => {
@@ -278,6 +279,7 @@ impl Call {
             Some(_) => (self.answer_offer(core), None),
             None => match self.local(core) {
                 Some(local) => {
+                    self.expect_security(core, &local);
                     let offer = sdp::offer(&local);
                     (Some(offer.to_string()), Some((offer, local)))
                 }

@@ -91,7 +91,7 @@ pub(super) struct Sent {
 
 impl Outgoing {
     /// The way to `place`: the one that the phone registered by, else the first that leads there.
-    fn hop(&self, core: &Core, place: Target) -> Option<Hop> {
+    pub fn hop(&self, core: &Core, place: Target) -> Option<Hop> {
         let known = self.reach.as_ref().and_then(|reach| reach.hop);
         let known = known.filter(|hop| hop.remote == place.address && hop.transport == place.transport);
         known.or_else(|| target::hop(&core.config.sip, place))
@@ -218,6 +218,7 @@ impl Call {
     /// The port is open: send the INVITE to the first address.
     pub fn invite(&mut self, core: &mut Core) {
         let Some(local) = self.local(core) else { return };
+        self.expect_security(core, &local);
         let State::Locating(locating) = self.enter(State::Gone) else { return };
         let Locating { mut outgoing, uri, mut places, .. } = *locating;
         let Some(hop) = places.pop_front().and_then(|place| outgoing.hop(core, place)) else {

@@ -55,6 +55,7 @@ mod reoffer;
 mod replaces;
 mod route;
 mod rules;
+mod secure;
 mod session;
 pub mod stir;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
@@ -74,6 +75,7 @@ pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use guard::{Access, GuardConfig, Guarded};
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
+pub use secure::{Handshake, MediaSecurity};
 pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route};
 pub use rules::{HoldRule, Rules, TransferRule};
@@ -237,6 +239,17 @@ pub enum Output {
         from: WorkerId,
         /// Where it goes.
         to: WorkerId,
+    },
+    /// Make a DTLS handshake for an open port: its datagrams come as [`media::Event::Handshake`] and go as
+    /// [`media::Command::Handshake`], and its keys go as [`media::Command::Keys`]. It takes the place of the one before,
+    /// and ends with the port.
+    Handshake {
+        /// Which port.
+        port: PortId,
+        /// Its thread at this moment.
+        worker: WorkerId,
+        /// With whom.
+        handshake: Box<Handshake>,
     },
     /// Command a media thread. Open comes once after each successful [`Input::PortOpened`]; Close releases the sockets.
     Media {
@@ -415,6 +428,8 @@ pub struct Config {
     pub ring_limit: Duration,
     /// What Retry-After says where we are full or draining.
     pub retry_after: Duration,
+    /// Whether media is encrypted.
+    pub security: MediaSecurity,
     /// End calls whose party sends no audio though it should ([`media::Event::NoRtp`]).
     pub hang_up_on_silence: bool,
     /// Signed callers.

@@ -329,8 +329,8 @@ impl Switch {
                     call.handle_silence(core);
                 }
             }
-            // Blocks go from the media thread to the disk.
-            media::Event::Recorded { .. } => {}
+            // Blocks go from the media thread to the disk, handshakes to their own thread.
+            media::Event::Recorded { .. } | media::Event::Handshake { .. } => {}
             media::Event::RecordDone { recording, samples, missed, .. } => {
                 self.on_record_done(recording, samples, missed);
             }

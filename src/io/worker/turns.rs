@@ -289,6 +289,9 @@ fn port_of(command: &Command) -> PortId {
     match command {
         Command::Open { port, .. }
         | Command::Update { port, .. }
+        | Command::Shield { port, .. }
+        | Command::Keys { port, .. }
+        | Command::Handshake { port, .. }
         | Command::Close { port }
         | Command::Join { port, .. }
         | Command::Leave { port }

@@ -178,7 +178,7 @@ proptest! {
                 }
                 Event::Closed { .. } => closed += 1,
                 Event::DigitsSent { .. } => dialed += 1,
-                Event::Digit { .. } | Event::Latched { .. } | Event::NoRtp { .. } => {}
+                Event::Digit { .. } | Event::Latched { .. } | Event::NoRtp { .. } | Event::Handshake { .. } => {}
             }
         }
         plays.sort_unstable();

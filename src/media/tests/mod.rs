@@ -15,6 +15,7 @@ mod bridges;
 mod chaos;
 mod life;
 mod relay;
+mod shields;
 mod sounds;
 
 pub(super) const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };

@@ -55,6 +55,7 @@ struct Node {
     commands: Vec<(WorkerId, Command)>,
     opened: Vec<(PortId, WorkerId)>,
     moves: Vec<(PortId, WorkerId, WorkerId)>,
+    handshakes: Vec<(PortId, Handshake)>,
     loads: Vec<(LoadId, Sound)>,
     queries: Vec<(QueryId, String)>,
     files: Vec<(RecordingId, String)>,
@@ -132,6 +133,7 @@ fn config(at: SocketAddr) -> Config {
         country: "de".into(),
         ring_limit: secs(180),
         retry_after: secs(30),
+        security: Default::default(),
         hang_up_on_silence: false,
         stir: Default::default(),
         rules: Rules::default(),
@@ -179,6 +181,7 @@ impl World {
             commands: vec![],
             opened: vec![],
             moves: vec![],
+            handshakes: vec![],
             loads: vec![],
             queries: vec![],
             files: vec![],
@@ -219,6 +222,7 @@ impl World {
                     self.input(at, Input::PortOpened { port, result });
                 }
             }
+            Output::Handshake { port, handshake, .. } => node.handshakes.push((port, *handshake)),
             Output::MovePort { port, from, to } => {
                 node.moves.push((port, from, to));
                 if self.automatic {
@@ -426,6 +430,9 @@ fn name(command: &Command) -> &'static str {
     match command {
         Command::Open { .. } => "Open",
         Command::Update { .. } => "Update",
+        Command::Shield { .. } => "Shield",
+        Command::Keys { .. } => "Keys",
+        Command::Handshake { .. } => "Handshake",
         Command::Close { .. } => "Close",
         Command::Join { .. } => "Join",
         Command::Leave { .. } => "Leave",
