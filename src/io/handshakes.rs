@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -156,14 +157,9 @@ impl Thread {
                 dtls.set_active(handshake.active);
                 let session = Session { dtls, worker, wanted: *handshake, known: false, due: now };
                 self.sessions.insert(port, session);
+                self.attend(now, port, None);
             }
-            Word::Packet { port, bytes } => {
-                let Some(session) = self.sessions.get_mut(&port) else { return };
-                let handled = session.dtls.handle_packet(&bytes).map_err(|error| error.to_string());
-                if let Err(why) = handled.and_then(|()| session.drain(port)) {
-                    self.give_up(port, &why);
-                }
-            }
+            Word::Packet { port, bytes } => self.attend(now, port, Some(&bytes)),
             Word::Moved { port, worker } => {
                 if let Some(session) = self.sessions.get_mut(&port) {
                     session.worker = worker;
@@ -176,21 +172,37 @@ impl Thread {
     fn handle_timeouts(&mut self, now: Instant) {
         let due: Vec<PortId> = self.sessions.iter().filter(|(_, s)| s.due <= now).map(|(port, _)| *port).collect();
         for port in due {
-            let Some(session) = self.sessions.get_mut(&port) else { continue };
-            let handled = session.dtls.handle_timeout(now).map_err(|error| error.to_string());
-            if let Err(why) = handled.and_then(|()| session.drain(port)) {
-                self.give_up(port, &why);
-            }
+            self.attend(now, port, None);
         }
     }
 
-    fn give_up(&mut self, port: PortId, why: &str) {
+    /// Time goes on for an association, and perhaps a datagram came. A failure ends that association only; so does a
+    /// panic in the crate, which a stranger's bytes might find.
+    fn attend(&mut self, now: Instant, port: PortId, packet: Option<&[u8]>) {
+        let Some(session) = self.sessions.get_mut(&port) else { return };
+        let attend = || session.attend(now, port, packet);
+        let why = match catch_unwind(AssertUnwindSafe(attend)) {
+            Ok(Ok(())) => return,
+            Ok(Err(why)) => why,
+            Err(_) => "a fault in our own code".to_owned(),
+        };
         tracing::warn!(%port, why, "no keys for media: the handshake failed");
         self.sessions.remove(&port);
     }
 }
 
 impl Session {
+    fn attend(&mut self, now: Instant, port: PortId, packet: Option<&[u8]>) -> Result<(), String> {
+        let failed = |error: dimpl::Error| error.to_string();
+        self.dtls.handle_timeout(now).map_err(failed)?;
+        self.drain(port)?;
+        if let Some(packet) = packet {
+            self.dtls.handle_packet(packet).map_err(failed)?;
+            self.drain(port)?;
+        }
+        Ok(())
+    }
+
     /// Carry out what the association wants.
     fn drain(&mut self, port: PortId) -> Result<(), String> {
         let mut buffer = vec![0; LONGEST];

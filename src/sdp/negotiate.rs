@@ -134,6 +134,10 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
         return Err(no_line(std::slice::from_ref(theirs), &[Err(why)]));
     }
     let common = Common::of(theirs, &offered_codecs);
+    if theirs.is_secure() && ours.keying == Keying::default() {
+        let why = format!("audio over {}", shown(&theirs.protocol));
+        return Err(no_line(std::slice::from_ref(theirs), &[Err(why)]));
+    }
     let protection = local.security.accept(ours, answer, theirs).map_err(|why| Refusal::Security { why })?;
     let remote = Remote::of(answer, theirs, local)?;
     let ptime = ptime(theirs, local.ptime);

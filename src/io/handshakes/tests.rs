@@ -36,6 +36,7 @@ impl Ends {
                 self.threads[at].handle_timeouts(Instant::now() + Duration::from_millis(1));
                 while let Some(told) = self.workers[at].inbox().pop() {
                     match told {
+                        ToWorker::Command(Command::Handshake { port: PortId(8), .. }) => {}
                         ToWorker::Command(Command::Handshake { port, bytes }) => {
                             self.threads[1 - at].handle(Instant::now(), Word::Packet { port, bytes });
                         }
@@ -73,12 +74,17 @@ fn a_certificate_that_sdp_does_not_name_gives_no_keys() {
 }
 
 #[test]
-fn strange_datagrams_harm_nobody() {
+fn strange_datagrams_harm_no_other_handshake() {
     let mut ends = Ends::new(false);
+    for (thread, worker) in ends.threads.iter_mut().zip(&ends.workers) {
+        let handshake = Box::new(Handshake { active: false, fingerprints: vec![] });
+        thread.handle(Instant::now(), Word::Begin { port: PortId(8), worker: worker.clone(), handshake });
+    }
     for bytes in [&[22][..], &[22, 254, 253, 0, 0], &[63; 1400], &[20; 13]] {
         for thread in &mut ends.threads {
-            thread.handle(Instant::now(), Word::Packet { port: PortId(7), bytes: bytes.into() });
-            thread.handle(Instant::now(), Word::Packet { port: PortId(8), bytes: bytes.into() });
+            for port in [8, 9] {
+                thread.handle(Instant::now(), Word::Packet { port: PortId(port), bytes: bytes.into() });
+            }
         }
     }
     let [first, second] = ends.run();
