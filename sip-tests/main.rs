@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
 mod baresip;
+mod browser;
 mod carrier;
 mod command_line;
 mod docs;

@@ -1,4 +1,5 @@
-//! baresip with encrypted media: keys in SDP (its module `srtp`), and DTLS-SRTP (its module `dtls_srtp`).
+//! baresip with encrypted media: keys in SDP (its module `srtp`). Debian's baresip 1.0 does DTLS with an RSA certificate
+//! only, which our handshakes do not understand (see docs/carrier.md); a browser shows those, in `browser`.
 
 use crate::{
     baresip::{Phone, heard},
@@ -57,9 +58,17 @@ fn baresip_that_only_offers_encryption_gets_it() {
     takes("srtp", "by SDES");
 }
 
+/// An RSA certificate: there will be no keys, and the log says why. Nothing is said in the clear instead.
 #[test]
-fn baresip_with_dtls_is_heard_and_hears() {
-    takes("dtls_srtp", "media is encrypted");
+fn baresip_with_an_rsa_certificate_gets_no_audio_and_the_log_says_why() {
+    let server = server("optional");
+    let folder = tempfile::tempdir().unwrap();
+    tone(&folder.path().join("speak.wav"), 1000.0, 8000, 10);
+    let account = "<sip:baresip@127.0.0.1>;regint=0;mediaenc=dtls_srtp";
+    let mut phone = Phone::with_account(folder.path(), &folder.path().join("speak.wav"), account);
+    phone.tell("dial", &format!("sip:100@{}", server.sip));
+    let line = server.wait_for("no keys for media");
+    assert!(line.contains("certificate"), "{line}");
 }
 
 #[test]
@@ -75,18 +84,18 @@ fn baresip_without_encryption_is_refused_where_it_is_required() {
     assert_eq!(record["code"], 488, "{record:#}");
 }
 
-/// One is encrypted with keys in SDP, the other by a handshake; both hear each other through the server.
+/// One is encrypted, the other is not; both hear each other through the server.
 #[test]
-fn two_kinds_of_encryption_are_bridged() {
+fn an_encrypted_call_and_a_plain_one_are_bridged() {
     let server = Server::start(
-        "[[number]]\nnumber = \"104\"\nscript = \"room.lua\"\n[media]\nsecurity = \"required\"\n",
+        "[[number]]\nnumber = \"104\"\nscript = \"room.lua\"\n",
         &[("room.lua", "call:answer() call:join('lobby')")],
     );
-    let phones: Vec<_> = [(600.0, "srtp-mand"), (1000.0, "dtls_srtp")]
+    let phones: Vec<_> = [(600.0, ";mediaenc=srtp-mand"), (1000.0, "")]
         .map(|(frequency, mediaenc)| {
             let folder = tempfile::tempdir().unwrap();
             tone(&folder.path().join("speak.wav"), frequency, 8000, 120);
-            let account = format!("<sip:baresip@127.0.0.1>;regint=0;mediaenc={mediaenc}");
+            let account = format!("<sip:baresip@127.0.0.1>;regint=0{mediaenc}");
             let mut phone = Phone::with_account(folder.path(), &folder.path().join("speak.wav"), &account);
             phone.dial(&format!("sip:104@{}", server.sip));
             (folder, phone)

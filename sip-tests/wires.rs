@@ -21,7 +21,7 @@ use crate::{
 const HUM: &str = "call:answer()\ncall:tone({600}, {seconds = 1})\n";
 
 /// An authority, `trust.pem`, and what it signed for 127.0.0.1, `own.pem`, key included.
-fn certificates(folder: &Path) -> (PathBuf, PathBuf) {
+pub fn certificates(folder: &Path) -> (PathBuf, PathBuf) {
     let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, "An authority");
