@@ -13,8 +13,12 @@ use std::{
 use switchhook::{
     codec::Codec,
     ids::{BridgeId, PlayId, PortId, RecordingId},
-    media::{Batch, Block, Channel, Command, Config, Engine, Event, Layout, Payload, Pcm, Port, Role, Spent, Stream},
-    rtp::{self, Header},
+    media::{
+        Batch, Block, Channel, Command, Config, Engine, Event, Layout, Payload, Pcm, Port, Role, Shield, ShieldKeys,
+        Shielding, Spent, Stream,
+    },
+    rtp::{self, Header, srtp::Seal},
+    secure::{Key, Suite},
     time::{Epoch, Time},
 };
 
@@ -113,7 +117,7 @@ impl Watched {
                 Event::RecordDone { .. } => self.told[1] += 1,
                 Event::Digit { .. } => self.told[2] += 1,
                 Event::DigitsSent { .. } => self.told[3] += 1,
-                Event::Latched { .. } | Event::NoRtp { .. } | Event::Closed { .. } => {}
+                Event::Latched { .. } | Event::NoRtp { .. } | Event::Closed { .. } | Event::Handshake { .. } => {}
             }
         }
         while let Some(spent) = self.call(|engine, _, _| engine.spent()) {
@@ -166,6 +170,13 @@ impl Watched {
     }
 }
 
+/// The ports whose streams are encrypted, each with another suite.
+const SHIELDED: [(u64, Suite); 2] = [(0, Suite::AesCm128Sha1_80), (2, Suite::AeadAes256Gcm)];
+
+fn key(suite: Suite) -> Key {
+    Key::new(suite, &[7; 64][..suite.key_bytes() + suite.salt_bytes()]).expect("as long as it has to be")
+}
+
 #[test]
 fn between_open_and_close_no_memory_is_taken_or_given_back() {
     let now = Time::START + Duration::from_secs(1);
@@ -177,15 +188,24 @@ fn between_open_and_close_no_memory_is_taken_or_given_back() {
         watched.command(Command::Open { port: PortId(n), memory });
         watched.command(Command::Join { bridge: BridgeId(n / 2), port: PortId(n), role: Role::Both });
     }
+    let mut seals = Vec::new();
+    for (n, suite) in SHIELDED {
+        let keys = ShieldKeys::Known { ours: key(suite), theirs: key(suite) };
+        let shield = Shield::new(Shielding { keys, mux: false, ice: None });
+        watched.command(Command::Shield { port: PortId(n), shield });
+        seals.push((n, Seal::new(&key(suite))));
+    }
     for tick in 0..500_u64 {
         for n in 0..PORTS {
             let payload_type = if tick % 97 < 5 { 101 } else { (tick / 100 % 2 * 8) as u8 };
             let timestamp = if payload_type == 101 { tick / 97 * 97 } else { tick } as u32 * 160;
             let marker = tick == 0;
             let header = Header { payload_type, marker, sequence: tick as u16, timestamp, ssrc: n as u32 };
-            let mut packet = [3; 172];
+            let mut packet = [3; 192];
             rtp::write(&header, &mut packet);
             let length = if payload_type == 101 { 16 } else { 172 };
+            let seal = seals.iter_mut().find(|(shielded, _)| *shielded == n);
+            let length = seal.map_or(length, |(_, seal)| seal.rtp(&mut packet, length).expect("it has room"));
             watched.packet(n, Channel::Rtp, &packet[..length]);
             if tick % 50 == 0 {
                 watched.packet(n, Channel::Rtcp, &[0x80, 201, 0, 1, 0, 0, 0, 1]);
