@@ -36,9 +36,7 @@ use switchhook::{
         ring::{Full, Ring},
         worker::{ToWorker, Worker, WorkerConfig, WorkerHandle, spawn},
     },
-    media::{
-        Batch, Channel, Command, Config, Payload, Port, Role, Shield, ShieldKeys, Shielding, Slot, Stream,
-    },
+    media::{Batch, Channel, Command, Config, Payload, Port, Role, Shield, ShieldKeys, Shielding, Slot, Stream},
     rtp::srtp::Seal,
     secure::{Key, Suite},
     time::Time,

@@ -166,7 +166,8 @@ mod tests {
         assert_eq!(answer[24..32], [0x00, 0x01, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43]);
         let end = sample().len() - FINGERPRINT_BYTES;
         assert_eq!(check_sum(&sample()[..end]) ^ FINGERPRINT_MIX, 0xe57a_3bcf);
-        let six = request.answer("[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().unwrap(), PASSWORD, &mut answer);
+        let six =
+            request.answer("[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().unwrap(), PASSWORD, &mut answer);
         assert_eq!(six, len + 12);
         assert_eq!(
             answer[24..44],

@@ -56,7 +56,13 @@ impl Session {
     }
 
     fn empty() -> Session {
-        Session { origin: Origin::unknown(), connection: None, direction: None, keying: Keying::default(), media: vec![] }
+        Session {
+            origin: Origin::unknown(),
+            connection: None,
+            direction: None,
+            keying: Keying::default(),
+            media: vec![],
+        }
     }
 
     /// One line. Kinds that do not matter to us are passed over.

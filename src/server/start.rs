@@ -16,8 +16,8 @@ use crate::{
     io::{
         clock::Clock,
         control::{Control, Ends, Order, Seen, ToFlows},
-        handshakes::{Certificate, Handshakes},
         disk::{self, Disk, DiskConfig, FromDisk, ToDisk},
+        handshakes::{Certificate, Handshakes},
         media_ports::{self, MediaPorts},
         ring::Ring,
         sounds::{self, LoadFile, SpeakText},

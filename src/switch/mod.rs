@@ -75,10 +75,10 @@ pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use guard::{Access, GuardConfig, Guarded};
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
-pub use secure::{Handshake, MediaSecurity};
 pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route};
 pub use rules::{HoldRule, Rules, TransferRule};
+pub use secure::{Handshake, MediaSecurity};
 pub use switch::Switch;
 pub use trunk::{
     Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,

@@ -49,10 +49,7 @@ fn session_keys_are_those_of_the_rfcs() {
         "f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6 3b04803de51ee7c96423ab5b78d2",
     );
     let salts = ["30CBBC08863D8C85D49DB34A9AE1", "fa31791685ca444a9e07c6c64e93"];
-    let keys = [
-        "C61E7A93744F39EE10734AFE3FF7A087",
-        "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4",
-    ];
+    let keys = ["C61E7A93744F39EE10734AFE3FF7A087", "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4"];
     let proofs = ["CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4", "fd9c32d39ed5fbb5a9dc96b30818454d1313dc05"];
     for (at, master) in [short, long].iter().enumerate() {
         let Cipher::Counter { aes, salt, mac, .. } = Cipher::new(master, Labels::RTP) else { panic!("counter mode") };
