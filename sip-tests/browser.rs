@@ -55,7 +55,7 @@ fn a_browser_that_registered_is_called_and_talks_to_a_phone() {
     let (_, own) = certificates(folder.path());
     let conf = format!(
         "wss = 0\n[tls]\ncertificate = {own:?}\n[[number]]\nnumber = \"200\"\nscript = \"dial.lua\"\n\
-         [phones]\nguests = true\n[[phone]]\nuser = \"page\"\nnumber = \"201\"\npassword = \"secret\"\n"
+         [phones]\nguests = true\nalgorithms = [\"SHA-256\"]\n[[phone]]\nuser = \"page\"\nnumber = \"201\"\npassword = \"secret\"\n"
     );
     let dial = "call:answer() local peer, why = call:dial{'201', timeout = 30} if not peer then error(why) end
         call:bridge(peer)";
