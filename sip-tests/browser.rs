@@ -9,6 +9,8 @@ use crate::{
     wires::certificates,
 };
 
+const EXTENSION: &str = include_str!("../scripts/extension.lua");
+
 /// Chromium on the page; `what`: the port of the server's secure WebSocket, and `#answers` where it is to be called.
 fn chromium(folder: &Path, what: &str) -> Process {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/sip-tests/browser.html");
@@ -59,7 +61,7 @@ fn a_browser_that_registered_is_called_and_talks_to_a_phone() {
     );
     let dial = "call:answer() local peer, why = call:dial{'201', timeout = 30} if not peer then error(why) end
         call:bridge(peer)";
-    let server = Server::start(&conf, &[("dial.lua", dial)]);
+    let server = Server::start(&conf, &[("dial.lua", dial), ("extension.lua", EXTENSION)]);
     let browser = chromium(&folder.path().join("profile"), &format!("{}#answers", server.port("wss")));
     browser.wait_for("step: registered");
     let speaks = folder.path().join("speak.wav");
