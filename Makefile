@@ -2,6 +2,7 @@
 
 RUN_PACKAGES  = build-essential cmake pkg-config espeak-ng
 TEST_PACKAGES = $(RUN_PACKAGES) sip-tester baresip-core sox sipvicious openssl kamailio
+TEST_PACKAGES += chromium
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: run test check fmt lint licences bench proof packages-run packages-test
