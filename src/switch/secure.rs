@@ -14,7 +14,7 @@ use crate::{
     ids::{PortId, WorkerId},
     media::{Command, Shield, ShieldKeys, Shielding},
     sdp::{self, Policy, Proposal, Secret, Security},
-    secure::{Fingerprint, IceName},
+    secure::Fingerprint,
     sip::Transport,
 };
 
@@ -51,7 +51,7 @@ pub struct Handshake {
 pub(super) struct Told {
     shielding: Option<Shielding>,
     /// The handshake that was begun, and with whom.
-    handshake: Option<(Handshake, Option<SocketAddr>, Option<IceName>)>,
+    handshake: Option<(Handshake, Option<SocketAddr>)>,
 }
 
 impl Call {
@@ -118,10 +118,11 @@ impl Call {
                 self.tell_shield(core, Shielding { keys, mux, ice: None });
             }
             sdp::Keys::Dtls { active, fingerprints, ice } => {
-                let (ours, theirs) = ice.clone().unzip();
+                let ours = ice.as_ref().map(|(ours, _)| ours.clone());
                 self.tell_shield(core, Shielding { keys: ShieldKeys::Awaited, mux, ice: ours });
                 let handshake = Handshake { active: *active, fingerprints: fingerprints.clone() };
-                self.begin_handshake(core, handshake, agreed.remote, theirs);
+                // With ICE the way is chosen by checks, not by SDP.
+                self.begin_handshake(core, handshake, agreed.remote.filter(|_| ice.is_none()));
             }
         }
     }
@@ -137,24 +138,16 @@ impl Call {
     }
 
     /// An association lasts as long as certificate and way stay the same, whoever offers anew (RFC 8842 section 4).
-    fn begin_handshake(
-        &mut self,
-        core: &mut Core,
-        handshake: Handshake,
-        remote: Option<SocketAddr>,
-        ice: Option<IceName>,
-    ) {
+    fn begin_handshake(&mut self, core: &mut Core, handshake: Handshake, remote: Option<SocketAddr>) {
         let Some(open) = self.port.open_mut() else { return };
-        // With ICE the way is chosen by checks, not by SDP; a peer on hold by 0.0.0.0 has not moved.
-        let remote = remote.filter(|_| ice.is_none());
-        if let Some((had, from, name)) = &open.told.handshake
+        // A peer on hold by 0.0.0.0 has not moved.
+        if let Some((had, from)) = &open.told.handshake
             && had.fingerprints == handshake.fingerprints
             && (*from == remote || remote.is_none())
-            && *name == ice
         {
             return;
         }
-        open.told.handshake = Some((handshake.clone(), remote, ice));
+        open.told.handshake = Some((handshake.clone(), remote));
         let (port, worker): (PortId, WorkerId) = (open.id, open.worker);
         core.out.push_back(Output::Handshake { port, worker, handshake: Box::new(handshake) });
     }
