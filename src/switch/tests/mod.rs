@@ -12,6 +12,7 @@ mod outgoing;
 mod phones;
 mod random;
 mod reason;
+mod secure;
 mod session;
 mod sounds;
 mod stir;
