@@ -11,7 +11,7 @@ fn keyed(key: char) -> String {
 
 /// An offer of a handshake; `digit` is in each byte of its fingerprint.
 fn certified(digit: char) -> String {
-    let hex = [format!("0{digit}"); 32].join(":");
+    let hex = vec![format!("0{digit}"); 32].join(":");
     let lines = format!("a=fingerprint:sha-256 {hex}\r\na=setup:actpass\r\na=rtcp-mux\r\n");
     sdp().replace("RTP/AVP", "UDP/TLS/RTP/SAVPF") + &lines
 }
