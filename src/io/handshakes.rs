@@ -10,19 +10,23 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use dimpl::{Config, Dtls, DtlsCertificate, KeyingMaterial, Output, SrtpProfile};
 use ring::digest;
 
-use super::worker::{ToWorker, WorkerHandle};
+use super::{
+    clock::Clock,
+    worker::{ToWorker, WorkerHandle},
+};
 use crate::{
     ids::PortId,
     media::{Command, Pair},
     rtp::srtp::{Open, Seal},
     secure::{Fingerprint, Hash, Key, Suite},
     switch::Handshake,
+    time::Time,
 };
 
 /// Words that wait; one more is lost, as a datagram may be.
@@ -72,9 +76,9 @@ pub struct Handshakes {
 
 impl Handshakes {
     /// Start the thread.
-    pub fn spawn(certificate: Certificate) -> io::Result<Handshakes> {
+    pub fn spawn(certificate: Certificate, clock: Clock) -> io::Result<Handshakes> {
         let (words, inbox) = sync_channel(INBOX);
-        let thread = Thread::new(certificate)?;
+        let thread = Thread::new(certificate, clock)?;
         thread::Builder::new().name("handshakes".into()).spawn(move || thread.run(&inbox))?;
         Ok(Handshakes { words, ports: BTreeSet::new() })
     }
@@ -114,6 +118,7 @@ impl Handshakes {
 }
 
 struct Thread {
+    clock: Clock,
     config: Arc<Config>,
     certificate: Certificate,
     sessions: BTreeMap<PortId, Session>,
@@ -127,33 +132,33 @@ struct Session {
     /// The peer showed a certificate with a fingerprint that SDP named.
     known: bool,
     /// When it wants to be called.
-    due: Instant,
+    due: Time,
 }
 
 impl Thread {
-    fn new(certificate: Certificate) -> io::Result<Thread> {
+    fn new(certificate: Certificate, clock: Clock) -> io::Result<Thread> {
         let config = Config::builder().mtu(1200).build().map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(Thread { config: Arc::new(config), certificate, sessions: BTreeMap::new() })
+        Ok(Thread { clock, config: Arc::new(config), certificate, sessions: BTreeMap::new() })
     }
 
     fn run(mut self, inbox: &Receiver<Word>) {
         loop {
-            let now = Instant::now();
+            let now = self.clock.now();
             let due = self.sessions.values().map(|session| session.due).min();
-            let wait = due.map_or(IDLE, |due| due.saturating_duration_since(now)).min(IDLE);
+            let wait = due.map_or(IDLE, |due| due - now).min(IDLE);
             match inbox.recv_timeout(wait) {
-                Ok(word) => self.handle(Instant::now(), word),
+                Ok(word) => self.handle(self.clock.now(), word),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.handle_timeouts(Instant::now());
+            self.handle_timeouts(self.clock.now());
         }
     }
 
-    fn handle(&mut self, now: Instant, word: Word) {
+    fn handle(&mut self, now: Time, word: Word) {
         match word {
             Word::Begin { port, worker, handshake } => {
-                let mut dtls = Dtls::new_auto(self.config.clone(), self.certificate.0.clone(), now);
+                let mut dtls = Dtls::new_auto(self.config.clone(), self.certificate.0.clone(), self.clock.instant(now));
                 dtls.set_active(handshake.active);
                 let session = Session { dtls, worker, wanted: *handshake, known: false, due: now };
                 self.sessions.insert(port, session);
@@ -169,7 +174,7 @@ impl Thread {
         }
     }
 
-    fn handle_timeouts(&mut self, now: Instant) {
+    fn handle_timeouts(&mut self, now: Time) {
         let due: Vec<PortId> = self.sessions.iter().filter(|(_, s)| s.due <= now).map(|(port, _)| *port).collect();
         for port in due {
             self.attend(now, port, None);
@@ -178,9 +183,10 @@ impl Thread {
 
     /// Time goes on for an association, and perhaps a datagram came. A failure ends that association only; so does a
     /// panic in the crate, which a stranger's bytes might find.
-    fn attend(&mut self, now: Instant, port: PortId, packet: Option<&[u8]>) {
+    fn attend(&mut self, now: Time, port: PortId, packet: Option<&[u8]>) {
+        let clock = self.clock;
         let Some(session) = self.sessions.get_mut(&port) else { return };
-        let attend = || session.attend(now, port, packet);
+        let attend = || session.attend((now, clock), port, packet);
         let why = match catch_unwind(AssertUnwindSafe(attend)) {
             Ok(Ok(())) => return,
             Ok(Err(why)) => why,
@@ -192,26 +198,26 @@ impl Thread {
 }
 
 impl Session {
-    fn attend(&mut self, now: Instant, port: PortId, packet: Option<&[u8]>) -> Result<(), String> {
+    fn attend(&mut self, (now, clock): (Time, Clock), port: PortId, packet: Option<&[u8]>) -> Result<(), String> {
         let failed = |error: dimpl::Error| error.to_string();
-        self.dtls.handle_timeout(now).map_err(failed)?;
-        self.drain(port)?;
+        self.dtls.handle_timeout(clock.instant(now)).map_err(failed)?;
+        self.drain(port, clock)?;
         if let Some(packet) = packet {
             self.dtls.handle_packet(packet).map_err(failed)?;
-            self.drain(port)?;
+            self.drain(port, clock)?;
         }
         Ok(())
     }
 
     /// Carry out what the association wants.
-    fn drain(&mut self, port: PortId) -> Result<(), String> {
+    fn drain(&mut self, port: PortId, clock: Clock) -> Result<(), String> {
         let mut buffer = vec![0; LONGEST];
         loop {
             match self.dtls.poll_output(&mut buffer) {
                 Output::Packet(bytes) => self.worker_command(Command::Handshake { port, bytes: bytes.into() }),
                 Output::BufferTooSmall { needed } => buffer.resize(needed, 0),
                 Output::Timeout(at) => {
-                    self.due = at;
+                    self.due = clock.time(at);
                     return Ok(());
                 }
                 Output::PeerCert(certificate) => {

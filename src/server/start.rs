@@ -111,7 +111,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         clock,
         seed: unique(),
         config: switch_config(conf, &opened, media.workers.len(), (wishes, fingerprint)),
-        handshakes: Handshakes::spawn(certificate).map_err(system("handshakes thread"))?,
+        handshakes: Handshakes::spawn(certificate, clock).map_err(system("handshakes thread"))?,
         ports: MediaPorts::new(ports_config(conf), unique())?,
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,

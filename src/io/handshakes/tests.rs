@@ -18,11 +18,12 @@ impl Ends {
             vec![Fingerprint { hash: Hash::Sha256, bytes }]
         };
         let wanted = [fingerprint(1), fingerprint(0)];
-        let mut threads = certificates.map(|certificate| Thread::new(certificate).unwrap());
+        let mut threads = certificates.map(|certificate| Thread::new(certificate, Clock::start()).unwrap());
         for (at, fingerprints) in wanted.into_iter().enumerate() {
             let handshake = Box::new(Handshake { active: at == 0, fingerprints });
             let (port, worker) = (PortId(7), workers[at].clone());
-            threads[at].handle(Instant::now(), Word::Begin { port, worker, handshake });
+            let now = threads[at].clock.now();
+            threads[at].handle(now, Word::Begin { port, worker, handshake });
         }
         Ends { threads, workers }
     }
@@ -31,16 +32,18 @@ impl Ends {
     fn run(&mut self) -> [Option<Box<Pair>>; 2] {
         let mut keys = [None, None];
         for _ in 0..20 {
-            for at in 0..2 {
+            for (at, keys) in keys.iter_mut().enumerate() {
                 // As if each wait had been as long as it may be.
-                self.threads[at].handle_timeouts(Instant::now() + Duration::from_millis(1));
+                let now = self.threads[at].clock.now() + Duration::from_millis(1);
+                self.threads[at].handle_timeouts(now);
                 while let Some(told) = self.workers[at].inbox().pop() {
                     match told {
                         ToWorker::Command(Command::Handshake { port: PortId(8), .. }) => {}
                         ToWorker::Command(Command::Handshake { port, bytes }) => {
-                            self.threads[1 - at].handle(Instant::now(), Word::Packet { port, bytes });
+                            let now = self.threads[1 - at].clock.now();
+                            self.threads[1 - at].handle(now, Word::Packet { port, bytes });
                         }
-                        ToWorker::Command(Command::Keys { keys: found, .. }) => keys[at] = Some(found),
+                        ToWorker::Command(Command::Keys { keys: found, .. }) => *keys = Some(found),
                         other => panic!("{other:?}"),
                     }
                 }
@@ -78,12 +81,14 @@ fn strange_datagrams_harm_no_other_handshake() {
     let mut ends = Ends::new(false);
     for (thread, worker) in ends.threads.iter_mut().zip(&ends.workers) {
         let handshake = Box::new(Handshake { active: false, fingerprints: vec![] });
-        thread.handle(Instant::now(), Word::Begin { port: PortId(8), worker: worker.clone(), handshake });
+        let now = thread.clock.now();
+        thread.handle(now, Word::Begin { port: PortId(8), worker: worker.clone(), handshake });
     }
     for bytes in [&[22][..], &[22, 254, 253, 0, 0], &[63; 1400], &[20; 13]] {
         for thread in &mut ends.threads {
             for port in [8, 9] {
-                thread.handle(Instant::now(), Word::Packet { port: PortId(port), bytes: bytes.into() });
+                let now = thread.clock.now();
+                thread.handle(now, Word::Packet { port: PortId(port), bytes: bytes.into() });
             }
         }
     }

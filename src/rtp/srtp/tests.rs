@@ -173,7 +173,7 @@ fn each_source_has_a_counter_of_its_own() {
         // Another sender with the same key: the counters of both begin at 0.
         let mut seal = Seal::new(&key);
         let first = if ssrc == 1 { 65_535 } else { 9 };
-        assert_eq!(opened(&mut open, &sealed(&mut seal, &packet(first, ssrc, &[0; 20]))).is_some(), true);
+        assert!(opened(&mut open, &sealed(&mut seal, &packet(first, ssrc, &[0; 20]))).is_some());
         if ssrc == 1 {
             assert!(opened(&mut open, &sealed(&mut seal, &packet(0, 1, &[0; 20]))).is_some());
             open = Open::new(&key);
