@@ -100,7 +100,7 @@ pub enum Verb {
         /// Longest time, where given.
         limit: Option<Duration>,
     },
-    /// Send RFC 4733 digits. Replies [`Reply::Done`] after the last one's end.
+    /// Send digits: as RFC 4733 events, or as tones where the party takes none. Replies [`Reply::Done`] after the last one's end.
     SendDigits {
         /// `0-9 * # A-D`, and `,` for a pause of one second.
         digits: String,

@@ -3,6 +3,7 @@
 //! Everything works on 16-bit linear mono samples at 8,000 Hz unless it says otherwise.
 
 pub mod conceal;
+pub mod dtmf;
 pub mod g711;
 pub mod goertzel;
 pub mod likeness;
@@ -10,6 +11,7 @@ pub mod mix;
 mod resample;
 #[cfg(test)]
 pub(crate) mod speech;
+pub mod thin;
 pub mod tone;
 pub mod wav;
 

@@ -19,6 +19,7 @@ mod batch;
 mod bridge;
 mod chance;
 mod dialer;
+mod ear;
 mod engine;
 mod events;
 mod gate;
@@ -239,8 +240,8 @@ pub enum Command {
         /// Which recording.
         recording: RecordingId,
     },
-    /// Send digits as RFC 4733 events, one after another, after those of at most four orders before. Answered by one
-    /// [`Event::DigitsSent`]: at once where there are more orders, no port, or a peer that takes no digits.
+    /// Send digits, one after another, after those of at most four orders before: as RFC 4733 events, or as tones where
+    /// the peer takes no events. Answered by one [`Event::DigitsSent`]: at once where there are more orders, or no port.
     Digits {
         /// Which port.
         port: PortId,
@@ -267,7 +268,8 @@ pub enum Role {
 /// What the engine tells.
 #[derive(Debug)]
 pub enum Event {
-    /// One key press of the party, told once (RFC 4733 section 2.5.1.4: by its RTP timestamp), when it begins.
+    /// One key press of the party, told once, when it begins: as an event (RFC 4733 section 2.5.1.4: by its RTP
+    /// timestamp), or as a tone in the audio where no events are agreed on.
     Digit {
         /// Which port.
         port: PortId,

@@ -49,7 +49,7 @@ impl Engine {
             Kind::Digits => {
                 if let Some(press) = port.digits.handle(now, &accepted.header, accepted.payload) {
                     self.events.push_digit(Event::Digit { port: port.id, key: press.key });
-                    self.pass_digit(slot, press.key);
+                    self.pass_digit(slot, press.key, false);
                 }
             }
             Kind::Audio(_) | Kind::Foreign | Kind::Refused => {}
@@ -71,8 +71,9 @@ impl Engine {
         }
     }
 
-    /// In a mixed bridge of two that speak, the other gets the digit made anew.
-    fn pass_digit(&mut self, slot: Slot, key: char) {
+    /// In a mixed bridge of two that speak, the other gets the digit made anew: as an event, or as a tone where it takes
+    /// no events, unless it came as a `tone` and is heard as such.
+    pub(super) fn pass_digit(&mut self, slot: Slot, key: char, tone: bool) {
         let Some((bridge, role)) = self.bridges.of(slot) else { return };
         if !self.bridges.mixed(bridge) || role == Role::Listen {
             return;
@@ -81,7 +82,7 @@ impl Engine {
         if self.bridges.of(partner).is_some_and(|(_, role)| role == Role::Speak) {
             return;
         }
-        if let Some(port) = self.port(partner).filter(|port| port.stream.send_digits.is_some()) {
+        if let Some(port) = self.port(partner).filter(|port| !tone || port.stream.send_digits.is_some()) {
             port.dialer.pass(key);
         }
     }

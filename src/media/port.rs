@@ -6,6 +6,7 @@ use super::{
     Config, Event, FRAME, Quality, RATE, Slot, Stream,
     chance::Chance,
     dialer::Dialer,
+    ear::Ear,
     events::Events,
     gate::{Gate, Verdict},
     jitter::{Jitter, Packet, Pulled},
@@ -83,6 +84,7 @@ pub struct Port {
     pub(super) gate: Gate,
     pub(super) reception: Reception,
     pub(super) digits: digits::Receiver,
+    pub(super) ear: Ear,
     jitter: Jitter,
     /// What the peer sends at present.
     pub(super) hearing: Option<Codec>,
@@ -120,6 +122,7 @@ impl Port {
             kinds: kinds(&stream),
             route: Route::Idle,
             gate: Gate::new(&stream, config.relatch_after),
+            ear: Ear::new(stream.receive_digits.is_none()),
             stream: Box::new(stream),
             reception: Reception::new(RATE),
             digits: digits::Receiver::default(),
@@ -162,6 +165,7 @@ impl Port {
         if stream.send != self.stream.send {
             self.sender.drop_collected();
         }
+        self.ear.set_listening(stream.receive_digits.is_none());
         let old = std::mem::replace(&mut self.stream, stream);
         self.hearing = None;
         self.watch(now);
@@ -178,9 +182,14 @@ impl Port {
         self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some())
     }
 
-    /// It plays, records, echoes or dials: no relaying.
+    /// It plays, records, echoes, dials or listens: no relaying.
     pub(super) fn busy(&self) -> bool {
-        self.player.is_some() || self.echo || self.records() || self.dialer.busy()
+        self.player.is_some() || self.echo || self.dialer.busy() || self.attends()
+    }
+
+    /// What the party says is wanted here, whoever else hears it.
+    pub(super) fn attends(&self) -> bool {
+        self.records() || self.ear.listens()
     }
 
     pub(super) fn records(&self) -> bool {
@@ -252,6 +261,9 @@ impl Port {
         self.summed = false;
         let spoke = self.route == Route::Decode && self.jitter.pull(&mut self.said) != Pulled::Nothing;
         if self.spoke && !spoke {
+            self.said.fill(0);
+        }
+        if self.route == Route::Decode && self.ear.handle(&self.said) {
             self.said.fill(0);
         }
         self.spoke = spoke;

@@ -71,6 +71,10 @@ impl Engine {
             return;
         }
         port.take(tick);
+        if port.ear.listens() {
+            self.tell_tones(slot);
+        }
+        let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
         let mut frame = [0; FRAME];
         let speaks = match (&mut port.player, mixed) {
             (Some(player), _) => {
@@ -101,6 +105,17 @@ impl Engine {
         }
         if changed {
             self.settle(slot);
+        }
+    }
+
+    /// Keys that came as tones.
+    fn tell_tones(&mut self, slot: Slot) {
+        while let Some(port) = self.port(slot)
+            && let Some(key) = port.ear.pressed()
+        {
+            let id = port.id;
+            self.events.push_digit(Event::Digit { port: id, key });
+            self.pass_digit(slot, key, true);
         }
     }
 
@@ -137,7 +152,13 @@ impl Port {
         let (batch, events) = to;
         let mut outlet = self.destination().map(|to| Outlet { batch, slot, to });
         let dialing = self.dialer.busy();
-        let replaced = dialing && self.send_digits(at, outlet.as_mut(), events);
+        let tones = dialing && self.stream.send_digits.is_none();
+        if tones {
+            let id = self.id;
+            self.dialer.sound(frame, |order| events.digits_sent(id, order));
+        }
+        let speaks = speaks || tones;
+        let replaced = dialing && !tones && self.send_digits(at, outlet.as_mut(), events);
         let number = self.stream.send.number;
         match &mut outlet {
             Some(outlet) if speaks && !replaced => {
@@ -154,12 +175,7 @@ impl Port {
 
     /// True: a key is down in this tick.
     fn send_digits(&mut self, at: Time, mut outlet: Option<&mut Outlet<'_>>, events: &mut Events) -> bool {
-        let Some(number) = self.stream.send_digits else {
-            while let Some(order) = self.dialer.give_up() {
-                events.digits_sent(self.id, order);
-            }
-            return false;
-        };
+        let Some(number) = self.stream.send_digits else { return false };
         let timestamp = self.sender.tick(at);
         let down = self.dialer.down();
         while let Some(step) = self.dialer.poll(timestamp) {

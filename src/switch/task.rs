@@ -374,8 +374,8 @@ impl Call {
         if digits.is_empty() || digits.len() > DIGITS || !digits.chars().all(known) {
             return Err(Failure::Limit("digits to send"));
         }
-        if open.agreed.as_ref().is_none_or(|agreed| agreed.send_digits.is_none()) {
-            return Err(Failure::Media("the peer takes no telephone-event".to_owned()));
+        if open.agreed.is_none() {
+            return Err(Failure::WrongState);
         }
         let port = open.id;
         self.command(core, Command::Digits { port, digits: digits.into(), length, gap });

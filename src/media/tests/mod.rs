@@ -16,6 +16,7 @@ mod chaos;
 mod life;
 mod relay;
 mod sounds;
+mod tones;
 
 pub(super) const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };
 pub(super) const PCMA: Payload = Payload { number: 8, codec: Codec::Pcma };
