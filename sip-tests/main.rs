@@ -7,6 +7,7 @@ mod baresip;
 mod carrier;
 mod command_line;
 mod docs;
+mod listening;
 mod misbehaving;
 mod names;
 mod phones;
