@@ -38,7 +38,8 @@ mod tests {
     #[test]
     fn groups_become_their_mean_and_8_khz_stays_as_it_is() {
         let mut thin = Thin::new(48_000);
-        let out: Vec<i16> = [1, 2, 3, 4, 5, 9, -6, -6, -6, -6, -6, -6, 7].iter().filter_map(|s| thin.push(*s)).collect();
+        let out: Vec<i16> =
+            [1, 2, 3, 4, 5, 9, -6, -6, -6, -6, -6, -6, 7].iter().filter_map(|s| thin.push(*s)).collect();
         assert_eq!(out, [4, -6]);
         let mut same = Thin::new(8000);
         assert_eq!(same.push(i16::MIN), Some(i16::MIN));

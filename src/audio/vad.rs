@@ -33,6 +33,7 @@ pub struct Vad {
     loud: u8,
     /// Frames until speech is over.
     left: u32,
+    speaking: bool,
     /// Frames for which speech goes on after its last sound.
     hangover: u32,
     /// Length of a frame in s.
@@ -43,7 +44,14 @@ impl Vad {
     /// For frames of `frame` (10 to 30 ms); speech goes on for `hangover` after its last sound.
     pub fn new(frame: Duration, hangover: Duration) -> Vad {
         let frames = hangover.as_micros() / frame.as_micros().max(1);
-        Vad { floor: -60.0, loud: 0, left: 0, hangover: frames as u32, frame: frame.as_secs_f32() }
+        Vad {
+            floor: f32::INFINITY,
+            loud: 0,
+            left: 0,
+            speaking: false,
+            hangover: frames as u32,
+            frame: frame.as_secs_f32(),
+        }
     }
 
     /// The next frame. True: somebody speaks.
@@ -53,20 +61,25 @@ impl Vad {
 
     /// The next frame, by its [`level`].
     pub fn handle_level(&mut self, level: f32) -> bool {
+        // The first frame is taken for noise: speech has pauses, in which the floor falls.
+        if self.floor.is_infinite() {
+            self.floor = level.clamp(FLOOR.0, FLOOR.1);
+        }
         let loud = level > QUIET && level > self.floor + ABOVE;
         let rise = if loud { 1.5 } else { 6.0 } * self.frame;
         self.floor = level.min(self.floor + rise).clamp(FLOOR.0, FLOOR.1);
         self.loud = if loud { self.loud.saturating_add(1) } else { 0 };
-        if self.loud >= ONSET || (loud && self.left > 0) {
-            self.left = self.hangover + 1;
-        }
+        self.speaking = self.left > 0;
         self.left = self.left.saturating_sub(1);
-        self.left > 0 || self.loud >= ONSET
+        if self.loud >= ONSET || (loud && self.speaking) {
+            (self.left, self.speaking) = (self.hangover, true);
+        }
+        self.speaking
     }
 
     /// Whether the last frame belonged to speech.
     pub fn speaking(&self) -> bool {
-        self.left > 0 || self.loud >= ONSET
+        self.speaking
     }
 }
 
@@ -102,7 +115,7 @@ mod tests {
             let mut vad = Vad::new(FRAME, Duration::from_millis(300));
             let quiet = noise(1, amplitude, 80_000);
             assert!(share(&mut vad, &quiet) < 0.02, "{amplitude}");
-            let mut loud = speech(5, 80_000);
+            let mut loud: Vec<i16> = speech(5, 80_000).iter().map(|s| s.saturating_mul(4)).collect();
             loud.iter_mut().zip(noise(2, amplitude, 80_000)).for_each(|(s, n)| *s = s.saturating_add(n));
             assert!(share(&mut vad, &loud) > 0.95, "{amplitude}");
             share(&mut vad, &quiet[..3200]);

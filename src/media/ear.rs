@@ -1,12 +1,18 @@
-//! What a port listens for in its party's audio: keys that come as tones, where none come as events.
+//! What a port listens for in its party's audio: keys that come as tones, where none come as events, and who answers.
 //!
 //! Keys are heard in what the jitter buffer gives, so each frame that holds one can be silenced before anybody hears
 //! it: the other party gets the key once, as an event or as a tone of ours, never twice.
 
-use crate::{audio::dtmf, media::RATE};
+use crate::{
+    audio::{dtmf, progress::Progress},
+    media::RATE,
+    verbs::Heard,
+};
 
 /// Keys that one tick can end: two, of 40 ms each, overlap it at most.
 const KEYS: usize = 2;
+/// Findings that one tick can have.
+const FOUND: usize = 3;
 
 /// The ear of one port.
 #[derive(Debug)]
@@ -17,17 +23,27 @@ pub(super) struct Ear {
     /// Who hears the party is told its keys in another way.
     mutes: bool,
     pressed: [Option<char>; KEYS],
+    /// Who answers?
+    progress: Option<Progress>,
+    found: [Option<Heard>; FOUND],
 }
 
 impl Ear {
     pub(super) fn new(listens: bool) -> Ear {
-        Ear { tones: dtmf::Detector::new(RATE), listens, mutes: false, pressed: [None; KEYS] }
+        Ear {
+            tones: dtmf::Detector::new(RATE),
+            listens,
+            mutes: false,
+            pressed: [None; KEYS],
+            progress: None,
+            found: [None; FOUND],
+        }
     }
 
     /// A new agreement.
     pub(super) fn set_listening(&mut self, listens: bool) {
         if self.listens != listens {
-            *self = Ear { mutes: self.mutes, ..Ear::new(listens) };
+            *self = Ear { mutes: self.mutes, progress: self.progress.take(), ..Ear::new(listens) };
         }
     }
 
@@ -35,12 +51,27 @@ impl Ear {
         self.mutes = mutes;
     }
 
+    /// Listen for who answers, anew, or no longer.
+    pub(super) fn set_detecting(&mut self, on: bool) {
+        self.progress = on.then(|| Progress::new(RATE));
+        self.found = [None; FOUND];
+    }
+
+    /// Something is listened for.
     pub(super) fn listens(&self) -> bool {
-        self.listens
+        self.listens || self.progress.is_some()
     }
 
     /// What the party said in this tick. True: it is no speech, and not for others.
     pub(super) fn handle(&mut self, said: &[i16]) -> bool {
+        if let Some(progress) = &mut self.progress {
+            let found = &mut self.found;
+            progress.handle(said, |heard| {
+                if let Some(place) = found.iter_mut().find(|place| place.is_none()) {
+                    *place = Some(heard);
+                }
+            });
+        }
         if !self.listens {
             return false;
         }
@@ -51,6 +82,11 @@ impl Ear {
             }
         });
         self.mutes && self.tones.down()
+    }
+
+    /// The next thing that was found out about who answers.
+    pub(super) fn found(&mut self) -> Option<Heard> {
+        self.found.iter_mut().find_map(Option::take)
     }
 
     /// The next key that was heard.

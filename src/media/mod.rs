@@ -24,11 +24,13 @@ mod engine;
 mod events;
 mod gate;
 mod jitter;
+mod metrics;
 mod packets;
 mod player;
 mod port;
 mod recorder;
 mod report;
+mod room;
 mod route;
 mod sender;
 #[cfg(test)]
@@ -44,6 +46,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crate::{
     codec::Codec,
     ids::{BridgeId, PlayId, PortId, RecordingId},
+    verbs::Heard,
 };
 
 /// Samples a second inside the engine.
@@ -177,6 +180,39 @@ pub enum Command {
         /// Which port.
         port: PortId,
     },
+    /// Sound a short chime to all who hear in a port's bridge: somebody comes, or goes.
+    Chime {
+        /// Which port's; nothing happens where it is in none.
+        port: PortId,
+        /// True: comes.
+        rising: bool,
+    },
+    /// Tell the port's party a key that was pressed elsewhere, as [`Command::Digits`] does.
+    PassKey {
+        /// Which port.
+        port: PortId,
+        /// `0-9 * # A-D`.
+        key: char,
+    },
+    /// Send no tones for keys that are passed on from a partner: the party is told them in another way.
+    LeaveTones {
+        /// Which port.
+        port: PortId,
+    },
+    /// Listen for who answers ([`Event::Heard`]) from now on, or no longer.
+    Detect {
+        /// Which port.
+        port: PortId,
+        /// On (anew) or off.
+        on: bool,
+    },
+    /// Make what the port says as loud as what others say (automatic gain), or leave it as it is.
+    Level {
+        /// Which port.
+        port: PortId,
+        /// On or off.
+        on: bool,
+    },
     /// Send the port's own audio back to it, or stop doing so.
     Echo {
         /// Which port.
@@ -263,6 +299,27 @@ pub enum Role {
     Listen,
     /// Is heard, hears nothing (a callee before its answer).
     Speak,
+    /// Neither hears nor is heard.
+    Idle,
+    /// Hears all, is heard by this port alone.
+    Whisper(PortId),
+}
+
+impl Role {
+    /// Everybody who hears in the bridge hears it.
+    pub const fn speaks(self) -> bool {
+        matches!(self, Role::Both | Role::Speak)
+    }
+
+    /// Somebody hears it.
+    pub const fn is_heard(self) -> bool {
+        matches!(self, Role::Both | Role::Speak | Role::Whisper(_))
+    }
+
+    /// It hears the bridge.
+    pub const fn hears(self) -> bool {
+        matches!(self, Role::Both | Role::Listen | Role::Whisper(_))
+    }
 }
 
 /// What the engine tells.
@@ -301,6 +358,25 @@ pub enum Event {
     },
     /// No packet has come for [`Config::silence_timeout`] though the peer should send.
     NoRtp {
+        /// Which port.
+        port: PortId,
+    },
+    /// What [`Command::Detect`] asked for; each thing is told once.
+    Heard {
+        /// Which port.
+        port: PortId,
+        /// What.
+        what: Heard,
+    },
+    /// How it goes, about as often as RTCP reports are sent.
+    Quality {
+        /// Which port.
+        port: PortId,
+        /// What it saw so far.
+        quality: Quality,
+    },
+    /// Of three and more in a bridge this one is the loudest now.
+    Loudest {
         /// Which port.
         port: PortId,
     },
@@ -356,6 +432,48 @@ pub struct Quality {
     pub peer_lost_fraction: Option<u8>,
     /// The source that was heard last.
     pub source: Option<SocketAddr>,
+    /// How its losses lie together.
+    pub bursts: Bursts,
+    /// How long packets wait in the jitter buffer, as a mean.
+    pub buffer: Duration,
+    /// How loud the peer is; absent: nothing was looked at.
+    pub level: Option<Level>,
+    /// R of the E-model (G.107) for what is heard here, 0 to 100; absent: nothing came.
+    pub r: Option<f32>,
+    /// What people would say of the conversation, 1 to 4.5 (G.107 annex B).
+    pub mos: Option<f32>,
+    /// The same without what delay takes away.
+    pub mos_listening: Option<f32>,
+    /// What the peer says of how we are heard (RTCP XR).
+    pub peer_mos: Option<f32>,
+}
+
+/// Bursts of losses and the gaps between them (RFC 3611 section 4.7.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bursts {
+    /// How many bursts.
+    pub count: u64,
+    /// Share of a burst's packets that were lost, 0 to 1.
+    pub density: f32,
+    /// Mean length of a burst.
+    pub length: Duration,
+    /// Share of the packets between bursts that were lost, 0 to 1.
+    pub gap_density: f32,
+    /// Mean length of a gap.
+    pub gap_length: Duration,
+}
+
+/// How loud a peer is. Where it is relayed, one packet in 16 is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Level {
+    /// Share of the frames that are silent (below -60 dBm0), 0 to 1.
+    pub silent: f32,
+    /// Samples at full scale.
+    pub clipped: u64,
+    /// Mean level of speech, in dBm0.
+    pub speech: Option<f32>,
+    /// Mean level of what is between, in dBm0.
+    pub noise: Option<f32>,
 }
 
 /// Memory that the engine is done with. It is handed back rather than freed on the media thread.

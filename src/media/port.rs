@@ -10,17 +10,21 @@ use super::{
     events::Events,
     gate::{Gate, Verdict},
     jitter::{Jitter, Packet, Pulled},
+    metrics::{self, Metrics},
     player::Player,
     recorder::Recorder,
     report::Report,
+    room::Voice,
     sender::Sender,
 };
 use crate::{
+    audio::agc::Agc,
     codec::Codec,
     ids::{PortId, RecordingId},
     rtp::{
         Header, digits,
         sequence::{Place, Reception},
+        xr::Voip,
     },
     time::Time,
 };
@@ -85,6 +89,12 @@ pub struct Port {
     pub(super) reception: Reception,
     pub(super) digits: digits::Receiver,
     pub(super) ear: Ear,
+    /// Keys are passed on to it as tones where it takes no events.
+    pub(super) tones: bool,
+    /// How it speaks in a room.
+    pub(super) voice: Voice,
+    /// Automatic gain, where it is wanted.
+    pub(super) agc: Option<Agc>,
     jitter: Jitter,
     /// What the peer sends at present.
     pub(super) hearing: Option<Codec>,
@@ -102,6 +112,8 @@ pub struct Port {
     pub(super) recorders: [Option<Recorder>; RECORDINGS],
     pub(super) echo: bool,
     pub(super) report: Report,
+    pub(super) metrics: Metrics,
+    jitter_max: Duration,
     pub(super) chance: Chance,
     silence: Silence,
     silence_timeout: Duration,
@@ -122,6 +134,9 @@ impl Port {
             kinds: kinds(&stream),
             route: Route::Idle,
             gate: Gate::new(&stream, config.relatch_after),
+            tones: true,
+            voice: Voice::new(),
+            agc: None,
             ear: Ear::new(stream.receive_digits.is_none()),
             stream: Box::new(stream),
             reception: Reception::new(RATE),
@@ -139,6 +154,8 @@ impl Port {
             recorders: [const { None }; RECORDINGS],
             echo: false,
             report,
+            metrics: Metrics::default(),
+            jitter_max: config.jitter_max,
             chance,
             silence: Silence::Allowed,
             silence_timeout: config.silence_timeout,
@@ -189,7 +206,7 @@ impl Port {
 
     /// What the party says is wanted here, whoever else hears it.
     pub(super) fn attends(&self) -> bool {
-        self.records() || self.ear.listens()
+        self.records() || self.ear.listens() || self.agc.is_some()
     }
 
     pub(super) fn records(&self) -> bool {
@@ -238,6 +255,7 @@ impl Port {
             Place::Restarted(number) => (number, true),
             Place::Suspect => return None,
         };
+        self.metrics.handle_packet(number, restarted);
         self.stream.receiving.then_some(Accepted { kind, header, payload, number, restarted })
     }
 
@@ -263,8 +281,15 @@ impl Port {
         if self.spoke && !spoke {
             self.said.fill(0);
         }
+        // One frame in eight tells how loud the peer is.
+        if spoke && tick.is_multiple_of(8) {
+            self.metrics.handle_audio(&self.said);
+        }
         if self.route == Route::Decode && self.ear.handle(&self.said) {
             self.said.fill(0);
+        }
+        if let Some(agc) = self.agc.as_mut().filter(|_| spoke) {
+            agc.handle(&mut self.said);
         }
         self.spoke = spoke;
         spoke
@@ -318,7 +343,7 @@ impl Port {
     pub(super) fn quality(&self) -> Quality {
         let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
         let jitter = self.jitter.stats();
-        Quality {
+        let mut quality = Quality {
             sent: self.sender.sent().0,
             received: self.reception.received(),
             lost: self.reception.lost().max(0) as u64,
@@ -329,7 +354,18 @@ impl Port {
             round_trip_us: self.report.round_trip().map(micros),
             peer_lost_fraction: self.report.peer_lost(),
             source: self.gate.source(),
-        }
+            buffer: jitter.delay,
+            ..Quality::default()
+        };
+        let codec = self.hearing.unwrap_or(self.stream.send.codec);
+        let ptime = Duration::from_millis(u64::from(self.stream.ptime));
+        self.metrics.complete(&mut quality, codec, ptime);
+        quality
+    }
+
+    /// What we tell the peer of its voice, once there is something to tell.
+    pub(super) fn voip(&self, quality: &Quality) -> Option<Voip> {
+        metrics::voip(self.reception.ssrc(), quality, self.jitter_max)
     }
 
     fn watch(&mut self, now: Time) {

@@ -3,7 +3,7 @@
 
 use std::f32::consts::TAU;
 
-use super::{Event, FRAME, RATE, Role, Slot, bridge::BridgeSlot, engine::Engine, port::Port};
+use super::{Engine, Event, FRAME, RATE, Role, Slot, bridge::BridgeSlot, port::Port};
 use crate::{
     audio::{mix, vad::Vad},
     ids::PortId,
@@ -98,8 +98,8 @@ impl Engine {
             let tick = self.tick;
             let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { continue };
             port.summed = port.take(tick) && heard;
-            if crowd && port.summed {
-                port.summed = port.voice.handle(&port.said);
+            if crowd && heard {
+                port.summed &= port.voice.handle(&port.said);
                 let loudness = port.voice.loudness;
                 if loudest.is_none_or(|(most, _)| loudness > most) {
                     loudest = Some((loudness, port.id));
@@ -131,7 +131,8 @@ impl Engine {
         if before == Some(port) {
             return;
         }
-        let held = before.and_then(|id| self.slot(id)).and_then(|slot| self.port(slot)).map_or(0.0, |p| p.voice.loudness);
+        let held =
+            before.and_then(|id| self.slot(id)).and_then(|slot| self.port(slot)).map_or(0.0, |p| p.voice.loudness);
         if loudness > held * LOUDER && self.events.offer(Event::Loudest { port }).is_ok() {
             self.bridges.salon(bridge).loudest = Some(port);
         }
@@ -149,11 +150,6 @@ impl Engine {
                 mix::add(frame, &port.said);
             }
         }
-    }
-
-    /// Whether anybody whispers in a bridge.
-    pub(super) fn whispers_in(&mut self, bridge: BridgeSlot) -> bool {
-        self.bridges.salon(bridge).whisperers > 0
     }
 }
 

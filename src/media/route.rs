@@ -35,7 +35,7 @@ impl Engine {
         };
         self.bridges.set_mixed(bridge, !relayed);
         for ((from, speaker), (to, hearer)) in [(a, b), (b, a)] {
-            let heard = speaker != Role::Listen && hearer != Role::Speak;
+            let heard = speaker.is_heard() && hearer.hears();
             let needed = heard || self.peek(from).is_some_and(|port| port.echo || port.attends());
             // A key that comes as a tone goes on as an event where the other takes events; else the tone itself does.
             let converts = self.peek(to).is_some_and(|port| port.stream.send_digits.is_some());
@@ -58,7 +58,7 @@ impl Engine {
         let mut at = self.bridges.first(bridge);
         while let Some(slot) = at {
             at = self.bridges.next(slot);
-            let heard = company && self.bridges.of(slot).is_some_and(|(_, role)| role != Role::Listen);
+            let heard = company && self.bridges.of(slot).is_some_and(|(_, role)| role.is_heard());
             let needed = heard || self.peek(slot).is_some_and(|port| port.echo || port.attends());
             if let Some(port) = self.port(slot) {
                 port.ear.set_muting(true);

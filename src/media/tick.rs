@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Batch, Channel, Engine, Event, FRAME, Role, Slot, TICK,
-    bridge::BridgeSlot,
+    Batch, Channel, Engine, Event, FRAME, Quality, Slot, TICK,
     dialer::Step,
     events::Events,
     port::{Port, Route},
@@ -72,7 +71,7 @@ impl Engine {
         }
         port.take(tick);
         if port.ear.listens() {
-            self.tell_tones(slot);
+            self.tell_what_is_heard(slot);
         }
         let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
         let mut frame = [0; FRAME];
@@ -82,9 +81,12 @@ impl Engine {
                 true
             }
             (None, Some((bridge, role))) => {
-                if role != Role::Speak {
+                if role.hears() {
                     let own = (port.summed && !port.echo).then_some(&port.said);
                     self.bridges.mix(bridge, own, &mut frame);
+                    if self.bridges.salon(bridge).whisperers > 0 {
+                        self.add_whispers(bridge, slot, &mut frame);
+                    }
                 }
                 true
             }
@@ -96,9 +98,13 @@ impl Engine {
             // peer's watch on RTP quiet. What is relayed needs no filling.
             (None, None) => alone && !port.echo,
         };
+        let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
         port.send(slot, at, &mut frame, speaks, (out, &mut self.events));
         let changed = port.end_tick(&frame, &mut self.events);
-        port.send_report(slot, (now, self.epoch), self.config.rtcp_interval, out);
+        if let Some(quality) = port.send_report(slot, (now, self.epoch), self.config.rtcp_interval, out) {
+            // The next one says more.
+            drop(self.events.offer(Event::Quality { port: port.id, quality }));
+        }
         if port.fell_silent(now) {
             // Where the queue is nearly full, nobody could act on it anyway.
             drop(self.events.offer(Event::NoRtp { port: port.id }));
@@ -108,29 +114,20 @@ impl Engine {
         }
     }
 
-    /// Keys that came as tones.
-    fn tell_tones(&mut self, slot: Slot) {
+    /// Keys that came as tones, and who answers.
+    fn tell_what_is_heard(&mut self, slot: Slot) {
+        while let Some(port) = self.port(slot)
+            && let Some(what) = port.ear.found()
+        {
+            let port = port.id;
+            self.events.push_digit(Event::Heard { port, what });
+        }
         while let Some(port) = self.port(slot)
             && let Some(key) = port.ear.pressed()
         {
             let id = port.id;
             self.events.push_digit(Event::Digit { port: id, key });
             self.pass_digit(slot, key, true);
-        }
-    }
-
-    /// Add up what the members of a bridge say.
-    fn gather(&mut self, bridge: BridgeSlot) {
-        let mut at = self.bridges.first(bridge);
-        while let Some(slot) = at {
-            at = self.bridges.next(slot);
-            let heard = self.bridges.of(slot).is_some_and(|(_, role)| role != Role::Listen);
-            let tick = self.tick;
-            let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { continue };
-            port.summed = port.take(tick) && heard;
-            if port.summed {
-                self.bridges.add(bridge, &port.said);
-            }
         }
     }
 
@@ -213,15 +210,20 @@ impl Port {
         ended
     }
 
-    fn send_report(&mut self, slot: Slot, time: (Time, Epoch), interval: Duration, out: &mut Batch) {
+    /// Sends the report that is due: SR or RR, and how the peer's voice arrives (XR). Gives what it is made of.
+    fn send_report(&mut self, slot: Slot, time: (Time, Epoch), interval: Duration, out: &mut Batch) -> Option<Quality> {
         if !self.report.due(time.0) {
-            return;
+            return None;
         }
         self.report.plan(time.0, interval, &mut self.chance);
+        let quality = self.quality();
         if let Some(to) = self.rtcp_destination() {
+            let voip = self.voip(&quality);
             out.push(slot, Channel::Rtcp, to, |bytes| {
-                self.report.write(time, &self.sender, &mut self.reception, false, bytes)
+                let length = self.report.write(time, &self.sender, &mut self.reception, false, bytes);
+                length + voip.map_or(0, |voip| voip.write(self.sender.ssrc(), &mut bytes[length..]))
             });
         }
+        Some(quality)
     }
 }

@@ -15,6 +15,7 @@ mod bridges;
 mod chaos;
 mod life;
 mod relay;
+mod rooms;
 mod sounds;
 mod tones;
 
