@@ -26,7 +26,7 @@ const SILENT: f32 = -45.0;
 /// A greeting ends with so much silence.
 const PAUSE: u32 = 45;
 /// A greeting up to this long is a person's; a longer one is a machine's.
-const GREETING: u32 = 85;
+const GREETING: u32 = 105;
 /// Whoever speaks so long without a pause is a machine, without waiting for its end.
 const SPEECH: u32 = 140;
 /// Frames of sound in a row that may be the edge of a tone.
@@ -149,7 +149,10 @@ impl Progress {
     /// A segment is over; `next` is what follows.
     fn end_segment(&mut self, next: Kind, tell: &mut dyn FnMut(Heard)) {
         match self.now {
-            Kind::Low => self.tone = self.length,
+            Kind::Low => {
+                self.tone = self.length;
+                self.beep(tell);
+            }
             Kind::Silence => self.end_pause(next, tell),
             Kind::Tone(frequency) => self.end_tone(frequency, tell),
             Kind::Sound => (self.tone, self.cycles) = (0, (0, 0)),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Bursts, Level, Quality};
+use super::Quality;
 use crate::{
     audio::vad,
     codec::Codec,
@@ -25,6 +25,34 @@ const CLIPPED: u16 = 32_000;
 const FOLLOW: f32 = 1.0 / 32.0;
 /// Delay of the phone at the far end that we cannot measure: its own buffer, sound card and codec, in ms.
 const FAR_END: f64 = 40.0;
+
+/// Bursts of losses and the gaps between them (RFC 3611 section 4.7.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bursts {
+    /// How many bursts.
+    pub count: u64,
+    /// Share of a burst's packets that were lost, 0 to 1.
+    pub density: f32,
+    /// Mean length of a burst.
+    pub length: Duration,
+    /// Share of the packets between bursts that were lost, 0 to 1.
+    pub gap_density: f32,
+    /// Mean length of a gap.
+    pub gap_length: Duration,
+}
+
+/// How loud a peer is. Where it is relayed, one packet in 16 is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Level {
+    /// Share of the frames that are silent (below -60 dBm0), 0 to 1.
+    pub silent: f32,
+    /// Samples at full scale.
+    pub clipped: u64,
+    /// Mean level of speech, in dBm0.
+    pub speech: Option<f32>,
+    /// Mean level of what is between, in dBm0.
+    pub noise: Option<f32>,
+}
 
 /// Losses, in the order of their packets.
 #[derive(Clone, Copy, Debug, Default)]

@@ -39,6 +39,7 @@ mod tick;
 
 pub use batch::{Batch, Datagram};
 pub use engine::Engine;
+pub use metrics::{Bursts, Level};
 pub use port::Port;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -446,34 +447,6 @@ pub struct Quality {
     pub mos_listening: Option<f32>,
     /// What the peer says of how we are heard (RTCP XR).
     pub peer_mos: Option<f32>,
-}
-
-/// Bursts of losses and the gaps between them (RFC 3611 section 4.7.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Bursts {
-    /// How many bursts.
-    pub count: u64,
-    /// Share of a burst's packets that were lost, 0 to 1.
-    pub density: f32,
-    /// Mean length of a burst.
-    pub length: Duration,
-    /// Share of the packets between bursts that were lost, 0 to 1.
-    pub gap_density: f32,
-    /// Mean length of a gap.
-    pub gap_length: Duration,
-}
-
-/// How loud a peer is. Where it is relayed, one packet in 16 is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Level {
-    /// Share of the frames that are silent (below -60 dBm0), 0 to 1.
-    pub silent: f32,
-    /// Samples at full scale.
-    pub clipped: u64,
-    /// Mean level of speech, in dBm0.
-    pub speech: Option<f32>,
-    /// Mean level of what is between, in dBm0.
-    pub noise: Option<f32>,
 }
 
 /// Memory that the engine is done with. It is handed back rather than freed on the media thread.

@@ -35,6 +35,7 @@ fn who_says_keys_by_info_and_takes_no_events_is_told_them_by_info() {
     goes_over_to_info(&mut world, &mut caller);
     assert!(world.commands().contains(&"LeaveTones"), "the key is not told as a tone as well");
     world.key(1, '7');
+    world.settle();
     let info = world.request_at(caller.at, Method::Info);
     assert_eq!(info.headers.get("Content-Type"), Some("application/dtmf-relay"));
     assert_eq!(info.body, "Signal=7\r\nDuration=160\r\n");
@@ -47,6 +48,7 @@ fn an_order_of_keys_goes_out_by_info_one_after_another() {
     let (length, gap) = (millis(100), millis(100));
     let id = world.ask(flow, call, Verb::SendDigits { digits: "4,#".into(), length, gap });
     let began = world.now;
+    world.run(millis(1));
     let first = world.request_at(caller.at, Method::Info);
     assert_eq!(first.body, "Signal=4\r\nDuration=100\r\n");
     world.say(caller.at, answer(&first, 200, "anna", None));
