@@ -1,6 +1,6 @@
 //! The scripts that ship with the program, and the check of those that the configuration names.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, sync::Arc};
 
 use crate::{
     conf::{Conf, Folders},
@@ -8,12 +8,13 @@ use crate::{
 };
 
 /// The flows that ship, with their names below the script folder.
-const SHIPPED: [(&str, &str); 7] = [
+const SHIPPED: [(&str, &str); 8] = [
     ("echo.lua", include_str!("../../scripts/echo.lua")),
     ("menu.lua", include_str!("../../scripts/menu.lua")),
     ("voicemail.lua", include_str!("../../scripts/voicemail.lua")),
     ("ring_all.lua", include_str!("../../scripts/ring_all.lua")),
     ("conference.lua", include_str!("../../scripts/conference.lua")),
+    ("extension.lua", include_str!("../../scripts/extension.lua")),
     ("phone.lua", include_str!("../../scripts/phone.lua")),
     ("meta/switchhook.lua", include_str!("../../scripts/meta/switchhook.lua")),
 ];
@@ -38,7 +39,10 @@ pub fn faults(conf: &Conf) -> Vec<String> {
     let numbers = conf.routes.iter().enumerate();
     let numbers = numbers.map(|(index, route)| (format!("number[{index}].script"), route.script.clone()));
     let marked = conf.stir.verifying.iter().filter_map(|verifying| verifying.script.clone());
-    let named = numbers.chain(marked.map(|script| ("stir.mark_script".to_owned(), script)));
+    let phones = conf.phones.script.iter().filter(|_| !conf.phones.users.is_empty());
+    let named = numbers
+        .chain(marked.map(|script| ("stir.mark_script".to_owned(), script)))
+        .chain(phones.map(|script| ("phones.script".to_owned(), Arc::clone(script))));
     let missing = named.filter_map(|(key, script)| {
         let file = conf.folders.scripts.join(&*script);
         // A folder that is not there yet is made at the start.
@@ -78,5 +82,19 @@ mod tests {
         let told = faults(&conf);
         assert!(told[0].starts_with("number[0].script: found \"none.lua\""), "{told:?}");
         assert!(told[1].contains("broken.lua:2"), "{told:?}");
+    }
+
+    #[test]
+    fn the_script_of_the_phones_is_wanted_where_there_is_a_phone() {
+        let home = tempfile::tempdir().unwrap();
+        let told_of = |text: &str| {
+            let mut conf = Conf::read("x", text).unwrap();
+            conf.folders.scripts = home.path().to_owned();
+            faults(&conf)
+        };
+        let script = "[phones]\nscript = \"none.lua\"\n";
+        assert!(told_of(script).iter().all(|told| !told.contains("none.lua")), "nobody can run it");
+        let told = told_of(&format!("{script}[[phone]]\nuser = \"anna\"\npassword = \"x\"\n"));
+        assert!(told.iter().any(|told| told.starts_with("phones.script: found \"none.lua\"")), "{told:?}");
     }
 }
