@@ -41,7 +41,7 @@ pub struct Bursts {
     pub gap_length: Duration,
 }
 
-/// How loud a peer is. Where it is relayed, one packet in 16 is looked at.
+/// How loud a peer is. Where it is relayed, or nobody hears it, one packet in 16 is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Level {
     /// Share of the frames that are silent (below -60 dBm0), 0 to 1.

@@ -7,7 +7,7 @@ fn talk(weather: Weather) -> [CallRecord; 2] {
     let mut world = World::new(weather, 11);
     let answer = "call:answer() call:play('me.wav') local q = call:quality() vars.mos = q and q.mos call:sleep(30)";
     add_phone(&mut world, SERVER, answer, "");
-    add_phone(&mut world, other(2), "", "call:play('me.wav') call:hangup()");
+    add_phone(&mut world, other(2), "", "call:play('me.wav') call:sleep(10) call:hangup()");
     for ip in [SERVER, other(2)] {
         world.host(ip).prompts.insert("me.wav".into(), hum(600.0, 200_000));
     }

@@ -48,7 +48,7 @@ fn an_order_of_keys_goes_out_by_info_one_after_another() {
     let (length, gap) = (millis(100), millis(100));
     let id = world.ask(flow, call, Verb::SendDigits { digits: "4,#".into(), length, gap });
     let began = world.now;
-    world.run(millis(1));
+    world.run(millis(50));
     let first = world.request_at(caller.at, Method::Info);
     assert_eq!(first.body, "Signal=4\r\nDuration=100\r\n");
     world.say(caller.at, answer(&first, 200, "anna", None));
