@@ -70,8 +70,9 @@ fn stream(n: u64) -> Stream {
         send: codec,
         receive: vec![PCMU, PCMA],
         foreign: vec![],
-        send_digits: Some(101),
-        receive_digits: Some(101),
+        // Two of them say and take keys as tones only.
+        send_digits: (n % 4 != 3).then_some(101),
+        receive_digits: (n % 5 != 4).then_some(101),
         ptime: [20, 10, 30, 60, 20, 40][n as usize % 6],
         sending: true,
         receiving: true,
@@ -117,7 +118,13 @@ impl Watched {
                 Event::RecordDone { .. } => self.told[1] += 1,
                 Event::Digit { .. } => self.told[2] += 1,
                 Event::DigitsSent { .. } => self.told[3] += 1,
-                Event::Latched { .. } | Event::NoRtp { .. } | Event::Closed { .. } | Event::Handshake { .. } => {}
+                Event::Latched { .. }
+                | Event::NoRtp { .. }
+                | Event::Handshake { .. }
+                | Event::Quality { .. }
+                | Event::Loudest { .. }
+                | Event::Heard { .. }
+                | Event::Closed { .. } => {}
             }
         }
         while let Some(spent) = self.call(|engine, _, _| engine.spent()) {
@@ -154,10 +161,14 @@ impl Watched {
             }
             8 => self.command(Command::Update { port, stream: Box::new(stream(n)) }),
             11 => self.command(Command::Leave { port }),
+            6 => self.command(Command::Level { port, on: tick.is_multiple_of(2) }),
+            9 => self.command(Command::Detect { port, on: tick.is_multiple_of(2) }),
+            12 => self.command(Command::Chime { port, rising: tick.is_multiple_of(2) }),
+            15 => self.command(Command::PassKey { port, key: '7' }),
             13 => self.command(Command::Echo { port, on: tick.is_multiple_of(2) }),
             17 => {
-                let roles = [Role::Both, Role::Both, Role::Listen, Role::Speak];
-                let role = roles[tick as usize / 23 % 4];
+                let roles = [Role::Both, Role::Both, Role::Listen, Role::Speak, Role::Whisper(PortId(1))];
+                let role = roles[tick as usize / 23 % 5];
                 self.command(Command::Join { bridge: BridgeId(tick % 3), port, role });
             }
             _ => {}

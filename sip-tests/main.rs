@@ -8,6 +8,7 @@ mod browser;
 mod carrier;
 mod command_line;
 mod docs;
+mod listening;
 mod misbehaving;
 mod names;
 mod phones;

@@ -2,15 +2,21 @@
 //!
 //! Everything works on 16-bit linear mono samples at 8,000 Hz unless it says otherwise.
 
+pub mod agc;
 pub mod conceal;
+pub mod dtmf;
 pub mod g711;
 pub mod goertzel;
 pub mod likeness;
 pub mod mix;
+pub mod progress;
 mod resample;
+pub mod sines;
 #[cfg(test)]
 pub(crate) mod speech;
+pub mod thin;
 pub mod tone;
+pub mod vad;
 pub mod wav;
 
 pub use conceal::Conceal;

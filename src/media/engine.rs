@@ -88,6 +88,15 @@ impl Engine {
                     self.leave(slot);
                 }
             }
+            Command::Chime { port, rising } => {
+                if let Some((bridge, _)) = self.slot(port).and_then(|slot| self.bridges.of(slot)) {
+                    self.bridges.salon(bridge).chime(rising);
+                }
+            }
+            Command::PassKey { port, key } => self.with(port, |port, _| port.dialer.pass(key)),
+            Command::LeaveTones { port } => self.with(port, |port, _| port.tones = false),
+            Command::Detect { port, on } => self.with(port, |port, _| port.ear.set_detecting(on)),
+            Command::Level { port, on } => self.with(port, |port, _| port.set_level(on)),
             Command::Echo { port, on } => self.with(port, |port, _| port.echo = on),
             Command::Play { port, play, sounds } => self.play(port, Player::new(play, sounds)),
             Command::Stop { port, play } => self.stop(port, play),

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use super::{
-    Batch, Channel, Engine, Event, FRAME, Role, Slot,
-    port::{Accepted, Kind, Route},
+    Batch, Channel, Engine, Event, FRAME, Slot,
+    port::{Accepted, Kind, Port, Route},
     sender::{Outlet, Relayed},
 };
 use crate::{
-    audio,
+    audio::{self, g711},
     codec::Codec,
     rtp::{self, Header, rtcp},
     time::Time,
@@ -52,17 +52,26 @@ impl Engine {
             Kind::Digits => {
                 if let Some(press) = port.digits.handle(now, &accepted.header, accepted.payload) {
                     self.events.push_digit(Event::Digit { port: port.id, key: press.key });
-                    self.pass_digit(slot, press.key);
+                    self.pass_digit(slot, press.key, false);
                 }
             }
             Kind::Audio(_) | Kind::Foreign | Kind::Refused => {}
         }
         let Some(port) = self.port(slot) else { return };
         match (port.route, accepted.kind) {
-            (Route::Relay(to), _) => self.relay(now, to, &accepted, out),
+            (Route::Relay(to), kind) => {
+                if accepted.number.is_multiple_of(16) {
+                    port.look_at(kind, accepted.payload);
+                }
+                self.relay(now, to, &accepted, out);
+            }
             (Route::Decode, Kind::Audio(codec)) => port.hear(codec, &accepted),
             (Route::Decode, Kind::Digits | Kind::Foreign | Kind::Refused) => port.pass_over(&accepted),
-            (Route::Idle, _) => {}
+            (Route::Idle, kind) => {
+                if accepted.number.is_multiple_of(16) {
+                    port.look_at(kind, accepted.payload);
+                }
+            }
         }
     }
 
@@ -74,17 +83,19 @@ impl Engine {
         }
     }
 
-    /// In a mixed bridge of two that speak, the other gets the digit made anew.
-    fn pass_digit(&mut self, slot: Slot, key: char) {
+    /// In a mixed bridge of two that speak, the other gets the digit made anew: as an event, or as a tone where it takes
+    /// no events, unless it came as a `tone` and is heard as such.
+    pub(super) fn pass_digit(&mut self, slot: Slot, key: char, tone: bool) {
         let Some((bridge, role)) = self.bridges.of(slot) else { return };
-        if !self.bridges.mixed(bridge) || role == Role::Listen {
+        if !self.bridges.mixed(bridge) || !role.speaks() {
             return;
         }
         let Some(partner) = self.bridges.partner(slot) else { return };
-        if self.bridges.of(partner).is_some_and(|(_, role)| role == Role::Speak) {
+        if self.bridges.of(partner).is_some_and(|(_, role)| !role.hears()) {
             return;
         }
-        if let Some(port) = self.port(partner).filter(|port| port.stream.send_digits.is_some()) {
+        if let Some(port) = self.port(partner).filter(|port| port.stream.send_digits.is_some() || (port.tones && !tone))
+        {
             port.dialer.pass(key);
         }
     }
@@ -124,7 +135,25 @@ impl Engine {
             port.refused += 1;
             return;
         }
-        port.report.handle(now, epoch, port.sender.ssrc(), packet);
+        let ours = port.sender.ssrc();
+        if let Some(told) = port.report.handle(now, epoch, ours, packet) {
+            port.metrics.told = Some(told);
+        }
+    }
+}
+
+impl Port {
+    /// How loud is what nobody decodes?
+    fn look_at(&mut self, kind: Kind, payload: &[u8]) {
+        let mut samples = [0; FRAME];
+        let count = match kind {
+            Kind::Audio(Codec::Pcmu) => g711::decode_ulaw(payload, &mut samples),
+            Kind::Audio(Codec::Pcma) => g711::decode_alaw(payload, &mut samples),
+            Kind::Digits | Kind::Foreign | Kind::Refused => 0,
+        };
+        if count > 0 {
+            self.metrics.handle_audio(&samples[..count]);
+        }
     }
 }
 

@@ -6,21 +6,26 @@ use super::{
     Config, Event, FRAME, Quality, RATE, Slot, Stream,
     chance::Chance,
     dialer::Dialer,
+    ear::Ear,
     events::Events,
     gate::{Gate, Verdict},
     jitter::{Jitter, Packet, Pulled},
+    metrics::{self, Metrics},
     player::Player,
     recorder::Recorder,
     report::Report,
+    room::Voice,
     sender::Sender,
     shield::Shield,
 };
 use crate::{
+    audio::agc::Agc,
     codec::Codec,
     ids::{PortId, RecordingId},
     rtp::{
         Header, digits,
         sequence::{Place, Reception},
+        xr::Voip,
     },
     time::Time,
 };
@@ -84,6 +89,13 @@ pub struct Port {
     pub(super) gate: Gate,
     pub(super) reception: Reception,
     pub(super) digits: digits::Receiver,
+    pub(super) ear: Ear,
+    /// Keys are passed on to it as tones where it takes no events.
+    pub(super) tones: bool,
+    /// How it speaks in a room.
+    pub(super) voice: Voice,
+    /// Automatic gain, where it is wanted.
+    pub(super) agc: Option<Agc>,
     jitter: Jitter,
     /// What the peer sends at present.
     pub(super) hearing: Option<Codec>,
@@ -101,6 +113,8 @@ pub struct Port {
     pub(super) recorders: [Option<Recorder>; RECORDINGS],
     pub(super) echo: bool,
     pub(super) report: Report,
+    pub(super) metrics: Metrics,
+    jitter_max: Duration,
     pub(super) chance: Chance,
     silence: Silence,
     silence_timeout: Duration,
@@ -123,6 +137,10 @@ impl Port {
             kinds: kinds(&stream),
             route: Route::Idle,
             gate: Gate::new(&stream, config.relatch_after),
+            tones: true,
+            voice: Voice::new(),
+            agc: None,
+            ear: Ear::new(stream.receive_digits.is_none()),
             stream: Box::new(stream),
             reception: Reception::new(RATE),
             digits: digits::Receiver::default(),
@@ -139,6 +157,8 @@ impl Port {
             recorders: [const { None }; RECORDINGS],
             echo: false,
             report,
+            metrics: Metrics::default(),
+            jitter_max: config.jitter_max,
             chance,
             silence: Silence::Allowed,
             silence_timeout: config.silence_timeout,
@@ -166,6 +186,7 @@ impl Port {
         if stream.send != self.stream.send {
             self.sender.drop_collected();
         }
+        self.ear.set_listening(stream.receive_digits.is_none());
         let old = std::mem::replace(&mut self.stream, stream);
         self.hearing = None;
         self.watch(now);
@@ -182,9 +203,14 @@ impl Port {
         self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some())
     }
 
-    /// It plays, records, echoes or dials: no relaying.
+    /// It plays, records, echoes, dials or listens: no relaying.
     pub(super) fn busy(&self) -> bool {
-        self.player.is_some() || self.echo || self.records() || self.dialer.busy()
+        self.player.is_some() || self.echo || self.dialer.busy() || self.attends()
+    }
+
+    /// What the party says is wanted here, whoever else hears it.
+    pub(super) fn attends(&self) -> bool {
+        self.records() || self.ear.listens() || self.agc.is_some()
     }
 
     pub(super) fn records(&self) -> bool {
@@ -233,6 +259,7 @@ impl Port {
             Place::Restarted(number) => (number, true),
             Place::Suspect => return None,
         };
+        self.metrics.handle_packet(number, restarted);
         self.stream.receiving.then_some(Accepted { kind, header, payload, number, restarted })
     }
 
@@ -257,6 +284,16 @@ impl Port {
         let spoke = self.route == Route::Decode && self.jitter.pull(&mut self.said) != Pulled::Nothing;
         if self.spoke && !spoke {
             self.said.fill(0);
+        }
+        // One frame in eight tells how loud the peer is.
+        if spoke && tick.is_multiple_of(8) {
+            self.metrics.handle_audio(&self.said);
+        }
+        if self.route == Route::Decode && self.ear.handle(&self.said) {
+            self.said.fill(0);
+        }
+        if let Some(agc) = self.agc.as_mut().filter(|_| spoke) {
+            agc.handle(&mut self.said);
         }
         self.spoke = spoke;
         spoke
@@ -310,7 +347,7 @@ impl Port {
     pub(super) fn quality(&self) -> Quality {
         let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
         let jitter = self.jitter.stats();
-        Quality {
+        let mut quality = Quality {
             sent: self.sender.sent().0,
             received: self.reception.received(),
             lost: self.reception.lost().max(0) as u64,
@@ -321,7 +358,18 @@ impl Port {
             round_trip_us: self.report.round_trip().map(micros),
             peer_lost_fraction: self.report.peer_lost(),
             source: self.gate.source(),
-        }
+            buffer: jitter.delay,
+            ..Quality::default()
+        };
+        let codec = self.hearing.unwrap_or(self.stream.send.codec);
+        let ptime = Duration::from_millis(u64::from(self.stream.ptime));
+        self.metrics.complete(&mut quality, codec, ptime);
+        quality
+    }
+
+    /// What we tell the peer of its voice, once there is something to tell.
+    pub(super) fn voip(&self, quality: &Quality) -> Option<Voip> {
+        metrics::voip(self.reception.ssrc(), quality, self.jitter_max)
     }
 
     fn watch(&mut self, now: Time) {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Batch, Channel, Engine, Event, FRAME, Role, Slot, TICK,
-    bridge::BridgeSlot,
+    Batch, Channel, Engine, Event, FRAME, Quality, Slot, TICK,
     dialer::Step,
     events::Events,
     port::{Port, Route},
@@ -72,6 +71,10 @@ impl Engine {
             return;
         }
         port.take(tick);
+        if port.ear.listens() {
+            self.tell_what_is_heard(slot);
+        }
+        let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
         let mut frame = [0; FRAME];
         let speaks = match (&mut port.player, mixed) {
             (Some(player), _) => {
@@ -79,9 +82,12 @@ impl Engine {
                 true
             }
             (None, Some((bridge, role))) => {
-                if role != Role::Speak {
+                if role.hears() {
                     let own = (port.summed && !port.echo).then_some(&port.said);
                     self.bridges.mix(bridge, own, &mut frame);
+                    if self.bridges.salon(bridge).whisperers > 0 {
+                        self.add_whispers(bridge, slot, &mut frame);
+                    }
                 }
                 true
             }
@@ -93,11 +99,16 @@ impl Engine {
             // peer's watch on RTP quiet. What is relayed needs no filling.
             (None, None) => alone && !port.echo,
         };
+        let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
         let mark = out.datagrams().len();
         port.send(slot, at, &mut frame, speaks, (out, &mut self.events));
         let changed = port.end_tick(&frame, &mut self.events);
-        port.send_report(slot, (now, self.epoch), self.config.rtcp_interval, out);
+        let reported = port.send_report(slot, (now, self.epoch), self.config.rtcp_interval, out);
         port.shield_since(mark, out);
+        if let Some(quality) = reported {
+            // The next one says more.
+            drop(self.events.offer(Event::Quality { port: port.id, quality }));
+        }
         if port.fell_silent(now) {
             // Where the queue is nearly full, nobody could act on it anyway.
             drop(self.events.offer(Event::NoRtp { port: port.id }));
@@ -107,18 +118,20 @@ impl Engine {
         }
     }
 
-    /// Add up what the members of a bridge say.
-    fn gather(&mut self, bridge: BridgeSlot) {
-        let mut at = self.bridges.first(bridge);
-        while let Some(slot) = at {
-            at = self.bridges.next(slot);
-            let heard = self.bridges.of(slot).is_some_and(|(_, role)| role != Role::Listen);
-            let tick = self.tick;
-            let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { continue };
-            port.summed = port.take(tick) && heard;
-            if port.summed {
-                self.bridges.add(bridge, &port.said);
-            }
+    /// Keys that came as tones, and who answers.
+    fn tell_what_is_heard(&mut self, slot: Slot) {
+        while let Some(port) = self.port(slot)
+            && let Some(what) = port.ear.found()
+        {
+            let port = port.id;
+            self.events.push_digit(Event::Heard { port, what });
+        }
+        while let Some(port) = self.port(slot)
+            && let Some(key) = port.ear.pressed()
+        {
+            let id = port.id;
+            self.events.push_digit(Event::Digit { port: id, key });
+            self.pass_digit(slot, key, true);
         }
     }
 
@@ -142,7 +155,13 @@ impl Port {
         let (batch, events) = to;
         let mut outlet = self.destination().map(|to| Outlet { batch, slot, to });
         let dialing = self.dialer.busy();
-        let replaced = dialing && self.send_digits(at, outlet.as_mut(), events);
+        let tones = dialing && self.stream.send_digits.is_none();
+        if tones {
+            let id = self.id;
+            self.dialer.sound(frame, |order| events.digits_sent(id, order));
+        }
+        let speaks = speaks || tones;
+        let replaced = dialing && !tones && self.send_digits(at, outlet.as_mut(), events);
         let number = self.stream.send.number;
         match &mut outlet {
             Some(outlet) if speaks && !replaced => {
@@ -159,12 +178,7 @@ impl Port {
 
     /// True: a key is down in this tick.
     fn send_digits(&mut self, at: Time, mut outlet: Option<&mut Outlet<'_>>, events: &mut Events) -> bool {
-        let Some(number) = self.stream.send_digits else {
-            while let Some(order) = self.dialer.give_up() {
-                events.digits_sent(self.id, order);
-            }
-            return false;
-        };
+        let Some(number) = self.stream.send_digits else { return false };
         let timestamp = self.sender.tick(at);
         let down = self.dialer.down();
         while let Some(step) = self.dialer.poll(timestamp) {
@@ -202,15 +216,20 @@ impl Port {
         ended
     }
 
-    fn send_report(&mut self, slot: Slot, time: (Time, Epoch), interval: Duration, out: &mut Batch) {
+    /// Sends the report that is due: SR or RR, and how the peer's voice arrives (XR). Gives what it is made of.
+    fn send_report(&mut self, slot: Slot, time: (Time, Epoch), interval: Duration, out: &mut Batch) -> Option<Quality> {
         if !self.report.due(time.0) {
-            return;
+            return None;
         }
         self.report.plan(time.0, interval, &mut self.chance);
+        let quality = self.quality();
         if let Some(to) = self.rtcp_destination() {
+            let voip = self.voip(&quality);
             out.push(slot, Channel::Rtcp, to, |bytes| {
-                self.report.write(time, &self.sender, &mut self.reception, false, bytes)
+                let length = self.report.write(time, &self.sender, &mut self.reception, false, bytes);
+                length + voip.map_or(0, |voip| voip.write(self.sender.ssrc(), &mut bytes[length..]))
             });
         }
+        Some(quality)
     }
 }

@@ -131,7 +131,11 @@ impl Call {
             code: over.code,
             script: about.script.as_deref().map(str::to_owned),
             codec: heard.map(|heard| heard.codec.to_string()),
-            quality: quality.map(CallQuality::from),
+            quality: quality.map(|quality| {
+                let mut quality = CallQuality::from(quality);
+                self.hearing.complete(about.started, &mut quality);
+                quality
+            }),
             no_audio: listened.zip(quality).and_then(|(heard, quality)| cdr::no_audio(heard.said, quality)),
             recordings: about.files.clone(),
             stir: self.stir().cloned(),

@@ -89,11 +89,11 @@ impl Bench {
         pair
     }
 
-    /// The next thing told that is not about a source.
+    /// The next thing told that is not about a source or how it sounds.
     fn told(&self) -> FromWorker {
         loop {
             match wait(&self.outbox) {
-                FromWorker::Event(_, Event::Latched { .. }) => {}
+                FromWorker::Event(_, Event::Latched { .. } | Event::Quality { .. }) => {}
                 other => return other,
             }
         }
@@ -144,8 +144,9 @@ fn stream(remote: SocketAddr) -> Stream {
         send: payload,
         receive: vec![payload],
         foreign: Vec::new(),
-        send_digits: None,
-        receive_digits: None,
+        // Without events its audio would be listened to, not relayed.
+        send_digits: Some(101),
+        receive_digits: Some(101),
         ptime: 20,
         sending: true,
         receiving: true,

@@ -295,6 +295,11 @@ fn port_of(command: &Command) -> PortId {
         | Command::Close { port }
         | Command::Join { port, .. }
         | Command::Leave { port }
+        | Command::Chime { port, .. }
+        | Command::Level { port, .. }
+        | Command::Detect { port, .. }
+        | Command::PassKey { port, .. }
+        | Command::LeaveTones { port }
         | Command::Echo { port, .. }
         | Command::Play { port, .. }
         | Command::Stop { port, .. }

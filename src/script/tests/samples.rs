@@ -61,7 +61,7 @@ pub(super) fn usual(verb: &Verb) -> Reply {
         Verb::Gather(_) => Reply::Digits { digits: String::new(), why: GatherEnd::NoInput },
         Verb::Dial(_) | Verb::Park { .. } => Reply::Dialed { call: CallId(8), target: 0 },
         Verb::Bridge { .. } => Reply::Left(LeaveReason::PeerHungUp),
-        Verb::Join { .. } | Verb::Echo { .. } => Reply::Left(LeaveReason::Key('*')),
+        Verb::Listen { .. } | Verb::Join { .. } | Verb::Echo { .. } => Reply::Left(LeaveReason::Key('*')),
         Verb::Record(record) if !record.wait => Reply::Recording(RecordingId(3)),
         Verb::Record(_) | Verb::RecordStop { .. } => Reply::Recorded {
             recording: RecordingId(3),

@@ -6,7 +6,7 @@ mod failover;
 mod guard;
 mod hold;
 mod incoming;
-
+mod info;
 mod modify;
 mod outgoing;
 mod phones;
@@ -437,6 +437,11 @@ fn name(command: &Command) -> &'static str {
         Command::Close { .. } => "Close",
         Command::Join { .. } => "Join",
         Command::Leave { .. } => "Leave",
+        Command::Chime { .. } => "Chime",
+        Command::Level { .. } => "Level",
+        Command::Detect { .. } => "Detect",
+        Command::PassKey { .. } => "PassKey",
+        Command::LeaveTones { .. } => "LeaveTones",
         Command::Echo { on: true, .. } => "Echo on",
         Command::Echo { on: false, .. } => "Echo off",
         Command::Play { .. } => "Play",
