@@ -1,6 +1,10 @@
 use super::*;
 use crate::{
-    rtp::srtp::{Open, Seal},
+    rtp::{
+        rtcp::Packet,
+        srtp::{Open, Seal},
+        xr::{self, Voip},
+    },
     secure::{IceName, Key, Suite},
 };
 
@@ -197,4 +201,48 @@ fn with_ice_packets_go_where_the_checks_came_from() {
         world.receive_from(&a, from.parse().unwrap(), &sealed);
     }
     assert_eq!(world.count(|event| matches!(event, Event::Latched { .. })), 2);
+}
+
+#[test]
+fn what_is_told_of_the_voice_is_encrypted_and_what_the_peer_tells_of_ours_is_read() {
+    for mux in [false, true] {
+        let mut world = World::new();
+        let mut a = world.open(1);
+        shield(&mut world, &a, Shielding { mux, ..known() });
+        world.join(&[&a]);
+        let mut far = Far::new();
+        for _ in 0..400 {
+            let sealed = far.sealed(&a.speak());
+            world.receive(&a, &sealed);
+            world.run(20);
+        }
+        let (mut told, mut ours) = (0, 0);
+        for report in world.sent.iter().filter(|sent| matches!(sent.bytes[1], 192..=223)) {
+            let clear = |bytes: &[u8]| rtp::rtcp::read(bytes).any(|packet| matches!(packet, Packet::Voip { .. }));
+            assert!(!clear(&report.bytes), "anybody could read it");
+            let mut bytes = report.bytes.clone();
+            let len = far.open.rtcp(&mut bytes).expect("encrypted with our key");
+            ours = u32::from_be_bytes(bytes[4..8].try_into().unwrap());
+            told += usize::from(clear(&bytes[..len]));
+        }
+        assert!(told > 0, "the voice came well, and it was told so");
+        // A report of the peer, whose list of sources is empty, and its view of our voice.
+        let mut report = vec![0x80, 201, 0, 1, 0, 0, 0, 1];
+        report.resize(8 + xr::LENGTH + 30, 0);
+        let len = 8 + Voip { ssrc: ours, mos: (Some(43), Some(41)), ..Voip::default() }.write(1, &mut report[8..]);
+        let plain = report[..len].to_vec();
+        let len = far.seal.rtcp(&mut report, len).unwrap();
+        for (packet, told) in [(&plain[..], false), (&report[..len], true)] {
+            let channel = if mux { Channel::Rtp } else { Channel::Rtcp };
+            let from = SocketAddr::new(a.from.ip(), a.from.port() + u16::from(!mux));
+            world.engine.handle_packet(world.now, a.slot, channel, from, packet, &mut world.batch);
+            world.events.clear();
+            world.run(8000);
+            let quality = world.events.iter().rev().find_map(|event| match event {
+                Event::Quality { quality, .. } => Some(quality),
+                _ => None,
+            });
+            assert_eq!(quality.expect("it is told every few seconds").peer_mos.is_some(), told);
+        }
+    }
 }
