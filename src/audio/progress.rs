@@ -166,7 +166,7 @@ impl Progress {
             self.cycles = (0, 0);
             return;
         }
-        let even = on.abs_diff(off) <= 3 + on.max(off) / 5 || (on >= 10 && on <= 14 && off <= 40);
+        let even = on.abs_diff(off) <= 3 + on.max(off) / 5 || ((10..=14).contains(&on) && off <= 40);
         self.cycles = match on + off {
             13..=30 if even => (0, self.cycles.1 + 1),
             31..=80 if even => (self.cycles.0 + 1, 0),

@@ -155,6 +155,33 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             };
             Verb::Bridge { other: CallId(other), stop_on: options.digits("stop_on", "")? }
         }
+        "join" | "listen" | "detect" | "quality" | "members" | "mute" | "deafen" | "kick" => {
+            company(name, function, given)?
+        }
+        "echo" => {
+            let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
+            Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
+        }
+        "pickup" => Verb::Pickup { phone: Given::argument(function, "the phone", &given.a).text(64)? },
+        "retrieve" => Verb::Retrieve { slot: Given::argument(function, "the slot", &given.a).text(64)? },
+        "park" => return park(function, given),
+        "mailbox" => mailbox(function, given)?,
+        "send_digits" => send_digits(function, given)?,
+        "hold" => {
+            let options = Options::new(function, &given.a, &["music"], false)?;
+            Verb::Hold { music: options.get("music").map(|given| sound(&given)).transpose()? }
+        }
+        "resume" => Verb::Resume,
+        "transfer" => transfer(function, given)?,
+        "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
+        _ => return misuse(format!("{function}: there is no such function")),
+    };
+    Ok((verb, Want::Plain))
+}
+
+/// What there is to do where others are in the call, too: rooms, listening in, who it is and how it sounds.
+fn company(name: &str, function: &str, given: &Arguments) -> Result<Verb, Refusal> {
+    Ok(match name {
         "join" => {
             let known = ["stop_on", "muted", "deaf", "chime", "level"];
             let options = Options::new(function, &given.b, &known, false)?;
@@ -176,26 +203,8 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
         }
         "quality" => Verb::Figures,
         "members" => Verb::Room(RoomOrder::Members { room: Given::argument(function, "the room", &given.a).text(64)? }),
-        "mute" | "deafen" | "kick" => Verb::Room(room_order(name, function, given)?),
-        "echo" => {
-            let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
-            Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
-        }
-        "pickup" => Verb::Pickup { phone: Given::argument(function, "the phone", &given.a).text(64)? },
-        "retrieve" => Verb::Retrieve { slot: Given::argument(function, "the slot", &given.a).text(64)? },
-        "park" => return park(function, given),
-        "mailbox" => mailbox(function, given)?,
-        "send_digits" => send_digits(function, given)?,
-        "hold" => {
-            let options = Options::new(function, &given.a, &["music"], false)?;
-            Verb::Hold { music: options.get("music").map(|given| sound(&given)).transpose()? }
-        }
-        "resume" => Verb::Resume,
-        "transfer" => transfer(function, given)?,
-        "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
-        _ => return misuse(format!("{function}: there is no such function")),
-    };
-    Ok((verb, Want::Plain))
+        _ => Verb::Room(room_order(name, function, given)?),
+    })
 }
 
 fn room_order(name: &str, function: &str, given: &Arguments) -> Result<RoomOrder, Refusal> {

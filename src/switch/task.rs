@@ -144,8 +144,7 @@ impl Switch {
         match verb {
             Verb::Ring => call.ring(core).map(|()| Some(Reply::Done)),
             Verb::Reject { code, reason } => {
-                call.reject(core, code, reason.as_deref())?;
-                Ok((!own).then_some(Reply::Done))
+                call.reject(core, code, reason.as_deref()).map(|()| (!own).then_some(Reply::Done))
             }
             Verb::Hangup => {
                 call.hang_up(core, End::HUNG_UP);
@@ -163,8 +162,7 @@ impl Switch {
             }
             Verb::Sleep(length) => {
                 call.is_idle()?;
-                let until = core.now + length;
-                call.task = Some(Task { ask, doing: Doing::Sleep { until } });
+                call.task = Some(Task { ask, doing: Doing::Sleep { until: core.now + length } });
                 Ok(None)
             }
             Verb::Hold { music } => self.begin_hold(ask, id, music),
