@@ -1,9 +1,9 @@
 # The contributor's menu. Everything that a target needs and the machine lacks is installed by it (Debian, Ubuntu).
 
-RUN_PACKAGES  = build-essential cmake pkg-config espeak-ng
-TEST_PACKAGES = $(RUN_PACKAGES) sip-tester baresip-core sox sipvicious openssl kamailio chromium \
-	asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav asterisk-core-sounds-fr-wav asterisk-core-sounds-it-wav \
-	asterisk-core-sounds-ru-wav
+RUN_PACKAGES  = build-essential cmake pkg-config libopus-dev espeak-ng libmp3lame0
+TEST_PACKAGES = $(RUN_PACKAGES) sip-tester baresip-core sox sipvicious openssl kamailio kamailio-tls-modules postgresql \
+	ffmpeg chromium asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav asterisk-core-sounds-fr-wav \
+	asterisk-core-sounds-it-wav asterisk-core-sounds-ru-wav
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: run test check fmt lint licences bench proof packages-run packages-test
@@ -26,8 +26,6 @@ bench: packages-test ## the figures that the README quotes
 	cargo bench --locked
 
 proof: packages-test ## the same suites at full size; writes docs/proof.md
-	python3 docs/tools/proof.py
-
 	python3 docs/tools/proof.py
 
 packages-run:

@@ -6,31 +6,21 @@
 //! the program. Nothing is resent: what gets lost is a failed call. Run: `cargo bench --bench calls [-- seconds]`.
 //! Figures depend on the machine and on what else it does; the calibration line (a fixed amount of work) tells how much.
 
+mod shared;
+
 use std::{
     collections::BTreeMap,
-    error::Error,
-    fs::{self, File},
     io::ErrorKind,
     net::{SocketAddr, UdpSocket},
-    os::fd::AsFd,
-    path::Path,
-    process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    time::{ClockId, clock_gettime},
-};
-
-type Failure = Box<dyn Error>;
+use shared::{Failure, Server, calibrate, header, now, wait};
 
 /// Before figures are taken: pools fill up, scripts are compiled.
 const WARM_UP: Duration = Duration::from_secs(2);
 /// A call that is not over so long after the last one began has failed.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Clock ticks a second in /proc, the same on every Linux (USER_HZ).
-const TICKS: f64 = 100.0;
 const BRIDGED: usize = 500;
 /// Bridged calls a second: slow enough that nothing is resent.
 const BRIDGED_RATE: u32 = 100;
@@ -55,7 +45,7 @@ fn main() -> Result<(), Failure> {
         ("answer", "answer, hang up", 200),
         ("answer", "answer, hang up", 1000),
     ] {
-        let mut load = Load::new(Server::start(POOL)?, number)?;
+        let mut load = Load::new(POOL, number)?;
         let figures = load.steady(rate, window)?;
         println!(
             "{name:<26} {rate:>6}  {:>11.0}  {:>6}  {:>14.2}  {:>14.2}",
@@ -71,7 +61,7 @@ fn main() -> Result<(), Failure> {
 
 /// Memory of a bridged call; and of its flow: what one more virtual machine in the pool takes.
 fn memory() -> Result<(), Failure> {
-    let mut load = Load::new(Server::start(POOL)?, "bridge")?;
+    let mut load = Load::new(POOL, "bridge")?;
     // What is made once is made by these.
     load.begin_at(BRIDGED_RATE, 20)?;
     let before = load.server.rss()?;
@@ -81,7 +71,7 @@ fn memory() -> Result<(), Failure> {
     let whole = (after - before) / BRIDGED as f64;
     drop(load);
     let idle = |pool| -> Result<f64, Failure> {
-        let mut load = Load::new(Server::start(pool)?, "bridge")?;
+        let mut load = Load::new(pool, "bridge")?;
         load.begin_at(BRIDGED_RATE, 20)?;
         load.server.rss()
     };
@@ -95,128 +85,19 @@ fn memory() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Milliseconds of a multiply-and-shift chain that is always the same.
-fn calibrate() -> f64 {
-    let began = now();
-    let mut x: u64 = 1;
-    for _ in 0..200_000_000_u32 {
-        x = std::hint::black_box(x.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (x >> 31));
+/// The program, with the scripts of this bench.
+fn server(callee: &UdpSocket, pool: usize) -> Result<Server, Failure> {
+    let target = format!("sip:bench@{}", callee.local_addr()?);
+    // A finished INVITE is kept for 32 seconds, so a high rate needs more of them than ship.
+    let mut conf = format!(
+        "[sip]\ntcp = false\nmax_calls = 4000\nmax_transactions = 100000\n[script]\npool = {pool}\n\
+         [media]\nrtp_ports = \"10000-29999\"\n[[interface]]\nbind = \"127.0.0.1:0\"\n"
+    );
+    for name in ["play", "answer", "bridge"] {
+        conf +=
+            &format!("[[number]]\nnumber = \"{name}\"\nscript = \"{name}.lua\"\nvars = {{ target = \"{target}\" }}\n");
     }
-    (now() - began).as_secs_f64() * 1e3
-}
-
-fn now() -> Duration {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has it").into()
-}
-
-/// The program under test. Killed when dropped.
-struct Server {
-    child: Child,
-    sip: SocketAddr,
-    /// What is called: for the bridged calls.
-    callee: UdpSocket,
-    _folder: tempfile::TempDir,
-}
-
-impl Server {
-    fn start(pool: usize) -> Result<Server, Failure> {
-        let folder = tempfile::tempdir()?;
-        let at = |name: &str| folder.path().join(name);
-        for (name, text) in [("play.lua", PLAY), ("answer.lua", ANSWER), ("bridge.lua", BRIDGE)] {
-            fs::create_dir_all(at("scripts"))?;
-            fs::write(at("scripts").join(name), text)?;
-        }
-        prompt(&at("prompts"))?;
-        let callee = UdpSocket::bind("127.0.0.1:0")?;
-        let target = format!("sip:bench@{}", callee.local_addr()?);
-        // A finished INVITE is kept for 32 seconds, so a high rate needs more of them than ship.
-        let mut conf = format!(
-            "[sip]\ntcp = false\nmax_calls = 4000\nmax_transactions = 100000\n[script]\npool = {pool}\n\
-             [media]\nrtp_ports = \"10000-29999\"\n[[interface]]\nbind = \"127.0.0.1:0\"\n"
-        );
-        for name in ["play", "answer", "bridge"] {
-            conf += &format!(
-                "[[number]]\nnumber = \"{name}\"\nscript = \"{name}.lua\"\nvars = {{ target = \"{target}\" }}\n"
-            );
-        }
-        fs::write(at("bench.toml"), conf)?;
-        let (out, log) = (at("out"), at("log"));
-        let child = Command::new(env!("CARGO_BIN_EXE_switchhook"))
-            .args(["run", "--conf", "bench.toml"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(File::create(&out)?)
-            .stderr(File::create(&log)?)
-            .spawn()?;
-        let mut server = Server { child, sip: SocketAddr::from(([127, 0, 0, 1], 0)), callee, _folder: folder };
-        for _ in 0..500 {
-            wait(&[], Duration::from_millis(10))?;
-            let text = fs::read_to_string(&out)?;
-            if text.contains("ready;") {
-                let address = text.split("udp ").nth(1).and_then(|rest| rest.split([' ', ',', '\n']).next());
-                server.sip = address.ok_or("no address was told")?.parse()?;
-                return Ok(server);
-            }
-        }
-        Err(format!("the server did not start: {}", fs::read_to_string(&log)?).into())
-    }
-
-    /// Microseconds of CPU, user and system, by thread's name; and in all.
-    fn cpu(&self) -> Result<(f64, BTreeMap<String, f64>), Failure> {
-        let of = |file: &Path| -> Result<(String, f64), Failure> {
-            let text = fs::read_to_string(file)?;
-            let name = text.split(['(', ')']).nth(1).ok_or("no name")?.to_owned();
-            // From the third field on: proc(5) counts utime as the 14th, stime as the 15th.
-            let rest: Vec<&str> = text.rsplit(')').next().ok_or("short")?.split_whitespace().collect();
-            let field = |index: usize| rest.get(index).and_then(|text| text.parse::<f64>().ok()).ok_or("short");
-            Ok((name, (field(11)? + field(12)?) * 1e6 / TICKS))
-        };
-        let home = Path::new("/proc").join(self.child.id().to_string());
-        let mut threads = BTreeMap::new();
-        for thread in fs::read_dir(home.join("task"))? {
-            let (name, us) = of(&thread?.path().join("stat"))?;
-            *threads.entry(name).or_default() += us;
-        }
-        Ok((of(&home.join("stat"))?.1, threads))
-    }
-
-    /// Resident memory, in KiB.
-    fn rss(&self) -> Result<f64, Failure> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may be over already; then there is nothing to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// 200 ms of a tone.
-fn prompt(folder: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(folder)?;
-    let spec =
-        hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
-    let mut file = hound::WavWriter::create(folder.join("short.wav"), spec)?;
-    for index in 0..1600_i32 {
-        file.write_sample(if index % 20 < 10 { 4000_i16 } else { -4000 })?;
-    }
-    Ok(file.finalize()?)
-}
-
-/// Wait until one of `sockets` has something, or for so long.
-fn wait(sockets: &[&UdpSocket], longest: Duration) -> Result<(), Failure> {
-    let mut fds: Vec<PollFd> = sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)).collect();
-    // Rounded down: the last millisecond is spent awake, so that calls begin on time.
-    let longest = u16::try_from(longest.as_millis()).unwrap_or(1000);
-    match poll(&mut fds, PollTimeout::from(longest)) {
-        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    Server::start(&conf, &[("play.lua", PLAY), ("answer.lua", ANSWER), ("bridge.lua", BRIDGE)])
 }
 
 struct Call {
@@ -237,6 +118,8 @@ struct Figures {
 struct Load {
     server: Server,
     caller: UdpSocket,
+    /// What is called: for the bridged calls.
+    callee: UdpSocket,
     /// Where our SDP says that audio goes; nobody reads it.
     sink: UdpSocket,
     number: &'static str,
@@ -245,12 +128,13 @@ struct Load {
 }
 
 impl Load {
-    fn new(server: Server, number: &'static str) -> Result<Load, Failure> {
+    fn new(pool: usize, number: &'static str) -> Result<Load, Failure> {
         let bind = || UdpSocket::bind("127.0.0.1:0");
-        let (caller, sink) = (bind()?, bind()?);
+        let (caller, callee, sink) = (bind()?, bind()?, bind()?);
+        let server = server(&callee, pool)?;
         caller.set_nonblocking(true)?;
-        server.callee.set_nonblocking(true)?;
-        Ok(Load { server, caller, sink, number, calls: Vec::new(), buffer: vec![0; 65_536] })
+        callee.set_nonblocking(true)?;
+        Ok(Load { server, caller, callee, sink, number, calls: Vec::new(), buffer: vec![0; 65_536] })
     }
 
     /// Calls at `rate` a second for the warm-up and `window`, and what those within the window cost.
@@ -303,7 +187,7 @@ impl Load {
         loop {
             while self.receive_as_caller()? | self.receive_as_callee()? {}
             let Some(left) = until.checked_sub(now()) else { return Ok(()) };
-            wait(&[&self.caller, &self.server.callee], left)?;
+            wait(&[&self.caller, &self.callee], left)?;
         }
     }
 
@@ -354,16 +238,16 @@ impl Load {
     }
 
     fn receive_as_callee(&mut self) -> Result<bool, Failure> {
-        let Some((text, from)) = receive(&self.server.callee, &mut self.buffer)? else { return Ok(false) };
+        let Some((text, from)) = receive(&self.callee, &mut self.buffer)? else { return Ok(false) };
         let answer = if text.starts_with("INVITE ") {
-            let contact = format!("Contact: <sip:bench@{}>\r\n", self.server.callee.local_addr()?);
+            let contact = format!("Contact: <sip:bench@{}>\r\n", self.callee.local_addr()?);
             response(&text, ";tag=callee", &contact, &self.sdp()?)
         } else if text.starts_with("BYE ") {
             response(&text, "", "", "")
         } else {
             return Ok(true);
         };
-        self.server.callee.send_to(answer.as_bytes(), from)?;
+        self.callee.send_to(answer.as_bytes(), from)?;
         Ok(true)
     }
 }
@@ -374,12 +258,6 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Result<Option<(String, Sock
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The value of the first header with this name.
-fn header<'a>(text: &'a str, name: &str) -> &'a str {
-    let named = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    named.unwrap_or_default().trim()
 }
 
 /// A 200 to `request`.

@@ -26,7 +26,7 @@ use nix::{
     unistd::{Pid, gettid},
 };
 use switchhook::{
-    codec::Codec,
+    codec::{Codec, Digits, OpusWish},
     ids::{BridgeId, PortId, WorkerId},
     io::{
         clock::Clock,
@@ -347,11 +347,14 @@ fn stream(peer: SocketAddr) -> Stream {
     Stream {
         remote: Some(peer),
         remote_rtcp: Some(peer),
-        send: payload,
+        send: Some(payload),
         receive: vec![payload],
         foreign: Vec::new(),
-        send_digits: None,
-        receive_digits: None,
+        // Without events its audio would be listened to for keys.
+        send_digits: Some(Digits::narrow(101)),
+        receive_digits: vec![Digits::narrow(101)],
+        comfort: None,
+        opus: OpusWish::default(),
         ptime: 20,
         sending: true,
         receiving: true,

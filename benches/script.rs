@@ -71,12 +71,10 @@ fn start() -> Start {
             caller_name: text("Anna"),
             called: text("200"),
             sip_call_id: text("f81d4fae@example.com"),
-            phone: None,
             source: text("192.0.2.1:5060"),
-            trunk: None,
             inbound: true,
             headers: vec![(text("X-Account"), text("gold"))],
-            stir: None,
+            ..Facts::default()
         },
         vars: vec![(text("colour"), text("blue"))],
         unix: Duration::from_secs(1_772_447_400),

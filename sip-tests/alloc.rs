@@ -11,11 +11,11 @@ use std::{
 };
 
 use switchhook::{
-    codec::Codec,
+    codec::{Codec, Digits, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
     media::{
-        Batch, Block, Channel, Command, Config, Engine, Event, Layout, Payload, Pcm, Port, Role, Shield, ShieldKeys,
-        Shielding, Spent, Stream,
+        Batch, Block, Channel, Command, Config, Ends, Engine, Event, Layout, Payload, Pcm, Port, Role, Shield,
+        ShieldKeys, Shielding, Spent, Stream, Tools,
     },
     rtp::{self, Header, srtp::Seal},
     secure::{Key, Suite},
@@ -49,6 +49,9 @@ static ALLOCATOR: Counting = Counting;
 
 const PORTS: u64 = 6;
 const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };
+const G722: Payload = Payload { number: 9, codec: Codec::G722 };
+const OPUS: Payload = Payload { number: 111, codec: Codec::Opus };
+const L16: Payload = Payload { number: 97, codec: Codec::L16Wide };
 const PCMA: Payload = Payload { number: 8, codec: Codec::Pcma };
 
 fn config() -> Config {
@@ -63,16 +66,18 @@ fn config() -> Config {
 }
 
 fn stream(n: u64) -> Stream {
-    let codec = if n.is_multiple_of(3) { PCMA } else { PCMU };
+    let codec = [PCMA, PCMU, G722, OPUS, PCMU, L16][n as usize % 6];
     Stream {
         remote: Some(address(n, 4000)),
         remote_rtcp: Some(address(n, 4001)),
-        send: codec,
-        receive: vec![PCMU, PCMA],
+        send: Some(codec),
+        receive: vec![PCMU, PCMA, G722, OPUS, L16],
         foreign: vec![],
         // Two of them say and take keys as tones only.
-        send_digits: (n % 4 != 3).then_some(101),
-        receive_digits: (n % 5 != 4).then_some(101),
+        send_digits: (n % 4 != 3).then_some(Digits::narrow(101)),
+        receive_digits: if n % 5 != 4 { vec![Digits::narrow(101)] } else { vec![] },
+        comfort: None,
+        opus: OpusWish::default(),
         ptime: [20, 10, 30, 60, 20, 40][n as usize % 6],
         sending: true,
         receiving: true,
@@ -146,20 +151,24 @@ impl Watched {
         let port = PortId(n);
         match tick % 23 {
             0 => {
-                let sounds = [Arc::new(Pcm { samples: vec![100; 3000].into(), looped: false })].into();
+                let sounds =
+                    [Arc::new(Pcm { rate: Rate::Narrow, samples: vec![100; 3000].into(), looped: false })].into();
                 self.command(Command::Play { port, play: PlayId(tick), sounds });
             }
             3 => {
                 let blocks = (0..4).map(|_| Block { samples: Vec::with_capacity(1000) }).collect();
                 let layout = [Layout::Stereo, Layout::Mix, Layout::Party][n as usize % 3];
-                let (recording, limit) = (RecordingId(tick), Some(9000));
-                self.command(Command::Record { port, recording, layout, limit, blocks });
+                let (recording, ends) = (RecordingId(tick), Ends { after: Some(9000), quiet: Some(8000) });
+                self.command(Command::Record { port, recording, layout, rate: Rate::Narrow, ends, blocks });
             }
             5 => {
                 let (length, gap) = (Duration::from_millis(80), Duration::from_millis(40));
                 self.command(Command::Digits { port, digits: "12,#".into(), length, gap });
             }
-            8 => self.command(Command::Update { port, stream: Box::new(stream(n)) }),
+            8 => {
+                let tools = Tools::new(&stream(n));
+                self.command(Command::Update { port, stream: Box::new(stream(n)), tools });
+            }
             11 => self.command(Command::Leave { port }),
             6 => self.command(Command::Level { port, on: tick.is_multiple_of(2) }),
             9 => self.command(Command::Detect { port, on: tick.is_multiple_of(2) }),
@@ -243,7 +252,8 @@ fn between_open_and_close_no_memory_is_taken_or_given_back() {
 #[test]
 fn a_port_needs_at_most_24_kib() {
     let before = BYTES.get();
-    let port = Port::new(PortId(1), stream(1), &config(), 1);
+    let narrow = Stream { send: Some(PCMU), receive: vec![PCMU, PCMA], ..stream(1) };
+    let port = Port::new(PortId(1), narrow, &config(), 1);
     let bytes = BYTES.get() - before;
     assert!(bytes <= 24 * 1024, "{bytes}");
     assert_eq!(port.id(), PortId(1));

@@ -35,18 +35,25 @@ impl Phone {
 
     /// The same, with an account line of its own.
     pub fn with_account(folder: &Path, speaks: &Path, account: &str) -> Phone {
+        Phone::with_config(folder, speaks, account, "")
+    }
+
+    /// The same, with more lines of configuration.
+    pub fn with_config(folder: &Path, speaks: &Path, account: &str, more: &str) -> Phone {
         let (sip, ctrl) = (free_port(), free_port());
         let config = format!(
             "sip_listen 127.0.0.1:{sip}\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\nmodule sndfile.so\n\
              module srtp.so\nmodule dtls_srtp.so\nmodule_app account.so\nmodule_app contact.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{ctrl}\naudio_source aufile,{}\naudio_alert aufile,/dev/null\n\
-             audio_channels 1\nsnd_path {}\n",
+             audio_channels 1\nsnd_path {}\n{more}",
             speaks.display(),
             folder.display(),
         );
         fs::write(folder.join("config"), config).unwrap();
         fs::write(folder.join("accounts"), format!("{account}\n")).unwrap();
-        fs::write(folder.join("contacts"), "").unwrap();
+        if !folder.join("contacts").exists() {
+            fs::write(folder.join("contacts"), "").unwrap();
+        }
         let mut command = Command::new("baresip");
         command.arg("-f").arg(folder).current_dir(folder);
         let process = Process::start(command);
@@ -79,6 +86,7 @@ impl Phone {
     }
 
     pub fn dial(&mut self, uri: &str) {
+        self.seen.clear();
         self.tell("dial", uri);
         self.wait_for_event("CALL_ESTABLISHED");
     }

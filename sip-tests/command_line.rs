@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use crate::support::{PROGRAM, Process, Server, breathe, read_wav};
 
 /// Runs the program to its end in `folder`; gives its exit code and all that it said.
-fn run(folder: &std::path::Path, arguments: &[&str]) -> (i32, String) {
+pub(crate) fn run(folder: &std::path::Path, arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).current_dir(folder);
     let (status, said) = Process::start(command).finish();

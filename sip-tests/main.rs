@@ -1,4 +1,4 @@
-//! The real program on loopback, against real peers: SIPp and baresip. Few tests, and each guards what the simulator
+//! The real program on loopback, against real peers: SIPp, baresip, Kamailio. Few tests, and each guards what the simulator
 //! cannot: sockets, threads, kernels, other people's SIP.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
@@ -8,14 +8,20 @@ mod browser;
 mod carrier;
 mod command_line;
 mod docs;
+mod kamailio;
 mod listening;
+mod messages;
 mod misbehaving;
 mod names;
 mod phones;
+mod recordings;
+mod records;
+mod reliability;
 mod ring_all;
 mod secure;
 mod sipp;
 mod sipvicious;
 mod stir;
 mod support;
+mod transfers;
 mod wires;

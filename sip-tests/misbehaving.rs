@@ -58,7 +58,7 @@ fn of_a_hundred_calls_the_bad_scripts_end_only_their_own() {
         assert!(received >= 150 && sent + 5 >= received && record["quality"]["lost"] == 0, "{}", record["quality"]);
     }
     let ends = |reason: &str| records.iter().filter(|r| r["script"] != "good.lua" && r["end_reason"] == reason).count();
-    assert_eq!((ends("agent_error") + ends("agent_timeout"), ends("caller_hangup")), (6, 0), "{records:#?}");
+    assert_eq!((ends("agent_error") + ends("agent_crashed"), ends("caller_hangup")), (6, 0), "{records:#?}");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn audio_before_the_answer_is_heard_by_the_caller() {
         .map(|n| (8000.0 * (2.0 * std::f64::consts::PI * 600.0 * f64::from(n) / 8000.0).sin()) as i16)
         .collect();
     let mut coded = vec![0; samples.len()];
-    switchhook::audio::encode(switchhook::codec::Codec::Pcmu, &samples, &mut coded);
+    switchhook::audio::g711::encode_ulaw(&samples, &mut coded);
     fs::write(folder.path().join("tone.pcmu"), coded).unwrap();
     let (early, address, log) = phone(folder.path(), "uas_early_media", &["-m", "1"]);
     // What the caller hears is the right channel of a recording that begins before anybody is asked.

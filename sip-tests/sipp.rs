@@ -22,10 +22,15 @@ pub fn scenario(name: &str) -> PathBuf {
 
 /// SIPp as a caller; its own ports are free ones.
 pub fn caller(server: SocketAddr, folder: &Path, number: &str, extra: &[&str]) -> Process {
+    caller_at("127.0.0.1", server, folder, number, extra)
+}
+
+/// The same, from another address of this machine.
+pub fn caller_at(from: &str, server: SocketAddr, folder: &Path, number: &str, extra: &[&str]) -> Process {
     let mut command = Command::new("sipp");
     command
         .arg(server.to_string())
-        .args(["-s", number, "-i", "127.0.0.1", "-p", &free_port().to_string(), "-nostdin"])
+        .args(["-s", number, "-i", from, "-p", &free_port().to_string(), "-nostdin"])
         .args(["-mp", &(free_port() & !1).to_string()])
         .args(["-timeout", "100", "-timeout_error", "-trace_err", "-trace_msg"])
         .args(extra)
@@ -35,15 +40,20 @@ pub fn caller(server: SocketAddr, folder: &Path, number: &str, extra: &[&str]) -
 
 /// SIPp as a phone that is called; answers with its address.
 pub fn phone(folder: &Path, name: &str, extra: &[&str]) -> (Process, SocketAddr, PathBuf) {
-    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    phone_at("127.0.0.1", folder, name, extra)
+}
+
+/// The same, at another address of this machine.
+pub fn phone_at(at: &str, folder: &Path, name: &str, extra: &[&str]) -> (Process, SocketAddr, PathBuf) {
+    let address = SocketAddr::new(at.parse().unwrap(), free_port());
     let messages = folder.join(format!("{name}-{}.log", address.port()));
     let mut command = Command::new("sipp");
     command
         .arg("-sf")
         .arg(scenario(name))
-        .args(["-i", "127.0.0.1", "-p", &address.port().to_string(), "-nostdin"])
+        .args(["-i", at, "-p", &address.port().to_string(), "-nostdin"])
         .args(["-mp", &(free_port() & !1).to_string()])
-        .args(["-timeout", "100", "-timeout_error", "-trace_msg", "-message_file"])
+        .args(["-timeout", "100", "-timeout_error", "-trace_err", "-trace_msg", "-message_file"])
         .arg(&messages)
         .args(extra)
         .current_dir(folder);
@@ -65,7 +75,8 @@ pub fn passes(process: Process, folder: &Path) {
             let path = e.unwrap().path();
             path.to_string_lossy().contains("errors").then(|| std::fs::read_to_string(path).unwrap_or_default())
         });
-        panic!("SIPp says {status}\n{}\n{}", errors.collect::<String>(), tail(&output));
+        let table: Vec<&str> = output.lines().filter(|line| line.contains("--->") || line.contains("<---")).collect();
+        panic!("SIPp says {status}\n{}\n{}", errors.collect::<String>(), table.join("\n"));
     }
 }
 
@@ -74,7 +85,7 @@ fn tail(text: &str) -> String {
     lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
-fn numbers(list: &[(&str, &str)]) -> String {
+pub fn numbers(list: &[(&str, &str)]) -> String {
     list.iter().map(|(number, script)| format!("[[number]]\nnumber = \"{number}\"\nscript = \"{script}\"\n")).collect()
 }
 

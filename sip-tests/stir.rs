@@ -1,8 +1,11 @@
-//! Signed callers between two servers: keys and certificates as openssl makes them, fetched from openssl's web server.
+//! Signed callers between two servers, also through Kamailio: keys and certificates as openssl makes them, fetched from openssl's web server.
 
 use std::{fs, path::Path, process::Command};
 
-use crate::support::{PROGRAM, Process, Server};
+use crate::{
+    kamailio::Kamailio,
+    support::{PROGRAM, Process, Server},
+};
 
 /// A root, an authority between, and two signers of that authority: one for a provider, one for a single number.
 const EXTENSIONS: &str = "[req]
@@ -57,10 +60,10 @@ fn certificate(folder: &Path, name: &str, kind: &str, above: &str) {
 }
 
 /// A server that signs with the key of `signer`, whose certificate the web server at `port` has.
-fn signing(folder: &Path, signer: &str, port: &str, target: &str) -> Server {
+fn signing(folder: &Path, signer: &str, port: &str, target: &str, more: &str) -> Server {
     let key = folder.join(format!("{signer}.key"));
     let conf = format!(
-        "[stir]\nkey = {key:?}\ncertificate_url = \"https://localhost:{port}/{signer}.chain\"\nown = [\"+4930*\"]\n\
+        "{more}[stir]\nkey = {key:?}\ncertificate_url = \"https://localhost:{port}/{signer}.chain\"\nown = [\"+4930*\"]\n\
          [[number]]\nnumber = \"200\"\nscript = \"dial.lua\"\nvars = {{ target = \"{target}\" }}\n"
     );
     Server::start(&conf, &[("dial.lua", DIAL)])
@@ -92,11 +95,21 @@ fn a_number_that_its_provider_signed_is_proven_and_one_of_somebody_else_is_refus
     );
     let checking = Server::start(&conf, &[("proven.lua", PROVEN)]);
     let target = format!("sip:+12155551212@{}", checking.sip);
-    for (signer, code, verdict, reason) in
-        [("provider", 200, "passed", None), ("number", 437, "failed", Some("not_authorized"))]
-    {
+    // What is signed survives a carrier's proxy, which challenges and stays on the way.
+    let kamailio = Kamailio::start(folder, checking.sip, "MD5");
+    let carrier = format!(
+        "[[trunk]]\nname = \"carrier\"\ntarget = [\"{}\"]\nuser = \"acct\"\npassword = \"geheim7\"\n\
+         [[outbound.rule]]\nnumber = \"+*\"\ntrunk = \"carrier\"\n",
+        kamailio.uri("udp")
+    );
+    for (signer, number, more, code, verdict, reason) in [
+        ("provider", target.as_str(), "", 200, "passed", None),
+        ("number", target.as_str(), "", 437, "failed", Some("not_authorized")),
+        ("provider", "+12155551212", carrier.as_str(), 200, "passed", None),
+        ("number", "+12155551212", carrier.as_str(), 437, "failed", Some("not_authorized")),
+    ] {
         let before = checking.records().len();
-        let server = signing(folder, signer, port, &target);
+        let server = signing(folder, signer, port, number, more);
         let mut caller = Command::new(PROGRAM);
         caller.args(["call", &format!("sip:200@{}", server.sip), "--wait", "5"]).current_dir(folder);
         Process::start(caller).finish();

@@ -54,12 +54,28 @@ impl Server {
         let conf = format!("{base}{conf}\n{guard}{media}")
             .replace("[media]\n", &format!("[media]\nrtp_ports = \"{first}-{last}\"\n"));
         fs::write(at("switchhook.toml"), conf).unwrap();
-        let mut command = Command::new(PROGRAM);
-        command.arg("run").arg("--conf").arg(at("switchhook.toml")).current_dir(folder.path());
-        let process = Process::start(command);
+        let process = Server::run(folder.path());
         let line = process.wait_for("listening on udp ");
         let sip = line.split("udp ").nth(1).and_then(|rest| rest.split([' ', ',']).next()).expect("an address").parse();
         Server { sip: sip.unwrap_or_else(|_| panic!("no address in: {line}")), listening: line, folder, process }
+    }
+
+    fn run(folder: &Path) -> Process {
+        let mut command = Command::new(PROGRAM);
+        command.arg("run").arg("--conf").arg(folder.join("switchhook.toml")).current_dir(folder);
+        Process::start(command)
+    }
+
+    /// End it by this signal, and start it again with the same folder and port.
+    pub fn restart(&mut self, name: &str) {
+        signal(self.pid(), name);
+        self.process.wait();
+        let file = self.path("switchhook.toml");
+        let conf = fs::read_to_string(&file).unwrap();
+        let conf = conf.replacen("bind = \"127.0.0.1:0\"", &format!("bind = \"{}\"", self.sip), 1);
+        fs::write(&file, conf).unwrap();
+        self.process = Server::run(self.folder.path());
+        self.process.wait_for("listening on udp ");
     }
 
     /// Only lines that come from now on are looked at; the line is returned.

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use crate::ids::{CallId, FlowId};
+use crate::{
+    ids::{CallId, FlowId},
+    verbs::Text,
+};
 
 /// What a flow is started with.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +53,8 @@ pub struct Facts {
     pub headers: Vec<(String, String)>,
     /// The caller's signature; absent: nobody looked.
     pub stir: Option<Box<Stir>>,
+    /// There is no call: the flow was started for this message.
+    pub message: Option<Box<Text>>,
 }
 
 /// What is known of the signature of a call (STIR/SHAKEN).

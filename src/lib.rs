@@ -1,5 +1,6 @@
 //! Switchhook: a SIP user agent, an RTP mixer and a flow runner in one program.
 
+pub mod api;
 pub mod audio;
 pub mod cli;
 pub mod codec;

@@ -4,12 +4,18 @@
 //! Times are [`Duration`]s; digits are the characters `0-9 * # A-D`.
 
 mod heard;
+mod record;
 mod rooms;
 
 pub use heard::{Figures, Heard};
+pub use record::{FileFormat, Record, RecordEnd, RecordMode, Voices, leg_files};
 pub use rooms::{Entry, Member, RoomOrder};
 
 use std::time::Duration;
+
+mod message;
+
+pub use message::{Message, Messaging, Registration, Text};
 
 use crate::{
     facts::Start,
@@ -73,12 +79,12 @@ pub enum Verb {
         /// Which one.
         recording: RecordingId,
     },
-    /// Leave out what comes from now on / go on. Replies [`Reply::Done`].
-    RecordPause {
+    /// What becomes of the sound from now on. Replies [`Reply::Done`].
+    RecordAs {
         /// Which one.
         recording: RecordingId,
-        /// True to pause, false to go on.
-        paused: bool,
+        /// From now on.
+        mode: RecordMode,
     },
     /// Ring other phones; the first to answer is bridged to this call. Replies [`Reply::Dialed`].
     Dial(Dial),
@@ -177,6 +183,13 @@ pub enum Verb {
         /// Messages that were.
         old: u32,
     },
+    /// Do something with text messages. What needs no call may be asked in the name of any call.
+    Messaging(Messaging),
+    /// Tell where a phone of ours is registered. Replies [`Reply::Registrations`] at once; needs no call.
+    Registrations {
+        /// Its number or user.
+        phone: String,
+    },
     /// Set the vars that the call record keeps. Replies [`Reply::Done`] at once.
     SetVar {
         /// Name.
@@ -261,23 +274,6 @@ pub struct Gather {
     pub barge_in: bool,
 }
 
-/// How to record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    /// File name below the recording folder; absent: made from date and call id.
-    pub file: Option<String>,
-    /// Two channels, the party left and what it hears right; false: one channel with both mixed.
-    pub stereo: bool,
-    /// True: only what the party says (a voicemail), mono.
-    pub party_only: bool,
-    /// Ends after this much audio.
-    pub max: Option<Duration>,
-    /// Digits of the party that end it; empty: none.
-    pub stop_on: String,
-    /// True: the reply comes when the recording ended.
-    pub wait: bool,
-}
-
 /// In which order the targets of a [`Dial`] are rung.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
@@ -359,12 +355,12 @@ pub enum Reply {
     Recorded {
         /// Which one.
         recording: RecordingId,
-        /// The file, as a path below the recording folder.
-        file: String,
+        /// The file, as a path below the recording folder; two of them with [`Voices::Apart`].
+        files: Vec<String>,
         /// Its length.
         length: Duration,
-        /// The digit that stopped it, if one did.
-        key: Option<char>,
+        /// What ended it.
+        why: RecordEnd,
     },
     /// Somebody answered, and is bridged to the caller.
     Dialed {
@@ -390,6 +386,15 @@ pub enum Reply {
     Transferred,
     /// A value from the key-value store; absent: no such key.
     Value(Option<String>),
+    /// A message was taken with this code: 200 where it arrived, 202 where somebody keeps it for later.
+    Sent {
+        /// 200 to 299.
+        code: u16,
+    },
+    /// A message of the call's party.
+    Message(Text),
+    /// Where a phone is; empty: nowhere.
+    Registrations(Vec<Registration>),
     /// It could not be done.
     Failed(Failure),
 }
@@ -441,6 +446,8 @@ pub enum Failure {
     NoSuchCall,
     /// No such recording, or it ended.
     NoSuchRecording,
+    /// No phone of ours has this number or user.
+    NoSuchPhone,
     /// The call ended meanwhile.
     HungUp,
     /// Dial: nobody answered in time (also 408 and 480 after ringing).
@@ -457,6 +464,8 @@ pub enum Failure {
     Sound(String),
     /// No media in common, or none could be opened.
     Media(String),
+    /// The disk took no more of a recording, or none of it; why. What it took can be played.
+    Disk(String),
     /// A limit of the configuration was reached; which.
     Limit(&'static str),
     /// The key-value store failed; why.
@@ -470,6 +479,7 @@ impl Failure {
             Failure::WrongState => "wrong_state",
             Failure::NoSuchCall => "no_such_call",
             Failure::NoSuchRecording => "no_such_recording",
+            Failure::NoSuchPhone => "no_such_phone",
             Failure::HungUp => "hangup",
             Failure::NoAnswer => "no_answer",
             Failure::Busy => "busy",
@@ -478,6 +488,7 @@ impl Failure {
             Failure::Unreachable => "unreachable",
             Failure::Sound(_) => "sound",
             Failure::Media(_) => "media",
+            Failure::Disk(_) => "disk",
             Failure::Limit(_) => "limit",
             Failure::Store(_) => "store",
         }

@@ -11,6 +11,8 @@
 ---| "wrong_state"       # the call is not in a state for this, such as answering twice
 ---| "no_such_call"      # that leg is gone
 ---| "no_such_recording" # that recording ended
+---| "no_such_phone"     # no phone of ours has this number or user
+---| "disk"              # the disk took no more of the recording; what it took can be played
 ---| "no_answer"         # dial: nobody answered in time
 ---| "busy"              # dial: busy
 ---| "refused"           # dial: refused; detail is the SIP status code
@@ -146,9 +148,13 @@ function call:gather(options) end
 ---@field file? string File name below the recording folder; made from date and call id without it.
 ---@field stereo? boolean Two channels: the party left, what it hears right; false.
 ---@field party_only? boolean Only what the party says; false.
+---@field format? "wav"|"mp3"|"ogg" What kind of file; as the file's ending says, else "wav".
+---@field legs? boolean Two files, `...-said` with the party and `...-heard` with what it hears; false.
 ---@field max? number Ends after so many seconds of audio.
+---@field end_of_silence? number Ends when the party was silent for so many seconds.
 ---@field stop_on? string Digits of the party that end it; "any" for all.
----@field wait? boolean Return when the recording has ended; false: go on while it runs.
+---@field beep? boolean Play a beep first, which is not recorded; false.
+---@field wait? boolean Return when the recording has ended; true with `end_of_silence` or `stop_on`, else false.
 
 ---Record.
 ---@param options? RecordOptions
@@ -343,6 +349,28 @@ function call:resume() end
 ---@return integer? code
 function call:transfer(target, options) end
 
+---@class SendMessageOptions
+---@field type? string Media type; "text/plain".
+---@field headers? table<string, string> Header fields added.
+
+---Send a text message to the party of the call, within the call.
+---@param text string
+---@param options? SendMessageOptions
+---@return "delivered"|"accepted"|nil how It arrived; or somebody keeps it for later.
+---@return integer|Reason? code The SIP status code, or the reason.
+---@return integer|string? detail
+function call:send_message(text, options) end
+
+---@class Text
+---@field text string What it says.
+---@field type string Its media type, "text/plain".
+
+---Wait for a text message of the party, within the call. Up to 16 that came before are kept.
+---@param seconds? number How long; 60.
+---@return Text? message
+---@return Reason? reason "no_answer": none came.
+function call:wait_message(seconds) end
+
 ---Wait.
 ---@param seconds number At most 86400.
 ---@return true? ok
@@ -352,7 +380,9 @@ function call:sleep(seconds) end
 ---A recording that runs, or has ended.
 ---@class Recording
 ---@field file? string When it has ended: the file, below the recording folder.
+---@field files? string[] When it has ended: all its files; two with `legs`.
 ---@field seconds? number When it has ended: its length.
+---@field why? "stopped"|"key"|"max"|"silence" When it has ended: what ended it.
 ---@field key? string When it has ended: the digit that ended it.
 recording = {}
 
@@ -367,10 +397,73 @@ function recording:stop() end
 ---@return Reason? reason
 function recording:pause() end
 
+---Silence from now on instead of what is said, for just as long: card numbers.
+---@return true? ok
+---@return Reason? reason
+function recording:mask() end
+
 ---Go on.
 ---@return true? ok
 ---@return Reason? reason
 function recording:resume() end
+
+---The text message that started this script; nil in scripts that a call started. In a script that a message started,
+---`call` is nil.
+---@class Message: Text
+---@field id string The id that logs carry.
+---@field from string Number of the sender; "anonymous" where there is none.
+---@field from_name string Name of the sender, perhaps empty.
+---@field to string Number that it is for.
+---@field phone string? The phone of ours that sent it, by its user: proven by its password; nil: somebody else.
+---@field trunk string? The trunk that it came from; nil: none.
+---@field source string Where it came from, "address:port".
+---@field headers table<string, string> Header fields whose names begin with X-; upper and lower case are the same.
+message = {}
+
+---Tell the sender that the message arrived. Without this, the end of the script does; after 2 seconds, the sender was
+---told that it is being seen to.
+---@return true? ok
+---@return Reason? reason "wrong_state": the sender was told something already.
+function message:accept() end
+
+---Tell the sender that the message is not wanted.
+---@param code integer SIP status code, 300 to 699.
+---@param reason? string Reason phrase.
+---@return true? ok
+---@return Reason? reason
+function message:reject(code, reason) end
+
+---Text messages.
+messages = {}
+
+---@class MessageOptions: SendMessageOptions
+---@field to string A SIP URI or a number: each device of a phone of ours, else over trunks.
+---@field text string
+---@field from? string Number shown; the one that was called, or that the message came for.
+
+---Send a text message, and wait until somebody took it.
+---@param options MessageOptions
+---@return "delivered"|"accepted"|nil how It arrived; or somebody keeps it for later.
+---@return integer|Reason? code The SIP status code, or the reason.
+---@return integer|string? detail
+function messages.send(options) end
+
+---The phones of ours.
+phones = {}
+
+---@class Registration
+---@field contact string Its own SIP URI.
+---@field source? string Where it registered from, "address:port"; nil: that connection broke.
+---@field transport? "udp"|"tcp"|"tls"|"ws"|"wss"
+---@field agent string What it says it is, perhaps empty.
+---@field expires integer Seconds until its registration ends.
+---@field answers boolean False: it did not answer when it was last asked.
+
+---Where a phone is registered, the newest last; empty: nowhere.
+---@param phone string Its number or user.
+---@return Registration[]? places
+---@return Reason? reason
+function phones.registrations(phone) end
 
 ---The key-value store, shared by all calls and kept over restarts. Keys have at most 256, values 65536 bytes.
 store = {}

@@ -12,8 +12,11 @@
 //! ```
 //!
 //! The first good samples after a loss are cross-faded with the repetition going on below them.
+//!
+//! All lengths in here are in samples at 8 kHz; at a higher rate they are multiplied, and the pitch is found roughly
+//! first.
 
-use crate::audio::likeness::likeness;
+use crate::{audio::likeness::likeness, codec::Rate};
 
 /// How much of the past is kept: three longest periods and the overlap.
 const HISTORY: usize = 400;
@@ -42,10 +45,12 @@ const LONGEST_RETURN: usize = 80;
 #[derive(Debug)]
 pub struct Conceal {
     state: State,
-    /// The last samples that were played, newest last.
-    history: [i16; HISTORY],
+    /// How many samples there are for one at 8 kHz.
+    scale: usize,
+    /// The last samples that were played, newest last; [`HISTORY`] of them at the present rate, room for the highest.
+    history: Box<[i16]>,
     /// What is repeated: the history as it was when the loss began.
-    source: [i16; HISTORY],
+    source: Box<[i16]>,
     repetition: Repetition,
 }
 
@@ -72,27 +77,39 @@ struct Repetition {
     step: f32,
 }
 
-impl Default for Conceal {
-    fn default() -> Conceal {
-        Conceal::new()
-    }
-}
-
 impl Conceal {
-    /// Nothing heard yet.
-    pub const fn new() -> Conceal {
+    /// Nothing heard yet; memory for rates up to `highest`, which it begins with.
+    pub fn new(highest: Rate) -> Conceal {
+        let room = HISTORY * highest.scale();
         Conceal {
             state: State::Fresh,
-            history: [0; HISTORY],
-            source: [0; HISTORY],
-            repetition: Repetition { period: MAX_PERIOD, unvoiced: true, step: 0.0 },
+            scale: highest.scale(),
+            history: vec![0; room].into_boxed_slice(),
+            source: vec![0; room].into_boxed_slice(),
+            repetition: Repetition { period: MAX_PERIOD * highest.scale(), unvoiced: true, step: 0.0 },
         }
+    }
+
+    /// Nothing heard yet, at `rate` from now on.
+    pub fn reset(&mut self, rate: Rate) {
+        self.state = State::Fresh;
+        self.scale = rate.scale().min(self.history.len() / HISTORY);
+        self.history.fill(0);
+    }
+
+    /// So many samples at the present rate.
+    fn at_rate(&self, samples: usize) -> usize {
+        samples * self.scale
+    }
+
+    fn history(&self) -> &[i16] {
+        &self.history[..HISTORY * self.scale]
     }
 
     /// Good samples, on their way to be played. After a loss they are cross-faded in place.
     pub fn hear(&mut self, samples: &mut [i16]) {
         if let State::MakingUp { made } = self.state {
-            self.state = State::Returning { made, done: 0, length: return_length(made) };
+            self.state = State::Returning { made, done: 0, length: return_length(made / self.scale) * self.scale };
         }
         if matches!(self.state, State::Fresh) {
             self.state = State::Hearing;
@@ -127,7 +144,7 @@ impl Conceal {
             *sample = self.repeated(made + at) as i16;
         }
         // Past the fade the count has no meaning any more; it must not run over in a call of weeks.
-        self.state = State::MakingUp { made: (made + out.len()).min(SILENT) };
+        self.state = State::MakingUp { made: (made + out.len()).min(self.at_rate(SILENT)) };
         self.remember(out);
     }
 
@@ -135,60 +152,66 @@ impl Conceal {
     pub fn is_silent(&self) -> bool {
         match self.state {
             State::Fresh => true,
-            State::MakingUp { made } => made >= SILENT,
+            State::MakingUp { made } => made >= self.at_rate(SILENT),
             State::Hearing | State::Returning { .. } => false,
         }
     }
 
     /// A loss begins.
     fn begin(&mut self) {
-        self.source = self.history;
-        let (period, alike) = pitch(&self.source);
+        let scale = self.scale;
+        let length = HISTORY * scale;
+        self.source[..length].copy_from_slice(&self.history[..length]);
+        let (period, alike) = pitch(self.history(), scale);
         let unvoiced = alike < VOICED;
         let repeated = if unvoiced { 3 * period } else { period };
-        let step = f32::from(self.source[HISTORY - 1]) - f32::from(self.source[HISTORY - 1 - repeated]);
+        let step = f32::from(self.source[length - 1]) - f32::from(self.source[length - 1 - repeated]);
         self.repetition = Repetition { period, unvoiced, step };
     }
 
     /// Made-up sample number `at`, counted from the start of the loss.
     fn repeated(&self, at: usize) -> f32 {
-        if at >= SILENT {
+        if at >= self.at_rate(SILENT) {
             return 0.0;
         }
         let Repetition { period, unvoiced, step } = self.repetition;
         let overlap = period / 4;
-        let periods = if unvoiced { 3 } else { (1 + at / 80).min(3) };
+        let longer = self.at_rate(FULL);
+        let periods = if unvoiced { 3 } else { (1 + at / longer).min(3) };
         let mut value = self.cycle(periods, at);
-        let since = at - 80 * (periods - 1).min(at / 80);
+        let since = at - longer * (periods - 1).min(at / longer);
         if periods > 1 && !unvoiced && since < overlap {
             // One more period joins in: blend, at the same place of the pitch.
             let share = (since + 1) as f32 / (overlap + 1) as f32;
             let before = self.cycle(periods - 1, at);
             value = before + share * (value - before);
         }
-        if at < SETTLE {
-            value += step * (1.0 - (at + 1) as f32 / (SETTLE + 1) as f32);
+        let settle = self.at_rate(SETTLE);
+        if at < settle {
+            value += step * (1.0 - (at + 1) as f32 / (settle + 1) as f32);
         }
-        (value * level(at)).clamp(i16::MIN.into(), i16::MAX.into())
+        (value * level(at as f32 / self.scale as f32)).clamp(i16::MIN.into(), i16::MAX.into())
     }
 
     /// The last `periods` periods, round and round. The end of the cycle is blended with what came before its start,
     /// so that it closes without a step.
     fn cycle(&self, periods: usize, at: usize) -> f32 {
+        let source = &self.source[..HISTORY * self.scale];
         let length = periods * self.repetition.period;
         let overlap = self.repetition.period / 4;
         let place = at % length;
-        let value = f32::from(self.source[HISTORY - length + place]);
+        let value = f32::from(source[source.len() - length + place]);
         let Some(blended) = (place + overlap).checked_sub(length) else { return value };
         let share = (blended + 1) as f32 / (overlap + 1) as f32;
-        let before = f32::from(self.source[HISTORY + place - 2 * length]);
+        let before = f32::from(source[source.len() + place - 2 * length]);
         value + share * (before - value)
     }
 
     fn remember(&mut self, samples: &[i16]) {
-        let newest = &samples[samples.len().saturating_sub(HISTORY)..];
-        self.history.copy_within(newest.len().., 0);
-        self.history[HISTORY - newest.len()..].copy_from_slice(newest);
+        let length = HISTORY * self.scale;
+        let newest = &samples[samples.len().saturating_sub(length)..];
+        self.history.copy_within(newest.len()..length, 0);
+        self.history[length - newest.len()..length].copy_from_slice(newest);
     }
 }
 
@@ -197,23 +220,46 @@ fn return_length(made: usize) -> usize {
     if made >= SILENT { 32 } else { (32 + made / 80 * 32).min(LONGEST_RETURN) }
 }
 
-fn level(at: usize) -> f32 {
+/// `at` in samples at 8 kHz.
+fn level(at: f32) -> f32 {
+    const FULL_UNTIL: f32 = FULL as f32;
+    const LOW_FROM: f32 = LOW as f32;
+    const SILENT_FROM: f32 = SILENT as f32;
     match at {
-        0..FULL => 1.0,
-        FULL..LOW => 1.0 - (1.0 - LOW_LEVEL) * (at - FULL) as f32 / (LOW - FULL) as f32,
-        LOW..SILENT => LOW_LEVEL * (SILENT - at) as f32 / (SILENT - LOW) as f32,
+        ..FULL_UNTIL => 1.0,
+        FULL_UNTIL..LOW_FROM => 1.0 - (1.0 - LOW_LEVEL) * (at - FULL_UNTIL) / (LOW_FROM - FULL_UNTIL),
+        LOW_FROM..SILENT_FROM => LOW_LEVEL * (SILENT_FROM - at) / (SILENT_FROM - LOW_FROM),
         _ => 0.0,
     }
 }
 
-/// The period at which the newest samples are most like those before them, and how much: 1.0 is the same.
-fn pitch(history: &[i16; HISTORY]) -> (usize, f32) {
-    let samples: [f32; HISTORY] = std::array::from_fn(|at| f32::from(history[at]));
-    let newest = &samples[HISTORY - WINDOW..];
-    let mut best = (MAX_PERIOD, 0.0);
-    for period in MIN_PERIOD..=MAX_PERIOD {
-        let earlier = &samples[HISTORY - WINDOW - period..HISTORY - period];
-        let alike = likeness(newest, earlier);
+/// The period at which the newest samples are most like those before them, and how much: 1.0 is the same. Sought at
+/// 8 kHz, then around the place found at the full rate.
+fn pitch(history: &[i16], scale: usize) -> (usize, f32) {
+    let mut rough = [0.0; HISTORY];
+    for (to, group) in rough.iter_mut().zip(history.chunks_exact(scale)) {
+        *to = group.iter().map(|&s| f32::from(s)).sum::<f32>() / scale as f32;
+    }
+    let mut best = best_period(&rough, WINDOW, MIN_PERIOD..=MAX_PERIOD, MAX_PERIOD);
+    if scale > 1 {
+        let mut samples = [0.0; HISTORY * Rate::Full.scale()];
+        for (to, &from) in samples.iter_mut().zip(history) {
+            *to = f32::from(from);
+        }
+        let (rough, alike) = (best.0 * scale, best.1);
+        let around = rough - (scale - 1)..=(rough + scale - 1).min(MAX_PERIOD * scale);
+        best = (best_period(&samples[..history.len()], WINDOW * scale, around, rough).0, alike);
+    }
+    best
+}
+
+/// Of these periods, the best one; `usual` where nothing is alike.
+fn best_period(samples: &[f32], window: usize, periods: std::ops::RangeInclusive<usize>, usual: usize) -> (usize, f32) {
+    let start = samples.len() - window;
+    let newest = &samples[start..];
+    let mut best = (usual, 0.0);
+    for period in periods {
+        let alike = likeness(newest, &samples[start - period..samples.len() - period]);
         if alike > best.1 {
             best = (period, alike);
         }
@@ -234,7 +280,7 @@ mod tests {
 
     /// Play `signal` in frames of 20 ms, losing those that `lost` names.
     fn play(signal: &[i16], lost: impl Fn(usize) -> bool) -> Vec<i16> {
-        let mut conceal = Conceal::new();
+        let mut conceal = Conceal::new(Rate::Narrow);
         let mut played = signal.to_vec();
         for (n, frame) in played.chunks_mut(160).enumerate() {
             if lost(n) { conceal.make_up(frame) } else { conceal.hear(frame) }
@@ -281,7 +327,7 @@ mod tests {
     #[test]
     fn a_long_loss_gets_quieter_and_is_silent_after_80_ms() {
         let signal = speech(3, 1600 + 160 * 10);
-        let mut conceal = Conceal::new();
+        let mut conceal = Conceal::new(Rate::Narrow);
         let mut heard = signal[..1600].to_vec();
         conceal.hear(&mut heard);
         let levels: Vec<f64> = (0..6)
@@ -304,7 +350,7 @@ mod tests {
     fn pieces_of_any_length_give_the_same_as_whole_frames() {
         let signal = speech(5, 4800);
         let whole = play(&signal, |n| n == 12);
-        let mut conceal = Conceal::new();
+        let mut conceal = Conceal::new(Rate::Narrow);
         let mut pieces = signal;
         for (n, piece) in pieces.chunks_mut(10).enumerate() {
             if n / 16 == 12 { conceal.make_up(piece) } else { conceal.hear(piece) }
@@ -314,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_loss_before_anything_was_heard_is_silence() {
-        let mut conceal = Conceal::new();
+        let mut conceal = Conceal::new(Rate::Narrow);
         let mut frame = [9; 160];
         conceal.make_up(&mut frame);
         assert_eq!(frame, [0; 160]);

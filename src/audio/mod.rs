@@ -1,15 +1,23 @@
-//! Audio as pure functions and small machines: G.711, mixing, concealment, tones, WAV files.
+//! Audio as pure functions and small machines: codecs, rates, mixing, concealment, tones, WAV files.
 //!
-//! Everything works on 16-bit linear mono samples at 8,000 Hz unless it says otherwise.
+//! Everything works on 16-bit linear mono samples, at 8,000 Hz unless it names a [`crate::codec::Rate`].
 
 pub mod agc;
+pub mod coder;
 pub mod conceal;
+pub mod convert;
 pub mod dtmf;
 pub mod g711;
+pub mod g722;
 pub mod goertzel;
+pub mod l16;
 pub mod likeness;
 pub mod mix;
+mod mp3;
+mod ogg;
+pub mod opus;
 pub mod progress;
+pub mod quiet;
 mod resample;
 pub mod sines;
 #[cfg(test)]
@@ -19,32 +27,21 @@ pub mod tone;
 pub mod vad;
 pub mod wav;
 
+pub use coder::{Decoder, Encoder, units_in};
 pub use conceal::Conceal;
+pub use convert::Convert;
 
-use crate::codec::Codec;
-
-/// Samples a second that everything in here works with.
+/// Samples a second where no rate is named.
 pub const RATE: u32 = 8000;
 
-/// Decode a payload into `out`. Returns how many samples were written: what the payload holds, or as many as fit.
-pub fn decode(codec: Codec, payload: &[u8], out: &mut [i16]) -> usize {
-    match codec {
-        Codec::Pcmu => g711::decode_ulaw(payload, out),
-        Codec::Pcma => g711::decode_alaw(payload, out),
-    }
-}
-
-/// Encode samples into `out`. Returns how many bytes were written: what the samples need, or as many as fit.
-pub fn encode(codec: Codec, samples: &[i16], out: &mut [u8]) -> usize {
-    match codec {
-        Codec::Pcmu => g711::encode_ulaw(samples, out),
-        Codec::Pcma => g711::encode_alaw(samples, out),
-    }
-}
-
-/// How many samples a payload of `bytes` bytes holds.
-pub const fn samples_in(codec: Codec, bytes: usize) -> usize {
-    match codec {
-        Codec::Pcmu | Codec::Pcma => bytes,
+/// The sound of a WAV, MP3 or Ogg file as mono samples at [`RATE`]; an error says what is wrong with it. What kind it is
+/// stands at its beginning, whatever it is called.
+pub fn decode_file(bytes: &[u8]) -> Result<Vec<i16>, String> {
+    match bytes {
+        [b'R', b'I', b'F', b'F', ..] => wav::decode(bytes).map_err(|error| error.to_string()),
+        [b'O', b'g', b'g', b'S', ..] => ogg::decode(bytes),
+        _ if bytes.len() > wav::LARGEST => Err(wav::WavError::TooLarge(bytes.len()).to_string()),
+        _ if nanomp3::detect(bytes) => mp3::decode(bytes),
+        _ => Err("this is no WAV, MP3 or Ogg file".to_owned()),
     }
 }

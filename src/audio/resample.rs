@@ -4,9 +4,9 @@ use rubato::{Fft, FixedSync, Indexing, Resampler, WindowFunction, audioadapter_b
 
 use crate::audio::RATE;
 
-/// Bring mono samples (full scale: 1.0) from `rate` to 8,000 Hz. `count` is how many `samples` yields. Only an eighth of
-/// a second of the source is held at a time.
-pub(super) fn to_8000(rate: u32, count: usize, mut samples: impl Iterator<Item = f32>) -> Vec<i16> {
+/// Bring mono samples (full scale: 1.0) from `rate` to 8,000 Hz. Only an eighth of a second of the source is held at a
+/// time.
+pub(super) fn to_8000(rate: u32, mut samples: impl Iterator<Item = f32>) -> Vec<i16> {
     if rate == RATE {
         return samples.map(to_i16).collect();
     }
@@ -22,17 +22,25 @@ pub(super) fn to_8000(rate: u32, count: usize, mut samples: impl Iterator<Item =
         FixedSync::Input,
     )
     .expect("both rates and the chunk are above 0, and there is one channel");
-    let wanted = (count as u64 * u64::from(RATE)).div_ceil(u64::from(rate)) as usize;
+    // How many there are is known when the last one came.
+    let (mut count, mut wanted) = (0_u64, usize::MAX);
     let mut trim = resampler.output_delay();
     let mut input = vec![0.0; resampler.input_frames_max()];
     let mut output = vec![0.0; resampler.output_frames_max()];
-    let mut made = Vec::with_capacity(wanted);
+    let mut made = Vec::new();
     while made.len() < wanted {
         let needed = resampler.input_frames_next();
         let mut had = 0;
         for (slot, sample) in input.iter_mut().zip(samples.by_ref().take(needed)) {
             *slot = sample;
             had += 1;
+        }
+        count += had as u64;
+        if had < needed {
+            wanted = (count * u64::from(RATE)).div_ceil(u64::from(rate)) as usize;
+        }
+        if made.len() >= wanted {
+            break;
         }
         // Past the end, silence pushes the last samples out of the filter.
         let part = Indexing::new().partial_len(had);

@@ -64,7 +64,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<i16>, WavError> {
         return Err(WavError::TooLong(seconds));
     }
     let mono = data.chunks_exact(format.frame_bytes()).map(|frame| format.mono(frame));
-    Ok(resample::to_8000(format.rate, frames, mono))
+    Ok(resample::to_8000(format.rate, mono))
 }
 
 /// The head of a file of 16-bit PCM. `samples` counts those of one channel; it may be 0 while they are not known yet,

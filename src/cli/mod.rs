@@ -1,5 +1,6 @@
 //! The command line: what each command does, and what it prints.
 
+mod api;
 mod demo;
 mod ladder;
 mod phone;
@@ -11,7 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     conf::{Conf, LogFormat},
-    io,
+    hooks, io,
     server::{self, Server},
 };
 
@@ -43,6 +44,17 @@ enum Verb {
     Check(ConfFile),
     /// Call a SIP address from the command line: a phone without a handset.
     Call(phone::Call),
+    #[command(flatten)]
+    Api(api::Verb),
+    /// Make a key to the API of the server with this configuration, and print it.
+    Key {
+        #[command(flatten)]
+        file: ConfFile,
+        #[command(flatten)]
+        new: api::NewKey,
+    },
+    /// Erase all recordings of calls from or to a number.
+    Erase(Erase),
     /// Start a server, call its menu, press keys, and tell what was heard.
     Demo(demo::Demo),
 }
@@ -52,6 +64,14 @@ struct ConfFile {
     /// Configuration, laid over the defaults. Without it, conf/switchhook.toml is read where there is one.
     #[arg(long, value_name = "FILE")]
     conf: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Erase {
+    /// As call records have it; what stands between the digits does not matter.
+    number: String,
+    #[command(flatten)]
+    file: ConfFile,
 }
 
 impl ConfFile {
@@ -65,8 +85,11 @@ impl ConfFile {
 /// Do what the command line says.
 pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
-        Verb::Run(file) => file.load().and_then(run_server),
+        Verb::Run(file) => file.load().and_then(|conf| run_server(conf, &file)),
         Verb::Check(file) => file.load().and_then(|conf| check(&conf)),
+        Verb::Api(verb) => verb.run(),
+        Verb::Key { file, new } => file.load().and_then(|conf| new.run(&conf)),
+        Verb::Erase(erase) => erase.file.load().and_then(|conf| erase_recordings(&conf, &erase.number)),
         Verb::Call(call) => return call.run(),
         Verb::Demo(demo) => return demo.run(),
     };
@@ -79,7 +102,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn run_server(conf: Conf) -> Result<(), String> {
+fn run_server(conf: Conf, file: &ConfFile) -> Result<(), String> {
     io::allocate_in_steps();
     let _log = server::log_in_background(&conf.log_level, conf.log_format).map_err(|error| error.to_string())?;
     server::bring_scripts(&conf.folders).map_err(|error| error.to_string())?;
@@ -88,7 +111,7 @@ fn run_server(conf: Conf) -> Result<(), String> {
     for line in server.greeting(&conf) {
         println!("{line}");
     }
-    let held = server.run_until_told(conf.sip.drain).map_err(|error| error.to_string())?;
+    let held = server.run_until_told(conf, || file.load()).map_err(|error| error.to_string())?;
     println!("stopped with {}", server::counts_json(&held));
     Ok(())
 }
@@ -100,6 +123,15 @@ fn check(conf: &Conf) -> Result<(), String> {
     server::check_addresses(conf).map_err(|error| error.to_string())?;
     let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     println!("ok: {}, {}", plural(conf.routes.len(), "number"), plural(conf.interfaces.len(), "interface"));
+    Ok(())
+}
+
+fn erase_recordings(conf: &Conf, number: &str) -> Result<(), String> {
+    let gone = hooks::erase(&conf.folders.recordings, number).map_err(|error| error.to_string())?;
+    for path in &gone {
+        println!("{}", path.display());
+    }
+    println!("erased: {} of {number}", gone.len());
     Ok(())
 }
 

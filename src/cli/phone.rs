@@ -188,7 +188,7 @@ impl Call {
                     | ConsoleReply::Trunk { .. }
                     | ConsoleReply::Alarm(_),
                 ) => {}
-                Seen::Counts(_) => {}
+                Seen::Counts { .. } => {}
             }
         }
         bar.finish_and_clear();

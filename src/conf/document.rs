@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{
     DEFAULTS, Fault,
+    messages::MessagesTable,
     phones::{PhoneTable, PhonesTable},
     stir::Stir,
     trunks::{OutboundTable, TrunkTable},
@@ -18,6 +19,8 @@ use super::{
 pub struct Document {
     pub log: Log,
     pub folders: Folders,
+    pub store: StoreTable,
+    pub api: ApiTable,
     pub sip: Sip,
     pub guard: Guard,
     pub tls: Tls,
@@ -25,6 +28,7 @@ pub struct Document {
     pub interface: Vec<Interface>,
     pub call: Call,
     pub media: Media,
+    pub recording: Recording,
     pub speech: Speech,
     pub script: Script,
     pub number: Vec<Number>,
@@ -33,6 +37,9 @@ pub struct Document {
     pub trunk: Vec<TrunkTable>,
     pub outbound: OutboundTable,
     pub phones: PhonesTable,
+    pub messages: MessagesTable,
+    #[serde(default)]
+    pub message: Vec<Number>,
     #[serde(default)]
     pub phone: Vec<PhoneTable>,
 }
@@ -52,6 +59,23 @@ pub struct Folders {
     pub recordings: String,
     pub records: String,
     pub state: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct ApiTable {
+    pub listen: String,
+    pub webhook: String,
+    pub webhook_secret: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct StoreTable {
+    pub database: String,
+    pub spool_mb: u64,
+    pub event_days: u64,
+    pub record_days: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -164,6 +188,7 @@ pub struct Media {
     pub dscp: u64,
     pub gather_us: String,
     pub codecs: Vec<String>,
+    pub relayed: Vec<String>,
     pub ptime_ms: u64,
     pub security: String,
     pub keys: String,
@@ -173,6 +198,19 @@ pub struct Media {
     pub silence_timeout_s: u64,
     pub rtcp_interval_s: u64,
     pub country: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Recording {
+    pub keep_days: u64,
+    pub max_gb: u64,
+    pub upload: String,
+    pub upload_url: String,
+    pub upload_key: String,
+    pub upload_secret: String,
+    pub upload_region: String,
+    pub upload_remove: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -202,9 +240,26 @@ pub struct Script {
 #[serde(deny_unknown_fields)]
 pub struct Number {
     pub number: String,
+    #[serde(default)]
     pub script: String,
     #[serde(default)]
     pub vars: BTreeMap<String, String>,
+    #[serde(default)]
+    pub dial: Vec<String>,
+    #[serde(default)]
+    pub in_turn: bool,
+    #[serde(default = "a_minute")]
+    pub ring_s: u64,
+    #[serde(default = "relay")]
+    pub media: String,
+}
+
+fn relay() -> String {
+    "relay".to_owned()
+}
+
+const fn a_minute() -> u64 {
+    60
 }
 
 impl Document {

@@ -7,11 +7,15 @@
 mod document;
 mod fault;
 mod guard;
+mod messages;
+mod numbers;
 mod phones;
+mod recording;
 mod rules;
 mod security;
 mod settings;
 mod stir;
+mod store;
 #[cfg(test)]
 mod tests;
 mod trunks;
@@ -20,6 +24,7 @@ mod wires;
 pub use document::Document;
 pub use fault::Fault;
 pub use settings::{Conf, Folders, InterfaceConf, LogFormat};
+pub use store::StoreConf;
 
 /// The defaults, as shipped.
 pub const DEFAULTS: &str = include_str!("../../conf/switchhook.toml");

@@ -6,20 +6,19 @@ use std::{
     net::SocketAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
-use super::{DEFAULTS, Document, Fault};
+use super::{DEFAULTS, Document, Fault, StoreConf};
 use crate::{
     audio::tone::countries,
     codec::Codec,
-    hooks::{CertificatesConfig, SpeechConfig},
+    hooks::{ArchiveConfig, CertificatesConfig, SpeechConfig},
     io::{dns::DnsConfig, driver::Choice, pace::Gather, streams::tls::TlsConfig},
     media,
     script::Limits,
     sip::Transport,
-    switch::{Access, GuardConfig, MediaSecurity, Pattern, Phones, Route, Rules, Trunking, stir},
+    switch::{Access, GuardConfig, MediaSecurity, MessageConfig, Phones, Route, Rules, Trunking, stir},
 };
 
 /// Everything that the program is told.
@@ -31,6 +30,8 @@ pub struct Conf {
     pub log_format: LogFormat,
     /// Where files are.
     pub folders: Folders,
+    /// Where call records and events are kept.
+    pub store: StoreConf,
     /// SIP timers and limits; the rest comes with the interfaces that could be opened.
     pub sip: SipConf,
     /// Who is kept out; the access lists are with the interfaces.
@@ -57,6 +58,8 @@ pub struct Conf {
     pub gather: Gather,
     /// Best first.
     pub codecs: Vec<Codec>,
+    /// Names of formats that are passed on, though we cannot decode them.
+    pub relayed: Vec<String>,
     /// Packet length, ms.
     pub ptime: u8,
     /// Whether media is encrypted; its secrets are made at the start.
@@ -65,6 +68,8 @@ pub struct Conf {
     pub media: media::Config,
     /// Whose tones.
     pub country: String,
+    /// What becomes of recordings after their call.
+    pub archive: ArchiveConfig,
     /// How text becomes sound.
     pub speech: SpeechConfig,
     /// Limits of flows.
@@ -85,6 +90,8 @@ pub struct Conf {
     pub trunking: Trunking,
     /// The phones that may register, and who else may call.
     pub phones: Phones,
+    /// Text messages.
+    pub messages: MessageConfig,
 }
 
 /// SIP timers and limits.
@@ -179,6 +186,7 @@ impl Conf {
                 _ => LogFormat::Text,
             },
             folders: folders(&document),
+            store: at.store(&document)?,
             sip: at.sip(&document)?,
             guard: at.guard(&document)?,
             tls: at.tls(&document)?,
@@ -196,10 +204,12 @@ impl Conf {
             rtp_dscp: at.number("media.dscp", media.dscp, 0..=63)?,
             gather: at.gather("media.gather_us", &media.gather_us)?,
             codecs: at.codecs("media.codecs", &media.codecs)?,
+            relayed: media.relayed.clone(),
             ptime: at.ptime("media.ptime_ms", media.ptime_ms)?,
             security: at.media_security(media)?,
             media: at.media(&document)?,
             country: at.one_of("media.country", &media.country, &countries().collect::<Vec<_>>())?,
+            archive: at.archive(&document)?,
             speech: SpeechConfig {
                 engine: document.speech.engine.clone(),
                 voice: document.speech.voice.clone(),
@@ -215,6 +225,7 @@ impl Conf {
             certificates: at.certificates(&document.stir, &document.sip.agent)?,
             trunking: at.trunking(&document)?,
             phones: at.phones(&document)?,
+            messages: at.messages(&document)?,
         })
     }
 }
@@ -349,9 +360,9 @@ impl At<'_> {
     }
 
     pub(super) fn codecs(&self, key: &str, found: &[String]) -> Result<Vec<Codec>, Fault> {
-        let names = Codec::ALL.map(Codec::name).join(", ");
+        let names = Codec::ALL.map(Codec::word).join(", ");
         let one = |name: &String| {
-            let codec = Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name));
+            let codec = Codec::ALL.into_iter().find(|codec| codec.word().eq_ignore_ascii_case(name));
             codec.ok_or_else(|| self.fault(key, format_args!("\"{name}\""), &names))
         };
         let codecs = found.iter().map(one).collect::<Result<Vec<_>, _>>()?;
@@ -397,25 +408,5 @@ impl At<'_> {
             coroutines: self.number("script.coroutines", script.coroutines, 0..=10_000)?,
             ..Limits::default()
         })
-    }
-
-    fn routes(&self, document: &Document) -> Result<Vec<Route>, Fault> {
-        let one = |(index, number): (usize, &super::document::Number)| {
-            let pattern = Pattern::parse(&number.number).map_err(|error| {
-                let found = format!("\"{}\" ({error})", number.number);
-                self.fault(&format!("number[{index}].number"), found, "digits, letters, X, N, and `*` at the end")
-            })?;
-            if number.script.is_empty() || number.script.split('/').any(|part| part == ".." || part.is_empty()) {
-                let found = format!("\"{}\"", number.script);
-                let allowed = format!("a path below {}", document.folders.scripts);
-                return Err(self.fault(&format!("number[{index}].script"), found, allowed));
-            }
-            Ok(Route {
-                number: pattern,
-                script: Arc::from(number.script.as_str()),
-                vars: number.vars.clone().into_iter().collect(),
-            })
-        };
-        document.number.iter().enumerate().map(one).collect()
     }
 }

@@ -39,7 +39,10 @@ fn a_fault_names_file_line_key_what_was_found_and_what_is_allowed() {
             "[media]\nrtp_ports = \"9-1\"",
             "x.toml:2: media.rtp_ports: found \"9-1\"; allowed: FIRST-LAST, from 1024 to 65535, two or more ports",
         ),
-        ("[media]\ncodecs = [\"G729\"]", "x.toml:2: media.codecs: found \"G729\"; allowed: PCMU, PCMA"),
+        (
+            "[media]\ncodecs = [\"G729\"]",
+            "x.toml:2: media.codecs: found \"G729\"; allowed: PCMU, PCMA, G722, opus, L16, L16/16000",
+        ),
         (
             "[[interface]]\nbind = \"here\"",
             "x.toml:2: interface[0].bind: found \"here\"; allowed: address:port, such as 192.0.2.1:5060 or [::]:5060",

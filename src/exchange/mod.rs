@@ -2,7 +2,7 @@
 //! between them, have their place here.
 
 use crate::{
-    switch::{Config, Counts, Guarded, Input, Output, Switch},
+    switch::{Binding, Config, Counts, Guarded, Input, Output, Switch},
     time::{Epoch, Time},
 };
 
@@ -36,6 +36,26 @@ impl Exchange {
     /// The next thing to be done.
     pub fn poll(&mut self) -> Option<Output> {
         self.switch.poll()
+    }
+
+    /// What holds for what comes from now on.
+    pub fn config(&self) -> &Config {
+        self.switch.config()
+    }
+
+    /// No new calls are taken.
+    pub fn is_draining(&self) -> bool {
+        self.switch.is_draining()
+    }
+
+    /// Where phones are registered, by user.
+    pub fn registrations(&self) -> impl Iterator<Item = (&str, &Binding)> {
+        self.switch.registrations()
+    }
+
+    /// As [`Switch::restore_registrations`].
+    pub fn restore_registrations(&mut self, user: &str, bindings: Vec<Binding>) {
+        self.switch.restore_registrations(user, bindings);
     }
 
     /// What was kept out so far.

@@ -91,7 +91,7 @@ pub(super) async fn get(
 }
 
 /// A client that believes servers whose certificates these authorities signed (PEM).
-pub(super) fn connector(trust: &[u8]) -> Result<TlsConnector, String> {
+pub fn connector(trust: &[u8]) -> Result<TlsConnector, String> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
     let certificates = CertificateDer::pem_slice_iter(trust).collect::<Result<Vec<_>, _>>();

@@ -6,6 +6,7 @@ use tokio::{io::AsyncWriteExt, process::Command, sync::mpsc, time::timeout};
 
 use crate::{
     audio::wav,
+    codec::Rate,
     io::{SoundCache, SpeakText},
     media::Pcm,
     switch::Input,
@@ -84,13 +85,13 @@ async fn speak(config: &Config, speech: &Speech) -> Result<Arc<Pcm>, String> {
         return Err(format!("text of {} bytes; allowed: up to {MAX_TEXT}", speech.text.len()));
     }
     if speech.text.trim().is_empty() {
-        return Ok(Arc::new(Pcm { samples: Box::default(), looped: false }));
+        return Ok(Arc::new(Pcm { rate: Rate::Narrow, samples: Box::default(), looped: false }));
     }
     let wave = timeout(PATIENCE, run(config, speech))
         .await
         .map_err(|_| format!("{} did not finish within {} s", config.engine, PATIENCE.as_secs()))??;
     let samples = wav::decode(&wave).map_err(|error| format!("{}: {error}", config.engine))?;
-    Ok(Arc::new(Pcm { samples: samples.into_boxed_slice(), looped: false }))
+    Ok(Arc::new(Pcm { rate: Rate::Narrow, samples: samples.into_boxed_slice(), looped: false }))
 }
 
 async fn run(config: &Config, speech: &Speech) -> Result<Vec<u8>, String> {

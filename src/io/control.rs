@@ -13,11 +13,12 @@ use std::{
 use tokio::{
     io::unix::AsyncFd,
     sync::mpsc::{Receiver, Sender, UnboundedSender, error::TrySendError as TryError},
+    sync::oneshot,
 };
 
 use crate::{
     exchange::Exchange,
-    ids::{InterfaceId, LoadId, PortId, RecordingId, WorkerId},
+    ids::{InterfaceId, LoadId, PortId, RecordingId, RequestId, WorkerId},
     io::{
         clock::Clock,
         disk::{FromDisk, ToDisk},
@@ -32,7 +33,7 @@ use crate::{
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{Config, ConsoleReply, Counts, Input, Output, Trace},
+    switch::{Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, Output, Progress, Trace},
     verbs::{Sound, ToFlow},
 };
 
@@ -50,7 +51,55 @@ pub enum Seen {
     /// An answer to the operator.
     Console(ConsoleReply),
     /// Answers [`Order::Counts`].
-    Counts(Counts),
+    Counts {
+        /// What is held.
+        held: Counts,
+        /// What was kept out.
+        guarded: Guarded,
+    },
+}
+
+/// How things are.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What is held.
+    pub counts: Counts,
+    /// No new calls are taken.
+    pub draining: bool,
+    /// Numbers, and the scripts that answer them.
+    pub numbers: Vec<(String, String)>,
+    /// Names of the carriers.
+    pub trunks: Vec<String>,
+    /// Contacts of phones, by user.
+    pub phones: Vec<(String, Binding)>,
+}
+
+/// What is held, by names.
+pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 13] {
+    [
+        ("calls", counts.calls),
+        ("certificates", counts.certificates),
+        ("flows", counts.flows),
+        ("ports", counts.ports),
+        ("dialogs", counts.dialogs),
+        ("transactions", counts.transactions),
+        ("loads", counts.loads),
+        ("queries", counts.queries),
+        ("recordings", counts.recordings),
+        ("rooms", counts.rooms),
+        ("forks", counts.forks),
+        ("subscriptions", counts.subscriptions),
+        ("messages", counts.messages),
+    ]
+}
+
+/// What the store is told of calls.
+#[derive(Debug)]
+pub enum Fact {
+    /// A call has come further.
+    Progress(Box<Progress>),
+    /// A call is over.
+    Record(Box<CallRecord>),
 }
 
 /// What the program asks of the control task.
@@ -60,6 +109,8 @@ pub enum Order {
     Input(Box<Input>),
     /// Tell [`Seen::Counts`].
     Counts,
+    /// Show how things are.
+    View(oneshot::Sender<View>),
     /// Stop at once.
     Stop,
 }
@@ -93,8 +144,14 @@ pub struct Ends {
     pub from_workers: Ring<FromWorker>,
     /// Recordings and call records.
     pub disk: Ring<ToDisk>,
+    /// Where phones are, to be kept.
+    pub registrations: Sender<(String, Vec<Binding>)>,
     /// What the disk tells.
     pub from_disk: Ring<FromDisk>,
+    /// The store of records and events.
+    pub facts: Sender<Fact>,
+    /// The API, where there is one: it gets the answers to requests from this number on, and what is new of carriers.
+    pub api: Option<(RequestId, UnboundedSender<ConsoleReply>)>,
     /// The program around.
     pub program: UnboundedSender<Seen>,
 }
@@ -109,7 +166,7 @@ pub struct Control {
     /// Bound, and waiting for their [`media::Command::Open`].
     bound: HashMap<PortId, Sockets>,
     fresh: Fresh,
-    ends: Ends,
+    pub(super) ends: Ends,
     /// SIP messages that came and are not read yet.
     pub(super) backlog: Backlog,
     /// What was told of how long they wait.
@@ -153,7 +210,7 @@ impl Control {
         let mut inputs = Vec::with_capacity(INPUTS_A_TURN);
         while !self.stopped {
             tokio::select! {
-                interface = self.udp.readable() => self.take_datagrams(interface?, &mut buffer),
+                ready = self.udp.readable() => self.take_datagrams(ready?, &mut buffer),
                 _ = inbox.recv_many(&mut inputs, INPUTS_A_TURN) => {
                     for input in inputs.drain(..) {
                         self.take_input(input);
@@ -176,7 +233,23 @@ impl Control {
     fn obey(&mut self, order: Option<Order>) {
         match order {
             Some(Order::Input(input)) => self.handle(*input),
-            Some(Order::Counts) => self.tell(Seen::Counts(self.exchange.counts())),
+            Some(Order::Counts) => {
+                let (held, guarded) = (self.exchange.counts(), self.exchange.guarded());
+                self.tell(Seen::Counts { held, guarded });
+            }
+            Some(Order::View(to)) => {
+                let phones = self.exchange.registrations().map(|(user, at)| (user.to_owned(), at.clone())).collect();
+                let config = self.exchange.config();
+                let view = View {
+                    counts: self.exchange.counts(),
+                    draining: self.exchange.is_draining(),
+                    numbers: config.routes.iter().map(|r| (r.number.to_string(), r.service.to_string())).collect(),
+                    trunks: config.trunking.trunks.iter().map(|trunk| trunk.name.to_string()).collect(),
+                    phones,
+                };
+                // Who asked may be gone.
+                let _ = to.send(view);
+            }
             Some(Order::Stop) | None => self.stopped = true,
         }
     }
@@ -260,7 +333,7 @@ impl Control {
             }
             Output::Media { worker, command } => self.command(worker, command),
             Output::Load { load, sound } => self.load(load, sound),
-            Output::OpenRecording { recording, file, layout, .. } => self.open_recording(recording, file, layout),
+            Output::OpenRecording { recording, file, shape, .. } => self.open_recording(recording, file, shape),
             Output::Start(start) => {
                 let flow = start.flow;
                 if !(self.ends.flows)(ToFlow::Start(Box::new(start))) {
@@ -270,9 +343,14 @@ impl Control {
             }
             Output::Reply { flow, request, reply } => self.tell_flow(ToFlow::Reply { flow, request, reply }),
             Output::Stop { flow } => self.tell_flow(ToFlow::Stop { flow }),
-            Output::Record(record) => self.record(&record),
+            Output::Progress(progress) => self.keep(Fact::Progress(progress)),
+            Output::Record(record) => {
+                self.record(&record);
+                self.keep(Fact::Record(record));
+            }
             Output::Trace(trace) => self.tell(Seen::Trace(trace)),
-            Output::Console(reply) => self.tell(Seen::Console(reply)),
+            Output::Console(reply) => self.reply(reply),
+            Output::Registered { user, bindings } => self.keep_registrations(user, bindings),
         }
     }
 
@@ -358,8 +436,8 @@ impl Control {
         }
     }
 
-    fn open_recording(&mut self, recording: RecordingId, file: String, layout: media::Layout) {
-        if self.ends.disk.push(ToDisk::Open { recording, file, layout }).is_err() {
+    fn open_recording(&mut self, recording: RecordingId, file: String, shape: media::Shape) {
+        if self.ends.disk.push(ToDisk::Open { recording, file, shape }).is_err() {
             self.echoes.push(Input::RecordingWritten { recording, result: Err("the disk cannot follow".into()) });
         }
     }
@@ -370,7 +448,7 @@ impl Control {
         }
     }
 
-    fn record(&mut self, record: &crate::switch::CallRecord) {
+    fn record(&mut self, record: &CallRecord) {
         let line = serde_json::to_string(record).expect("a record is plain data");
         tracing::info!(
             call = record.id,
@@ -386,6 +464,27 @@ impl Control {
         if let Err(Full(ToDisk::CallRecord(line))) = self.ends.disk.push(ToDisk::CallRecord(line)) {
             tracing::error!(record = line, "the disk cannot follow: this call's record is only in this line");
         }
+    }
+
+    /// The store has room for many more than come in a second: where it is full, its thread is dead.
+    fn keep(&self, fact: Fact) {
+        if self.ends.facts.try_send(fact).is_err() {
+            tracing::error!("the store cannot follow: what happened to a call is not in it");
+        }
+    }
+
+    fn reply(&self, reply: ConsoleReply) {
+        if let Some((first, api)) = &self.ends.api {
+            let its = reply.request().is_some_and(|request| request >= *first);
+            if its || matches!(reply, ConsoleReply::Trunk { .. }) {
+                // An API that is gone asks nothing.
+                let _ = api.send(reply.clone());
+            }
+            if its {
+                return;
+            }
+        }
+        self.tell(Seen::Console(reply));
     }
 
     fn tell(&self, seen: Seen) {

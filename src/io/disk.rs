@@ -1,18 +1,26 @@
-//! The disk thread: recordings as WAV files that are valid while they grow, and call records as lines of JSON.
+//! The disk thread: recordings as files that are valid while they grow, and call records as lines of JSON.
 //!
-//! A WAV file says its length in its header. The header is written anew about once a second, so that after a crash the
-//! file can be played up to there. A full disk ends a recording with an error; it ends nothing else.
+//! Encoding is done here, too. A WAV file says its length in its header. The header is written anew about once a
+//! second, so that after a crash the file can be played up to there; MP3 and Ogg end anywhere. A full disk ends a
+//! recording with an error; it ends nothing else.
+
+mod file;
+mod lame;
+mod opus;
 
 use std::{
     collections::{BTreeMap, VecDeque},
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     ops::ControlFlow,
-    os::unix::fs::FileExt as _,
-    path::{Component, Path, PathBuf},
+    path::PathBuf,
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
+
+use file::Recording;
+use lame::Lame;
 
 use super::{
     clock::Clock,
@@ -20,9 +28,8 @@ use super::{
     worker::{ToWorker, WorkerHandle},
 };
 use crate::{
-    audio::wav,
     ids::{PortId, RecordingId},
-    media::{Block, Command, Layout, RATE, Spent},
+    media::{Block, Command, Shape, Spent},
     time::Time,
 };
 
@@ -38,6 +45,8 @@ pub struct DiskConfig {
     pub recordings: PathBuf,
     /// File to which call records are added; absent: none are kept.
     pub call_records: Option<PathBuf>,
+    /// Who is told of each call record, too.
+    pub archive: Option<mpsc::Sender<String>>,
     /// The process's clock.
     pub clock: Clock,
 }
@@ -51,8 +60,8 @@ pub enum ToDisk {
         recording: RecordingId,
         /// Path below the folder of recordings.
         file: String,
-        /// Gives the number of channels.
-        layout: Layout,
+        /// How it is written.
+        shape: Shape,
     },
     /// Audio; sent by media threads.
     Block {
@@ -135,19 +144,8 @@ struct Writer {
     records: Option<File>,
     /// The last call record was cut off by an error.
     torn: bool,
-    /// Samples as bytes, on their way to a file.
-    bytes: Vec<u8>,
-}
-
-struct Recording {
-    file: File,
-    name: String,
-    channels: u16,
-    /// Bytes of audio in the file, and in its header.
-    written: u64,
-    in_header: u64,
-    /// Why it is given up.
-    failed: Option<String>,
+    /// Once it was needed.
+    lame: Option<Arc<Lame>>,
 }
 
 impl Writer {
@@ -163,7 +161,7 @@ impl Writer {
             space: VecDeque::new(),
             records: None,
             torn: false,
-            bytes: Vec::new(),
+            lame: None,
         }
     }
 
@@ -194,10 +192,10 @@ impl Writer {
 
     fn handle(&mut self, item: ToDisk) -> ControlFlow<()> {
         match item {
-            ToDisk::Open { recording, file, layout } => self.open(recording, file, layout),
+            ToDisk::Open { recording, file, shape } => self.open(recording, file, shape),
             ToDisk::Block { port, recording, mut block, from } => {
                 if let Some(opened) = self.recordings.get_mut(&recording) {
-                    opened.add(&block.samples, &mut self.bytes);
+                    opened.add(&block.samples);
                 }
                 block.samples.clear();
                 self.space.push_back((from, Command::Space { port, recording, block }));
@@ -210,14 +208,14 @@ impl Writer {
         ControlFlow::Continue(())
     }
 
-    fn open(&mut self, recording: RecordingId, name: String, layout: Layout) {
-        let in_use = self.recordings.values().any(|other| other.name == name);
+    fn open(&mut self, recording: RecordingId, name: String, shape: Shape) {
+        let in_use = self.recordings.values().any(|other| other.name() == name);
         let created = if in_use {
             Err(io::Error::new(io::ErrorKind::AlreadyExists, "another recording is being written to it"))
         } else {
-            create(&self.config.recordings, &name)
+            Recording::create(&self.config.recordings, &name, shape, recording.0, &mut self.lame)
         };
-        match created.and_then(|file| Recording::new(file, name.clone(), layout.channels())) {
+        match created {
             Ok(opened) => {
                 self.recordings.insert(recording, opened);
             }
@@ -230,17 +228,14 @@ impl Writer {
 
     /// Nothing is told where opening failed: that was told then.
     fn done(&mut self, id: RecordingId, samples: u64) {
-        let Some(mut recording) = self.recordings.remove(&id) else { return };
-        recording.pad(samples, &mut self.bytes);
-        recording.patch();
-        let result = match recording.failed {
-            None => Ok(recording.name),
-            Some(reason) => Err(format!("{}: {reason}", recording.name)),
-        };
-        self.untold.push_back(FromDisk::Written { recording: id, result });
+        let Some(recording) = self.recordings.remove(&id) else { return };
+        self.untold.push_back(FromDisk::Written { recording: id, result: recording.finish(samples) });
     }
 
     fn call_record(&mut self, record: String) {
+        // Its files are complete: a call's record comes after its recordings.
+        let told = self.config.archive.as_ref().is_none_or(|archive| archive.send(record.clone()).is_ok());
+        debug_assert!(told, "the archive ends after the disk");
         let Some(path) = &self.config.call_records else { return };
         let opened = match self.records.take() {
             Some(file) => Ok(file),
@@ -292,72 +287,6 @@ impl Writer {
         self.tell();
     }
 }
-
-impl Recording {
-    fn new(file: File, name: String, channels: u16) -> io::Result<Recording> {
-        file.write_all_at(&wav::header(channels, RATE, 0), 0)?;
-        Ok(Recording { file, name, channels, written: 0, in_header: 0, failed: None })
-    }
-
-    fn add(&mut self, samples: &[i16], bytes: &mut Vec<u8>) {
-        if self.failed.is_some() {
-            return;
-        }
-        bytes.clear();
-        bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
-        match self.file.write_all_at(bytes, HEADER + self.written) {
-            Ok(()) => self.written += bytes.len() as u64,
-            Err(error) => self.fail(&error),
-        }
-    }
-
-    /// Silence up to so many samples per channel.
-    fn pad(&mut self, samples: u64, bytes: &mut Vec<u8>) {
-        let frame = 2 * u64::from(self.channels);
-        let mut missing = samples.saturating_mul(frame).saturating_sub(self.written) / 2;
-        while missing > 0 && self.failed.is_none() {
-            let some = missing.min(SILENCE.len() as u64);
-            self.add(&SILENCE[..some as usize], bytes);
-            missing -= some;
-        }
-    }
-
-    /// Bring the header up to date.
-    fn patch(&mut self) {
-        if self.failed.is_some() || self.in_header == self.written {
-            return;
-        }
-        let samples = self.written / (2 * u64::from(self.channels));
-        match self.file.write_all_at(&wav::header(self.channels, RATE, samples), 0) {
-            Ok(()) => self.in_header = self.written,
-            Err(error) => self.fail(&error),
-        }
-    }
-
-    fn fail(&mut self, error: &io::Error) {
-        tracing::error!(file = self.name, %error, "a recording ends here");
-        // What was written can be played, if the disk still takes these few bytes.
-        let samples = self.written / (2 * u64::from(self.channels));
-        let _ = self.file.write_all_at(&wav::header(self.channels, RATE, samples), 0);
-        self.failed = Some(error.to_string());
-    }
-}
-
-/// Make the file, and the folders that its name goes through. No name leads out of `folder`.
-fn create(folder: &Path, name: &str) -> io::Result<File> {
-    let name = Path::new(name);
-    let stays_inside = name.components().all(|part| matches!(part, Component::Normal(_)));
-    if !stays_inside || name.file_name().is_none() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a name below the folder of recordings"));
-    }
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().unwrap_or(folder))?;
-    OpenOptions::new().create(true).write(true).truncate(true).open(path)
-}
-
-/// Bytes before the audio.
-const HEADER: u64 = 44;
-const SILENCE: [i16; 4000] = [0; 4000];
 
 #[cfg(test)]
 mod tests;

@@ -57,10 +57,10 @@ impl Control {
         }
     }
 
-    pub(super) fn take_datagrams(&mut self, interface: InterfaceId, buffer: &mut [u8]) {
+    pub(super) fn take_datagrams(&mut self, ready: (InterfaceId, bool), buffer: &mut [u8]) {
         for _ in 0..DATAGRAMS_A_TURN {
-            let hop = |remote| Hop { transport: Transport::Udp, interface, remote };
-            match self.udp.receive(interface, buffer) {
+            let hop = |remote| Hop { transport: Transport::Udp, interface: ready.0, remote };
+            match self.udp.receive(ready, buffer) {
                 Received::Datagram(len, from) => {
                     let bytes = bytes::Bytes::copy_from_slice(&buffer[..len]);
                     self.backlog.push(self.clock.now(), hop(from), bytes);

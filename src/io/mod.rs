@@ -17,6 +17,7 @@ mod inbound;
 pub mod interfaces;
 pub mod media_ports;
 pub mod pace;
+mod registered;
 pub mod ring;
 pub mod sounds;
 mod stats;
@@ -29,7 +30,7 @@ use std::{os::fd::AsFd, time::Duration};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-pub use control::{InterfaceAddress, Order, Seen};
+pub use control::{Fact, InterfaceAddress, Order, Seen, View, counts_of};
 pub use sounds::{SoundCache, SpeakText};
 pub use thread::allocate_in_steps;
 

@@ -5,13 +5,14 @@ use std::{
     fs,
     hash::Hash,
     io,
+    panic::catch_unwind,
     path::{Component, Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
 
-use crate::{audio::wav, ids::LoadId, media::Pcm, switch::Input, time::Time, verbs::Speech};
+use crate::{audio, codec::Rate, ids::LoadId, media::Pcm, switch::Input, time::Time, verbs::Speech};
 
 /// Longest file that is read, in bytes: an hour of 16-bit stereo at 48 kHz would be 691 MB.
 const MAX_FILE: u64 = 256 << 20;
@@ -111,11 +112,16 @@ impl Files {
             return Ok(pcm);
         }
         let bytes = fs::read(&key.0).map_err(|error| format!("{}: {error}", key.0.display()))?;
-        let samples = wav::decode(&bytes).map_err(|error| format!("{}: {error}", key.0.display()))?;
-        let pcm = Arc::new(Pcm { samples: samples.into_boxed_slice(), looped: false });
+        let samples = decode(&bytes).map_err(|error| format!("{}: {error}", key.0.display()))?;
+        let pcm = Arc::new(Pcm { rate: Rate::Narrow, samples: samples.into_boxed_slice(), looped: false });
         self.cache.put(key, &pcm);
         Ok(pcm)
     }
+}
+
+/// What is in a file. A decoder that panics over strange bytes spoils this one sound.
+fn decode(bytes: &[u8]) -> Result<Vec<i16>, String> {
+    catch_unwind(|| audio::decode_file(bytes)).unwrap_or_else(|_| Err("its decoder gave up".to_owned()))
 }
 
 /// `path` below `folder`; a path that leads out of it is refused.
@@ -173,7 +179,7 @@ mod tests {
     use super::*;
 
     fn pcm(samples: usize) -> Arc<Pcm> {
-        Arc::new(Pcm { samples: vec![0; samples].into_boxed_slice(), looped: false })
+        Arc::new(Pcm { rate: Rate::Narrow, samples: vec![0; samples].into_boxed_slice(), looped: false })
     }
 
     #[test]

@@ -69,8 +69,8 @@ impl UdpSockets {
         Ok(UdpSockets { sockets, epoll: watched(Sockets(epoll))?, unsent: 0 })
     }
 
-    /// Wait until a socket has a datagram or an error; tells which interface's.
-    pub async fn readable(&self) -> io::Result<InterfaceId> {
+    /// Wait until a socket has a datagram or an error; tells which interface's, and whether there is an error.
+    pub async fn readable(&self) -> io::Result<(InterfaceId, bool)> {
         loop {
             let mut ready = self.epoll.readable().await?;
             let mut events = [EpollEvent::empty()];
@@ -78,16 +78,18 @@ impl UdpSockets {
             if self.epoll.get_ref().0.wait(&mut events, EpollTimeout::ZERO)? == 0 {
                 ready.clear_ready();
             } else {
-                return Ok(InterfaceId(u8::try_from(events[0].data()).expect("conf allows few interfaces")));
+                let interface = InterfaceId(u8::try_from(events[0].data()).expect("conf allows few interfaces"));
+                return Ok((interface, events[0].events().contains(EpollFlags::EPOLLERR)));
             }
         }
     }
 
-    /// Take one datagram, if there is one, into `buffer`.
-    pub fn receive(&self, interface: InterfaceId, buffer: &mut [u8]) -> Received {
+    /// Take one datagram, if there is one, into `buffer`; else, where `errors` were seen, one of those.
+    pub fn receive(&self, (interface, errors): (InterfaceId, bool), buffer: &mut [u8]) -> Received {
         let Some(socket) = self.sockets.get(usize::from(interface.0)) else { return Received::Nothing };
         match socket.recv_from(buffer) {
             Ok((len, from)) => Received::Datagram(len, from),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !errors => Received::Nothing,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => match unreachable(socket) {
                 Some(to) => Received::Unreachable(to),
                 None => Received::Nothing,

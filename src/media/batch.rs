@@ -51,11 +51,23 @@ impl Batch {
         to: SocketAddr,
         write: impl FnOnce(&mut [u8]) -> usize,
     ) -> bool {
+        self.offer(slot, channel, to, |bytes| Some(write(bytes)))
+    }
+
+    /// As [`Batch::push`]; nothing is added either where `write` gives `None`.
+    pub fn offer(
+        &mut self,
+        slot: Slot,
+        channel: Channel,
+        to: SocketAddr,
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> bool {
         let Some(datagram) = self.slots.get_mut(self.used) else { return false };
+        let Some(length) = write(&mut datagram.bytes) else { return false };
         datagram.slot = slot;
         datagram.channel = channel;
         datagram.to = to;
-        datagram.len = write(&mut datagram.bytes).min(MAX_PACKET);
+        datagram.len = length.min(MAX_PACKET);
         self.used += 1;
         true
     }

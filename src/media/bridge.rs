@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use super::{FRAME, Role, Slot, room::Salon};
-use crate::{audio::mix, ids::BridgeId};
+use super::{Frame, MAX_FRAME, Role, Slot, room::Salon};
+use crate::{audio::mix, codec::Rate, ids::BridgeId};
 
 /// Index of a bridge within its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,21 +29,23 @@ struct Bridge {
     mixed: bool,
     /// The tick for which `sum` was made.
     tick: u64,
-    sum: Box<[i32; FRAME]>,
+    /// Of its sum.
+    rate: Rate,
     salon: Salon,
 }
 
 impl Bridge {
     /// Without members.
     fn new(id: BridgeId) -> Bridge {
-        let (sum, salon) = (Box::new([0; FRAME]), Salon::default());
-        Bridge { id, first: None, count: 0, mixed: false, tick: 0, sum, salon }
+        Bridge { id, first: None, count: 0, mixed: false, tick: 0, rate: Rate::Narrow, salon: Salon::default() }
     }
 }
 
 /// All bridges of an engine.
 pub(super) struct Bridges {
     bridges: Vec<Bridge>,
+    /// [`MAX_FRAME`] for each bridge, of which its rate says how many are used. Pages that no bridge used take no memory.
+    sums: Vec<i32>,
     free: Vec<usize>,
     names: HashMap<BridgeId, usize>,
     /// By port.
@@ -55,6 +57,7 @@ impl Bridges {
     pub(super) fn new(ports: usize) -> Bridges {
         Bridges {
             bridges: (0..ports).map(|_| Bridge::new(BridgeId(0))).collect(),
+            sums: vec![0; ports * MAX_FRAME],
             free: (0..ports).rev().collect(),
             // Twice the room: a hash table that is at most half full cleans up in place when names come and go.
             names: HashMap::with_capacity(2 * ports),
@@ -96,6 +99,7 @@ impl Bridges {
         let index = self.free.pop().unwrap_or_else(|| {
             // Only with more ports than the engine was made for.
             self.bridges.push(Bridge::new(id));
+            self.sums.resize(self.bridges.len() * MAX_FRAME, 0);
             self.bridges.len() - 1
         });
         let bridge = &mut self.bridges[index];
@@ -197,25 +201,41 @@ impl Bridges {
         self.bridges[bridge.0].mixed = mixed;
     }
 
+    /// The rate at which a bridge adds up.
+    pub(super) fn rate(&self, bridge: BridgeSlot) -> Rate {
+        self.bridges[bridge.0].rate
+    }
+
+    /// Add up at this rate from now on.
+    pub(super) fn set_rate(&mut self, bridge: BridgeSlot, rate: Rate) {
+        self.bridges[bridge.0].rate = rate;
+    }
+
     /// True once for each bridge and tick: its sum is to be made now.
     pub(super) fn begin(&mut self, bridge: BridgeSlot, tick: u64) -> bool {
-        let bridge = &mut self.bridges[bridge.0];
-        let due = bridge.tick != tick;
-        bridge.tick = tick;
+        let due = self.bridges[bridge.0].tick != tick;
+        self.bridges[bridge.0].tick = tick;
         if due {
-            bridge.sum.fill(0);
+            self.sum_mut(bridge).fill(0);
         }
         due
     }
 
-    /// What one member says.
-    pub(super) fn add(&mut self, bridge: BridgeSlot, frame: &[i16; FRAME]) {
-        mix::accumulate(&mut self.bridges[bridge.0].sum[..], frame);
+    /// What one member says, at the bridge's rate.
+    pub(super) fn add(&mut self, bridge: BridgeSlot, frame: &[i16]) {
+        mix::accumulate(self.sum_mut(bridge), frame);
     }
 
-    /// What one member hears: all but `own`.
-    pub(super) fn mix(&self, bridge: BridgeSlot, own: Option<&[i16; FRAME]>, out: &mut [i16; FRAME]) {
-        mix::without(&self.bridges[bridge.0].sum[..], own.map_or(&[], |own| own), out);
+    /// What one member hears: all but `own`, at the bridge's rate.
+    pub(super) fn mix(&self, bridge: BridgeSlot, own: Option<&[i16]>, out: &mut Frame) {
+        let (rate, start) = (self.rate(bridge), bridge.0 * MAX_FRAME);
+        let sum = &self.sums[start..start + rate.frame()];
+        mix::without(sum, own.unwrap_or_default(), out.reset(rate));
+    }
+
+    fn sum_mut(&mut self, bridge: BridgeSlot) -> &mut [i32] {
+        let (rate, start) = (self.rate(bridge), bridge.0 * MAX_FRAME);
+        &mut self.sums[start..start + rate.frame()]
     }
 
     fn member_mut(&mut self, port: Slot) -> Option<&mut Member> {
@@ -280,16 +300,16 @@ mod tests {
             bridges.join(B, Slot(slot), Role::Both);
         }
         let (bridge, _) = bridges.of(Slot(0)).unwrap();
-        let frames = [[30000; FRAME], [20000; FRAME], [-5000; FRAME]];
+        let frames = [[30000; 160], [20000; 160], [-5000; 160]];
         assert!(bridges.begin(bridge, 1));
         assert!(!bridges.begin(bridge, 1));
         for frame in &frames {
             bridges.add(bridge, frame);
         }
-        let heard = |own: Option<&[i16; FRAME]>| {
-            let mut out = [0; FRAME];
+        let heard = |own: Option<&[i16]>| {
+            let mut out = Frame::silent(Rate::Full);
             bridges.mix(bridge, own, &mut out);
-            out[0]
+            out.samples()[0]
         };
         assert_eq!(heard(Some(&frames[0])), 15000);
         assert_eq!(heard(Some(&frames[2])), i16::MAX);

@@ -121,7 +121,7 @@ impl Dialer {
 
     /// One tick of keys as tones, for a peer that takes no events: what is to be heard in `frame`, silence between two
     /// keys. Each order that is done is told.
-    pub(super) fn sound(&mut self, frame: &mut [i16; FRAME], mut done: impl FnMut(Order)) {
+    pub(super) fn sound(&mut self, frame: &mut [i16], mut done: impl FnMut(Order)) {
         self.clock = self.clock.wrapping_add(FRAME as u32);
         let before = self.sender.key();
         while let Some(step) = self.poll(self.clock) {

@@ -3,9 +3,10 @@
 //! Keys are heard in what the jitter buffer gives, so each frame that holds one can be silenced before anybody hears
 //! it: the other party gets the key once, as an event or as a tone of ours, never twice.
 
+use super::{FRAME, Frame, RATE};
 use crate::{
-    audio::{dtmf, progress::Progress},
-    media::RATE,
+    audio::{Convert, dtmf, progress::Progress},
+    codec::Rate,
     verbs::Heard,
 };
 
@@ -17,6 +18,8 @@ const FOUND: usize = 3;
 /// The ear of one port.
 #[derive(Debug)]
 pub(super) struct Ear {
+    /// From the rate of what is said to [`RATE`].
+    convert: Convert,
     tones: dtmf::Detector,
     /// Keys come as tones only: no telephone-event is agreed on.
     listens: bool,
@@ -31,6 +34,7 @@ pub(super) struct Ear {
 impl Ear {
     pub(super) fn new(listens: bool) -> Ear {
         Ear {
+            convert: Convert::new(),
             tones: dtmf::Detector::new(RATE),
             listens,
             mutes: false,
@@ -63,7 +67,20 @@ impl Ear {
     }
 
     /// What the party said in this tick. True: it is no speech, and not for others.
-    pub(super) fn handle(&mut self, said: &[i16]) -> bool {
+    pub(super) fn handle(&mut self, said: &Frame) -> bool {
+        if !self.listens() {
+            return false;
+        }
+        if said.rate() == Rate::Narrow {
+            return self.listen(said.samples());
+        }
+        let mut narrow = [0; FRAME];
+        self.convert.run(said.rate(), said.samples(), Rate::Narrow, &mut narrow);
+        self.listen(&narrow)
+    }
+
+    /// The same, at [`RATE`].
+    fn listen(&mut self, said: &[i16]) -> bool {
         if let Some(progress) = &mut self.progress {
             let found = &mut self.found;
             progress.handle(said, |heard| {
@@ -105,7 +122,7 @@ mod tests {
     fn hear(ear: &mut Ear, samples: &[i16]) -> (String, usize) {
         let (mut keys, mut muted) = (String::new(), 0);
         for frame in samples.chunks(160) {
-            muted += usize::from(ear.handle(frame));
+            muted += usize::from(ear.listen(frame));
             keys.extend(std::iter::from_fn(|| ear.pressed()));
         }
         (keys, muted)

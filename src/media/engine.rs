@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{
-    Command, Config, Event, Role, Slot, Spent, Stream, TICK,
+    Command, Config, Event, Role, Slot, Spent, Stream, TICK, Tools,
     bridge::Bridges,
     dialer::Order,
     events::Events,
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ids::{BridgeId, PlayId, PortId, RecordingId},
     time::{Epoch, Time},
+    verbs::RecordEnd,
 };
 
 /// Datagrams of handshakes that wait to be sent. One more is lost; it will be repeated.
@@ -73,7 +74,7 @@ impl Engine {
     pub fn handle_command(&mut self, now: Time, command: Command) {
         match command {
             Command::Open { port, memory } => self.open(now, port, memory),
-            Command::Update { port, stream } => self.update(now, port, stream),
+            Command::Update { port, stream, tools } => self.update(now, port, stream, tools),
             Command::Shield { port, shield } => self.shield(port, shield),
             Command::Keys { port, keys } => self.set_keys(port, keys),
             Command::Handshake { port, bytes } => self.hand_over(port, bytes),
@@ -100,8 +101,8 @@ impl Engine {
             Command::Echo { port, on } => self.with(port, |port, _| port.echo = on),
             Command::Play { port, play, sounds } => self.play(port, Player::new(play, sounds)),
             Command::Stop { port, play } => self.stop(port, play),
-            Command::Record { port, recording, layout, limit, blocks } => {
-                self.record(port, Recorder::new(recording, layout, limit, blocks));
+            Command::Record { port, recording, layout, rate, ends, blocks } => {
+                self.record(port, Recorder::new(recording, layout, ends, blocks).at(rate));
             }
             Command::Space { port, recording, mut block } => {
                 block.samples.clear();
@@ -113,9 +114,9 @@ impl Engine {
                     self.events.spend(Spent::Block(block));
                 }
             }
-            Command::PauseRecording { port, recording, paused } => {
+            Command::RecordAs { port, recording, mode } => {
                 if let Some(recorder) = self.recorder(port, recording) {
-                    recorder.set_paused(paused);
+                    recorder.set_mode(mode);
                 }
             }
             Command::StopRecording { port, recording } => {
@@ -204,11 +205,15 @@ impl Engine {
         slot
     }
 
-    fn update(&mut self, now: Time, port: PortId, stream: Box<Stream>) {
-        let Some(slot) = self.slot(port) else { return self.events.spend(Spent::Stream(stream)) };
-        if let Some(port) = self.port(slot) {
-            let old = port.update(now, stream);
-            self.events.spend(Spent::Stream(old));
+    fn update(&mut self, now: Time, port: PortId, stream: Box<Stream>, mut tools: Box<Tools>) {
+        let slot = self.slot(port);
+        let old = match slot.and_then(|slot| self.port(slot)) {
+            Some(port) => port.update(now, stream, &mut tools),
+            None => stream,
+        };
+        self.events.spend(Spent::Stream(old));
+        self.events.spend(Spent::Tools(tools));
+        if let Some(slot) = slot {
             self.settle(slot);
         }
     }
@@ -277,7 +282,7 @@ impl Engine {
         let place = slot.and_then(|slot| self.ports.get_mut(slot.0 as usize)).and_then(Option::as_mut);
         match place.and_then(|port| port.recorders.iter_mut().find(|place| place.is_none())) {
             Some(place) => *place = Some(recorder),
-            None => self.events.record_done(id, recorder),
+            None => self.events.record_done(id, recorder, RecordEnd::Stopped),
         }
         if let Some(slot) = slot {
             self.settle(slot);

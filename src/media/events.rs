@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Event, Spent, dialer::Order, player::Player, recorder::Recorder};
-use crate::ids::PortId;
+use crate::{ids::PortId, verbs::RecordEnd};
 
 /// Events for each port that fit: a close ends a play, digits and recordings, with their last blocks, in one go.
 const PER_PORT: usize = 16;
@@ -51,8 +51,8 @@ impl Events {
     }
 
     /// A recording is over.
-    pub(super) fn record_done(&mut self, port: PortId, recorder: Recorder) {
-        let blocks = recorder.finish(port, self);
+    pub(super) fn record_done(&mut self, port: PortId, recorder: Recorder, why: RecordEnd) {
+        let blocks = recorder.finish(port, why, self);
         self.spend(Spent::Blocks(blocks));
     }
 

@@ -1,7 +1,7 @@
 //! The jitter buffer of one port: packets in as they come, one frame out each tick.
 //!
-//! Time is counted in ticks: the n-th [`Jitter::pull`] plays the samples from `n * 160` on. A packet that comes before it
-//! is played, in samples from now, `timestamp + offset - tick`; the offset is all there is to the delay.
+//! Time is counted in units of 1/8000 s, whatever the rate of the audio, and in ticks: the n-th [`Jitter::pull`] plays the samples from `n * 160` on. A packet that comes before it
+//! is played, in units from now, `timestamp + offset - tick`; the offset is all there is to the delay.
 //!
 //! ```text
 //! Idle ──packet──▶ Buffering ──its time has come──▶ Playing ──80 ms nothing──▶ Idle (Buffering, where packets wait)
@@ -12,7 +12,9 @@
 //!   a period is dropped. Drifting clocks are the same thing, slower. Between talk spurts the delay is set at once.
 //! - What is missing is made up ([`Conceal`]), and fades to silence within 80 ms. If nothing waits by then, the sender
 //!   has stopped: that was no loss, and the next packet begins a new talk spurt.
-//! - Payloads wait encoded and are decoded by the codec that came with them, so that a stream may change its codec.
+//! - Payloads wait encoded and are decoded by the codec that came with them, so that a stream may change its codec. Where
+//!   the new one has another rate or clock, the buffer begins anew.
+//! - Opus makes up by itself what is missing, and finds in the next packet what was lost (FEC).
 //! - The marker bit is not asked: sequence numbers and timestamps tell the same, and more reliably.
 //!
 //! All memory is taken in [`Jitter::new`].
@@ -24,19 +26,20 @@ mod stretch;
 #[cfg(test)]
 mod tests;
 mod transit;
+mod workbench;
 
 use std::time::Duration;
 
+pub(super) use self::workbench::Workbench;
 use self::{
     order::{Order, Place},
     store::{Entry, Store},
-    stretch::Fifo,
     transit::Transit,
 };
-use super::FRAME;
+use super::{FRAME, RATE};
 use crate::{
-    audio::{self, Conceal},
-    codec::Codec,
+    audio,
+    codec::{Codec, Rate},
 };
 
 /// [`FRAME`] as a difference of timestamps.
@@ -50,7 +53,7 @@ const IMPLAUSIBLE: i64 = 16_000;
 pub(super) struct Packet<'a> {
     /// Its sequence number in 64 bits; a restarted stream goes on at least 3,000 higher.
     pub(super) number: u64,
-    /// RTP timestamp, in samples at 8,000 Hz.
+    /// RTP timestamp, at the codec's clock.
     pub(super) timestamp: u32,
     /// What the payload is.
     pub(super) codec: Codec,
@@ -97,8 +100,13 @@ pub(super) struct Jitter {
     newest: Option<Newest>,
     transit: Transit,
     store: Store,
-    fifo: Fifo,
-    conceal: Conceal,
+    bench: Workbench,
+    /// Of the audio at present, and that which Opus is to have.
+    rate: Rate,
+    wish: Rate,
+    /// The codec in use makes up by itself, and did so for this many units on end.
+    own: bool,
+    own_made: usize,
     /// Number of the last packet that was decoded or passed over.
     played: i64,
     /// Made-up samples of which nobody knows yet whether they stand for a loss.
@@ -129,15 +137,16 @@ enum State {
 struct Newest {
     number: i64,
     timestamp: u32,
+    clock: u32,
     place: i64,
     samples: i64,
 }
 
 impl Jitter {
     /// An empty buffer that delays by `min` to `max` more than the fastest packet needs.
-    pub(super) fn new(min: Duration, max: Duration) -> Jitter {
+    pub(super) fn new(min: Duration, max: Duration, bench: Workbench) -> Jitter {
         let samples = |time: Duration| time.as_millis().min(60_000) as i64 * 8;
-        Jitter {
+        let mut jitter = Jitter {
             state: State::Idle,
             min: samples(min),
             max: samples(max.max(min)),
@@ -146,8 +155,11 @@ impl Jitter {
             newest: None,
             transit: Transit::new(),
             store: Store::new(),
-            fifo: Fifo::new(),
-            conceal: Conceal::new(),
+            bench,
+            rate: Rate::Narrow,
+            wish: Rate::Narrow,
+            own: false,
+            own_made: 0,
             played: 0,
             pending: 0,
             made_up: 0,
@@ -155,11 +167,38 @@ impl Jitter {
             loudness: 0,
             wait: 0,
             stats: Stats::default(),
+        };
+        jitter.bench.reset(Rate::Narrow);
+        jitter
+    }
+
+    /// Samples a second of the next frames, until a packet says otherwise.
+    pub(super) fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// The rate to decode at, where the codec leaves the choice (Opus).
+    pub(super) fn set_wish(&mut self, wish: Rate) {
+        self.wish = wish;
+    }
+
+    /// Other codecs may come from now on. Memory that is not needed stays in `bench`.
+    pub(super) fn equip(&mut self, bench: &mut Workbench) {
+        if bench.highest() != self.bench.highest() {
+            bench.take_over(&mut self.bench);
+            std::mem::swap(bench, &mut self.bench);
+            self.rate = Rate::Narrow;
+            self.reset();
         }
     }
 
     /// A packet came.
     pub(super) fn push(&mut self, packet: Packet<'_>) {
+        let rate = packet.codec.rate_for(self.wish).min(self.bench.highest());
+        if rate != self.rate {
+            self.rate = rate;
+            self.reset();
+        }
         if self.is_new(packet.number as i64) {
             self.push_audio(packet);
         }
@@ -183,7 +222,7 @@ impl Jitter {
     pub(super) fn reset(&mut self) {
         self.order = Order::default();
         self.begin_anew();
-        self.conceal = Conceal::new();
+        self.bench.reset(self.rate);
     }
 
     /// Another stream, or the same one begun again.
@@ -196,11 +235,14 @@ impl Jitter {
     /// The only place where the state changes.
     fn enter(&mut self, state: State) {
         match state {
-            State::Idle => self.store.clear(),
+            State::Idle => {
+                self.store.clear();
+                self.own_made = 0;
+            }
             State::Buffering { .. } => {}
             State::Playing { .. } => return self.state = state,
         }
-        self.fifo.clear();
+        self.bench.fifo.clear();
         self.pending = 0;
         self.state = state;
     }
@@ -210,7 +252,7 @@ impl Jitter {
         match self.state {
             State::Idle => None,
             State::Buffering { offset } => Some(offset),
-            State::Playing { decoded } => Some(self.tick - decoded + self.fifo.len() as i64),
+            State::Playing { decoded } => Some(self.tick - decoded + self.bench.fifo.len() as i64),
         }
     }
 
@@ -236,11 +278,11 @@ impl Jitter {
 
     fn push_audio(&mut self, packet: Packet<'_>) {
         let number = packet.number as i64;
-        let samples = audio::samples_in(packet.codec, packet.payload.len());
+        let samples = audio::units_in(packet.codec, packet.payload);
         if !(1..=LONGEST).contains(&samples) {
             return self.stats.discarded += 1;
         }
-        let place = self.locate(number, packet.timestamp, samples as i64);
+        let place = self.locate(number, packet.timestamp, packet.codec.clock(), samples as i64);
         let transit = self.tick - place;
         let entry = Entry::new(number, place, self.tick, samples as u16, packet.codec);
         match self.state {
@@ -281,10 +323,14 @@ impl Jitter {
 
     /// The extended timestamp of a packet. Where it is out of all proportion, the sender has jumped to another line of
     /// timestamps: the packet is put where its sequence number says.
-    fn locate(&mut self, number: i64, timestamp: u32, samples: i64) -> i64 {
-        let mut place = i64::from(timestamp);
+    fn locate(&mut self, number: i64, timestamp: u32, clock: u32, samples: i64) -> i64 {
+        if self.newest.is_some_and(|newest| newest.clock != clock) {
+            self.begin_anew();
+        }
+        let unit = i64::from(clock / RATE);
+        let mut place = i64::from(timestamp) / unit;
         if let Some(newest) = self.newest {
-            place = newest.place + i64::from(timestamp.wrapping_sub(newest.timestamp) as i32);
+            place = newest.place + i64::from(timestamp.wrapping_sub(newest.timestamp) as i32) / unit;
             let transit = self.tick - place;
             let plausible =
                 |least| (least - self.max - LONGEST as i64..least + self.max + IMPLAUSIBLE).contains(&transit);
@@ -293,7 +339,7 @@ impl Jitter {
             }
         }
         if self.newest.is_none_or(|newest| newest.number < number) {
-            self.newest = Some(Newest { number, timestamp, place, samples });
+            self.newest = Some(Newest { number, timestamp, clock, place, samples });
         }
         place
     }
@@ -309,9 +355,9 @@ impl Jitter {
             State::Idle => {}
             State::Buffering { .. } => self.enter(State::Buffering { offset: target }),
             State::Playing { .. } => {
-                self.fifo.clear();
+                self.bench.fifo.clear();
                 // A loss of no length: what follows is cross-faded.
-                self.conceal.make_up(&mut []);
+                self.bench.conceal.make_up(&mut []);
                 self.enter(State::Playing { decoded: self.tick - target });
             }
         }

@@ -194,8 +194,8 @@ impl Metrics {
         *mean = Some(before + (level - before) * FOLLOW);
     }
 
-    /// Adds to what is known of a port.
-    pub(super) fn complete(&self, quality: &mut Quality, codec: Codec, ptime: Duration) {
+    /// Adds to what is known of a port. Nobody can say how good a codec sounds that is not known.
+    pub(super) fn complete(&self, quality: &mut Quality, codec: Option<Codec>, ptime: Duration) {
         quality.bursts = self.losses.bursts(ptime);
         quality.level = (self.frames > 0).then(|| Level {
             silent: self.silent as f32 / self.frames as f32,
@@ -203,7 +203,7 @@ impl Metrics {
             speech: self.speech,
             noise: self.noise,
         });
-        if quality.received > 0 {
+        if let Some(codec) = codec.filter(|_| quality.received > 0) {
             let network = quality.round_trip_us.map_or(0.0, |us| f64::from(us) / 2000.0);
             let here = quality.buffer.as_secs_f64() * 1000.0 + ptime.as_secs_f64() * 1000.0;
             let loss = self.losses.loss(quality.late);
@@ -221,7 +221,7 @@ impl Metrics {
 /// How much a codec takes away. Wideband ones are judged as what they are at the least: as good as G.711.
 fn impairment(codec: Codec) -> Impairment {
     match codec {
-        Codec::Pcmu | Codec::Pcma => emodel::G711,
+        Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Opus | Codec::L16 | Codec::L16Wide => emodel::G711,
     }
 }
 
@@ -308,7 +308,7 @@ mod tests {
         (0..30).for_each(|_| metrics.handle_audio(&[0; 160]));
         (0..10).for_each(|_| metrics.handle_audio(&[32_124; 160]));
         let mut quality = Quality::default();
-        metrics.complete(&mut quality, Codec::Pcmu, PTIME);
+        metrics.complete(&mut quality, Some(Codec::Pcmu), PTIME);
         let level = quality.level.unwrap();
         assert!((level.silent - 0.75).abs() < 1e-6 && level.clipped == 1600);
         assert!(quality.mos.is_none(), "nothing came");

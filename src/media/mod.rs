@@ -1,16 +1,30 @@
 //! The media of one thread, sans-IO: [`Engine`] owns ports and bridges; packets and ticks come in, packets go out.
 //!
 //! Between opening and closing a port nothing is allocated, locked or logged. Memory that a port, a recording or a
-//! sound needs is made outside and comes in with the command. All audio is linear 16-bit, mono, at [`RATE`]; a tick
-//! handles [`FRAME`] samples of each port that is not merely relayed.
+//! sound needs is made outside and comes in with the command. All audio is linear 16-bit, mono; a tick handles 20 ms of
+//! each port that is not merely relayed, as a [`Frame`] that knows its [`Rate`].
+//!
+//! ```text
+//! peer ─▶ jitter ─▶ said (rate of its codec) ─▶ bridge (its own rate) ─▶ sender (rate of its codec) ─▶ peer
+//!                      └─▶ recording (rate of the recording)   ▲
+//!                                        player (rate of the sound)
+//! ```
+//!
+//! - A port says at the rate of the codec that comes ([`Codec::rate`]), and is sent to at that of the codec that goes;
+//!   Opus works at whatever rate is wanted.
+//! - A bridge adds at the second highest rate of its members: nobody could say or hear more.
+//! - Rates meet in a `Convert` (polyphase, 2 ms), one for each way in and out; equal rates cost nothing.
+//! - Counts of samples in commands and events are at [`RATE`], whatever the audio's rate, except in recordings, which
+//!   count at their own.
 //!
 //! | file | what |
 //! |---|---|
 //! | `engine` | ports by name and slot, and the commands to them |
 //! | `packets`, `tick` | the two ways in which time goes by: a packet comes, 20 ms are over |
 //! | `route` | relay, decode or drop: decided at every change |
-//! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out) |
+//! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out), `comfort` (noise) |
 //! | `bridge` | who is with whom, and the sums of what they say |
+//! | `frame`, `tools` | 20 ms of audio; the coders of a port and what else its codecs need |
 //! | `shield` | what stands before a port whose stream is encrypted |
 //! | `batch`, `events` | what comes out |
 
@@ -19,10 +33,12 @@
 mod batch;
 mod bridge;
 mod chance;
+mod comfort;
 mod dialer;
 mod ear;
 mod engine;
 mod events;
+mod frame;
 mod gate;
 mod jitter;
 mod metrics;
@@ -38,26 +54,30 @@ mod shield;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod tools;
 
 pub use batch::{Batch, Datagram};
 pub use engine::Engine;
+pub use frame::{Frame, MAX_FRAME};
 pub use metrics::{Bursts, Level};
 pub use port::Port;
+pub use recorder::Ends;
 pub use shield::{Pair, Shield, ShieldKeys, Shielding};
+pub use tools::Tools;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
-    codec::Codec,
+    codec::{Codec, Digits, Foreign, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
-    verbs::Heard,
+    verbs::{FileFormat, Heard, RecordEnd, RecordMode},
 };
 
-/// Samples a second inside the engine.
+/// Samples a second in which the engine counts time; its audio may have more ([`Rate`]).
 pub const RATE: u32 = 8000;
 /// Length of a tick.
 pub const TICK: Duration = Duration::from_millis(20);
-/// Samples in a tick.
+/// Samples in a tick at [`RATE`].
 pub const FRAME: usize = 160;
 /// Longest datagram that is read or written, in bytes.
 pub const MAX_PACKET: usize = 1500;
@@ -82,18 +102,22 @@ pub struct Stream {
     pub remote: Option<SocketAddr>,
     /// Where SDP says that the peer receives RTCP (RFC 3605, else the port above).
     pub remote_rtcp: Option<SocketAddr>,
-    /// What we send, and under which payload type.
-    pub send: Payload,
+    /// What we send, and under which payload type; absent: nothing that we can encode was agreed, only `foreign`.
+    pub send: Option<Payload>,
     /// What may come, by payload type.
     pub receive: Vec<Payload>,
-    /// Payload types that were agreed on though we know no codec for them: relayed untouched between two ports that
-    /// both have them under the same number.
-    pub foreign: Vec<u8>,
-    /// Payload type under which we send telephone-event at 8 kHz (RFC 4733); absent: not agreed.
-    pub send_digits: Option<u8>,
-    /// Payload type under which telephone-event may come.
-    pub receive_digits: Option<u8>,
-    /// Packet length that we send, in ms: a multiple of 10 from 10 to 60.
+    /// Formats that were agreed on though we know no codec for them: relayed untouched between two ports that both have
+    /// them.
+    pub foreign: Vec<Foreign>,
+    /// telephone-event as we send it (RFC 4733); absent: not agreed.
+    pub send_digits: Option<Digits>,
+    /// telephone-event as it may come.
+    pub receive_digits: Vec<Digits>,
+    /// Comfort noise (RFC 3389) may come, and is passed on, under this payload type.
+    pub comfort: Option<u8>,
+    /// What the peer told about Opus.
+    pub opus: OpusWish,
+    /// Packet length that we send, in ms: a multiple of 10 from 10 to 60. Opus takes the next one that it has.
     pub ptime: u8,
     /// The peer wants to hear us (sendrecv, recvonly on its side).
     pub sending: bool,
@@ -110,16 +134,20 @@ pub struct Payload {
     pub codec: Codec,
 }
 
-/// Sound in memory, shared by all that play it: mono at [`RATE`].
+/// Sound in memory, shared by all that play it: mono. The sounds of one play best have one rate: a change of rate waits
+/// for the next tick.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Pcm {
+    /// Of the samples.
+    pub rate: Rate,
     /// The samples.
     pub samples: Box<[i16]>,
     /// Begin again at the end, for ever (tones with a cadence).
     pub looped: bool,
 }
 
-/// A piece of a recording on its way to the disk and back: filled by the engine, emptied by the disk.
+/// A piece of a recording on its way to the disk and back: filled by the engine, emptied by the disk. Its rate is that of
+/// its recording ([`Command::Record`]).
 #[derive(Debug, Default)]
 pub struct Block {
     /// Interleaved samples; the capacity is given by the maker and never exceeded.
@@ -147,6 +175,19 @@ impl Layout {
     }
 }
 
+/// How a recording becomes files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// What is in the blocks.
+    pub layout: Layout,
+    /// What is in the file.
+    pub format: FileFormat,
+    /// The two channels of [`Layout::Stereo`] go to two files, named by [`crate::verbs::leg_files`].
+    pub apart: bool,
+    /// Samples a second.
+    pub rate: u32,
+}
+
 /// What the engine is told to do.
 #[derive(Debug)]
 pub enum Command {
@@ -163,6 +204,8 @@ pub enum Command {
         port: PortId,
         /// What is agreed now.
         stream: Box<Stream>,
+        /// What its codecs need (made by [`Tools::new`] outside the engine).
+        tools: Box<Tools>,
     },
     /// Encrypt from now on, or otherwise than before. Counters go on where the key stays the same.
     Shield {
@@ -271,8 +314,10 @@ pub enum Command {
         recording: RecordingId,
         /// What goes into which channel.
         layout: Layout,
-        /// Ends by itself after this many samples (per channel).
-        limit: Option<u64>,
+        /// Of the samples in the blocks, whatever the rate of the call is or becomes.
+        rate: Rate,
+        /// When it ends by itself.
+        ends: Ends,
         /// Empty blocks with their capacity.
         blocks: Vec<Block>,
     },
@@ -285,14 +330,14 @@ pub enum Command {
         /// The block.
         block: Block,
     },
-    /// Leave out what comes from now on, or go on.
-    PauseRecording {
+    /// What becomes of the sound from now on.
+    RecordAs {
         /// Which port.
         port: PortId,
         /// Which recording.
         recording: RecordingId,
-        /// True: pause.
-        paused: bool,
+        /// From now on.
+        mode: RecordMode,
     },
     /// Finish a recording. Answered by [`Event::RecordDone`].
     StopRecording {
@@ -364,7 +409,7 @@ pub enum Event {
         port: PortId,
         /// Which play.
         play: PlayId,
-        /// Samples that were played (on hold they are not heard, but time goes on).
+        /// Samples that were played, at [`RATE`] (on hold they are not heard, but time goes on).
         samples: u64,
         /// True: it ran to its end.
         finished: bool,
@@ -424,6 +469,8 @@ pub enum Event {
         samples: u64,
         /// Samples per channel that had no room (the disk was too slow) and are silence in the file.
         missed: u64,
+        /// What ended it, as far as the engine knows: keys are not its own.
+        why: RecordEnd,
     },
     /// A datagram of a DTLS handshake came. It is copied: handshakes are short, and rare beside audio.
     Handshake {
@@ -487,6 +534,8 @@ pub enum Spent {
     Port(Box<Port>),
     /// Of an agreement that was replaced.
     Stream(Box<Stream>),
+    /// Of coders that are not needed.
+    Tools(Box<Tools>),
     /// Of a play that ended.
     Sounds(Box<[Arc<Pcm>]>),
     /// Empty blocks of a recording that ended.

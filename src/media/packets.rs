@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::{
-    Batch, Channel, Engine, Event, FRAME, Slot,
-    port::{Accepted, Kind, Port, Route},
+    Batch, Channel, Engine, Event, FRAME, RATE, Slot,
+    port::{Accepted, Hearing, Kind, Port, Route},
     sender::{Outlet, Relayed},
 };
 use crate::{
@@ -48,14 +48,17 @@ impl Engine {
         let read = (header, &packet[payload]);
         let Some(accepted) = port.accept(now, from, read, &mut self.events) else { return };
         match accepted.kind {
-            Kind::Audio(codec) if port.hearing != Some(codec) => self.change_codec(slot, codec),
+            Kind::Audio(codec) if port.hearing != Hearing::Audio(codec) => {
+                self.change_codec(slot, Hearing::Audio(codec))
+            }
+            Kind::Foreign(_) if port.hearing != Hearing::Foreign => self.change_codec(slot, Hearing::Foreign),
             Kind::Digits => {
                 if let Some(press) = port.digits.handle(now, &accepted.header, accepted.payload) {
                     self.events.push_digit(Event::Digit { port: port.id, key: press.key });
                     self.pass_digit(slot, press.key, false);
                 }
             }
-            Kind::Audio(_) | Kind::Foreign | Kind::Refused => {}
+            Kind::Audio(_) | Kind::Comfort | Kind::Foreign(_) | Kind::Refused => {}
         }
         let Some(port) = self.port(slot) else { return };
         match (port.route, accepted.kind) {
@@ -63,10 +66,11 @@ impl Engine {
                 if accepted.number.is_multiple_of(16) {
                     port.look_at(kind, accepted.payload);
                 }
-                self.relay(now, to, &accepted, out);
+                self.relay(now, (slot, to), &accepted, out);
             }
             (Route::Decode, Kind::Audio(codec)) => port.hear(codec, &accepted),
-            (Route::Decode, Kind::Digits | Kind::Foreign | Kind::Refused) => port.pass_over(&accepted),
+            (Route::Decode, Kind::Comfort) => port.hear_comfort(&accepted),
+            (Route::Decode, Kind::Digits | Kind::Foreign(_) | Kind::Refused) => port.pass_over(&accepted),
             (Route::Idle, kind) => {
                 if accepted.number.is_multiple_of(16) {
                     port.look_at(kind, accepted.payload);
@@ -76,9 +80,9 @@ impl Engine {
     }
 
     /// The peer sends another codec than before, which it may; a relay may no longer do.
-    fn change_codec(&mut self, slot: Slot, codec: Codec) {
+    fn change_codec(&mut self, slot: Slot, hearing: Hearing) {
         if let Some(port) = self.port(slot) {
-            port.hearing = Some(codec);
+            port.hearing = hearing;
             self.settle(slot);
         }
     }
@@ -100,8 +104,12 @@ impl Engine {
         }
     }
 
-    fn relay(&mut self, now: Time, slot: Slot, accepted: &Accepted<'_>, out: &mut Batch) {
+    fn relay(&mut self, now: Time, (from, slot): (Slot, Slot), accepted: &Accepted<'_>, out: &mut Batch) {
         let Accepted { kind, header, payload, number, .. } = *accepted;
+        let foreign = match kind {
+            Kind::Foreign(at) => self.foreign_number(from, slot, at),
+            Kind::Audio(_) | Kind::Digits | Kind::Comfort | Kind::Refused => None,
+        };
         let Some(port) = self.port(slot) else { return };
         if accepted.restarted {
             port.sender.end_relay();
@@ -110,13 +118,15 @@ impl Engine {
             // What is left out on hold is no loss to be seen by the peer.
             return port.sender.end_relay();
         };
+        let clock = port.sender.clock();
         let (payload_type, length) = match kind {
-            Kind::Audio(codec) => (Some(port.stream.send.number), audio::samples_in(codec, payload.len()) as u32),
-            Kind::Digits => (port.stream.send_digits, duration(payload)),
-            Kind::Foreign => {
-                let known = port.kind(header.payload_type) == Kind::Foreign;
-                (known.then_some(header.payload_type), FRAME as u32)
+            Kind::Audio(codec) => {
+                let length = audio::units_in(codec, payload) as u32 * (clock / RATE);
+                (port.stream.send.map(|send| send.number), length)
             }
+            Kind::Digits => (port.stream.send_digits.map(|digits| digits.number), duration(payload)),
+            Kind::Comfort => (port.stream.comfort, clock / 50),
+            Kind::Foreign(_) => (foreign, clock / 50),
             Kind::Refused => (None, 0),
         };
         let Some(payload_type) = payload_type else { return };
@@ -125,6 +135,13 @@ impl Engine {
         let mark = out.datagrams().len();
         port.sender.relay(now, &relayed, &mut Outlet { batch: out, slot, to });
         port.shield_since(mark, out);
+    }
+
+    /// Under which number `to` gets the foreign format `at` of `from`, if it has it, too.
+    fn foreign_number(&self, from: Slot, to: Slot, at: u8) -> Option<u8> {
+        let format = &self.peek(from)?.stream.foreign.get(usize::from(at))?.format;
+        let mut known = self.peek(to)?.stream.foreign.iter();
+        known.find(|known| known.format == *format).map(|known| known.send)
     }
 
     pub(super) fn handle_rtcp(&mut self, now: Time, slot: Slot, from: SocketAddr, packet: &[u8]) {
@@ -143,13 +160,18 @@ impl Engine {
 }
 
 impl Port {
-    /// How loud is what nobody decodes?
+    /// How loud is what nobody decodes? A packet of G.722 or Opus says nothing without those before it.
     fn look_at(&mut self, kind: Kind, payload: &[u8]) {
         let mut samples = [0; FRAME];
         let count = match kind {
             Kind::Audio(Codec::Pcmu) => g711::decode_ulaw(payload, &mut samples),
             Kind::Audio(Codec::Pcma) => g711::decode_alaw(payload, &mut samples),
-            Kind::Digits | Kind::Foreign | Kind::Refused => 0,
+            Kind::Audio(Codec::L16 | Codec::L16Wide) => {
+                let pairs = payload.chunks_exact(2).zip(&mut samples);
+                pairs.map(|(pair, sample)| *sample = i16::from_be_bytes([pair[0], pair[1]])).count()
+            }
+            Kind::Audio(Codec::G722 | Codec::Opus) => 0,
+            Kind::Digits | Kind::Comfort | Kind::Foreign(_) | Kind::Refused => 0,
         };
         if count > 0 {
             self.metrics.handle_audio(&samples[..count]);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{FRAME, Pcm};
-use crate::ids::PlayId;
+use super::{Frame, Pcm};
+use crate::{codec::Rate, ids::PlayId};
 
 /// One play.
 #[derive(Debug)]
@@ -13,6 +13,7 @@ pub(super) struct Player {
     /// Which sound, and which sample of it, is next.
     sound: usize,
     sample: usize,
+    /// Samples played, counted at 48 kHz.
     played: u64,
 }
 
@@ -21,13 +22,16 @@ impl Player {
         Player { id, sounds, sound: 0, sample: 0, played: 0 }
     }
 
-    /// The next samples; silence after the end.
-    pub(super) fn fill(&mut self, out: &mut [i16; FRAME]) {
+    /// The next 20 ms, at the rate of the sound that is next; silence after the end, or after a sound that is followed by
+    /// one of another rate.
+    pub(super) fn fill(&mut self, frame: &mut Frame) {
+        let rate = self.sounds.get(self.sound).map_or(Rate::Narrow, |pcm| pcm.rate);
+        let out = frame.reset(rate);
         let mut filled = 0;
-        while filled < FRAME {
-            let Some(pcm) = self.sounds.get(self.sound) else { break };
+        while filled < out.len() {
+            let Some(pcm) = self.sounds.get(self.sound).filter(|pcm| pcm.rate == rate) else { break };
             let rest = pcm.samples.get(self.sample..).unwrap_or_default();
-            let take = rest.len().min(FRAME - filled);
+            let take = rest.len().min(out.len() - filled);
             out[filled..filled + take].copy_from_slice(&rest[..take]);
             filled += take;
             self.sample += take;
@@ -40,7 +44,7 @@ impl Player {
             }
         }
         out[filled..].fill(0);
-        self.played += filled as u64;
+        self.played += (filled * (Rate::Full.scale() / rate.scale())) as u64;
     }
 
     /// Whether all was played.
@@ -49,9 +53,9 @@ impl Player {
         self.sounds.get(self.sound..).unwrap_or_default().iter().all(|pcm| pcm.samples.is_empty())
     }
 
-    /// Samples played so far.
+    /// Samples played so far, at [`super::RATE`].
     pub(super) fn played(&self) -> u64 {
-        self.played
+        self.played / Rate::Full.scale() as u64
     }
 
     /// The sounds, to be freed elsewhere.
@@ -65,18 +69,23 @@ mod tests {
     use super::*;
 
     fn pcm(samples: &[i16], looped: bool) -> Arc<Pcm> {
-        Arc::new(Pcm { samples: samples.into(), looped })
+        Arc::new(Pcm { rate: Rate::Narrow, samples: samples.into(), looped })
+    }
+
+    fn next(player: &mut Player) -> Vec<i16> {
+        let mut frame = Frame::silent(Rate::Full);
+        player.fill(&mut frame);
+        frame.samples().to_vec()
     }
 
     #[test]
     fn sounds_follow_each_other_without_a_gap_and_the_rest_is_silence() {
         let sounds = [pcm(&[1; 100], false), pcm(&[], true), pcm(&[2; 100], false)];
         let mut player = Player::new(PlayId(1), sounds.into());
-        let mut out = [9; FRAME];
-        player.fill(&mut out);
+        let out = next(&mut player);
         assert!(out[..100].iter().all(|s| *s == 1) && out[100..].iter().all(|s| *s == 2));
         assert!(!player.finished());
-        player.fill(&mut out);
+        let out = next(&mut player);
         assert!(out[..40].iter().all(|s| *s == 2) && out[40..].iter().all(|s| *s == 0));
         assert!(player.finished());
         assert_eq!(player.played(), 200);
@@ -85,13 +94,23 @@ mod tests {
     #[test]
     fn a_looped_sound_never_ends() {
         let mut player = Player::new(PlayId(1), [pcm(&[1, 2, 3], true), pcm(&[7; 10], false)].into());
-        let mut out = [0; FRAME];
+        let mut out = Vec::new();
         for _ in 0..100 {
-            player.fill(&mut out);
+            out = next(&mut player);
             assert!(out.iter().all(|s| (1..=3).contains(s)));
         }
         assert_eq!(out[..4], [1, 2, 3, 1], "99 frames before are a whole number of turns");
         assert!(!player.finished());
+    }
+
+    #[test]
+    fn a_sound_of_another_rate_begins_with_the_next_tick_and_the_length_is_that_in_time() {
+        let wide = Arc::new(Pcm { rate: Rate::Wide, samples: [5; 320].into(), looped: false });
+        let mut player = Player::new(PlayId(1), [pcm(&[1; 100], false), wide].into());
+        assert_eq!(next(&mut player), [[1; 100].as_slice(), &[0; 60]].concat());
+        assert_eq!(next(&mut player), [5; 320]);
+        assert!(player.finished());
+        assert_eq!(player.played(), 260);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    Config, Event, FRAME, Quality, RATE, Slot, Stream,
+    Config, Event, Frame, Payload, Quality, RATE, Slot, Stream, Tools,
     chance::Chance,
+    comfort::Comfort,
     dialer::Dialer,
     ear::Ear,
     events::Events,
@@ -15,12 +16,12 @@ use super::{
     recorder::Recorder,
     report::Report,
     room::Voice,
-    sender::Sender,
+    sender::{Format, Outlet, Sender},
     shield::Shield,
 };
 use crate::{
-    audio::agc::Agc,
-    codec::Codec,
+    audio::{Convert, agc::Agc},
+    codec::{Codec, Rate},
     ids::{PortId, RecordingId},
     rtp::{
         Header, digits,
@@ -28,6 +29,7 @@ use crate::{
         xr::Voip,
     },
     time::Time,
+    verbs::RecordEnd,
 };
 
 /// Recordings of one port at a time; one more ends at once.
@@ -42,8 +44,10 @@ pub(super) enum Kind {
     Audio(Codec),
     /// telephone-event.
     Digits,
-    /// Agreed on, not known to us.
-    Foreign,
+    /// How loud the noise is while nobody speaks (RFC 3389).
+    Comfort,
+    /// Agreed on, not known to us: by its place in the agreement.
+    Foreign(u8),
 }
 
 /// What becomes of the peer's audio.
@@ -55,6 +59,15 @@ pub(super) enum Route {
     Relay(Slot),
     /// It is decoded at each tick.
     Decode,
+}
+
+/// What a peer sends at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hearing {
+    /// Nothing came since the agreement.
+    Nothing,
+    Audio(Codec),
+    Foreign,
 }
 
 /// The watch for a peer that falls silent.
@@ -98,9 +111,16 @@ pub struct Port {
     pub(super) agc: Option<Agc>,
     jitter: Jitter,
     /// What the peer sends at present.
-    pub(super) hearing: Option<Codec>,
+    pub(super) hearing: Hearing,
     /// What it said in the tick `taken`; silence where it said nothing.
-    pub(super) said: [i16; FRAME],
+    pub(super) said: Frame,
+    /// The same at its bridge's rate, where that is another.
+    added: Frame,
+    to_bridge: Convert,
+    to_peer: Convert,
+    /// The rate of what is sent: the highest that was wanted since the codec was agreed on.
+    sending_rate: Rate,
+    comfort: Option<Comfort>,
     pub(super) taken: u64,
     spoke: bool,
     /// It spoke in that tick and is in its bridge's sum.
@@ -132,6 +152,10 @@ impl Port {
         let mut chance = Chance::new(seed);
         let start = chance.next();
         let report = Report::new(&mut chance);
+        let tools = *Tools::new(&stream);
+        let first = ((start >> 32) as u32, start as u16 & 0x7fff, chance.next() as u32);
+        let mut sender = Sender::new(first, tools.encoder, tools.collected);
+        sender.set_clock(clock(&stream));
         Box::new(Port {
             id,
             kinds: kinds(&stream),
@@ -140,17 +164,22 @@ impl Port {
             tones: true,
             voice: Voice::new(),
             agc: None,
-            ear: Ear::new(stream.receive_digits.is_none()),
+            ear: Ear::new(listens(&stream)),
             stream: Box::new(stream),
             reception: Reception::new(RATE),
             digits: digits::Receiver::default(),
-            jitter: Jitter::new(config.jitter_min, config.jitter_max),
-            hearing: None,
-            said: [0; FRAME],
+            jitter: Jitter::new(config.jitter_min, config.jitter_max, tools.bench),
+            hearing: Hearing::Nothing,
+            said: Frame::silent(Rate::Narrow),
+            added: Frame::silent(Rate::Narrow),
+            to_bridge: Convert::new(),
+            to_peer: Convert::new(),
+            sending_rate: Rate::Narrow,
+            comfort: None,
             taken: 0,
             spoke: false,
             summed: false,
-            sender: Sender::new((start >> 32) as u32, start as u16 & 0x7fff, chance.next() as u32),
+            sender,
             dialer: Dialer::new(),
             dialed: false,
             player: None,
@@ -179,16 +208,25 @@ impl Port {
         self.watch(now);
     }
 
-    /// A new agreement; the old one comes back, to be freed elsewhere.
-    pub(super) fn update(&mut self, now: Time, stream: Box<Stream>) -> Box<Stream> {
+    /// A new agreement; the old one comes back, to be freed elsewhere, and so does what is not needed of the tools.
+    pub(super) fn update(&mut self, now: Time, stream: Box<Stream>, tools: &mut Tools) -> Box<Stream> {
         self.gate.handle_update(now, &stream);
         self.kinds = kinds(&stream);
+        let codec = |stream: &Stream| stream.send.map(|payload| payload.codec);
+        if codec(&stream) == codec(&self.stream) {
+            self.sender.encoder().set_wish(stream.opus);
+        } else {
+            self.sender.equip(&mut tools.encoder, &mut tools.collected);
+            self.sending_rate = Rate::Narrow;
+        }
         if stream.send != self.stream.send {
             self.sender.drop_collected();
         }
-        self.ear.set_listening(stream.receive_digits.is_none());
+        self.ear.set_listening(listens(&stream));
+        self.sender.set_clock(clock(&stream));
+        self.jitter.equip(&mut tools.bench);
         let old = std::mem::replace(&mut self.stream, stream);
-        self.hearing = None;
+        self.hearing = Hearing::Nothing;
         self.watch(now);
         old
     }
@@ -224,7 +262,56 @@ impl Port {
     /// Whether its peer may send this, and (as far as is known) does.
     pub(super) fn hears(&self, codec: Codec) -> bool {
         let may = self.stream.receive.iter().any(|payload| payload.codec == codec);
-        may && self.hearing.is_none_or(|hearing| hearing == codec)
+        may && match self.hearing {
+            Hearing::Nothing => true,
+            Hearing::Audio(hearing) => hearing == codec,
+            Hearing::Foreign => false,
+        }
+    }
+
+    /// The highest rate that its peer can speak or hear, as far as is known.
+    pub(super) fn best_rate(&self) -> Rate {
+        let send = self.stream.send.map(|payload| payload.codec);
+        let comes = match self.hearing {
+            Hearing::Audio(codec) => Some(codec),
+            Hearing::Nothing | Hearing::Foreign => send,
+        };
+        let goes = send.map_or(Rate::Narrow, |codec| match codec {
+            Codec::Opus => self.stream.opus.rate,
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => codec.rate(),
+        });
+        comes.map_or(goes, |codec| goes.max(codec.rate()))
+    }
+
+    /// The rate of what surrounds it: that at which Opus is decoded.
+    pub(super) fn set_rate(&mut self, around: Rate) {
+        let recorded = self.recorders.iter().flatten().map(Recorder::rate).max().unwrap_or_default();
+        self.jitter.set_wish(around.max(recorded));
+    }
+
+    /// What it said in this tick, at the rate of its bridge.
+    pub(super) fn said_at(&self, rate: Rate) -> &[i16] {
+        if self.said.rate() == rate { self.said.samples() } else { self.added.samples() }
+    }
+
+    /// Bring what it said in this tick to the rate of its bridge.
+    pub(super) fn convert_said(&mut self, rate: Rate) {
+        if self.said.rate() != rate {
+            self.to_bridge.run(self.said.rate(), self.said.samples(), rate, self.added.reset(rate));
+        }
+    }
+
+    /// Send `frame`, at the rate that the codec has.
+    pub(super) fn send_frame(&mut self, at: Time, frame: &Frame, payload: Payload, outlet: &mut Outlet<'_>) {
+        let format = Format { payload, ptime: self.stream.ptime };
+        self.sending_rate = self.sending_rate.max(frame.rate()).min(self.stream.opus.rate);
+        let rate = payload.codec.rate_for(self.sending_rate);
+        if rate == frame.rate() {
+            return self.sender.frame(at, frame, format, outlet);
+        }
+        let mut converted = Frame::silent(rate);
+        self.to_peer.run(frame.rate(), frame.samples(), rate, converted.samples_mut());
+        self.sender.frame(at, &converted, format, outlet);
     }
 
     /// A well-formed RTP packet came from `from`. `None`: it is not to be heard.
@@ -266,12 +353,19 @@ impl Port {
     /// Audio to be heard at its tick.
     pub(super) fn hear(&mut self, codec: Codec, packet: &Accepted<'_>) {
         let Accepted { number, header, payload, .. } = *packet;
+        self.comfort = None;
         self.jitter.push(Packet { number, timestamp: header.timestamp, codec, payload });
     }
 
     /// A packet without audio, such as digits.
     pub(super) fn pass_over(&mut self, packet: &Accepted<'_>) {
         self.jitter.skip(packet.number);
+    }
+
+    /// Noise, as long as nothing is said.
+    pub(super) fn hear_comfort(&mut self, packet: &Accepted<'_>) {
+        self.pass_over(packet);
+        self.comfort = Comfort::read(packet.payload);
     }
 
     /// Take what is to be heard in this tick; a second time it is the same. True: there is something.
@@ -281,19 +375,26 @@ impl Port {
         }
         self.taken = tick;
         self.summed = false;
-        let spoke = self.route == Route::Decode && self.jitter.pull(&mut self.said) != Pulled::Nothing;
-        if self.spoke && !spoke {
-            self.said.fill(0);
+        let mut spoke = false;
+        if self.route == Route::Decode {
+            let out = self.said.reset(self.jitter.rate());
+            spoke = self.jitter.pull(out) != Pulled::Nothing;
+            if let Some(comfort) = self.comfort.filter(|_| !spoke) {
+                comfort.fill(&mut self.chance, out);
+                spoke = true;
+            }
+        } else if self.spoke {
+            self.said.silence();
         }
         // One frame in eight tells how loud the peer is.
         if spoke && tick.is_multiple_of(8) {
-            self.metrics.handle_audio(&self.said);
+            self.metrics.handle_audio(self.said.samples());
         }
         if self.route == Route::Decode && self.ear.handle(&self.said) {
-            self.said.fill(0);
+            self.said.silence();
         }
         if let Some(agc) = self.agc.as_mut().filter(|_| spoke) {
-            agc.handle(&mut self.said);
+            agc.handle(self.said.samples_mut());
         }
         self.spoke = spoke;
         spoke
@@ -302,6 +403,7 @@ impl Port {
     /// Something else is done with the audio from now on; what was still to be heard is forgotten.
     pub(super) fn enter(&mut self, route: Route) {
         self.route = route;
+        self.comfort = None;
         self.jitter.reset();
     }
 
@@ -316,7 +418,7 @@ impl Port {
     pub(super) fn stop_recording(&mut self, recording: RecordingId, events: &mut Events) {
         let mine = |place: &&mut Option<Recorder>| place.as_ref().is_some_and(|recorder| recorder.id == recording);
         if let Some(recorder) = self.recorders.iter_mut().find(mine).and_then(Option::take) {
-            events.record_done(self.id, recorder);
+            events.record_done(self.id, recorder, RecordEnd::Stopped);
         }
     }
 
@@ -324,7 +426,7 @@ impl Port {
     pub(super) fn end_everything(&mut self, events: &mut Events) {
         self.end_play(false, events);
         for recorder in self.recorders.iter_mut().filter_map(Option::take) {
-            events.record_done(self.id, recorder);
+            events.record_done(self.id, recorder, RecordEnd::Stopped);
         }
         while let Some(order) = self.dialer.give_up() {
             events.digits_sent(self.id, order);
@@ -361,7 +463,11 @@ impl Port {
             buffer: jitter.delay,
             ..Quality::default()
         };
-        let codec = self.hearing.unwrap_or(self.stream.send.codec);
+        let codec = match self.hearing {
+            Hearing::Nothing => self.stream.send.map(|payload| payload.codec),
+            Hearing::Audio(codec) => Some(codec),
+            Hearing::Foreign => None,
+        };
         let ptime = Duration::from_millis(u64::from(self.stream.ptime));
         self.metrics.complete(&mut quality, codec, ptime);
         quality
@@ -392,8 +498,20 @@ impl std::fmt::Debug for Port {
 fn kinds(stream: &Stream) -> [Kind; 128] {
     let mut kinds = [Kind::Refused; 128];
     let mut set = |number: u8, kind| kinds[usize::from(number & 0x7f)] = kind;
-    stream.foreign.iter().for_each(|number| set(*number, Kind::Foreign));
+    stream.foreign.iter().zip(0..).for_each(|(foreign, at)| set(foreign.receive, Kind::Foreign(at)));
     stream.receive.iter().for_each(|payload| set(payload.number, Kind::Audio(payload.codec)));
-    stream.receive_digits.into_iter().for_each(|number| set(number, Kind::Digits));
+    stream.comfort.into_iter().for_each(|number| set(number, Kind::Comfort));
+    stream.receive_digits.iter().for_each(|digits| set(digits.number, Kind::Digits));
     kinds
+}
+
+/// Its keys come as tones: in audio that we decode, and no events are agreed on.
+fn listens(stream: &Stream) -> bool {
+    stream.receive_digits.is_empty() && stream.foreign.is_empty()
+}
+
+/// The clock of what is sent.
+fn clock(stream: &Stream) -> u32 {
+    let own = stream.send.map(|payload| payload.codec.clock());
+    own.or_else(|| stream.foreign.first().map(|foreign| foreign.clock)).filter(|clock| *clock >= RATE).unwrap_or(RATE)
 }

@@ -3,9 +3,10 @@
 
 use std::f32::consts::TAU;
 
-use super::{Engine, Event, FRAME, RATE, Role, Slot, bridge::BridgeSlot, port::Port};
+use super::{Engine, Event, Frame, MAX_FRAME, Role, Slot, bridge::BridgeSlot, port::Port};
 use crate::{
     audio::{mix, vad::Vad},
+    codec::Rate,
     ids::PortId,
 };
 
@@ -66,17 +67,18 @@ impl Salon {
         self.chime = Some(Chime { rising, ticks: 0 });
     }
 
-    /// This tick's part of the chime, where it sounds.
-    fn sound(&mut self, out: &mut [i16; FRAME]) -> bool {
+    /// This tick's part of the chime at `rate`, where it sounds.
+    fn sound(&mut self, rate: Rate, out: &mut [i16]) -> bool {
         let Some(chime) = &mut self.chime else { return false };
         let second = chime.ticks >= HALF;
         let frequency = if second == chime.rising { CHIME.1 } else { CHIME.0 };
-        let from = usize::from(chime.ticks % HALF) * FRAME;
-        let length = usize::from(HALF) * FRAME;
+        let from = usize::from(chime.ticks % HALF) * rate.frame();
+        let length = usize::from(HALF) * rate.frame();
+        let rise = rate.frame() as f32;
         for (at, sample) in (from..).zip(out.iter_mut()) {
             // Rises within a fiftieth and fades: nothing clicks.
-            let shape = (at as f32 / 160.0).min(1.0) * (length - at) as f32 / length as f32;
-            *sample = (CHIME_AMPLITUDE * shape * (TAU * frequency * at as f32 / RATE as f32).sin()) as i16;
+            let shape = (at as f32 / rise).min(1.0) * (length - at) as f32 / length as f32;
+            *sample = (CHIME_AMPLITUDE * shape * (TAU * frequency * at as f32 / rate.hz() as f32).sin()) as i16;
         }
         chime.ticks += 1;
         if chime.ticks == 2 * HALF {
@@ -89,29 +91,34 @@ impl Salon {
 impl Engine {
     /// Add up what the members of a bridge say. In a crowd those who are silent are left out.
     pub(super) fn gather(&mut self, bridge: BridgeSlot) {
-        let crowd = self.bridges.count(bridge) > 2;
+        let (crowd, rate) = (self.bridges.count(bridge) > 2, self.bridges.rate(bridge));
         let mut loudest: Option<(f32, PortId)> = None;
         let mut at = self.bridges.first(bridge);
         while let Some(slot) = at {
             at = self.bridges.next(slot);
-            let heard = self.bridges.of(slot).is_some_and(|(_, role)| role.speaks());
+            let Some((_, role)) = self.bridges.of(slot) else { continue };
+            let heard = role.speaks();
             let tick = self.tick;
             let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { continue };
             port.summed = port.take(tick) && heard;
             if crowd && heard {
-                port.summed &= port.voice.handle(&port.said);
+                port.summed &= port.voice.handle(port.said.samples());
                 let loudness = port.voice.loudness;
                 if loudest.is_none_or(|(most, _)| loudness > most) {
                     loudest = Some((loudness, port.id));
                 }
             }
+            if port.summed || matches!(role, Role::Whisper(_)) {
+                port.convert_said(rate);
+            }
             if port.summed {
-                self.bridges.add(bridge, &port.said);
+                self.bridges.add(bridge, port.said_at(rate));
             }
         }
-        let mut chime = [0; FRAME];
-        if self.bridges.salon(bridge).sound(&mut chime) {
-            self.bridges.add(bridge, &chime);
+        let mut chime = [0; MAX_FRAME];
+        let chime = &mut chime[..rate.frame()];
+        if self.bridges.salon(bridge).sound(rate, chime) {
+            self.bridges.add(bridge, chime);
         }
         if crowd {
             self.look_who_is_loudest(bridge, loudest);
@@ -138,16 +145,16 @@ impl Engine {
         }
     }
 
-    /// Adds to `frame` what is whispered to the port in `slot`.
-    pub(super) fn add_whispers(&mut self, bridge: BridgeSlot, slot: Slot, frame: &mut [i16; FRAME]) {
+    /// Adds to `frame`, which is at the bridge's rate, what is whispered to the port in `slot`.
+    pub(super) fn add_whispers(&mut self, bridge: BridgeSlot, slot: Slot, frame: &mut Frame) {
         let Some(to) = self.port(slot).map(|port| port.id) else { return };
-        let mut at = self.bridges.first(bridge);
+        let (mut at, rate) = (self.bridges.first(bridge), self.bridges.rate(bridge));
         while let Some(other) = at {
             at = self.bridges.next(other);
             if self.bridges.of(other).is_some_and(|(_, role)| role == Role::Whisper(to))
                 && let Some(port) = self.port(other)
             {
-                mix::add(frame, &port.said);
+                mix::add(frame.samples_mut(), port.said_at(rate));
             }
         }
     }

@@ -8,20 +8,24 @@
 //! ```
 
 use super::{
-    Engine, Role, Slot,
+    Engine, Payload, Role, Slot,
     bridge::BridgeSlot,
-    port::{Port, Route},
+    port::{Hearing, Port, Route},
 };
+use crate::codec::Rate;
 
 impl Engine {
     /// Something changed at a port, or at the bridge it is in.
     pub(super) fn settle(&mut self, slot: Slot) {
         let Some((bridge, _)) = self.bridges.of(slot) else {
-            if let Some(route) = self.port(slot).map(|port| alone(port, slot)) {
+            if let Some(port) = self.port(slot) {
+                port.set_rate(Rate::Wide);
+                let route = alone(port, slot);
                 self.enter(slot, route);
             }
             return;
         };
+        self.settle_rate(bridge);
         match self.bridges.pair(bridge) {
             Some(pair) => self.settle_pair(bridge, pair),
             None => self.settle_all(bridge),
@@ -48,6 +52,26 @@ impl Engine {
                 (_, false) => Route::Idle,
             };
             self.enter(from, route);
+        }
+    }
+
+    /// A bridge adds at the second highest rate of its members: nobody else could say or hear more.
+    fn settle_rate(&mut self, bridge: BridgeSlot) {
+        let (mut highest, mut second) = (Rate::Narrow, Rate::Narrow);
+        let mut at = self.bridges.first(bridge);
+        while let Some(slot) = at {
+            at = self.bridges.next(slot);
+            let rate = self.peek(slot).map_or(Rate::Narrow, Port::best_rate);
+            second = second.max(rate.min(highest));
+            highest = highest.max(rate);
+        }
+        self.bridges.set_rate(bridge, second);
+        at = self.bridges.first(bridge);
+        while let Some(slot) = at {
+            at = self.bridges.next(slot);
+            if let Some(port) = self.port(slot) {
+                port.set_rate(second);
+            }
         }
     }
 
@@ -87,7 +111,7 @@ impl Engine {
         }
     }
 
-    fn peek(&self, slot: Slot) -> Option<&Port> {
+    pub(super) fn peek(&self, slot: Slot) -> Option<&Port> {
         self.ports.get(slot.0 as usize)?.as_deref()
     }
 }
@@ -95,7 +119,7 @@ impl Engine {
 fn alone(port: &Port, slot: Slot) -> Route {
     let only_echo = port.echo && port.player.is_none() && !port.attends() && !port.dialer.busy();
     match () {
-        () if only_echo && port.hears(port.stream.send.codec) => Route::Relay(slot),
+        () if only_echo && relays_codec(port, port) => Route::Relay(slot),
         () if port.echo || port.attends() => Route::Decode,
         () => Route::Idle,
     }
@@ -103,8 +127,23 @@ fn alone(port: &Port, slot: Slot) -> Route {
 
 /// Whether `to` understands all that comes from `from`, and neither does anything else.
 fn relays(from: &Port, to: &Port) -> bool {
-    let codec = to.stream.send.codec;
-    // Events that the other does not take become tones.
-    let events = from.stream.receive_digits.is_none() || to.stream.send_digits.is_some();
-    !from.busy() && events && from.stream.send.codec == codec && from.hears(codec)
+    // Events that the other does not take become tones, which needs audio that we decode.
+    let events = from.stream.receive_digits.is_empty() || to.stream.send_digits.is_some();
+    let codec = events && relays_codec(from, to);
+    let shared = match from.hearing {
+        Hearing::Nothing => codec || relays_foreign(from, to),
+        Hearing::Audio(_) => codec,
+        Hearing::Foreign => relays_foreign(from, to),
+    };
+    shared && !from.busy()
+}
+
+fn relays_codec(from: &Port, to: &Port) -> bool {
+    let Some(Payload { codec, .. }) = to.stream.send else { return false };
+    from.stream.send.is_some_and(|send| send.codec == codec) && from.hears(codec)
+}
+
+fn relays_foreign(from: &Port, to: &Port) -> bool {
+    let known = |format: &str| to.stream.foreign.iter().any(|known| &*known.format == format);
+    from.stream.foreign.iter().any(|foreign| known(&foreign.format))
 }

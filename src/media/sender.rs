@@ -10,17 +10,16 @@
 
 use std::time::Duration;
 
-use super::{Batch, Channel, FRAME, MAX_PACKET, Payload, Slot, TICK};
+use super::{Batch, Channel, Frame, MAX_PACKET, Payload, RATE, Slot, TICK};
 use crate::{
-    audio,
+    audio::Encoder,
+    codec::{Codec, Rate},
     rtp::{self, Header, digits},
     time::Time,
 };
 
 /// A pause up to this long is no gap: packets that are relayed come early and late.
 const STEADY: Duration = Duration::from_millis(30);
-/// Bytes of the longest payload that is collected (60 ms), with a frame to spare.
-const COLLECTED: usize = 480 + FRAME;
 
 /// Where the packets of one port go: its part of the batch.
 pub(super) struct Outlet<'a> {
@@ -38,6 +37,28 @@ impl Outlet<'_> {
             start + payload.len()
         })
     }
+
+    /// As [`Outlet::send`], with a payload that is encoded in its place. What is not worth a packet (0 bytes) is not sent.
+    fn send_encoded(&mut self, header: &Header, encode: impl FnOnce(&mut [u8]) -> usize) -> Sent {
+        let mut sent = Sent::Full;
+        self.batch.offer(self.slot, Channel::Rtp, self.to, |bytes| {
+            let start = rtp::write(header, bytes);
+            let length = encode(&mut bytes[start..]);
+            sent = if length == 0 { Sent::Nothing } else { Sent::Bytes(length) };
+            (length > 0).then_some(start + length)
+        });
+        sent
+    }
+}
+
+/// What became of a packet.
+enum Sent {
+    /// There was no room for it.
+    Full,
+    /// There was nothing to be sent.
+    Nothing,
+    /// It is on its way, with so much payload.
+    Bytes(usize),
 }
 
 /// How the packets of another source are fitted into the line.
@@ -59,8 +80,16 @@ pub(super) struct Relayed<'a> {
     /// As it came, with our payload type.
     pub(super) header: Header,
     pub(super) payload: &'a [u8],
-    /// Samples from its timestamp to its end.
+    /// From its timestamp to its end, in RTP units.
     pub(super) length: u32,
+}
+
+/// How the audio is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Format {
+    pub(super) payload: Payload,
+    /// Packet length in ms.
+    pub(super) ptime: u8,
 }
 
 /// The sending side of a port.
@@ -74,15 +103,20 @@ pub(super) struct Sender {
     /// The next packet is the first after a gap.
     marker: bool,
     fit: Option<Fit>,
-    collected: [u8; COLLECTED],
+    /// Units of the timestamps in a second: that of what is sent.
+    clock: u32,
+    /// Samples that wait until there are enough of them for a packet, and their rate.
+    collected: Box<[i16]>,
     count: usize,
+    rate: Rate,
+    encoder: Encoder,
     packets: u64,
     octets: u64,
 }
 
 impl Sender {
     /// Where the numbers begin is chosen at random (RFC 3550 section 5.1).
-    pub(super) fn new(ssrc: u32, sequence: u16, timestamp: u32) -> Sender {
+    pub(super) fn new((ssrc, sequence, timestamp): (u32, u16, u32), encoder: Encoder, collected: Box<[i16]>) -> Sender {
         Sender {
             ssrc,
             sequence,
@@ -90,8 +124,11 @@ impl Sender {
             next: None,
             marker: true,
             fit: None,
-            collected: [0; COLLECTED],
+            clock: RATE,
+            collected,
             count: 0,
+            rate: Rate::Narrow,
+            encoder,
             packets: 0,
             octets: 0,
         }
@@ -109,7 +146,30 @@ impl Sender {
     /// The timestamp of the moment `at`, for reports.
     pub(super) fn timestamp_at(&self, at: Time) -> u32 {
         let Some(next) = self.next else { return self.timestamp };
-        self.timestamp.wrapping_add(samples(at - next)).wrapping_sub(samples(next - at))
+        self.timestamp.wrapping_add(self.units(at - next)).wrapping_sub(self.units(next - at))
+    }
+
+    /// Units of the timestamps in a second.
+    pub(super) fn clock(&self) -> u32 {
+        self.clock
+    }
+
+    /// The clock of what is sent from now on. The timestamps go on from where they are (RFC 7160 section 4.1 would have
+    /// another SSRC; hardly a phone follows one without losing audio).
+    pub(super) fn set_clock(&mut self, clock: u32) {
+        self.clock = clock;
+    }
+
+    /// Another codec is sent from now on; what is not needed any more stays behind.
+    pub(super) fn equip(&mut self, encoder: &mut Encoder, collected: &mut Box<[i16]>) {
+        self.drop_collected();
+        std::mem::swap(encoder, &mut self.encoder);
+        std::mem::swap(collected, &mut self.collected);
+    }
+
+    /// The encoder in use.
+    pub(super) fn encoder(&mut self) -> &mut Encoder {
+        &mut self.encoder
     }
 
     /// What was relayed so far is over: the next packet that is relayed follows on what was sent last.
@@ -122,43 +182,74 @@ impl Sender {
         self.count = 0;
     }
 
-    /// One tick of audio. It is sent at once, or when as much has come as a packet shall hold.
-    pub(super) fn frame(&mut self, at: Time, frame: &[i16; FRAME], payload: Payload, ptime: u8, out: &mut Outlet<'_>) {
-        if self.align(at) {
-            self.count = 0;
+    /// One tick of audio at the rate of the codec. It is sent at once, or when as much has come as a packet shall hold.
+    pub(super) fn frame(&mut self, at: Time, frame: &Frame, format: Format, out: &mut Outlet<'_>) {
+        if self.align(at) || self.rate != frame.rate() {
+            self.drop_collected();
         }
-        self.count += audio::encode(payload.codec, frame, &mut self.collected[self.count..]);
+        self.rate = frame.rate();
         self.pass(at);
-        let size = packet_size(ptime);
+        let size = usize::from(packet_ms(format)) * 8 * self.rate.scale();
+        let Format { payload, .. } = format;
+        if self.count == 0 && size == frame.samples().len() {
+            return self.send_samples(frame.samples(), self.units(TICK), payload, out);
+        }
+        let end = self.count + frame.samples().len();
+        let Some(room) = self.collected.get_mut(self.count..end) else { return self.drop_collected() };
+        room.copy_from_slice(frame.samples());
+        self.count = end;
         while self.count >= size {
-            self.send_collected(size, payload.number, out);
+            self.send_collected(size, payload, out);
         }
     }
 
     /// Send what is collected, though less than a packet shall hold: nothing follows now.
-    pub(super) fn flush(&mut self, number: u8, out: &mut Outlet<'_>) {
+    pub(super) fn flush(&mut self, payload: Payload, out: &mut Outlet<'_>) {
         if self.count > 0 {
-            self.send_collected(self.count, number, out);
+            self.send_collected(self.count, payload, out);
         }
     }
 
-    fn send_collected(&mut self, size: usize, number: u8, out: &mut Outlet<'_>) {
+    fn send_collected(&mut self, size: usize, payload: Payload, out: &mut Outlet<'_>) {
+        let collected = std::mem::take(&mut self.collected);
+        let back = self.span(self.count);
+        self.send_samples(&collected[..size], back, payload, out);
+        self.collected = collected;
+        self.collected.copy_within(size..self.count, 0);
+        self.count -= size;
+    }
+
+    /// Encode and send samples that began `back` before the present timestamp.
+    fn send_samples(&mut self, samples: &[i16], back: u32, payload: Payload, out: &mut Outlet<'_>) {
         let header = Header {
-            payload_type: number,
-            marker: std::mem::take(&mut self.marker),
+            payload_type: payload.number,
+            marker: self.marker,
             sequence: self.sequence,
-            timestamp: self.timestamp.wrapping_sub(self.count as u32),
+            timestamp: self.timestamp.wrapping_sub(back),
             ssrc: self.ssrc,
         };
-        let (payload, rest) = self.collected[..self.count].split_at(size);
-        if out.send(&header, payload) {
-            self.packets += 1;
-            self.octets += size as u64;
+        let (encoder, rate) = (&mut self.encoder, self.rate);
+        match out.send_encoded(&header, |bytes| encoder.encode(payload.codec, rate, samples, bytes)) {
+            Sent::Bytes(size) => {
+                self.packets += 1;
+                self.octets += size as u64;
+            }
+            Sent::Full => {}
+            // Silence that is left out is a gap without a number (RFC 7587 section 3.1.3).
+            Sent::Nothing => return self.marker = true,
         }
+        self.marker = false;
         self.sequence = self.sequence.wrapping_add(1);
-        let left = rest.len();
-        self.collected.copy_within(size..size + left, 0);
-        self.count = left;
+    }
+
+    /// Samples at the present rate in RTP units.
+    fn span(&self, samples: usize) -> u32 {
+        (samples / self.rate.scale()) as u32 * (self.clock / RATE)
+    }
+
+    /// A span in RTP units; they wrap.
+    fn units(&self, span: Duration) -> u32 {
+        (span.as_micros() * u128::from(self.clock / RATE) / 125) as u32
     }
 
     /// The timestamp of the tick at `at`, for digits that begin or go on there. Time passes by [`Self::pass`] only.
@@ -169,7 +260,7 @@ impl Sender {
 
     /// A tick without audio of its own: a digit is sent in its place.
     pub(super) fn pass(&mut self, at: Time) {
-        self.timestamp = self.timestamp.wrapping_add(FRAME as u32);
+        self.timestamp = self.timestamp.wrapping_add(self.units(TICK));
         self.next = Some(at + TICK);
     }
 
@@ -207,7 +298,8 @@ impl Sender {
         let end = timestamp.wrapping_add(relayed.length);
         if (end.wrapping_sub(self.timestamp) as i32) > 0 {
             self.timestamp = end;
-            self.next = Some(now + Duration::from_micros(u64::from(relayed.length) * 125));
+            self.next =
+                Some(now + Duration::from_micros(u64::from(relayed.length) * 1_000_000 / u64::from(self.clock)));
         }
         let marker = std::mem::take(&mut self.marker) || relayed.header.marker;
         let header = Header { marker, sequence, timestamp, ssrc: self.ssrc, ..relayed.header };
@@ -219,7 +311,7 @@ impl Sender {
 
     fn fit_in(&mut self, now: Time, relayed: &Relayed<'_>) -> Fit {
         // What was collected and not sent is left out, and so is its time.
-        self.timestamp = self.timestamp.wrapping_sub(self.count as u32);
+        self.timestamp = self.timestamp.wrapping_sub(self.span(self.count));
         self.count = 0;
         self.align(now);
         Fit {
@@ -239,7 +331,7 @@ impl Sender {
         let gap = at - next;
         let long = gap >= STEADY;
         if long {
-            self.timestamp = self.timestamp.wrapping_add(samples(gap));
+            self.timestamp = self.timestamp.wrapping_add(self.units(gap));
             self.next = Some(at);
             self.marker = true;
         }
@@ -247,20 +339,22 @@ impl Sender {
     }
 }
 
-/// Samples in a span, as RTP timestamps count them: they wrap.
-fn samples(span: Duration) -> u32 {
-    (span.as_micros() / 125) as u32
-}
-
-/// Bytes of a packet of G.711 that lasts `ptime` ms.
-fn packet_size(ptime: u8) -> usize {
-    usize::from(ptime.clamp(10, 60) / 10) * 80
+/// How long a packet is that is asked to be `ptime` long, in ms: Opus has frames of 10, 20, 40 and 60; and 60 ms of L16 at
+/// 16 kHz would not fit.
+fn packet_ms(format: Format) -> u8 {
+    let ms = format.ptime.clamp(10, 60) / 10 * 10;
+    match (format.payload.codec, ms) {
+        (Codec::Opus, 30) => 20,
+        (Codec::Opus | Codec::L16Wide, 50) => 40,
+        (Codec::L16Wide, 60) => 40,
+        _ => ms,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{codec::Codec, media::tests::at};
+    use crate::media::tests::at;
 
     const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };
 
@@ -271,19 +365,21 @@ mod tests {
 
     impl Wire {
         fn new() -> Wire {
-            Wire { sender: Sender::new(1, 65530, 0xffff_ff00), batch: Batch::new(16) }
+            let encoder = Encoder::new(&[], crate::codec::OpusWish::default());
+            let sender = Sender::new((1, 65530, 0xffff_ff00), encoder, vec![0; 640].into());
+            Wire { sender, batch: Batch::new(16) }
         }
 
         fn frame(&mut self, ms: u64, ptime: u8) -> Vec<(Header, usize)> {
             let mut out = Outlet { batch: &mut self.batch, slot: Slot(0), to: ([192, 0, 2, 1], 4000).into() };
-            self.sender.frame(at(ms), &[0; FRAME], PCMU, ptime, &mut out);
+            self.sender.frame(at(ms), &Frame::silent(Rate::Narrow), Format { payload: PCMU, ptime }, &mut out);
             self.sent()
         }
 
         fn relay(&mut self, ms: u64, number: u64, timestamp: u32) -> Vec<(Header, usize)> {
             let mut out = Outlet { batch: &mut self.batch, slot: Slot(0), to: ([192, 0, 2, 1], 4000).into() };
             let header = Header { sequence: number as u16, timestamp, ssrc: 99, ..Header::default() };
-            self.sender.relay(at(ms), &Relayed { number, header, payload: &[0; FRAME], length: 160 }, &mut out);
+            self.sender.relay(at(ms), &Relayed { number, header, payload: &[0; 160], length: 160 }, &mut out);
             self.sent()
         }
 

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use super::{
-    Batch, Channel, Engine, Event, FRAME, Quality, Slot, TICK,
+    Batch, Channel, Engine, Event, Frame, Payload, Quality, Slot, TICK,
     dialer::Step,
     events::Events,
     port::{Port, Route},
     sender::Outlet,
 };
-use crate::time::{Epoch, Time};
+use crate::{
+    codec::{Codec, Digits, Rate},
+    rtp::digits::Packet,
+    time::{Epoch, Time},
+};
 
 /// A thread that comes later than this leaves out the ticks it missed: sending them in a burst would help nobody.
 const TOO_LATE: Duration = Duration::from_millis(200);
@@ -75,7 +79,7 @@ impl Engine {
             self.tell_what_is_heard(slot);
         }
         let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
-        let mut frame = [0; FRAME];
+        let mut frame = Frame::silent(Rate::Narrow);
         let speaks = match (&mut port.player, mixed) {
             (Some(player), _) => {
                 player.fill(&mut frame);
@@ -83,7 +87,7 @@ impl Engine {
             }
             (None, Some((bridge, role))) => {
                 if role.hears() {
-                    let own = (port.summed && !port.echo).then_some(&port.said);
+                    let own = (port.summed && !port.echo).then(|| port.said_at(self.bridges.rate(bridge)));
                     self.bridges.mix(bridge, own, &mut frame);
                     if self.bridges.salon(bridge).whisperers > 0 {
                         self.add_whispers(bridge, slot, &mut frame);
@@ -92,7 +96,7 @@ impl Engine {
                 true
             }
             (None, None) if port.echo && port.route == Route::Decode => {
-                frame = port.said;
+                frame.copy_from(&port.said);
                 true
             }
             // Nobody talks to this party now. Silence is sent all the same: it keeps the way through NAT open, and the
@@ -151,41 +155,61 @@ impl Engine {
 
 impl Port {
     /// Sends `frame` (if it `speaks`), or digits in its place. What is not sent becomes silence in `frame`.
-    fn send(&mut self, slot: Slot, at: Time, frame: &mut [i16; FRAME], speaks: bool, to: (&mut Batch, &mut Events)) {
+    fn send(&mut self, slot: Slot, at: Time, frame: &mut Frame, speaks: bool, to: (&mut Batch, &mut Events)) {
         let (batch, events) = to;
         let mut outlet = self.destination().map(|to| Outlet { batch, slot, to });
         let dialing = self.dialer.busy();
-        let tones = dialing && self.stream.send_digits.is_none();
+        let tones = dialing && self.stream.send_digits.is_none() && self.stream.send.is_some();
         if tones {
             let id = self.id;
-            self.dialer.sound(frame, |order| events.digits_sent(id, order));
+            self.dialer.sound(frame.reset(Rate::Narrow), |order| events.digits_sent(id, order));
         }
         let speaks = speaks || tones;
         let replaced = dialing && !tones && self.send_digits(at, outlet.as_mut(), events);
-        let number = self.stream.send.number;
-        match &mut outlet {
-            Some(outlet) if speaks && !replaced => {
-                return self.sender.frame(at, frame, self.stream.send, self.stream.ptime, outlet);
+        match (&mut outlet, self.stream.send) {
+            (Some(outlet), Some(payload)) if speaks && !replaced => {
+                return self.send_frame(at, frame, payload, outlet);
             }
-            Some(outlet) => self.sender.flush(number, outlet),
-            None => self.sender.drop_collected(),
+            (Some(outlet), Some(payload)) => self.flush(payload, outlet),
+            (Some(_) | None, _) => self.sender.drop_collected(),
         }
-        frame.fill(0);
+        frame.silence();
         if dialing {
             self.sender.pass(at);
         }
     }
 
+    /// What is collected is sent, unless it is no whole frame of Opus.
+    fn flush(&mut self, payload: Payload, outlet: &mut Outlet<'_>) {
+        match payload.codec {
+            Codec::Opus => self.sender.drop_collected(),
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => {
+                self.sender.flush(payload, outlet);
+            }
+        }
+    }
+
     /// True: a key is down in this tick.
     fn send_digits(&mut self, at: Time, mut outlet: Option<&mut Outlet<'_>>, events: &mut Events) -> bool {
-        let Some(number) = self.stream.send_digits else { return false };
-        let timestamp = self.sender.tick(at);
+        let Some(digits) = self.stream.send_digits else {
+            while let Some(order) = self.dialer.give_up() {
+                events.digits_sent(self.id, order);
+            }
+            return false;
+        };
+        // The dialer has a time of its own: 8,000 units a second, whatever the clock of the stream.
+        let (now, timestamp) = (((at - Time::START).as_micros() / 125) as u32, self.sender.tick(at));
+        let clock = self.sender.clock();
         let down = self.dialer.down();
-        while let Some(step) = self.dialer.poll(timestamp) {
+        while let Some(step) = self.dialer.poll(now) {
             match (step, &mut outlet) {
                 (Step::Send(packet), Some(outlet)) => {
-                    self.sender.flush(self.stream.send.number, outlet);
-                    self.sender.digit(&packet, number, outlet);
+                    if let Some(payload) = self.stream.send {
+                        self.flush(payload, outlet);
+                    }
+                    let age = now.wrapping_sub(packet.timestamp).wrapping_mul(clock / 8000);
+                    let packet = at_clock(packet, timestamp.wrapping_sub(age), digits);
+                    self.sender.digit(&packet, digits.number, outlet);
                 }
                 (Step::Send(_), None) => {}
                 (Step::Done(order), _) => events.digits_sent(self.id, order),
@@ -195,14 +219,14 @@ impl Port {
     }
 
     /// Records the tick, and ends what is over. True: something is.
-    fn end_tick(&mut self, sent: &[i16; FRAME], events: &mut Events) -> bool {
+    fn end_tick(&mut self, sent: &Frame, events: &mut Events) -> bool {
         let mut ended = false;
         for place in &mut self.recorders {
             if let Some(recorder) = place
-                && recorder.take(self.id, &self.said, sent, events)
+                && let Some(why) = recorder.take_frames(self.id, &self.said, sent, events)
                 && let Some(recorder) = place.take()
             {
-                events.record_done(self.id, recorder);
+                events.record_done(self.id, recorder, why);
                 ended = true;
             }
         }
@@ -232,4 +256,13 @@ impl Port {
         }
         Some(quality)
     }
+}
+
+/// A packet of a digit, made for 8 kHz, as it is sent: its length at the clock of telephone-event. What is longer than can
+/// be said, stays as long as can be.
+fn at_clock(packet: Packet, timestamp: u32, digits: Digits) -> Packet {
+    let [code, flags, high, low] = packet.payload;
+    let length = u32::from(u16::from_be_bytes([high, low])) * (digits.clock / 8000);
+    let [high, low] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+    Packet { timestamp, payload: [code, flags, high, low], ..packet }
 }

@@ -7,11 +7,14 @@ use mlua::{Table, Value};
 use super::{
     args::{ALL_DIGITS, Given, Options, Refusal, describe, misuse},
     sounds::{sound, sounds, speech, tone},
+    texts,
     vm::Step,
 };
 use crate::{
     ids::{CallId, RecordingId},
-    verbs::{Dial, Entry, Gather, KeepOp, Record, RoomOrder, Sound, Strategy, Transfer, Verb},
+    verbs::{
+        Dial, Entry, FileFormat, Gather, KeepOp, Record, RecordMode, RoomOrder, Sound, Strategy, Transfer, Verb, Voices,
+    },
 };
 
 /// Longest key of the store, in bytes.
@@ -30,7 +33,7 @@ const DETECT_TIME: Duration = Duration::from_secs(20);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 30] = [
+pub(super) const OF_CALL: [&str; 32] = [
     "answer",
     "bridge",
     "deafen",
@@ -58,12 +61,14 @@ pub(super) const OF_CALL: [&str; 30] = [
     "ring",
     "say",
     "send_digits",
+    "send_message",
     "sleep",
     "tone",
     "transfer",
+    "wait_message",
 ];
 /// Functions of a recording.
-pub(super) const OF_RECORDING: [&str; 3] = ["pause", "resume", "stop"];
+pub(super) const OF_RECORDING: [&str; 4] = ["mask", "pause", "resume", "stop"];
 /// Functions of the store.
 pub(super) const OF_STORE: [&str; 3] = ["add", "get", "set"];
 
@@ -72,6 +77,9 @@ pub(super) fn is_function(prefix: &str, name: &str) -> bool {
     match prefix {
         "call." => OF_CALL.contains(&name),
         "recording." => OF_RECORDING.contains(&name),
+        "message." => texts::OF_MESSAGE.contains(&name),
+        "messages." => texts::OF_MESSAGES.contains(&name),
+        "phones." => texts::OF_PHONES.contains(&name),
         _ => OF_STORE.contains(&name),
     }
 }
@@ -100,6 +108,8 @@ pub(super) enum Want {
 
 /// The arguments behind the function's name.
 pub(super) struct Arguments {
+    /// The flow's own call.
+    pub call: CallId,
     pub own: Value,
     pub a: Value,
     pub b: Value,
@@ -112,6 +122,15 @@ pub(super) fn ask(name: &str, given: &Arguments) -> Result<Asked, Refusal> {
     }
     if let Some(operation) = name.strip_prefix("recording.") {
         return recording(operation, given);
+    }
+    let callless = match name.split_once('.') {
+        Some(("message", operation)) => Some(texts::of_message(operation, given)?),
+        Some(("messages", _)) => Some(texts::send(given)?),
+        Some(("phones", _)) => Some(texts::registrations(given)?),
+        Some(_) | None => None,
+    };
+    if let Some(verb) = callless {
+        return Ok(Asked { step: Step::Request(given.call, verb), want: Want::Plain });
     }
     let name = name.strip_prefix("call.").unwrap_or(name);
     let function = format!("call:{name}");
@@ -173,6 +192,8 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
         }
         "resume" => Verb::Resume,
         "transfer" => transfer(function, given)?,
+        "send_message" => texts::send_within(function, given)?,
+        "wait_message" => texts::wait(function, given)?,
         "sleep" => Verb::Sleep(Given::argument(function, "the time", &given.a).seconds(0.0)?),
         _ => return misuse(format!("{function}: there is no such function")),
     };
@@ -272,20 +293,41 @@ fn gather(function: &str, given: &Arguments) -> Result<Gather, Refusal> {
 }
 
 fn record(function: &str, given: &Arguments) -> Result<Record, Refusal> {
-    let known = ["file", "stereo", "party_only", "max", "stop_on", "wait"];
+    let known = ["file", "format", "stereo", "party_only", "legs", "max", "end_of_silence", "stop_on", "beep", "wait"];
     let options = Options::new(function, &given.a, &known, false)?;
-    let record = Record {
+    let voices =
+        match (options.flag("stereo", false)?, options.flag("party_only", false)?, options.flag("legs", false)?) {
+            (false, false, false) => Voices::Mixed,
+            (true, false, false) => Voices::Stereo,
+            (false, true, false) => Voices::Party,
+            (false, false, true) => Voices::Apart,
+            _ => return misuse(format!("{function}: 'stereo', 'party_only' and 'legs' exclude each other")),
+        };
+    let stop_on = options.digits("stop_on", "")?;
+    let end_of_silence = options.seconds("end_of_silence", 0.1)?;
+    // Who names an end wants to know of it.
+    let ends = !stop_on.is_empty() || end_of_silence.is_some();
+    Ok(Record {
         file: options.get("file").map(|given| given.path()).transpose()?,
-        stereo: options.flag("stereo", false)?,
-        party_only: options.flag("party_only", false)?,
+        format: options.get("format").map(|given| format(&given)).transpose()?,
+        voices,
         max: options.seconds("max", 0.1)?,
-        stop_on: options.digits("stop_on", "")?,
-        wait: options.flag("wait", false)?,
-    };
-    if record.stereo && record.party_only {
-        return misuse(format!("{function}: 'stereo' and 'party_only' exclude each other"));
+        end_of_silence,
+        stop_on,
+        beep: options.flag("beep", false)?,
+        wait: options.flag("wait", ends)?,
+    })
+}
+
+fn format(given: &Given) -> Result<FileFormat, Refusal> {
+    let found = FileFormat::ALL.into_iter().find(|format| match &given.value {
+        Value::String(text) => &*text.as_bytes() == format.as_str().as_bytes(),
+        _ => false,
+    });
+    match found {
+        Some(format) => Ok(format),
+        None => given.wrong("'wav', 'mp3' or 'ogg'"),
     }
-    Ok(record)
 }
 
 fn dial(function: &str, given: &Arguments) -> Result<Dial, Refusal> {
@@ -344,7 +386,7 @@ fn targets(function: &str, table: &Table) -> Result<Vec<String>, Refusal> {
         .collect()
 }
 
-fn target(given: &Given) -> Result<String, Refusal> {
+pub(super) fn target(given: &Given) -> Result<String, Refusal> {
     let uri = given.text(512)?;
     let scheme = |scheme: &str| {
         let rest = uri.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));
@@ -364,12 +406,12 @@ fn ringback(given: &Given) -> Result<Sound, Refusal> {
 }
 
 /// Text that stands in one header line.
-fn header_text(given: &Given) -> Result<String, Refusal> {
+pub(super) fn header_text(given: &Given) -> Result<String, Refusal> {
     let text = given.text(256)?;
     if text.chars().any(char::is_control) { given.wrong("one line of text") } else { Ok(text) }
 }
 
-fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
+pub(super) fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
     const OURS: [&str; 22] = [
         "via",
         "from",
@@ -452,8 +494,9 @@ fn recording(operation: &str, given: &Arguments) -> Result<Asked, Refusal> {
     let recording = RecordingId(id);
     let (verb, want) = match operation {
         "stop" => (Verb::RecordStop { recording }, Want::Recorded(table.clone())),
-        "pause" => (Verb::RecordPause { recording, paused: true }, Want::Plain),
-        _ => (Verb::RecordPause { recording, paused: false }, Want::Plain),
+        "pause" => (Verb::RecordAs { recording, mode: RecordMode::Pause }, Want::Plain),
+        "mask" => (Verb::RecordAs { recording, mode: RecordMode::Mask }, Want::Plain),
+        _ => (Verb::RecordAs { recording, mode: RecordMode::Keep }, Want::Plain),
     };
     Ok(Asked { step: Step::Request(CallId(leg), verb), want })
 }

@@ -25,6 +25,7 @@ mod prelude;
 mod reply;
 mod sounds;
 mod strings;
+mod texts;
 mod thread;
 mod vm;
 

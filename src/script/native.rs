@@ -178,7 +178,7 @@ pub(super) fn table(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
 
     let own = Rc::clone(shared);
     let asking = move |lua: &Lua, (can_wait, name, own_value, a, b): (bool, mlua::LuaString, Value, Value, Value)| {
-        own.ask(lua, can_wait, &name.to_str()?, &Arguments { own: own_value, a, b })
+        own.ask(lua, can_wait, &name.to_str()?, &Arguments { call: own.call.get(), own: own_value, a, b })
     };
     rust.raw_set("ask", lua.create_function(asking)?)?;
     let knowing = |_: &Lua, (prefix, name): (mlua::LuaString, mlua::LuaString)| {

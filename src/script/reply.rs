@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use mlua::{IntoLua, Lua, MultiValue, Table, Value};
 
-use super::ask::Want;
+use super::{ask::Want, texts};
 use crate::{
     ids::CallId,
-    verbs::{Failure, Figures, GatherEnd, Heard, LeaveReason, Member, Reply},
+    verbs::{Failure, Figures, GatherEnd, Heard, LeaveReason, Member, RecordEnd, Reply},
 };
 
 /// The objects' metatables.
@@ -36,15 +36,21 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
             table.raw_set("_recording", id.0.cast_signed())?;
             vec![Value::Table(table)]
         }
-        (Reply::Recorded { recording, file, length, key }, want) => {
+        (Reply::Recorded { recording, files, length, why }, want) => {
             let table = match want {
                 Want::Recorded(table) => table,
                 Want::Recording(leg) => object(lua, &kinds.recording, leg)?,
                 Want::Plain | Want::Peer(_) | Want::Number => lua.create_table()?,
             };
             table.raw_set("_recording", recording.0.cast_signed())?;
-            table.raw_set("file", file)?;
+            table.raw_set("file", files.first().map(String::as_str))?;
+            table.raw_set("files", files)?;
             table.raw_set("seconds", length.as_secs_f64())?;
+            table.raw_set("why", why.as_str())?;
+            let key = match why {
+                RecordEnd::Key(key) => Some(key),
+                RecordEnd::Stopped | RecordEnd::Max | RecordEnd::Silence => None,
+            };
             table.raw_set("key", digit(lua, key)?)?;
             vec![Value::Table(table)]
         }
@@ -73,6 +79,12 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
         }
         (Reply::Figures(figures), _) => vec![quality(lua, &figures)?],
         (Reply::Members(members), _) => vec![list(lua, members)?],
+        (Reply::Sent { code }, _) => {
+            let word = if code == 202 { "accepted" } else { "delivered" };
+            vec![word.into_lua(lua)?, Value::Integer(code.into())]
+        }
+        (Reply::Message(text), _) => vec![texts::text(lua, &text)?],
+        (Reply::Registrations(places), _) => vec![texts::places(lua, places)?],
         (Reply::Transferred, _) => vec!["transferred".into_lua(lua)?],
         (Reply::Recording(_), _) => vec![Value::Boolean(true)],
     };
@@ -121,11 +133,12 @@ fn failed(lua: &Lua, failure: Failure) -> mlua::Result<Vec<Value>> {
     let word = failure.as_str().into_lua(lua)?;
     let detail = match failure {
         Failure::Refused(code) => Value::Integer(code.into()),
-        Failure::Sound(why) | Failure::Media(why) | Failure::Store(why) => why.into_lua(lua)?,
+        Failure::Sound(why) | Failure::Media(why) | Failure::Disk(why) | Failure::Store(why) => why.into_lua(lua)?,
         Failure::Limit(which) | Failure::Denied(which) => which.into_lua(lua)?,
         Failure::WrongState
         | Failure::NoSuchCall
         | Failure::NoSuchRecording
+        | Failure::NoSuchPhone
         | Failure::HungUp
         | Failure::NoAnswer
         | Failure::Busy

@@ -17,6 +17,7 @@ use super::{
     native::{self, Shared, clean},
     prelude,
     reply::{self, Kinds},
+    texts,
 };
 use crate::{
     facts::{Start, Stir},
@@ -138,9 +139,24 @@ impl Vm {
         let (route, headers) = (pairs(&start.vars)?, pairs(&facts.headers)?);
         let stir = facts.stir.as_ref().map(|stir| signature(lua, stir)).transpose()?;
         let (trunk, phone) = (facts.trunk.as_deref(), facts.phone.as_deref());
-        let inbound = facts.inbound;
-        let about =
-            (leg, seed, id, caller, name, called, sip_call_id, source, inbound, trunk, phone, route, headers, stir);
+        let (inbound, letter) = (facts.inbound, texts::letter(lua, facts)?);
+        let about = (
+            leg,
+            seed,
+            id,
+            caller,
+            name,
+            called,
+            sip_call_id,
+            source,
+            inbound,
+            trunk,
+            phone,
+            route,
+            headers,
+            stir,
+            letter,
+        );
         self.begin.call::<()>(about)?;
         let chunk = lua.load(&program.code[..]).set_mode(ChunkMode::Binary).into_function()?;
         let thread = lua.create_thread(self.enter.clone())?;

@@ -15,6 +15,8 @@ pub fn sdp(bytes: &[u8]) {
         session_id: 1,
         version: 1,
         codecs: Codec::ALL.to_vec(),
+        relayed: vec!["G729".to_owned()],
+        formats: Vec::new(),
         ptime: 20,
         direction: Direction::SendRecv,
         security: Security { policy: Policy::Optional, fingerprint: Some([1; 32]), ..Security::default() },

@@ -8,6 +8,7 @@
 //! One audio stream over RTP/AVP or RTP/AVPF, or over their encrypted kin where [`Security`] wants that, is taken; every
 //! other m-line is refused with port 0.
 
+mod foreign;
 pub mod fuzz;
 mod keying;
 mod negotiate;
@@ -21,6 +22,7 @@ mod tests;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+pub use foreign::Format;
 pub use keying::{Crypto, Keying, Setup};
 pub use negotiate::{Agreed, Refusal, accept, answer};
 pub use offer::{Local, offer, reoffer};
@@ -173,14 +175,16 @@ impl Direction {
 #[derive(Clone, Debug, PartialEq)]
 enum Payload {
     Codec(Codec),
-    Digits,
+    /// telephone-event at this clock.
+    Digits(u32),
+    /// CN (RFC 3389).
+    Comfort,
     /// Its name, and its clock where it is not 8 kHz; for people.
     Other(String),
 }
 
 /// Encoding names of static payload types (RFC 3551 section 6), for telling what was offered.
-const STATIC_NAMES: [(u8, &str); 8] =
-    [(3, "GSM"), (4, "G723"), (5, "DVI4"), (7, "LPC"), (9, "G722"), (13, "CN"), (15, "G728"), (18, "G729")];
+const STATIC_NAMES: [(u8, &str); 6] = [(3, "GSM"), (4, "G723"), (5, "DVI4"), (7, "LPC"), (15, "G728"), (18, "G729")];
 
 impl Media {
     /// It is RTP in a profile that we speak.
@@ -201,22 +205,44 @@ impl Media {
     fn payload(&self, number: u8) -> Payload {
         let Some(map) = self.maps.get(&number) else {
             let known = Codec::ALL.into_iter().find(|codec| codec.static_payload_type() == Some(number));
+            if number == COMFORT {
+                return Payload::Comfort;
+            }
             let name = || STATIC_NAMES.iter().find(|(n, _)| *n == number).map(|(_, name)| (*name).to_owned());
             return known.map_or_else(|| Payload::Other(name().unwrap_or_else(|| number.to_string())), Payload::Codec);
         };
-        match Codec::from_name(&map.name, map.clock) {
-            Some(codec) if map.channels == 1 => Payload::Codec(codec),
-            _ if map.name.eq_ignore_ascii_case("telephone-event") && map.clock == DIGITS_CLOCK => Payload::Digits,
-            _ if map.clock == DIGITS_CLOCK => Payload::Other(shown(&map.name)),
-            _ => Payload::Other(format!("{}/{}", shown(&map.name), map.clock)),
+        let is = |name: &str| map.name.eq_ignore_ascii_case(name);
+        match Codec::from_name(&map.name, map.clock, map.channels) {
+            Some(codec) => Payload::Codec(codec),
+            None if is("telephone-event")
+                && (map.clock == DIGITS_CLOCK || Codec::ALL.map(Codec::clock).contains(&map.clock)) =>
+            {
+                Payload::Digits(map.clock)
+            }
+            None if is("CN") && map.clock == DIGITS_CLOCK => Payload::Comfort,
+            None if map.clock == DIGITS_CLOCK => Payload::Other(shown(&map.name)),
+            None => Payload::Other(format!("{}/{}", shown(&map.name), map.clock)),
         }
     }
 }
 
-/// The only clock of telephone-event that we agree on, in Hz: that of our codecs.
+/// The clock of telephone-event that goes with every codec, in Hz. Others only go with a codec of their own clock.
 const DIGITS_CLOCK: u32 = 8000;
+/// The static payload type of CN (RFC 3551 section 6).
+const COMFORT: u8 = 13;
 
 impl Session {
+    /// The codecs of ours that its audio names, in its order.
+    pub fn codecs(&self) -> Vec<Codec> {
+        let audio = self.media.iter().find(|media| media.is_audio() && media.port != 0);
+        let payloads = audio.into_iter().flat_map(Media::payloads);
+        let codec = |(_, payload)| match payload {
+            Payload::Codec(codec) => Some(codec),
+            Payload::Digits(_) | Payload::Comfort | Payload::Other(_) => None,
+        };
+        payloads.filter_map(codec).collect()
+    }
+
     /// The peer's audio comes by IPv6, as far as it says: the family that our own address must have.
     pub fn is_ipv6(&self) -> bool {
         let audio = self.media.iter().find(|media| media.is_audio() && media.port != 0);

@@ -7,8 +7,10 @@ use std::{
 
 use thiserror::Error;
 
-use super::{Direction, Host, Keying, Local, Media, Payload, Protection, Session, shown};
-use crate::codec::Codec;
+use super::{
+    DIGITS_CLOCK, Direction, Format, Host, Keying, Local, Media, Payload, Protection, Session, foreign, shown,
+};
+use crate::codec::{Codec, Digits, OpusWish, Rate};
 
 /// Our packet length where the peer's wish cannot be met, in ms.
 const PTIME: u8 = 20;
@@ -22,14 +24,20 @@ pub struct Agreed {
     pub remote: Option<SocketAddr>,
     /// Where the peer receives RTCP: RFC 3605, else the port above that of RTP.
     pub remote_rtcp: Option<SocketAddr>,
-    /// What we send, and under which payload type.
-    pub send: (u8, Codec),
+    /// What we send, and under which payload type; absent: nothing that we speak, only `foreign`.
+    pub send: Option<(u8, Codec)>,
     /// What may come, dearest first.
     pub receive: Vec<(u8, Codec)>,
-    /// Payload type under which we send telephone-event at 8 kHz.
-    pub send_digits: Option<u8>,
-    /// Payload type under which telephone-event may come.
-    pub receive_digits: Option<u8>,
+    /// Formats that are only passed on, with the numbers under which they are sent; and those under which they come.
+    pub foreign: Vec<(Format, u8)>,
+    /// telephone-event as we send it: at the clock of what we send, or at 8 kHz.
+    pub send_digits: Option<Digits>,
+    /// telephone-event as it may come.
+    pub receive_digits: Vec<Digits>,
+    /// Payload type of comfort noise (RFC 3389), both ways.
+    pub comfort: Option<u8>,
+    /// What the peer told about Opus.
+    pub opus: OpusWish,
     /// Length of the packets that we send, in ms: 10 to 60, a multiple of 10.
     pub ptime: u8,
     /// What we do.
@@ -88,15 +96,17 @@ pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refus
         return Err(unprotected(offer, local).unwrap_or_else(|| no_line(&offer.media, &judged)));
     };
     let theirs = &offer.media[media_index];
-    let common = Common::of(theirs, &local.codecs);
+    let common = Common::of(theirs, &local.codecs, &local.relayed);
     let remote = Remote::of(offer, theirs, local)?;
     let protection = local.security.judge(offer, theirs).expect("the line was judged before");
     let ptime = ptime(theirs, local.ptime);
     let direction = remote.direction.reversed().and(local.direction);
 
     // The peer's numbers serve both ways, which spares everyone a second table (RFC 3264 section 6.1).
-    let mut audio = local.audio(&theirs.protocol, &common.codecs, false);
-    audio.take_digits(common.digits);
+    let mut audio = local.audio(&theirs.protocol, &common.codecs);
+    audio.take_formats(&common.formats);
+    audio.take_digits(&common.digits);
+    audio.take_comfort(common.comfort);
     audio.ptime = Some(ptime.into());
     audio.direction = Some(direction);
     let offered = theirs.keying.with(&offer.keying);
@@ -107,10 +117,13 @@ pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refus
     let agreed = Agreed {
         remote: remote.rtp,
         remote_rtcp: remote.rtcp,
-        send: common.codecs[0],
+        send: common.codecs.first().copied(),
         receive: common.codecs.clone(),
-        send_digits: common.digits,
-        receive_digits: common.digits,
+        foreign: common.formats.iter().map(|format| (format.clone(), format.number)).collect(),
+        send_digits: common.sent_digits(),
+        receive_digits: common.digits.clone(),
+        comfort: common.comfort,
+        opus: common.opus,
         ptime,
         direction,
         why: why(&common, ptime, direction, &judged, protection.as_ref()),
@@ -128,12 +141,15 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
         return Err(Refusal::NoAudio { why: "the answer has no line for it".into() });
     };
     let ours = &offer.media[media_index];
-    let offered = Common::of(ours, &local.codecs);
+    let relayed: Vec<String> =
+        local.formats.iter().map(|format| format.name.clone()).chain(local.relayed.iter().cloned()).collect();
+    let offered = Common::of(ours, &local.codecs, &relayed);
     let offered_codecs: Vec<Codec> = offered.codecs.iter().map(|(_, codec)| *codec).collect();
-    if let Err(why) = fits(theirs, &offered_codecs) {
+    let names: Vec<String> = offered.formats.iter().map(|format| format.name.clone()).collect();
+    if let Err(why) = fits(theirs, &offered_codecs, &names) {
         return Err(no_line(std::slice::from_ref(theirs), &[Err(why)]));
     }
-    let common = Common::of(theirs, &offered_codecs);
+    let common = Common::of(theirs, &offered_codecs, &names);
     if theirs.is_secure() && ours.keying == Keying::default() {
         let why = format!("audio over {}", shown(&theirs.protocol));
         return Err(no_line(std::slice::from_ref(theirs), &[Err(why)]));
@@ -146,7 +162,8 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
     // What comes bears the numbers of our offer, what goes those of the answer.
     let number = |codec| offered.codecs.iter().find(|(_, had)| *had == codec).copied();
     let receive = common.codecs.iter().filter_map(|(_, codec)| number(*codec)).collect();
-    let digits = common.digits.zip(offered.digits);
+    let both = |digits: &Digits| common.digits.iter().any(|theirs| theirs.clock == digits.clock);
+    let receive_digits = offered.digits.iter().copied().filter(both).collect();
     let mut lines: Vec<Media> = offer.media.clone();
     for (at, line) in lines.iter_mut().enumerate() {
         if at != media_index {
@@ -156,10 +173,13 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
     Ok(Agreed {
         remote: remote.rtp,
         remote_rtcp: remote.rtcp,
-        send: common.codecs[0],
+        send: common.codecs.first().copied(),
         receive,
-        send_digits: digits.map(|(theirs, _)| theirs),
-        receive_digits: digits.map(|(_, ours)| ours),
+        foreign: foreign::matched(common.formats.clone(), &offered.formats),
+        send_digits: common.sent_digits().filter(|digits| offered.digits.iter().any(|ours| ours.clock == digits.clock)),
+        receive_digits,
+        comfort: common.comfort.filter(|number| offered.comfort == Some(*number)),
+        opus: common.opus,
         ptime,
         direction,
         why: why(&common, ptime, direction, &[], protection.as_ref()),
@@ -173,7 +193,7 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
 fn judge(offer: &Session, local: &Local) -> Vec<Result<(), String>> {
     let mut had_one = false;
     let judge = |line: &Media| {
-        fits(line, &local.codecs)?;
+        fits(line, &local.codecs, &local.relayed)?;
         local.security.judge(offer, line)?;
         if std::mem::replace(&mut had_one, true) { Err("a second audio".to_owned()) } else { Ok(()) }
     };
@@ -182,12 +202,12 @@ fn judge(offer: &Session, local: &Local) -> Vec<Result<(), String>> {
 
 /// Whether encryption is all that keeps a line from being taken.
 fn unprotected(offer: &Session, local: &Local) -> Option<Refusal> {
-    let fitting = offer.media.iter().filter(|line| fits(line, &local.codecs).is_ok());
+    let fitting = offer.media.iter().filter(|line| fits(line, &local.codecs, &local.relayed).is_ok());
     let why = fitting.filter(|line| line.is_plain_rtp() || local.security.policy != super::Policy::Off);
     why.filter_map(|line| local.security.judge(offer, line).err()).next().map(|why| Refusal::Security { why })
 }
 
-fn fits(line: &Media, codecs: &[Codec]) -> Result<(), String> {
+fn fits(line: &Media, codecs: &[Codec], relayed: &[String]) -> Result<(), String> {
     if !line.is_audio() {
         return Err(shown(&line.kind));
     }
@@ -197,7 +217,8 @@ fn fits(line: &Media, codecs: &[Codec]) -> Result<(), String> {
     if !line.is_plain_rtp() && !line.is_secure() {
         return Err(format!("audio over {}", shown(&line.protocol)));
     }
-    if Common::of(line, codecs).codecs.is_empty() {
+    let common = Common::of(line, codecs, relayed);
+    if common.codecs.is_empty() && common.formats.is_empty() {
         return Err(format!("audio without a codec of ours: {}", names(line)));
     }
     Ok(())
@@ -225,27 +246,75 @@ fn refused(line: &Media) -> Media {
 /// What an m-line and we have in common, under its numbers and in its order.
 struct Common {
     codecs: Vec<(u8, Codec)>,
-    digits: Option<u8>,
+    /// What is only passed on; empty where there is a codec.
+    formats: Vec<Format>,
+    /// One for each clock.
+    digits: Vec<Digits>,
+    comfort: Option<u8>,
+    opus: OpusWish,
     /// Names of all that the line has.
     names: String,
 }
 
 impl Common {
-    fn of(line: &Media, ours: &[Codec]) -> Common {
-        let mut common = Common { codecs: vec![], digits: None, names: names(line) };
+    fn of(line: &Media, ours: &[Codec], relayed: &[String]) -> Common {
+        let (opus, names) = (OpusWish::default(), names(line));
+        let mut common = Common { codecs: vec![], formats: vec![], digits: vec![], comfort: None, opus, names };
         for (number, payload) in line.payloads() {
             match payload {
                 Payload::Codec(codec) if ours.contains(&codec) => {
                     if common.codecs.iter().all(|(n, had)| *had != codec && *n != number) {
                         common.codecs.push((number, codec));
                     }
+                    if codec == Codec::Opus {
+                        common.opus = opus_wish(line.parameters.get(&number).map_or("", String::as_str));
+                    }
                 }
-                Payload::Digits => common.digits = common.digits.or(Some(number)),
-                Payload::Codec(_) | Payload::Other(_) => {}
+                Payload::Digits(clock)
+                    if common.digits.iter().all(|had| had.clock != clock && had.number != number) =>
+                {
+                    common.digits.push(Digits { number, clock });
+                }
+                Payload::Comfort => common.comfort = common.comfort.or(Some(number)),
+                Payload::Digits(_) | Payload::Codec(_) | Payload::Other(_) => {}
             }
         }
+        if common.codecs.is_empty() {
+            common.formats = line.foreign(relayed);
+        }
+        let Common { codecs, digits, .. } = &mut common;
+        digits.retain(|digits| {
+            digits.clock == DIGITS_CLOCK || codecs.iter().any(|(_, codec)| codec.clock() == digits.clock)
+        });
         common
     }
+
+    /// Of the digits, those at the clock of what is sent (RFC 4733 section 2.1), or any.
+    fn sent_digits(&self) -> Option<Digits> {
+        let clock = self.codecs.first().map(|(_, codec)| codec.clock());
+        let fitting = self.digits.iter().find(|digits| Some(digits.clock) == clock);
+        fitting.or_else(|| self.digits.iter().find(|digits| digits.clock == DIGITS_CLOCK)).copied()
+    }
+}
+
+/// What `a=fmtp` of Opus says about what its maker wants to get (RFC 7587 section 6.1).
+fn opus_wish(parameters: &str) -> OpusWish {
+    let mut wish = OpusWish::default();
+    for parameter in parameters.split(';') {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let number: Option<u32> = value.trim().parse().ok();
+        match name.trim().to_ascii_lowercase().as_str() {
+            "useinbandfec" => wish.fec = number == Some(1),
+            "usedtx" => wish.dtx = number == Some(1),
+            "maxaveragebitrate" => wish.bitrate = number,
+            "maxplaybackrate" => {
+                let fits = |rate: &Rate| number.is_some_and(|number| rate.hz() <= number);
+                wish.rate = Rate::ALL.into_iter().rfind(fits).unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+    wish
 }
 
 /// The names of what a line offers, digits left out.
@@ -253,9 +322,10 @@ fn names(line: &Media) -> String {
     let mut names: Vec<String> = vec![];
     for (_, payload) in line.payloads() {
         let name = match payload {
-            Payload::Codec(codec) => codec.name().to_owned(),
+            Payload::Codec(codec) => codec.word().to_owned(),
             Payload::Other(name) => name,
-            Payload::Digits => continue,
+            Payload::Comfort => "CN".to_owned(),
+            Payload::Digits(_) => continue,
         };
         if !names.contains(&name) {
             names.push(name);
@@ -341,11 +411,17 @@ fn why(
     judged: &[Result<(), String>],
     protection: Option<&Protection>,
 ) -> String {
-    let (number, codec) = common.codecs[0];
-    let mut why = format!("{codec} under {number}, the first we speak of {}; ", common.names);
+    let mut why = match (common.codecs.first(), common.formats.first()) {
+        (Some((number, codec)), _) => format!("{codec} under {number}, the first we speak of {}; ", common.names),
+        (None, Some(format)) => {
+            format!("{} under {}, only passed on, of {}; ", shown(&format.name), format.number, common.names)
+        }
+        (None, None) => String::new(),
+    };
     // Writing to a string cannot fail.
-    let _ = match common.digits {
-        Some(number) => write!(why, "digits under {number}; "),
+    let _ = match common.sent_digits() {
+        Some(Digits { number, clock: DIGITS_CLOCK }) => write!(why, "digits under {number}; "),
+        Some(Digits { number, clock }) => write!(why, "digits under {number} at {clock} Hz; "),
         None => write!(why, "no digits; "),
     };
     let _ = write!(why, "{ptime} ms, we {}", direction.name());

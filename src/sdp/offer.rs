@@ -2,15 +2,20 @@
 
 use std::net::SocketAddr;
 
-use super::{Agreed, DIGITS_CLOCK, Direction, Host, Keying, Media, Origin, RtpMap, Security, Session};
-use crate::codec::Codec;
+use super::{Agreed, DIGITS_CLOCK, Direction, Format, Host, Keying, Media, Origin, RtpMap, Security, Session};
+use crate::codec::{Codec, Digits};
 
 /// Payload types that have no static meaning (RFC 3551 section 6).
 const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
-/// The number under which everyone expects telephone-event.
+/// The number under which everyone expects telephone-event; and, by its clock, that for Opus.
 const DIGITS: u8 = 101;
+const WIDE_DIGITS: u8 = 110;
+/// The number that Opus mostly has.
+const OPUS: u8 = 111;
 /// The events that we take: the sixteen keys (RFC 4733 section 3.2).
 const KEYS: &str = "0-15";
+/// What we would like of the peer's Opus (RFC 7587 section 6.1): data to make up losses.
+const OPUS_PARAMETERS: &str = "useinbandfec=1";
 
 /// Our side.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +28,10 @@ pub struct Local {
     pub version: u64,
     /// What we speak, dearest first.
     pub codecs: Vec<Codec>,
+    /// Names of formats that we do not speak but pass on: taken where there is no codec of ours.
+    pub relayed: Vec<String>,
+    /// Offered in the place of our codecs: all that the other party of the call has.
+    pub formats: Vec<Format>,
     /// Packet length in ms: what we would like to get, and send where the peer has no wish. 10 to 60, a multiple of 10.
     pub ptime: u8,
     /// What we want to do: [`Direction::SendOnly`] or [`Direction::Inactive`] put the peer on hold.
@@ -33,8 +42,11 @@ pub struct Local {
 
 /// A first offer, in an INVITE or in the 200 of an INVITE that had none.
 pub fn offer(local: &Local) -> Session {
+    let payloads = if local.formats.is_empty() { numbers(local, &[], &[]) } else { vec![] };
     let (protocol, keying) = local.security.offered(None, local);
-    let mut audio = local.audio(protocol, &numbers(local, &[], &[]), true);
+    let mut audio = local.audio(protocol, &payloads);
+    audio.take_formats(&local.formats);
+    audio.take_digits(&digits(&payloads, &[]));
     audio.keying = keying;
     local.session(vec![audio])
 }
@@ -44,11 +56,15 @@ pub fn offer(local: &Local) -> Session {
 pub fn reoffer(local: &Local, agreed: &Agreed) -> Session {
     let mut media = agreed.lines.clone();
     let protocol = media.get(agreed.media_index).map_or("RTP/AVP", |line| line.protocol.as_str());
-    let payloads = numbers(local, &[agreed.send.1], &agreed.receive);
-    let mut audio = local.audio(protocol, &payloads, false);
-    let taken = |number: &u8| payloads.iter().any(|(n, _)| n == number);
-    let digits = agreed.receive_digits.filter(|number| !taken(number));
-    audio.take_digits(digits.or_else(|| free_number(DIGITS, taken)));
+    let in_use: Vec<Codec> = agreed.send.iter().map(|(_, codec)| *codec).collect();
+    let foreign: Vec<Format> =
+        agreed.foreign.iter().map(|(format, number)| Format { number: *number, ..format.clone() }).collect();
+    let payloads = if in_use.is_empty() { vec![] } else { numbers(local, &in_use, &agreed.receive) };
+    let mut audio = local.audio(protocol, &payloads);
+    audio.take_formats(&foreign);
+    audio.take_digits(&digits(&payloads, &agreed.receive_digits));
+    let comfort = agreed.comfort.filter(|number| !audio.formats.contains(&number.to_string()));
+    audio.take_comfort(comfort);
     audio.keying = local.security.offered(Some(agreed), local).1;
     audio.keying.mid = media.get(agreed.media_index).and_then(|line| line.keying.mid.clone());
     match media.get_mut(agreed.media_index) {
@@ -71,10 +87,35 @@ fn numbers(local: &Local, first: &[Codec], known: &[(u8, Codec)]) -> Vec<(u8, Co
         }
         let taken = |number: &u8| payloads.iter().any(|(n, _)| n == number) || known.iter().any(|(n, _)| n == number);
         let number = known.iter().find(|(_, had)| *had == codec).map(|(number, _)| *number);
-        let number = number.or_else(|| free_number(codec.static_payload_type().unwrap_or(*DYNAMIC.start()), taken));
+        let number = number.or_else(|| free_number(usual_number(codec), taken));
         payloads.extend(number.map(|number| (number, codec)));
     }
     payloads
+}
+
+fn usual_number(codec: Codec) -> u8 {
+    match codec {
+        Codec::Opus => OPUS,
+        Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => {
+            codec.static_payload_type().unwrap_or(*DYNAMIC.start())
+        }
+    }
+}
+
+/// telephone-event at 8 kHz, and at each other clock that a codec has but L16's; under the numbers already `known`.
+fn digits(payloads: &[(u8, Codec)], known: &[Digits]) -> Vec<Digits> {
+    let wide = payloads.iter().any(|(_, codec)| *codec == Codec::Opus);
+    let clocks = std::iter::once((DIGITS_CLOCK, DIGITS)).chain(wide.then_some((Codec::Opus.clock(), WIDE_DIGITS)));
+    let mut digits: Vec<Digits> = vec![];
+    for (clock, wish) in clocks {
+        let taken = |number: &u8| {
+            payloads.iter().any(|(n, _)| n == number) || digits.iter().any(|digits| digits.number == *number)
+        };
+        let known = known.iter().find(|known| known.clock == clock).map(|known| known.number);
+        let number = known.filter(|number| !taken(number)).or_else(|| free_number(wish, taken));
+        digits.extend(number.map(|number| Digits { number, clock }));
+    }
+    digits
 }
 
 /// `wish`, or the first dynamic number that is free.
@@ -95,8 +136,8 @@ impl Local {
         Session { origin, connection: Some(host), direction: None, keying, media }
     }
 
-    /// Our audio line; with telephone-event under its usual number where `digits`.
-    pub(super) fn audio(&self, protocol: &str, payloads: &[(u8, Codec)], digits: bool) -> Media {
+    /// Our audio line.
+    pub(super) fn audio(&self, protocol: &str, payloads: &[(u8, Codec)]) -> Media {
         let mut media = Media {
             kind: "audio".into(),
             port: self.address.port(),
@@ -107,20 +148,30 @@ impl Local {
         };
         for (number, codec) in payloads {
             media.formats.push(number.to_string());
-            let map = RtpMap { name: codec.name().into(), clock: codec.clock(), channels: 1 };
+            let map = RtpMap { name: codec.name().into(), clock: codec.clock(), channels: codec.channels() };
             media.maps.insert(*number, map);
+            if *codec == Codec::Opus {
+                media.parameters.insert(*number, OPUS_PARAMETERS.into());
+            }
         }
-        media.take_digits(digits.then_some(DIGITS));
         media
     }
 }
 
 impl Media {
-    /// Adds telephone-event under `number`.
-    pub(super) fn take_digits(&mut self, number: Option<u8>) {
+    /// Adds telephone-event.
+    pub(super) fn take_digits(&mut self, digits: &[Digits]) {
+        for &Digits { number, clock } in digits {
+            self.formats.push(number.to_string());
+            self.maps.insert(number, RtpMap { name: "telephone-event".into(), clock, channels: 1 });
+            self.parameters.insert(number, KEYS.into());
+        }
+    }
+
+    /// Adds CN under `number`.
+    pub(super) fn take_comfort(&mut self, number: Option<u8>) {
         let Some(number) = number else { return };
         self.formats.push(number.to_string());
-        self.maps.insert(number, RtpMap { name: "telephone-event".into(), clock: DIGITS_CLOCK, channels: 1 });
-        self.parameters.insert(number, KEYS.into());
+        self.maps.insert(number, RtpMap { name: "CN".into(), clock: DIGITS_CLOCK, channels: 1 });
     }
 }

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::{Digits, OpusWish, Rate};
 
 mod samples;
 mod security;
@@ -13,7 +14,9 @@ fn local() -> Local {
         address: "192.0.2.7:40000".parse().unwrap(),
         session_id: 77,
         version: 1,
-        codecs: Codec::ALL.to_vec(),
+        codecs: vec![Codec::Pcmu, Codec::Pcma],
+        relayed: vec![],
+        formats: vec![],
         ptime: 20,
         direction: Direction::SendRecv,
         security: Security::default(),
@@ -123,7 +126,7 @@ fn an_answer_is_printed_whole() {
     assert_eq!(session.to_string(), expected);
     assert_eq!(agreed.remote, Some(addr("198.51.100.20:16466")));
     assert_eq!(agreed.remote_rtcp, Some(addr("198.51.100.20:16467")));
-    assert_eq!((agreed.send_digits, agreed.receive_digits), (Some(101), Some(101)));
+    assert_eq!((agreed.send_digits, agreed.receive_digits), (Some(Digits::narrow(101)), vec![Digits::narrow(101)]));
 }
 
 #[test]
@@ -146,7 +149,7 @@ fn lines_that_are_not_taken_keep_kind_protocol_and_formats() {
 fn the_answer_keeps_the_offerers_order_and_numbers() {
     let (session, agreed) = answered(&audio("9 8 100 0", "a=rtpmap:100 telephone-event/8000\r\n"));
     assert_eq!(session.media[0].formats, ["8", "0", "100"]);
-    assert_eq!(agreed.send, (8, Codec::Pcma));
+    assert_eq!(agreed.send, Some((8, Codec::Pcma)));
     assert_eq!(agreed.receive, [(8, Codec::Pcma), (0, Codec::Pcmu)]);
     let only_ulaw = Local { codecs: vec![Codec::Pcmu], ..local() };
     let (session, _) = answer(&parse(&audio("9 8 0", "")), &only_ulaw).unwrap();
@@ -171,7 +174,7 @@ fn digits_alone_are_no_common_codec_and_need_our_clock() {
     let refusal = answer(&parse(&text), &local()).unwrap_err();
     assert_eq!(refusal, Refusal::NoCommonCodec { offered: "G729".into() });
     let text = audio("0 110 101", "a=rtpmap:110 telephone-event/48000\r\na=rtpmap:101 telephone-event/8000\r\n");
-    assert_eq!(answered(&text).1.send_digits, Some(101));
+    assert_eq!(answered(&text).1.send_digits, Some(Digits::narrow(101)));
     let text = audio("0 110", "a=rtpmap:110 telephone-event/48000\r\n");
     assert_eq!(answered(&text).1.send_digits, None);
 }
@@ -307,9 +310,9 @@ fn a_late_offer_is_accepted_from_the_ack() {
     // INVITE without a description: our offer is in the 200, the answer in the ACK.
     let offered = offer(&local());
     let agreed = accept(&offered, &parse(&audio("8", "a=ptime:30\r\n")), &local()).unwrap();
-    assert_eq!(agreed.send, (8, Codec::Pcma));
+    assert_eq!(agreed.send, Some((8, Codec::Pcma)));
     assert_eq!(agreed.receive, [(8, Codec::Pcma)]);
-    assert_eq!((agreed.send_digits, agreed.receive_digits), (None, None));
+    assert_eq!((agreed.send_digits, agreed.receive_digits), (None, vec![]));
     assert_eq!((agreed.ptime, agreed.direction), (30, Direction::SendRecv));
     assert_eq!(agreed.why, "PCMA under 8, the first we speak of PCMA; no digits; 30 ms, we sendrecv");
 }
@@ -318,8 +321,8 @@ fn a_late_offer_is_accepted_from_the_ack() {
 fn each_side_receives_under_its_own_numbers() {
     let text = audio("96 97", "a=rtpmap:96 PCMU/8000\r\na=rtpmap:97 telephone-event/8000\r\n");
     let agreed = accept(&offer(&local()), &parse(&text), &local()).unwrap();
-    assert_eq!((agreed.send, &agreed.receive[..]), ((96, Codec::Pcmu), &[(0, Codec::Pcmu)][..]));
-    assert_eq!((agreed.send_digits, agreed.receive_digits), (Some(97), Some(101)));
+    assert_eq!((agreed.send, &agreed.receive[..]), (Some((96, Codec::Pcmu)), &[(0, Codec::Pcmu)][..]));
+    assert_eq!((agreed.send_digits, agreed.receive_digits), (Some(Digits::narrow(97)), vec![Digits::narrow(101)]));
 }
 
 #[test]
@@ -373,6 +376,60 @@ fn a_new_offer_after_ours_was_accepted_can_be_accepted_again() {
     assert_eq!(accept(&again, &answer, &next).unwrap().send, agreed.send);
 }
 
+#[test]
+fn opus_is_named_with_two_channels_and_its_wishes_are_heard() {
+    let wide = Local { codecs: vec![Codec::G722, Codec::Opus, Codec::Pcmu], ..local() };
+    let offered = offer(&wide).to_string();
+    assert!(offered.contains("m=audio 40000 RTP/AVP 9 111 0 101 110\r\n"), "{offered}");
+    for line in
+        ["rtpmap:9 G722/8000", "rtpmap:111 opus/48000/2", "fmtp:111 useinbandfec=1", "rtpmap:110 telephone-event/48000"]
+    {
+        assert!(offered.contains(&format!("a={line}\r\n")), "{line}");
+    }
+    let theirs = audio(
+        "96 0 97 101",
+        "a=rtpmap:96 opus/48000/2\r\na=fmtp:96 minptime=10; useinbandfec=1;usedtx=1; maxaveragebitrate=20000;maxplaybackrate=16000\r\n\
+         a=rtpmap:97 telephone-event/48000\r\na=rtpmap:101 telephone-event/8000\r\n",
+    );
+    let (session, agreed) = answer(&parse(&theirs), &wide).unwrap();
+    assert_eq!(session.media[0].formats, ["96", "0", "97", "101"]);
+    assert_eq!(agreed.send, Some((96, Codec::Opus)));
+    assert_eq!(agreed.send_digits, Some(Digits { number: 97, clock: 48_000 }));
+    let wish = OpusWish { fec: true, dtx: true, bitrate: Some(20_000), rate: Rate::Wide };
+    assert_eq!(agreed.opus, wish);
+    let mono = audio("96", "a=rtpmap:96 opus/48000\r\n");
+    assert!(answer(&parse(&mono), &wide).is_err(), "RFC 7587 section 7: always two");
+}
+
+#[test]
+fn comfort_noise_is_taken_where_it_is_offered() {
+    let (session, agreed) = answered(&audio("0 13", ""));
+    assert_eq!((session.media[0].formats.join(" "), agreed.comfort), ("0 13".to_owned(), Some(13)));
+    assert_eq!(answered(&audio("0", "")).1.comfort, None);
+}
+
+#[test]
+fn a_format_that_is_only_passed_on_is_taken_where_nothing_else_is_and_offered_to_the_other_side() {
+    let local = Local { relayed: vec!["G729".into()], ..local() };
+    let text = audio("18 101", "a=fmtp:18 annexb=no\r\na=rtpmap:101 telephone-event/8000\r\n");
+    let (session, agreed) = answer(&parse(&text), &local).unwrap();
+    assert_eq!(session.media[0].formats, ["18", "101"]);
+    assert!(session.to_string().contains("a=rtpmap:18 G729/8000\r\n") && session.to_string().contains("annexb=no"));
+    assert_eq!((agreed.send, agreed.receive.len(), agreed.foreign[0].1), (None, 0, 18));
+    assert_eq!(agreed.why, "G729 under 18, only passed on, of G729; digits under 101; 20 ms, we sendrecv");
+    let with_ours = answer(&parse(&audio("18 0", "")), &local).unwrap().1;
+    assert_eq!((with_ours.send, with_ours.foreign), (Some((0, Codec::Pcmu)), vec![]));
+
+    let onward = Local { formats: parse(&text).formats(&local.relayed), ..local.clone() };
+    let offered = offer(&onward);
+    assert_eq!(offered.media[0].formats, ["18", "101"], "nothing that would have to be decoded");
+    let theirs = parse(&audio("97", "a=rtpmap:97 G729/8000\r\n"));
+    let agreed = accept(&offered, &theirs, &onward).unwrap();
+    assert_eq!((agreed.foreign[0].0.number, agreed.foreign[0].1), (97, 18), "their number out, ours in");
+    assert!(accept(&offered, &parse(&audio("0", "")), &onward).is_err());
+    assert_eq!(reoffer(&onward, &agreed).media[0].formats, ["18", "101"]);
+}
+
 // ---- anything at all
 
 /// A real offer or answer with pieces changed, doubled or taken away.
@@ -413,18 +470,22 @@ fn check_any(bytes: &[u8]) -> Result<(), TestCaseError> {
     let taken: Vec<usize> = (0..reply.media.len()).filter(|at| reply.media[*at].port != 0).collect();
     prop_assert_eq!(taken, vec![agreed.media_index]);
     prop_assert_eq!(Session::parse(reply.to_string().as_bytes()), Ok(reply));
-    prop_assert!(agreed.receive.contains(&agreed.send));
+    let (number, codec) = agreed.send.expect("nothing is only passed on");
+    prop_assert!(agreed.receive.contains(&(number, codec)));
     prop_assert!((10..=60).contains(&agreed.ptime) && agreed.ptime.is_multiple_of(10));
     prop_assert!(!agreed.why.contains(['\r', '\n', '"']));
     let again = reoffer(&local, &agreed);
     prop_assert_eq!(again.media.len(), session.media.len());
-    prop_assert!(again.media[agreed.media_index].formats.contains(&agreed.send.0.to_string()));
+    prop_assert!(again.media[agreed.media_index].formats.contains(&number.to_string()));
     // Another of us answers the new offer, and we understand it.
     let (answered, theirs) = answer(&again, &local).expect("our own offers are plain audio");
     prop_assert_eq!(answered.media.len(), again.media.len());
     let ours = accept(&again, &answered, &local).expect("our own answers are plain audio");
     prop_assert_eq!((ours.send, ours.media_index), (agreed.send, agreed.media_index));
-    prop_assert_eq!((ours.send, ours.receive, ours.receive_digits), (theirs.send, theirs.receive, theirs.send_digits));
+    prop_assert_eq!(
+        (ours.send, ours.receive, ours.receive_digits),
+        (theirs.send, theirs.receive, theirs.receive_digits)
+    );
     Ok(())
 }
 

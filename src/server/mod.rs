@@ -2,8 +2,10 @@
 
 mod budget;
 mod interfaces;
+mod keeping;
 mod log;
 mod records;
+mod reload;
 mod scripts;
 mod start;
 
@@ -15,6 +17,7 @@ use tokio::{
     time::timeout,
 };
 
+pub use keeping::database;
 pub use log::{in_background as log_in_background, to_stderr as log_to_stderr};
 pub use records::read as read_records;
 pub use scripts::{bring as bring_scripts, faults as script_faults};
@@ -24,7 +27,7 @@ pub use crate::io::Seen;
 use crate::{
     conf::Conf,
     io::Order,
-    switch::{ConsoleReply, Counts, Input, Originate},
+    switch::{self, ConsoleReply, Counts, Guarded, Input, Originate},
 };
 
 /// Longest wait for the calls that are hung up at the end.
@@ -45,6 +48,8 @@ pub struct Server {
     seen: mpsc::UnboundedReceiver<Seen>,
     control: JoinHandle<Counts>,
     media: String,
+    /// What the switch was started with.
+    config: switch::Config,
 }
 
 impl Server {
@@ -63,7 +68,7 @@ impl Server {
         let mut lines: Vec<String> = self.listening.iter().map(|told| format!("listening on {told}")).collect();
         lines.push(self.media.clone());
         let host = self.addresses.first().map_or_else(String::new, ToString::to_string);
-        lines.extend(conf.routes.iter().map(|route| format!("dial sip:{}@{host} for {}", route.number, route.script)));
+        lines.extend(conf.routes.iter().map(|route| format!("dial sip:{}@{host} for {}", route.number, route.service)));
         lines.push("ready; Ctrl-C stops".into());
         lines
     }
@@ -97,25 +102,33 @@ impl Server {
     }
 
     /// Run until SIGTERM or SIGINT. The first one lets calls in progress end, for up to `drain`, and refuses new ones;
-    /// the second stops at once. SIGUSR1 prints what is held. Tells what was still held at the end.
-    pub fn run_until_told(mut self, drain: Duration) -> std::io::Result<Counts> {
+    /// the second stops at once. SIGUSR1 prints what is held; SIGHUP takes the configuration that `again` reads in the
+    /// place of `conf`. Tells what was still held at the end.
+    pub fn run_until_told(
+        mut self,
+        mut conf: Conf,
+        again: impl Fn() -> Result<Conf, String>,
+    ) -> std::io::Result<Counts> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let mut stop = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
             let mut counts = signal(SignalKind::user_defined1())?;
+            let mut hangup = signal(SignalKind::hangup())?;
             loop {
                 tokio::select! {
                     _ = stop.recv() => break,
                     _ = interrupt.recv() => break,
+                    _ = hangup.recv() => self.reload_told(&mut conf, again()).await,
                     _ = counts.recv() => self.ask(Order::Counts).await,
                     seen = self.seen.recv() => match seen {
-                        Some(Seen::Counts(counts)) => print_counts(&counts),
+                        Some(Seen::Counts { held, guarded }) => print_counts(&held, &guarded),
                         Some(_) => {}
                         None => return Ok(()),
                     },
                 }
             }
+            let drain = conf.sip.drain;
             println!(
                 "draining for up to {} s: calls in progress may end, new ones get 503; once more stops at once",
                 drain.as_secs()
@@ -163,24 +176,28 @@ async fn drained(seen: &mut mpsc::UnboundedReceiver<Seen>) {
     }
 }
 
-/// One line that programs can read, too.
-fn print_counts(counts: &Counts) {
+/// Two lines that programs can read, too.
+fn print_counts(counts: &Counts, guarded: &Guarded) {
     println!("counts {}", counts_json(counts));
+    println!("guard {}", guarded_json(guarded));
+}
+
+/// What was kept out since the start, as JSON.
+fn guarded_json(guarded: &Guarded) -> serde_json::Value {
+    serde_json::json!({
+        "denied": guarded.denied,
+        "banned": guarded.banned,
+        "too_fast": guarded.too_fast,
+        "offences": guarded.offences,
+        "bans": guarded.bans,
+        "shed": guarded.shed,
+        "in_force": guarded.in_force,
+        "sources": guarded.sources,
+    })
 }
 
 /// What is held, as JSON.
 pub fn counts_json(counts: &Counts) -> serde_json::Value {
-    serde_json::json!({
-        "calls": counts.calls,
-        "certificates": counts.certificates,
-        "flows": counts.flows,
-        "ports": counts.ports,
-        "dialogs": counts.dialogs,
-        "transactions": counts.transactions,
-        "loads": counts.loads,
-        "queries": counts.queries,
-        "recordings": counts.recordings,
-        "rooms": counts.rooms,
-        "forks": counts.forks,
-    })
+    let named = crate::io::counts_of(counts).into_iter().map(|(name, count)| (name.to_owned(), count.into()));
+    serde_json::Value::Object(named.collect())
 }

@@ -5,16 +5,20 @@ use std::{fs, io, path::Path, sync::Arc};
 use crate::{
     conf::{Conf, Folders},
     script,
+    switch::Service,
 };
 
 /// The flows that ship, with their names below the script folder.
-const SHIPPED: [(&str, &str); 8] = [
+const SHIPPED: [(&str, &str); 11] = [
     ("echo.lua", include_str!("../../scripts/echo.lua")),
     ("menu.lua", include_str!("../../scripts/menu.lua")),
     ("voicemail.lua", include_str!("../../scripts/voicemail.lua")),
     ("ring_all.lua", include_str!("../../scripts/ring_all.lua")),
     ("conference.lua", include_str!("../../scripts/conference.lua")),
     ("extension.lua", include_str!("../../scripts/extension.lua")),
+    ("desk.lua", include_str!("../../scripts/desk.lua")),
+    ("codes.lua", include_str!("../../scripts/codes.lua")),
+    ("forward.lua", include_str!("../../scripts/forward.lua")),
     ("phone.lua", include_str!("../../scripts/phone.lua")),
     ("meta/switchhook.lua", include_str!("../../scripts/meta/switchhook.lua")),
 ];
@@ -33,14 +37,20 @@ pub fn bring(folders: &Folders) -> io::Result<()> {
     Ok(())
 }
 
-/// What is wrong with the scripts: those that numbers name, and those that do not compile. A line each.
+/// What is wrong with the scripts: those that the configuration names, and those that do not compile. A line each.
 pub fn faults(conf: &Conf) -> Vec<String> {
     let new = !conf.folders.scripts.exists();
     let numbers = conf.routes.iter().enumerate();
-    let numbers = numbers.map(|(index, route)| (format!("number[{index}].script"), route.script.clone()));
+    let numbers = numbers.filter_map(|(index, route)| match &route.service {
+        Service::Script { script, .. } => Some((format!("number[{index}].script"), script.clone())),
+        Service::Through(_) => None,
+    });
     let marked = conf.stir.verifying.iter().filter_map(|verifying| verifying.script.clone());
     let phones = conf.phones.script.iter().filter(|_| !conf.phones.users.is_empty());
+    let messages = conf.messages.routes.iter().enumerate();
+    let messages = messages.map(|(index, route)| (format!("message[{index}].script"), route.script.clone()));
     let named = numbers
+        .chain(messages)
         .chain(marked.map(|script| ("stir.mark_script".to_owned(), script)))
         .chain(phones.map(|script| ("phones.script".to_owned(), Arc::clone(script))));
     let missing = named.filter_map(|(key, script)| {
@@ -82,6 +92,14 @@ mod tests {
         let told = faults(&conf);
         assert!(told[0].starts_with("number[0].script: found \"none.lua\""), "{told:?}");
         assert!(told[1].contains("broken.lua:2"), "{told:?}");
+    }
+
+    #[test]
+    fn the_script_of_messages_is_wanted() {
+        let home = tempfile::tempdir().unwrap();
+        let mut conf = Conf::read("x", "number = []\n[[message]]\nnumber = \"1\"\nscript = \"none.lua\"\n").unwrap();
+        conf.folders.scripts = home.path().to_owned();
+        assert!(faults(&conf)[0].starts_with("message[0].script: found \"none.lua\""));
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub enum StartError {
     },
 }
 
-fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::System { what, source }
 }
 
@@ -99,18 +99,22 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let runtime = runtime()?;
     let opened = interfaces::open(conf)?;
     let addresses: Vec<SocketAddr> = opened.iter().map(|one| one.bound).collect();
-    let listening = opened.iter().map(Opened::told).collect();
+    let mut listening: Vec<String> = opened.iter().map(Opened::told).collect();
     let (inbox, inputs) = mpsc::channel::<Input>(INBOX);
     let (orders, to_obey) = mpsc::channel::<Order>(64);
     let (program, seen) = mpsc::unbounded_channel::<Seen>();
+    let store = super::keeping::Keeping::start(conf, clock)?;
+    let api = store.api(conf, clock, &orders)?;
+    listening.extend(api.as_ref().map(|api| format!("{}, the API over HTTP", api.at)));
     let media = Media::start(conf, clock)?;
     let certificate = Certificate::generate().map_err(system("certificate for media"))?;
     let fingerprint = certificate.fingerprint();
     let told = media.told(conf);
+    let config = switch_config(conf, &opened, media.workers.len(), (wishes, fingerprint));
     let task = Task {
         clock,
         seed: unique(),
-        config: switch_config(conf, &opened, media.workers.len(), (wishes, fingerprint)),
+        config: config.clone(),
         handshakes: Handshakes::spawn(certificate, clock).map_err(system("handshakes thread"))?,
         ports: MediaPorts::new(ports_config(conf), unique())?,
         streams: start_streams(conf, &opened, inbox.clone())?,
@@ -118,15 +122,18 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         speech: start_speech(conf, inbox.clone())?,
         certificates: start_certificates(conf, inbox.clone())?,
         flows: start_scripts(conf, clock, inbox)?,
+        registrations: Registrations::start(conf, clock)?,
         media,
         opened,
         program,
+        store,
+        api,
     };
     let control = thread::Builder::new()
         .name("control".into())
         .spawn(move || runtime.block_on(task.run(inputs, to_obey)))
         .map_err(system("control thread"))?;
-    Ok(Server { addresses, listening, orders, seen, control, media: told })
+    Ok(Server { addresses, listening, orders, seen, control, media: told, config })
 }
 
 /// All that the control task is made of.
@@ -141,9 +148,12 @@ struct Task {
     certificates: mpsc::Sender<String>,
     flows: ToFlows,
     handshakes: Handshakes,
+    registrations: Registrations,
     media: Media,
     opened: Vec<Opened>,
     program: mpsc::UnboundedSender<Seen>,
+    store: super::keeping::Keeping,
+    api: Option<super::keeping::Api>,
 }
 
 impl Task {
@@ -159,14 +169,20 @@ impl Task {
             handshakes: self.handshakes,
             workers: handles,
             from_workers,
+            registrations: self.registrations.sender,
             disk: to_disk.clone(),
             from_disk,
+            facts: self.store.facts,
+            api: self.api.map(|api| api.replies),
             program: self.program,
         };
         let interfaces = self.opened.iter().map(|one| one.media).collect();
         let sockets = self.opened.into_iter().map(|one| one.udp).collect();
         let udp = UdpSockets::new(sockets).expect("epoll is there on every Linux");
-        let control = Control::new(self.clock, (self.config, self.seed), udp, (self.ports, interfaces), ends);
+        let mut control = Control::new(self.clock, (self.config, self.seed), udp, (self.ports, interfaces), ends);
+        for (user, bindings) in self.registrations.before {
+            control.restore(&user, bindings);
+        }
         let counts = control.run(inputs, orders).await.expect("eventfds can be waited for");
         for worker in workers {
             // A full ring belongs to a thread that is dead already.
@@ -175,7 +191,27 @@ impl Task {
         }
         let _ = to_disk.push(ToDisk::Shutdown);
         disk.join();
+        self.store.threads.join();
+        // It ends with the control task, which is gone; it has panicked or written all.
+        let _ = self.registrations.thread.join();
         counts
+    }
+}
+
+/// Where phones are, beyond the life of the program.
+struct Registrations {
+    before: Vec<(String, Vec<switch::Binding>)>,
+    sender: mpsc::Sender<(String, Vec<switch::Binding>)>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Registrations {
+    fn start(conf: &Conf, clock: Clock) -> Result<Registrations, StartError> {
+        let folder = &conf.folders.state;
+        let before = store::load_registrations(folder, clock).map_err(system("folders.state"))?;
+        let (sender, jobs) = mpsc::channel(4096);
+        let thread = store::spawn_registrations(folder, clock, jobs).map_err(system("folders.state"))?;
+        Ok(Registrations { before, sender, thread })
     }
 }
 
@@ -196,9 +232,12 @@ impl Media {
         let from_workers = Ring::new(2 * waiting).map_err(ring)?;
         let to_disk = Ring::new(waiting.max(8192)).map_err(ring)?;
         let from_disk = Ring::new(waiting).map_err(ring)?;
+        let (tell_archive, records) = std::sync::mpsc::channel();
+        hooks::spawn_archive(conf.archive.clone(), clock, records).map_err(system("archive thread"))?;
         let config = DiskConfig {
             recordings: conf.folders.recordings.clone(),
             call_records: Some(conf.folders.records.join("calls.jsonl")),
+            archive: Some(tell_archive),
             clock,
         };
         std::fs::create_dir_all(&conf.folders.records).map_err(system("folders.records"))?;
@@ -336,8 +375,10 @@ fn switch_config(
         workers: u8::try_from(workers).expect("conf allows 64"),
         routes: conf.routes.clone(),
         trunking: conf.trunking.clone(),
+        messages: conf.messages.clone(),
         phones: switch::Phones { key: switch::NonceKey(secret()), ..conf.phones.clone() },
         codecs: conf.codecs.clone(),
+        relayed: conf.relayed.clone(),
         ptime: conf.ptime,
         country: conf.country.clone(),
         ring_limit: conf.sip.ring_limit,

@@ -12,7 +12,7 @@ use crate::{
     ids::{LoadId, PortId, RecordingId, WorkerId},
     media::{self, Batch, Channel, Command, Engine, Event, Pcm, Slot},
     sip::{Hop, Target, Transport},
-    switch::{CallRecord, Config, ConsoleReply, Input, Output, Trace},
+    switch::{CallRecord, Config, ConsoleReply, Input, Output, Progress, Trace},
     time::{Epoch, Time},
     verbs::{Sound, ToFlow},
 };
@@ -60,6 +60,8 @@ pub struct Host {
     pub prompts: BTreeMap<String, Arc<Pcm>>,
     /// Recordings, in order of their ids.
     pub recordings: BTreeMap<RecordingId, Recording>,
+    /// How calls came along.
+    pub progress: Vec<Progress>,
     /// Records of finished calls.
     pub records: Vec<CallRecord>,
     /// What was traced.
@@ -84,6 +86,7 @@ impl Host {
             names: BTreeMap::new(),
             prompts: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            progress: Vec::new(),
             records: Vec::new(),
             traces: Vec::new(),
             console: Vec::new(),
@@ -223,16 +226,18 @@ impl Host {
                 }
             }
             Output::Load { load, sound } => self.load(now, load, &sound),
-            Output::OpenRecording { recording, file, layout, port, worker } => {
-                let kept = Recording { file, layout, samples: Vec::new(), port, worker };
+            Output::OpenRecording { recording, file, shape, port, worker } => {
+                let kept = Recording { file, layout: shape.layout, samples: Vec::new(), port, worker };
                 self.recordings.insert(recording, kept);
             }
             Output::Start(start) => self.flows.handle(now, ToFlow::Start(Box::new(start))),
             Output::Reply { flow, request, reply } => self.flows.handle(now, ToFlow::Reply { flow, request, reply }),
             Output::Stop { flow } => self.flows.handle(now, ToFlow::Stop { flow }),
+            Output::Progress(progress) => self.progress.push(*progress),
             Output::Record(record) => self.records.push(*record),
             Output::Trace(trace) => self.traces.push(trace),
             Output::Console(reply) => self.console.push(reply),
+            Output::Registered { .. } => {}
         }
     }
 

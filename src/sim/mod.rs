@@ -15,6 +15,7 @@ pub use host::{Host, Recording, SIP_PORT};
 pub use net::{Chance, Datagram, Net, Weather};
 
 use crate::{
+    codec::Rate,
     media::Pcm,
     switch::{Config, Input},
     time::{Epoch, Time},
@@ -130,5 +131,5 @@ impl World {
 /// A sine of `frequency` Hz, as loud as speech.
 pub fn hum(frequency: f64, samples: usize) -> Arc<Pcm> {
     let wave = |n: usize| (8000.0 * (2.0 * std::f64::consts::PI * frequency * n as f64 / 8000.0).sin()) as i16;
-    Arc::new(Pcm { samples: (0..samples).map(wave).collect(), looped: false })
+    Arc::new(Pcm { rate: Rate::Narrow, samples: (0..samples).map(wave).collect(), looped: false })
 }

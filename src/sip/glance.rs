@@ -12,6 +12,8 @@ use super::lines::Lines;
 pub struct Glance<'a> {
     /// The method, as it was sent; `None`: a response, or nothing known.
     pub method: Option<Cow<'a, str>>,
+    /// The user of the Request-URI, as it was sent; `None`: it has none.
+    pub number: Option<Cow<'a, str>>,
     /// The Call-ID.
     pub call_id: Option<Cow<'a, str>>,
     /// To has a tag: it belongs to a dialog.
@@ -24,8 +26,10 @@ impl<'a> Glance<'a> {
     /// Looks at the head of a message.
     pub fn new(bytes: &'a [u8]) -> Glance<'a> {
         let mut lines = Lines::new(bytes);
-        let method = lines.next().and_then(method);
-        let mut glance = Glance { method, call_id: None, within: false, agent: None };
+        let first = lines.next();
+        let number = first.as_deref().and_then(number).map(|number| Cow::Owned(number.to_owned()));
+        let method = first.and_then(method);
+        let mut glance = Glance { method, number, call_id: None, within: false, agent: None };
         for line in lines {
             let Some(colon) = line.bytes().position(|b| b == b':') else { continue };
             let name = line[..colon].trim();
@@ -61,6 +65,18 @@ fn method(line: Cow<'_, str>) -> Option<Cow<'_, str>> {
     })
 }
 
+/// The user of the Request-URI of a request line, without its parameters; of a `tel:` address, the number.
+fn number(line: &str) -> Option<&str> {
+    let uri = line.split(' ').nth(1)?;
+    let (scheme, rest) = uri.split_once(':')?;
+    let user = match scheme.to_ascii_lowercase().as_str() {
+        "tel" => rest,
+        "sip" | "sips" => rest.split_once('@')?.0,
+        _ => return None,
+    };
+    user.split([';', ':']).next().filter(|user| !user.is_empty())
+}
+
 fn behind(line: Cow<'_, str>, colon: usize) -> Cow<'_, str> {
     match line {
         Cow::Borrowed(line) => Cow::Borrowed(line[colon + 1..].trim()),
@@ -82,7 +98,7 @@ mod tests {
     use super::*;
 
     fn look(text: &str) -> (Option<String>, Option<String>, bool, Option<String>) {
-        let Glance { method, call_id, within, agent } = Glance::new(text.as_bytes());
+        let Glance { method, call_id, within, agent, .. } = Glance::new(text.as_bytes());
         (method.map(Cow::into_owned), call_id.map(Cow::into_owned), within, agent.map(Cow::into_owned))
     }
 
@@ -95,6 +111,17 @@ mod tests {
         assert!(look("BYE sip:1@h SIP/2.0\nt: sip:1@h ; TAG = 5\n\n").2);
         assert!(look("BYE sip:1@h SIP/2.0\nTo: <sip:1@h>\n ;tag=5\n\n").2, "folded");
         assert!(!look("BYE sip:1@h SIP/2.0\nTo: <sip:1@h>;stage=5\n\n").2);
+    }
+
+    #[test]
+    fn a_glance_tells_whom_a_request_is_for() {
+        let number = |line: &str| Glance::new(line.as_bytes()).number.map(Cow::into_owned);
+        assert_eq!(number("INVITE sip:112@192.0.2.1 SIP/2.0\r\n").as_deref(), Some("112"));
+        assert_eq!(number("INVITE SIPS:112;phone-context=x:pw@h;transport=tcp SIP/2.0\r\n").as_deref(), Some("112"));
+        assert_eq!(number("INVITE tel:911;phone-context=us SIP/2.0\r\n").as_deref(), Some("911"));
+        for line in ["INVITE sip:192.0.2.1 SIP/2.0", "SIP/2.0 200 OK", "INVITE urn:service:sos SIP/2.0", "INVITE", ""] {
+            assert_eq!(number(line), None, "{line}");
+        }
     }
 
     #[test]

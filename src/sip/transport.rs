@@ -34,6 +34,17 @@ impl Transport {
         }
     }
 
+    /// As scripts see it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Ws => "ws",
+            Transport::Wss => "wss",
+        }
+    }
+
     /// As the parameter `transport` of a `sip:` address says it. Secure WebSocket has no word of its own there: it is
     /// `ws` (RFC 7118 section 5.2.2). `tls` is what everybody writes, though RFC 3261 section 26.2.2 discourages it.
     pub const fn param(self) -> &'static str {

@@ -7,8 +7,11 @@ use super::{
     Direction, TraceEvent,
     call::{About, Call, End, Notice, State},
     core::{Core, SDP},
+    direct::Direct,
+    session::takes_update,
 };
 use crate::{
+    codec::Codec,
     sdp,
     sip::{Accept, AcceptOutput, Dialog, Hop, Reliable, Request, Response, Scheme, ServerTx},
     time::Time,
@@ -92,6 +95,14 @@ impl Incoming {
         matches!(self.told, Told::EarlyMedia { .. })
     }
 
+    /// The caller was told that it rings.
+    pub fn rings(&self) -> bool {
+        match self.told {
+            Told::Nothing => false,
+            Told::Ringing | Told::EarlyMedia { .. } => true,
+        }
+    }
+
     pub fn dialog(&mut self) -> &mut Dialog {
         &mut self.dialog
     }
@@ -137,15 +148,17 @@ impl Call {
         let incoming = Incoming { tx, request, dialog, offer: None, reliable, reliable_all, told, wish, give_up };
         let mut call = Call::new(core, key, about, State::Incoming(Box::new(incoming)));
         if let State::Incoming(incoming) = &call.state {
-            let headers = incoming.request.headers.clone();
-            call.learn_peer(&headers);
+            let headers = &incoming.request.headers;
+            let hops = headers.max_forwards().map_or(call.hops, |hops| hops.min(call.hops));
+            let update = takes_update(headers);
+            (call.hops, call.peer_takes_update) = (hops, update.unwrap_or(call.peer_takes_update));
         }
         core.invites.insert(tx, call.id);
         Some(call)
     }
 
-    /// Look at the INVITE's offer. False: the call is refused because of it.
-    pub fn read_offer(&mut self, core: &mut Core) -> bool {
+    /// Look at the INVITE's offer; `direct`: it is for somebody else. False: the call is refused because of it.
+    pub fn read_offer(&mut self, core: &mut Core, direct: bool) -> bool {
         let (codecs, security) = (self.codecs(core), self.security(core));
         let State::Incoming(incoming) = &mut self.state else { return false };
         let offer = match description(&incoming.request.headers, &incoming.request.body) {
@@ -156,11 +169,19 @@ impl Call {
             }
         };
         let Some(offer) = offer else { return true };
+        if direct {
+            let theirs = incoming.request.body.clone();
+            self.direct = Some(Box::new(Direct { theirs, ..Direct::default() }));
+            incoming.offer = Some(offer);
+            return true;
+        }
         let local = sdp::Local {
             address: incoming.dialog.hop.remote,
             session_id: 0,
             version: 0,
             codecs,
+            relayed: core.config.relayed.clone(),
+            formats: Vec::new(),
             ptime: core.config.ptime,
             direction: sdp::Direction::SendRecv,
             security,
@@ -189,6 +210,22 @@ impl Call {
         match &self.state {
             State::Incoming(incoming) => Some(&incoming.request),
             State::Accepting(_) | State::Locating(_) | State::Inviting(_) | State::Talking { .. } | State::Gone => None,
+        }
+    }
+
+    /// The codecs that the party speaks, as far as it said so, dearest first.
+    pub fn offered(&self) -> Vec<Codec> {
+        match (&self.state, self.port.open().and_then(|open| open.agreed.as_ref())) {
+            (_, Some(agreed)) => {
+                let sent = agreed.send.map(|(_, codec)| codec);
+                let rest = agreed.receive.iter().map(|(_, codec)| *codec).filter(|codec| Some(*codec) != sent);
+                sent.into_iter().chain(rest).collect()
+            }
+            (State::Incoming(incoming), None) => incoming.offer.as_ref().map(sdp::Session::codecs).unwrap_or_default(),
+            (
+                State::Accepting(_) | State::Locating(_) | State::Inviting(_) | State::Talking { .. } | State::Gone,
+                None,
+            ) => Vec::new(),
         }
     }
 
@@ -223,9 +260,10 @@ impl Call {
         }
         let hop = incoming.dialog.hop;
         let v6 = incoming.offer.as_ref().map_or(hop.remote.is_ipv6(), sdp::Session::is_ipv6);
-        match self.port.open() {
-            Some(_) => self.go_on_incoming(core),
-            None => self.open_port(core, hop, v6),
+        if self.port.open().is_some() || self.direct.is_some() {
+            self.go_on_incoming(core);
+        } else {
+            self.open_port(core, hop, v6);
         }
         Ok(())
     }
@@ -254,10 +292,28 @@ impl Call {
         }
     }
 
+    /// As [`Call::progress`], with what the other party says of its media.
+    pub fn progress_directly(&mut self, core: &mut Core) {
+        let Some(answer) = self.answer_offer(core) else { return };
+        let State::Incoming(incoming) = &mut self.state else { return };
+        let response = incoming.response(core, 183, Some(&answer));
+        incoming.told = Told::EarlyMedia { answer };
+        incoming.provisional(core, response);
+    }
+
     /// Our answer to the INVITE's offer; the same in 183 and 200.
     fn answer_offer(&mut self, core: &mut Core) -> Option<String> {
-        let local = self.local(core)?;
+        if let Some(direct) = &self.direct {
+            return Some(String::from_utf8_lossy(&direct.ours).into_owned());
+        }
+        let mut local = self.local(core)?;
+        let dearest = self.dearest.first().copied();
         let State::Incoming(incoming) = &mut self.state else { return None };
+        // What the other party answered with, where this one speaks it, too: nothing is to be transcoded then.
+        let spoken = incoming.offer.as_ref().map(sdp::Session::codecs).unwrap_or_default();
+        if let Some(codec) = dearest.filter(|codec| spoken.contains(codec) && local.codecs.contains(codec)) {
+            local.codecs = vec![codec];
+        }
         if let Told::EarlyMedia { answer } = &incoming.told {
             return Some(answer.clone());
         }

@@ -57,9 +57,15 @@ impl Switch {
                 BridgeId(self.core.id())
             }
         };
-        let Some(worker) = self.calls.get(&first).and_then(|call| call.port.worker()) else { return };
+        let worker = self.calls.get(&first).and_then(|call| call.port.worker());
+        let direct = self.calls.get(&first).is_some_and(|call| call.direct.is_some());
+        if worker.is_none() && !direct {
+            return;
+        }
         if let Some((call, core)) = self.call(second) {
-            call.move_port(core, worker);
+            if let Some(worker) = worker {
+                call.move_port(core, worker);
+            }
             call.enter_bridge(core, bridge, role, Joined::Peer { peer: first, bridge });
         }
         if let Some((call, core)) = self.call(first) {

@@ -20,30 +20,36 @@ use super::{
     bridge::Joined,
     connect::{Inviting, Locating, Sent},
     core::{Core, DialogKey},
+    direct::Direct,
     hearing::Hearing,
     hold::Hold,
     modify::Reinvite,
     outbound::OnTrunk,
     play::Player,
     port::Port,
+    progress::Told,
+    proof::Pending,
     reason::Why,
     record::Recording,
     reoffer::Reoffer,
     stir::Signature,
-    task::Task,
+    task::{Ask, Task},
     transfer::Moving,
     trunk::Caller,
-    within::Purpose,
 };
 use crate::{
+    codec::Codec,
     ids::{CallId, FlowId, RequestId, WorkerId},
-    sip::{ClientTx, Dialog, Reliable, SessionTimer},
+    sip::{Dialog, Reliable, SessionTimer},
     time::Time,
-    verbs::Failure,
+    verbs::{Failure, Text},
 };
 
 /// Most keys that wait for a [`crate::verbs::Verb::Gather`] to come.
 const KEYS_AHEAD: usize = 32;
+
+/// Max-Forwards where nothing else is said (RFC 3261 section 8.1.1.6).
+const HOPS: u32 = 70;
 
 pub(super) struct Call {
     pub id: CallId,
@@ -62,6 +68,8 @@ pub(super) struct Call {
     pub player: Player,
     /// Keys that nobody was waiting for when they came.
     pub keys: VecDeque<char>,
+    /// Messages of the party that the script has not asked for yet.
+    pub texts: VecDeque<Text>,
     pub task: Option<Task>,
     pub joined: Joined,
     pub hold: Hold,
@@ -71,15 +79,13 @@ pub(super) struct Call {
     pub moving: Moving,
     /// Why it ends, as peers say.
     pub why: Why,
-    /// The party proved who it is.
-    pub trusted: bool,
     /// REFERs that we sent.
     pub referrals: u32,
     pub session: Option<SessionTimer>,
     /// The peer said that it knows UPDATE.
     pub peer_takes_update: bool,
     /// Other requests of ours within the dialog that are not answered yet.
-    pub pending: Vec<(ClientTx, Purpose)>,
+    pub pending: Vec<Pending>,
     pub recordings: Vec<Recording>,
     /// The party says its keys by INFO.
     pub says_keys_by_info: bool,
@@ -100,6 +106,12 @@ pub(super) struct Call {
     /// The media thread that is to have the port.
     pub worker: Option<WorkerId>,
     pub signature: Signature,
+    /// How many more it may go through (Max-Forwards): a call that goes in a circle ends.
+    pub hops: u32,
+    /// Codecs that come first in what we offer: those of the call that it is made for, which then need no transcoding.
+    pub dearest: Vec<Codec>,
+    /// Its media go from party to party, not through us.
+    pub direct: Option<Box<Direct>>,
     /// Of a call that we make: the number that it shows is known to be the caller's.
     pub vouched: bool,
     /// The calls that this one dialled.
@@ -107,6 +119,8 @@ pub(super) struct Call {
     pub over: Option<Over>,
     /// The record was written.
     pub recorded: bool,
+    /// How it stands, as was told last.
+    pub told: Told,
     /// The earliest entry of the timer heap.
     pub scheduled: Option<Time>,
 }
@@ -182,6 +196,12 @@ pub(super) enum Notice {
     Referred(Result<u16, Failure>),
     /// The party holds us, or does not any more.
     Held,
+    /// A message of the party came.
+    Text,
+    /// How the script's message to the party went.
+    Texted(Ask, Result<u16, Failure>),
+    /// The party of a call without a port describes its media anew.
+    Described,
     /// The end is decided.
     Over,
 }
@@ -198,6 +218,8 @@ pub(super) struct End {
     pub failure: Failure,
     /// Somebody else answered: a phone that rang need not show a missed call.
     pub elsewhere: bool,
+    /// Somebody else took its place.
+    pub transferred: bool,
 }
 
 impl End {
@@ -214,6 +236,7 @@ impl End {
         code: 603,
         failure: Failure::HungUp,
         elsewhere: true,
+        transferred: false,
     };
     /// The party hung up.
     pub const BY_PARTY: End = End::new(EndReason::CallerHangup, Status::Canceled, 487, Failure::HungUp);
@@ -224,16 +247,23 @@ impl End {
     /// The script failed.
     pub const SCRIPT_ERROR: End = End::new(EndReason::AgentError, Status::Failed, 500, Failure::HungUp);
     /// A limit stopped the script.
-    pub const SCRIPT_LIMIT: End = End::new(EndReason::AgentTimeout, Status::Failed, 500, Failure::HungUp);
+    pub const SCRIPT_LIMIT: End = End::new(EndReason::AgentCrashed, Status::Failed, 500, Failure::HungUp);
     /// Somebody else took its place.
-    pub const TRANSFERRED: End = End::new(EndReason::Transferred, Status::Canceled, 603, Failure::HungUp);
+    pub const TRANSFERRED: End = End {
+        reason: EndReason::AgentCompleted,
+        unanswered: Status::Canceled,
+        code: 603,
+        failure: Failure::HungUp,
+        elsewhere: false,
+        transferred: true,
+    };
     /// The session timer ran out.
-    pub const EXPIRED: End = End::new(EndReason::SessionExpired, Status::Failed, 500, Failure::HungUp);
+    pub const EXPIRED: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
     /// The peer's signalling went wrong.
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 
     const fn new(reason: EndReason, unanswered: Status, code: u16, failure: Failure) -> End {
-        End { reason, unanswered, code, failure, elsewhere: false }
+        End { reason, unanswered, code, failure, elsewhere: false, transferred: false }
     }
 
     /// What CANCEL says about it (RFC 3326 section 2).
@@ -281,7 +311,7 @@ pub(super) struct Over {
 impl Call {
     pub fn new(core: &mut Core, key: DialogKey, about: About, state: State) -> Call {
         let id = CallId(core.id());
-        let name = format!("{}-{}", core.epoch.unix(Time::START).as_secs(), id.0);
+        let name = format!("{}-{}", core.epoch.unix(Time::START).as_millis(), id.0);
         core.dialogs.insert(key.clone(), id);
         tracing::info!(call = %name, from = about.from, to = about.to, direction = ?about.direction, "new call");
         Call {
@@ -296,13 +326,13 @@ impl Call {
             sdp_version: 0,
             player: Player::Idle,
             keys: VecDeque::new(),
+            texts: VecDeque::new(),
             task: None,
             joined: Joined::Alone,
             hold: Hold::default(),
             reoffer: Reoffer::default(),
             moving: Moving::default(),
             why: Why::default(),
-            trusted: false,
             referrals: 0,
             session: None,
             peer_takes_update: false,
@@ -318,10 +348,14 @@ impl Call {
             phone: None,
             worker: None,
             signature: Signature::Unasked,
+            hops: HOPS,
+            dearest: Vec::new(),
+            direct: None,
             vouched: true,
             legs: Vec::new(),
             over: None,
             recorded: false,
+            told: Told::default(),
             scheduled: None,
         }
     }
@@ -345,16 +379,16 @@ impl Call {
             true => (Status::Completed, Some(200)),
             false => (end.unanswered, code),
         };
-        if status == Status::Canceled {
-            end.reason = EndReason::Canceled;
-        }
+        end.reason = end.reason.paired(status);
         // Operators get the record, which says this and more.
         tracing::debug!(call = %self.name, %status, reason = %end.reason, code, "over");
         core.trace(self.id, TraceEvent::Call(format!("over: {status}, {}", end.reason)));
         let until = core.now + core.config.limits.closing;
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);
+        self.drop_described(core, 487);
         self.keys.clear();
+        self.texts.clear();
         self.leave_trunk(core);
         self.close_port(core);
         core.tell(self.id, Notice::Over);

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{facts::Stir, media};
 
 /// Which way the call was set up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// It came to us.
@@ -16,10 +16,18 @@ pub enum Direction {
     Outbound,
 }
 
-/// How the call went, in one word. Final: a call gets exactly one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// How the call stands or went, in one word. It never goes backwards; of the final ones a call gets exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// To be made, and nothing was sent yet; outgoing calls only.
+    Queued,
+    /// The INVITE is out, or is here.
+    Initiated,
+    /// It rings.
+    Ringing,
+    /// It was answered and acknowledged.
+    InProgress,
     /// It was answered.
     Completed,
     /// It was refused, could not be delivered, or broke before the answer.
@@ -32,6 +40,27 @@ pub enum Status {
     Canceled,
 }
 
+impl Status {
+    /// Nothing comes after it.
+    pub const fn is_final(self) -> bool {
+        match self {
+            Status::Queued | Status::Initiated | Status::Ringing | Status::InProgress => false,
+            Status::Completed | Status::Failed | Status::NoAnswer | Status::Busy | Status::Canceled => true,
+        }
+    }
+
+    /// How far along it is: 0 to 3, and 4 for all that are final.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Status::Queued => 0,
+            Status::Initiated => 1,
+            Status::Ringing => 2,
+            Status::InProgress => 3,
+            Status::Completed | Status::Failed | Status::NoAnswer | Status::Busy | Status::Canceled => 4,
+        }
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -39,31 +68,70 @@ impl fmt::Display for Status {
 }
 
 /// What ended the call. Kept apart from [`Status`]: calls of one status end for different reasons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The party hung up.
     CallerHangup,
-    /// The script came to its end or hung up.
+    /// The script came to its end or hung up, or somebody else took its place.
     AgentCompleted,
     /// The script failed.
     AgentError,
-    /// A limit stopped the script.
-    AgentTimeout,
-    /// No script or nobody there to take the call.
+    /// No script or nobody there to take the call, or the script refused it.
     AgentUnavailable,
+    /// Whoever should have taken the call did not come in time.
+    AgentTimeout,
+    /// A limit stopped the script in the middle of the call.
+    AgentCrashed,
     /// Nobody answered in time.
     NoAnswer,
     /// The party was busy.
     Busy,
     /// Given up before the answer.
     Canceled,
-    /// Transferred: somebody else took its place.
-    Transferred,
-    /// Nobody refreshed the session (RFC 4028): the party vanished.
-    SessionExpired,
-    /// The network, the peer's signalling or its media failed.
+    /// The network, the peer's signalling or its media failed, or nobody refreshed the session (RFC 4028).
     TelephonyError,
+    /// The credit ran out.
+    BalanceDepleted,
+    /// Nobody saw its end: the server found it left behind.
+    Reconciled,
+}
+
+impl EndReason {
+    /// The reason that goes with `status`, where `self` is what was known: no call is `busy` for a hang-up.
+    pub const fn paired(self, status: Status) -> EndReason {
+        match status {
+            Status::Canceled => EndReason::Canceled,
+            Status::NoAnswer => EndReason::NoAnswer,
+            Status::Busy => EndReason::Busy,
+            Status::Failed => match self {
+                EndReason::AgentError
+                | EndReason::AgentUnavailable
+                | EndReason::AgentTimeout
+                | EndReason::TelephonyError
+                | EndReason::BalanceDepleted
+                | EndReason::Reconciled => self,
+                EndReason::AgentCrashed => EndReason::AgentError,
+                EndReason::AgentCompleted => EndReason::AgentUnavailable,
+                EndReason::CallerHangup | EndReason::NoAnswer | EndReason::Busy | EndReason::Canceled => {
+                    EndReason::TelephonyError
+                }
+            },
+            Status::Completed | Status::Queued | Status::Initiated | Status::Ringing | Status::InProgress => match self
+            {
+                EndReason::NoAnswer | EndReason::Busy | EndReason::Canceled => EndReason::AgentCompleted,
+                EndReason::CallerHangup
+                | EndReason::AgentCompleted
+                | EndReason::AgentError
+                | EndReason::AgentUnavailable
+                | EndReason::AgentTimeout
+                | EndReason::AgentCrashed
+                | EndReason::TelephonyError
+                | EndReason::BalanceDepleted
+                | EndReason::Reconciled => self,
+            },
+        }
+    }
 }
 
 impl fmt::Display for EndReason {
@@ -109,6 +177,10 @@ pub struct CallRecord {
     pub end_reason: EndReason,
     /// The final SIP code of the INVITE, 200 where it was answered; absent: there was none.
     pub code: Option<u16>,
+    /// The cause that the peer gave for the end (Q.850, RFC 3326); absent: it gave none.
+    pub q850: Option<u8>,
+    /// Somebody else took its place: its end is no hang-up.
+    pub transferred: bool,
     /// The script that ran on it.
     pub script: Option<String>,
     /// The codec that was agreed on last.

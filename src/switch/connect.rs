@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::{
     Direction, Output,
     accept::description,
@@ -70,7 +72,8 @@ pub(super) struct Inviting {
     pub tx: ClientTx,
     pub request: Request,
     pub hop: Hop,
-    offer: (sdp::Session, sdp::Local),
+    /// Absent where the media do not come to us.
+    offer: Option<(sdp::Session, sdp::Local)>,
     /// The dialogs that forks made so far.
     pub earlies: Vec<Early>,
     /// The early dialog whose session description is in force, by the peer's tag.
@@ -209,6 +212,7 @@ impl Call {
             locating.places.push_front(place);
             return match self.port.open() {
                 Some(_) => self.invite(core),
+                None if self.direct.is_some() => self.invite(core),
                 None => self.open_port(core, hop, place.address.is_ipv6()),
             };
         }
@@ -217,8 +221,13 @@ impl Call {
 
     /// The port is open: send the INVITE to the first address.
     pub fn invite(&mut self, core: &mut Core) {
-        let Some(local) = self.local(core) else { return };
-        self.expect_security(core, &local);
+        let local = self.local(core);
+        if local.is_none() && self.direct.is_none() {
+            return;
+        }
+        if let Some(local) = &local {
+            self.expect_security(core, local);
+        }
         let State::Locating(locating) = self.enter(State::Gone) else { return };
         let Locating { mut outgoing, uri, mut places, .. } = *locating;
         let Some(hop) = places.pop_front().and_then(|place| outgoing.hop(core, place)) else {
@@ -227,21 +236,26 @@ impl Call {
             return self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
         };
         outgoing.cseq += 1;
-        let offer = sdp::offer(&local);
-        let mut request = self.invitation(core, &outgoing, &uri, hop, &offer);
+        let offer = local.map(|local| (sdp::offer(&local), local));
+        let told = self.direct.as_ref().map(|direct| direct.ours.clone()).unwrap_or_default();
+        let body = offer.as_ref().map_or(told, |(offer, _)| offer.to_string().into());
+        let mut request = self.invitation(core, &outgoing, &uri, hop, body);
         self.sign(core, &mut request);
         self.about.peer = Some(hop.remote);
         let tx = core.request(self.id, request.clone(), hop);
-        let (offer, early, earlies, canceled) = ((offer, local), None, Vec::new(), None);
+        let (early, earlies, canceled) = (None, Vec::new(), None);
         let silent = Some(core.now + core.config.limits.silent);
         let inviting = Inviting { outgoing, uri, places, tx, request, hop, offer, earlies, early, silent, canceled };
         self.enter(State::Inviting(Box::new(inviting)));
     }
 
-    fn invitation(&self, core: &Core, outgoing: &Outgoing, uri: &Uri, hop: Hop, offer: &sdp::Session) -> Request {
+    fn invitation(&self, core: &Core, outgoing: &Outgoing, uri: &Uri, hop: Hop, body: Bytes) -> Request {
         let cseq = CSeq { number: outgoing.cseq, method: Method::Invite };
         let to = NameAddr::new(target::bare(uri));
         let mut headers = Headers::new(outgoing.from.clone(), to, self.key.0.clone(), cseq);
+        // The address of another interface of ours is nobody's business on this one.
+        let own = core.contact(hop);
+        headers.from.uri.host.clone_from(&own.uri.host);
         core.introduce_for(&mut headers, hop, uri.scheme == Scheme::Sips);
         outgoing.session.ask(&mut headers);
         if core.config.rules.reliable {
@@ -254,8 +268,8 @@ impl Call {
         for (name, value) in &outgoing.headers {
             headers.push(name, value.as_str());
         }
-        outgoing.carrier.dress(core, &mut headers);
-        Request { method: Method::Invite, uri: uri.clone(), headers, body: offer.to_string().into() }
+        outgoing.carrier.dress(core, &own, &mut headers);
+        Request { method: Method::Invite, uri: uri.clone(), headers, body }
     }
 
     /// An answer to our INVITE.
@@ -300,11 +314,15 @@ impl Call {
         if response.code == 180 {
             core.tell(self.id, Notice::Ringing);
         }
+        if self.hear_early(core, response) {
+            return;
+        }
+        let State::Inviting(inviting) = &mut self.state else { return };
         if inviting.early.is_some() {
             return; // The first fork that describes its media is the one that is heard.
         }
         let Ok(Some(answer)) = description(&response.headers, &response.body) else { return };
-        let (offer, local) = &inviting.offer;
+        let Some((offer, local)) = &inviting.offer else { return };
         if let Ok(agreed) = sdp::accept(offer, &answer, local) {
             inviting.early = Some(response.headers.to.tag().unwrap_or_default().to_owned());
             self.agree(core, agreed);
@@ -329,6 +347,7 @@ impl Call {
         self.about.answered = Some(core.now);
         self.trunk_answered(core);
         self.about.error = None;
+        let Some(offer) = offer else { return self.hear_answer(core, response) };
         let agreed = match description(&response.headers, &response.body) {
             Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map(Some).map_err(|r| r.to_string()),
             // An answer that came in this dialog's 18x stands.

@@ -16,7 +16,9 @@ use super::{
     errands::Errand,
     guard::{Guard, GuardConfig, Offence},
     link::Links,
+    message::Messages,
     stir::Certificates,
+    task::Ask,
     trace::{Departed, Seen},
     trunk::{self, Trunks},
 };
@@ -25,11 +27,11 @@ use crate::{
     media::{Command, Pcm},
     sip::{ClientTx, Failover, Headers, Hop, NameAddr, Request, Response, Scheme, ServerTx, Stack, Transport, Uri},
     time::{Epoch, Time},
-    verbs::Sound,
+    verbs::{Origin, Reply, Sound},
 };
 
 /// The methods that we understand.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, REFER, NOTIFY";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, REFER, NOTIFY, MESSAGE";
 /// The extensions that we know in any request (RFC 3891, RFC 4028). In an INVITE there is 100rel as well.
 pub(super) const SUPPORTED: &str = "replaces, timer";
 /// The only body that an INVITE may carry.
@@ -75,6 +77,8 @@ pub(super) struct Core {
     pub errands: BTreeMap<ClientTx, Errand>,
     /// Who phones are, and where.
     pub desk: Desk,
+    /// Text messages under way.
+    pub messages: Messages,
     /// Which targets failed lately.
     pub failover: Failover,
     /// INVITEs that were left because nobody answered: they are kept as forks.
@@ -121,6 +125,7 @@ impl Core {
             errands: BTreeMap::new(),
             desk: Desk::new(&config),
             config,
+            messages: Messages::default(),
             failover: Failover::default(),
             left: Vec::new(),
             closed: BTreeSet::new(),
@@ -150,6 +155,15 @@ impl Core {
 
     pub fn console(&mut self, reply: ConsoleReply) {
         self.out.push_back(Output::Console(reply));
+    }
+
+    /// Answer a request.
+    pub fn reply(&mut self, ask: Ask, reply: Reply) {
+        tracing::debug!(origin = ?ask.origin, request = %ask.id, ?reply, "reply");
+        match ask.origin {
+            Origin::Flow(flow) => self.out.push_back(Output::Reply { flow, request: ask.id, reply }),
+            Origin::Console => self.console(ConsoleReply::Reply { request: ask.id, reply }),
+        }
     }
 
     pub fn media(&mut self, worker: WorkerId, command: Command) {

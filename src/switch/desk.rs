@@ -14,8 +14,8 @@ use super::{
     lamps::Lamps,
     outbound::Plan,
     phones::Phones,
-    registrar::{Binding, FLOW_TIMER, Reach, Refusal, Registrar, Terms},
-    route,
+    registrar::{FLOW_TIMER, Reach, Refusal, Registrar, Terms},
+    route::{self, Service},
     switch::Switch,
 };
 use crate::{
@@ -44,9 +44,6 @@ pub(super) struct Desk {
     next_ping: Option<Time>,
     to_ping: Vec<(String, Reach)>,
 }
-
-/// A script and its variables.
-pub(super) type Scripted = (Arc<str>, Vec<(String, String)>);
 
 /// Who sent a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,10 +175,10 @@ impl Core {
         self.is_ours(&request.headers.from.uri)
     }
 
-    /// Where the address that a party of ours gives leads: one with our own host names a phone or a number, as if it had
-    /// been dialled.
+    /// Where the address that a party of ours gives leads: one with our own host and port names a phone or a number, as if
+    /// it had been dialled.
     pub fn plan_of(&mut self, uri: &Uri) -> Result<Plan, Failure> {
-        let user = uri.user_decoded().filter(|_| uri.is_sip() && self.is_ours(uri));
+        let user = uri.user_decoded().filter(|_| uri.is_sip() && self.is_ours(uri) && self.is_own_port(uri));
         match user {
             Some(number) => self.plans(&number)?.into_iter().next().ok_or(Failure::Unreachable),
             None => self.plan(&uri.to_string()),
@@ -193,6 +190,11 @@ impl Core {
         let bare: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
         let own = |ip| self.config.sip.interfaces.iter().any(|i| i.advertised.ip() == ip);
         host.eq_ignore_ascii_case(self.desk.realm.name()) || bare.is_some_and(own)
+    }
+
+    fn is_own_port(&self, uri: &Uri) -> bool {
+        let mut own = self.config.sip.interfaces.iter();
+        uri.port.is_none() || own.any(|i| [Some(i.advertised.port()), i.tls, i.ws, i.wss].contains(&uri.port))
     }
 
     /// REGISTER (RFC 3261 section 10.3).
@@ -275,22 +277,22 @@ impl Core {
         if plans.is_empty() { Err(Failure::Unreachable) } else { Ok(plans) }
     }
 
-    /// The script for a call to `number`, and its variables: a route for just this number, else that of the phone with
-    /// this number, else a route for numbers like it.
-    pub fn script_for(&self, number: &str) -> Option<Scripted> {
+    /// What answers a call to `number`: a route for just this number, else the script of the phone with this number,
+    /// else a route for numbers like it.
+    pub fn service_for(&self, number: &str) -> Option<Service> {
         let route = route::find(&self.config.routes, number);
         let exact = route.is_some_and(|route| route.number.is_exact());
         let phone = self.config.phones.called(number).filter(|_| !exact);
         match (phone, &self.config.phones.script) {
             (Some(phone), Some(script)) => {
                 let vars = vec![("phone".to_owned(), phone.number.clone())];
-                Some((script.clone(), vars))
+                Some(Service::Script { script: script.clone(), vars })
             }
-            (Some(_) | None, _) => route.map(|route| (route.script.clone(), route.vars.clone())),
+            (Some(_) | None, _) => route.map(|route| route.service.clone()),
         }
     }
 
-    fn schedule_pings(&mut self) {
+    pub fn schedule_pings(&mut self) {
         if let Some(gap) = self.config.phones.keep_alive
             && self.desk.next_ping.is_none()
         {
@@ -385,16 +387,6 @@ impl Call {
 }
 
 impl Switch {
-    /// Where phones are registered: by user, the newest last. Plain data, for who wants to show or keep it.
-    pub fn registrations(&self) -> impl Iterator<Item = (&str, &Binding)> {
-        self.core.desk.registrar.all()
-    }
-
-    /// Puts `bindings` in the place of what `user` had.
-    pub fn restore_registrations(&mut self, user: &str, bindings: Vec<Binding>) {
-        self.core.desk.registrar.set(user, bindings);
-    }
-
     /// Nothing can be sent over `hop` any more.
     pub(super) fn desk_lost(&mut self, hop: Hop) {
         for user in self.core.desk.registrar.handle_broken(hop) {

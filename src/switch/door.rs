@@ -8,6 +8,7 @@ use super::{
     core::Core,
     guard::{Guarded, Offence, Verdict},
     switch::Switch,
+    trunk,
 };
 use crate::{
     sip::{Glance, Hop},
@@ -112,7 +113,7 @@ impl Switch {
             core.guard.note(core.now, ip, Offence::Scanner);
             return false;
         }
-        if behind && !known && glance.is_new_call() {
+        if behind && !known && glance.is_new_call() && !core.is_urgent(&glance) {
             let retry_after = core.config.retry_after.as_secs().max(1);
             if core.stack.shed(hop, bytes, retry_after) {
                 core.guard.count_shed();
@@ -136,6 +137,11 @@ impl Core {
     fn knows(&self, call_id: &str) -> bool {
         let first = (call_id.to_owned(), String::new());
         self.dialogs.range(first..).next().is_some_and(|((id, _), _)| id == call_id)
+    }
+
+    /// A call for help passes: it has room of its own, and no more than that.
+    fn is_urgent(&self, glance: &Glance<'_>) -> bool {
+        glance.number.as_deref().is_some_and(|number| trunk::is_emergency(&self.config.trunking, number))
     }
 
     fn is_scanner(&self, glance: &Glance<'_>) -> bool {

@@ -83,7 +83,7 @@ impl Switch {
             flow.calls.remove(&id);
         }
         let (asked, reoffered) = call.reoffer.leave();
-        for tx in asked.into_iter().chain(call.pending.drain(..).map(|(tx, _)| tx)) {
+        for tx in asked.into_iter().chain(call.pending.drain(..).map(|asked| asked.tx)) {
             self.core.transactions.remove(&tx);
         }
         for sent in call.sent.take().into_iter().chain(reoffered) {
@@ -129,8 +129,10 @@ impl Call {
             status: over.status,
             end_reason: over.end.reason,
             code: over.code,
+            q850: self.why.cause,
+            transferred: over.end.transferred,
             script: about.script.as_deref().map(str::to_owned),
-            codec: heard.map(|heard| heard.codec.to_string()),
+            codec: heard.and_then(|heard| heard.codec).map(|codec| codec.to_string()),
             quality: quality.map(|quality| {
                 let mut quality = CallQuality::from(quality);
                 self.hearing.complete(about.started, &mut quality);

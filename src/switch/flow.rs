@@ -12,6 +12,7 @@ use super::{
     outbound::Carrier,
     switch::Switch,
     target,
+    through::PutThrough,
     trunk::Caller,
 };
 use crate::{
@@ -30,9 +31,21 @@ pub(super) struct Flow {
     pub calls: BTreeSet<CallId>,
     /// Legs that left lately.
     left: VecDeque<CallId>,
+    /// Absent: a script runs it.
+    pub through: Option<PutThrough>,
 }
 
 impl Flow {
+    /// One that has no call, but goes by the name of one.
+    pub fn without_call(call: CallId) -> Flow {
+        Flow { call, calls: BTreeSet::new(), left: VecDeque::new(), through: None }
+    }
+
+    /// With its own call.
+    pub fn new(call: CallId, through: Option<PutThrough>) -> Flow {
+        Flow { call, calls: BTreeSet::from([call]), left: VecDeque::new(), through }
+    }
+
     /// A leg left.
     pub fn forget(&mut self, id: CallId) {
         self.calls.remove(&id);
@@ -54,12 +67,13 @@ impl Switch {
         call.about.script = Some(script.clone());
         let (facts, unix) = (call.facts(), core.epoch.unix(core.now));
         core.out.push_back(Output::Start(Start { flow, call: id, script, facts, vars, unix, seed }));
-        self.flows.insert(flow, Flow { call: id, calls: BTreeSet::from([id]), left: VecDeque::new() });
+        self.flows.insert(flow, Flow::new(id, None));
     }
 
     /// The script is over: so is what it had in hand.
     pub(super) fn on_flow_ended(&mut self, id: FlowId, end: FlowEnd) {
         let Some(flow) = self.flows.remove(&id) else { return };
+        self.core.letter_over(id, &end);
         let error = match &end {
             FlowEnd::Finished | FlowEnd::Stopped => None,
             FlowEnd::Error(text) => Some(text.clone()),
@@ -101,7 +115,8 @@ impl Switch {
         self.silence_recordings(id);
         let Some((call, _)) = self.call(id) else { return };
         let task = call.task.take();
-        let asides = std::mem::take(&mut call.reoffer.asks);
+        let mut asides = std::mem::take(&mut call.reoffer.asks);
+        asides.extend(call.forget_texts());
         let (flow, legs) = (call.flow, std::mem::take(&mut call.legs));
         let own = flow.filter(|flow| self.flows.get(flow).is_some_and(|flow| flow.call == id));
         match own {
@@ -123,8 +138,15 @@ impl Switch {
 
     /// The flow's own call is gone: the script is unwound, its other legs end.
     fn stop_flow(&mut self, id: FlowId) {
-        self.core.out.push_back(Output::Stop { flow: id });
-        let calls = self.flows.get(&id).map(|flow| flow.calls.clone()).unwrap_or_default();
+        let calls = match self.flows.get(&id) {
+            Some(flow) if flow.through.is_some() => self.flows.remove(&id).map(|flow| flow.calls),
+            Some(flow) => Some(flow.calls.clone()),
+            None => None,
+        };
+        if self.flows.contains_key(&id) {
+            self.core.out.push_back(Output::Stop { flow: id });
+        }
+        let calls = calls.unwrap_or_default();
         for call in calls {
             if let Some((call, _)) = self.call(call) {
                 call.task = None;
@@ -156,7 +178,7 @@ impl Switch {
         }
         self.core.desk.lamps.add(&call);
         self.dirty.insert(call.id);
-        self.calls.insert(call.id, call);
+        self.calls.insert(call.id, Box::new(call));
     }
 
     /// The operator wants a call.
@@ -191,7 +213,7 @@ impl Switch {
         let mut call = Call::outgoing(core, outgoing);
         call.phone = phone;
         call.order = Some(Order { request: wish.request, script: wish.script, vars: wish.vars });
-        core.console(ConsoleReply::Calling { request: wish.request, call: call.id });
+        core.console(ConsoleReply::Calling { request: wish.request, call: call.id, name: call.name.clone() });
         call.locate(core);
         self.adopt(call);
         Ok(())
@@ -240,6 +262,7 @@ impl Call {
             inbound: invite.is_some(),
             headers: invite.map(|i| target::extras(&i.headers)).unwrap_or_default(),
             stir: self.stir().cloned().map(Box::new),
+            message: None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Hold and resume, from either side. A party that waits hears music: the one that a script holds, and the one whose
-//! partner in a bridge holds (RFC 3264 section 8.4; RFC 5359 section 2.1).
+//! Hold and resume, from either side. A party that waits hears music: the one that a script holds or parks, and the one
+//! whose partner in a bridge holds (RFC 3264 section 8.4; RFC 5359 section 2.1).
 
 use std::time::Duration;
 
@@ -100,6 +100,9 @@ impl Switch {
     pub(super) fn on_reoffered(&mut self, id: CallId, result: Result<(), Failure>) {
         let Some((call, _)) = self.call(id) else { return };
         let asks = std::mem::take(&mut call.reoffer.asks);
+        if call.direct.is_some() {
+            return self.directly_reoffered(id, &result);
+        }
         if result.is_err() {
             // The session stays what it was.
             let held = call.port.open().and_then(|open| open.agreed.as_ref()).is_some_and(|a| !a.direction.receives());
@@ -150,8 +153,9 @@ impl Switch {
     pub(super) fn tend_music(&mut self, id: CallId) {
         let waits = self.waits_for_partner(id);
         let Some((call, core)) = self.call(id) else { return };
-        let busy = matches!(call.task.as_ref().map(|task| &task.doing), Some(Doing::Dial(_)));
-        let wanted = (waits || call.hold.by_script) && call.over.is_none() && call.is_hearable() && !busy;
+        let doing = call.task.as_ref().map(|task| &task.doing);
+        let (busy, parked) = (matches!(doing, Some(Doing::Dial(_))), matches!(doing, Some(Doing::Park { .. })));
+        let wanted = (waits || parked || call.hold.by_script) && call.over.is_none() && call.is_hearable() && !busy;
         if wanted && matches!(call.player, Player::Idle) {
             call.start_music(core);
         } else if !wanted && call.hold.on_air {

@@ -4,6 +4,7 @@
 use super::{
     call::{Call, End, State},
     connect::Outgoing,
+    direct::Direct,
     outbound::{Carrier, Plan},
     play::ringing,
     switch::Switch,
@@ -15,6 +16,9 @@ use crate::{
     media::Role,
     verbs::{Dial, Failure, Reply, Strategy},
 };
+
+/// The call went in a circle: no leg is made of what came with a Max-Forwards of 0.
+const HOPS: Failure = Failure::Limit("hops of a call");
 
 /// The machine: part of the caller's task.
 pub(super) struct Hunt {
@@ -37,6 +41,30 @@ impl Hunt {
         if better {
             self.best = Some((code, failure));
         }
+    }
+}
+
+/// The code for a target that was not even called.
+fn code_of(failure: &Failure) -> u16 {
+    if *failure == HOPS {
+        return 483;
+    }
+    match failure {
+        Failure::Denied(_) => 403,
+        Failure::Limit(_) => 503,
+        Failure::WrongState
+        | Failure::NoSuchCall
+        | Failure::NoSuchRecording
+        | Failure::NoSuchPhone
+        | Failure::HungUp
+        | Failure::NoAnswer
+        | Failure::Busy
+        | Failure::Refused(_)
+        | Failure::Unreachable
+        | Failure::Sound(_)
+        | Failure::Disk(_)
+        | Failure::Media(_)
+        | Failure::Store(_) => 404,
     }
 }
 
@@ -76,7 +104,7 @@ impl Switch {
         }
         let worker = call.port.worker().or(call.worker).unwrap_or_else(|| core.lightest_worker());
         call.worker = Some(worker);
-        if call.is_hearable() {
+        if call.is_hearable() && call.direct.is_none() {
             let sound = dial.ringback.clone().unwrap_or_else(ringing);
             call.play(core, std::slice::from_ref(&sound))?;
         }
@@ -122,13 +150,14 @@ impl Switch {
                 && let Some(hunt) = self.hunt(caller)
             {
                 tracing::info!(target = text, ?failure, "cannot be dialled");
-                hunt.fail(404, failure);
+                hunt.fail(code_of(&failure), failure);
             }
         }
         if let Some(hunt) = self.hunt(caller)
             && hunt.legs.is_empty()
         {
-            let failure = hunt.best.take().map_or(Failure::Unreachable, |(_, failure)| failure);
+            let (code, failure) = hunt.best.take().unwrap_or((404, Failure::Unreachable));
+            self.note_refusal(caller, code);
             self.dial_failed(caller, failure);
         }
     }
@@ -157,10 +186,15 @@ impl Switch {
         let Some(call) = self.calls.get(&caller) else { return Err(Failure::NoSuchCall) };
         let (shown, name, worker) = (call.about.from.clone(), call.name.clone(), call.worker);
         let (mark, vouched) = (call.mark(&self.core), call.is_vouched_for());
+        let hops = call.hops.checked_sub(1).ok_or(HOPS)?;
+        let dearest = call.offered();
+        let told = call.direct.as_ref().map(|direct| direct.theirs.clone());
         let Some(hunt) = self.hunt(caller) else { return Err(Failure::WrongState) };
-        let (timeout, headers) = (hunt.dial.timeout, hunt.dial.headers.clone());
+        let (timeout, mut headers) = (hunt.dial.timeout, hunt.dial.headers.clone());
+        headers.push(("Max-Forwards".to_owned(), hops.to_string()));
         let caller_id = hunt.dial.caller_id.clone();
-        let behind = self.calls.get(&caller).map(|call| call.caller(caller_id.as_deref())).unwrap_or_default();
+        let behind =
+            self.calls.get(&caller).map(|call| call.caller(&self.core, caller_id.as_deref())).unwrap_or_default();
         // A number that the script chose is the operator's own affair.
         let (mark, vouched) = (mark.filter(|_| caller_id.is_none()), vouched || caller_id.is_some());
         let number = caller_id.unwrap_or(shown);
@@ -179,6 +213,8 @@ impl Switch {
         let mut leg = Call::outgoing(core, outgoing);
         (leg.flow, leg.parent, leg.worker, leg.phone) = (flow, Some(caller), worker, phone);
         (leg.about.parent, leg.vouched) = (Some(name), vouched);
+        (leg.hops, leg.dearest) = (hops, dearest);
+        leg.direct = told.map(|ours| Box::new(Direct { ours, ..Direct::default() }));
         let id = leg.id;
         leg.locate(core);
         if let Some(hunt) = self.hunt(caller) {
@@ -218,16 +254,35 @@ impl Switch {
     /// A target sends audio before its answer.
     pub(super) fn leg_has_early_media(&mut self, leg: CallId) {
         let Some(caller) = self.caller_of(leg) else { return };
-        let hearable = self.calls.get(&caller).is_some_and(Call::is_hearable);
+        let hearable = self.calls.get(&caller).is_some_and(|call| call.is_hearable());
         let Some(hunt) = self.hunt(caller) else { return };
-        if !hearable || !hunt.dial.early_media || hunt.early.is_some() || hunt.winner.is_some() {
+        if hunt.early.is_some() || hunt.winner.is_some() {
             return self.leg_rings(leg);
         }
+        let alone = hunt.legs.len() == 1 && hunt.next == hunt.dial.targets.len();
+        if self.calls.get(&caller).is_some_and(|call| call.direct.is_some()) {
+            // Who answers must say the same as who was heard before: so only where nobody else can.
+            return if alone { self.early_directly(caller, leg) } else { self.leg_rings(leg) };
+        }
+        if !hearable && self.open_early(caller) {
+            if let Some(hunt) = self.hunt(caller) {
+                hunt.early = Some(leg);
+            }
+            return;
+        }
+        let Some(hunt) = self.hunt(caller).filter(|hunt| hearable && hunt.dial.early_media) else {
+            return self.leg_rings(leg);
+        };
         hunt.early = Some(leg);
         if let Some((call, core)) = self.call(caller) {
             call.hush(core);
         }
         self.join(caller, leg, Role::Speak);
+    }
+
+    /// Whose early media the caller is to hear.
+    pub(super) fn early_leg(&mut self, caller: CallId) -> Option<CallId> {
+        self.hunt(caller)?.early
     }
 
     /// A target answered. The first one wins; whoever comes later is told goodbye.
@@ -246,7 +301,10 @@ impl Switch {
         if other_early {
             self.part(caller);
         }
+        self.hand_answer(caller, leg);
+        let spoken = self.calls.get(&leg).map(|call| call.offered()).unwrap_or_default();
         let Some((call, core)) = self.call(caller) else { return };
+        call.dearest = spoken;
         call.hush(core);
         match call.state {
             State::Incoming(_) => {

@@ -57,6 +57,8 @@ struct Shown {
     out: bool,
     state: &'static str,
     with: String,
+    /// What another phone needs to take it, while it rings: Call-ID, the phone's tag, our tag (RFC 4235 section 4.1).
+    names: Option<(String, String, String)>,
 }
 
 impl Lamps {
@@ -255,7 +257,7 @@ impl Switch {
     fn shown(&self, of: &Arc<str>) -> Vec<Shown> {
         let calls = self.core.desk.lamps.calls.get(of).into_iter().flatten();
         let calls = calls.filter_map(|id| self.calls.get(id)).filter(|call| call.over.is_none());
-        calls.take(MOST_SHOWN).map(Call::shown).collect()
+        calls.take(MOST_SHOWN).map(|call| call.shown()).collect()
     }
 }
 
@@ -302,7 +304,14 @@ impl Call {
         // What comes in from the phone is what the phone makes.
         let out = self.about.direction == Direction::Inbound;
         let with = if out { &self.about.to } else { &self.about.from };
-        Shown { id: self.id.0, out, state, with: with.clone() }
+        Shown { id: self.id.0, out, state, with: with.clone(), names: self.names_while_ringing() }
+    }
+
+    /// The dialog that rings the phone. Those of calls in progress are not told: whoever knows them can take the call.
+    fn names_while_ringing(&self) -> Option<(String, String, String)> {
+        let State::Inviting(inviting) = &self.state else { return None };
+        let theirs = inviting.earlies.iter().find_map(|early| early.dialog.remote.tag())?;
+        Some((self.key.0.clone(), theirs.to_owned(), self.key.1.clone()))
     }
 }
 
@@ -313,11 +322,15 @@ fn document(calls: &[Shown], account: &str, version: u32) -> String {
          state=\"full\" entity=\"{}\">\r\n",
         escaped(account)
     );
-    for Shown { id, out: made, state, with } in calls {
+    for Shown { id, out: made, state, with, names } in calls {
         let direction = if *made { "initiator" } else { "recipient" };
+        let names = names.as_ref().map_or_else(String::new, |(call_id, theirs, ours)| {
+            let [call_id, theirs, ours] = [call_id, theirs, ours].map(|name| escaped(name));
+            format!(" call-id=\"{call_id}\" local-tag=\"{theirs}\" remote-tag=\"{ours}\"")
+        });
         write!(
             out,
-            "<dialog id=\"{id}\" direction=\"{direction}\"><state>{state}</state><remote><identity>{}</identity>\
+            "<dialog id=\"{id}\"{names} direction=\"{direction}\"><state>{state}</state><remote><identity>{}</identity>\
              </remote></dialog>\r\n",
             escaped(with)
         )

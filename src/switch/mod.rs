@@ -27,6 +27,7 @@ mod connect;
 mod core;
 mod desk;
 mod detect;
+mod direct;
 mod door;
 mod early;
 mod errands;
@@ -42,6 +43,10 @@ mod info;
 mod key;
 mod lamps;
 mod link;
+mod message;
+mod message_in;
+mod message_out;
+mod message_within;
 mod modify;
 mod network;
 mod outbound;
@@ -49,9 +54,12 @@ mod park;
 mod phones;
 mod play;
 mod port;
+mod progress;
+mod proof;
 mod reason;
 mod record;
 mod refer;
+mod registered;
 mod registrar;
 mod reoffer;
 mod replaces;
@@ -68,18 +76,22 @@ mod task;
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests pick what they look for")]
 mod tests;
+mod through;
 mod trace;
 mod transfer;
 mod trunk;
 mod update;
+mod whereabouts;
 mod within;
 
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use guard::{Access, GuardConfig, Guarded};
+pub use message::{MessageConfig, MessageRoute};
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
+pub use progress::Progress;
 pub use registrar::{Binding, Registrar};
-pub use route::{BadPattern, Pattern, Route};
+pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use secure::{Handshake, MediaSecurity};
 pub use switch::Switch;
@@ -275,8 +287,8 @@ pub enum Output {
         recording: RecordingId,
         /// Path below the recording folder: relative, without `..`.
         file: String,
-        /// Its channels.
-        layout: media::Layout,
+        /// How it is written.
+        shape: media::Shape,
         /// The port that is recorded.
         port: PortId,
         /// The thread of the port.
@@ -298,12 +310,21 @@ pub enum Output {
         /// Which run.
         flow: FlowId,
     },
+    /// A call has come further, and stands like this now. Never comes after its [`Output::Record`].
+    Progress(Box<Progress>),
     /// A call is over, and this is what is known of it.
     Record(Box<CallRecord>),
     /// Something to look at, where [`Config::trace`] is on.
     Trace(Trace),
     /// Answer the operator.
     Console(ConsoleReply),
+    /// A phone registered, or its registration ended.
+    Registered {
+        /// The phone's user.
+        user: String,
+        /// All that it has now, the newest last.
+        bindings: Vec<Binding>,
+    },
 }
 
 /// One thing seen on a call.
@@ -348,6 +369,8 @@ pub enum ConsoleReply {
         request: RequestId,
         /// The new call.
         call: CallId,
+        /// The id that logs and records carry.
+        name: String,
     },
     /// It was answered; its script, where it has one, is starting.
     Answered {
@@ -392,6 +415,20 @@ pub enum ConsoleReply {
     Alarm(Alarm),
 }
 
+impl ConsoleReply {
+    /// The order or request that it answers; absent: none.
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            ConsoleReply::Calling { request, .. }
+            | ConsoleReply::Answered { request, .. }
+            | ConsoleReply::Failed { request, .. }
+            | ConsoleReply::Ended { request, .. }
+            | ConsoleReply::Reply { request, .. } => Some(*request),
+            ConsoleReply::Drained | ConsoleReply::Trunk { .. } | ConsoleReply::Alarm(_) => None,
+        }
+    }
+}
+
 /// What is new about a carrier.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TrunkNews {
@@ -421,8 +458,12 @@ pub struct Config {
     pub trunking: Trunking,
     /// The phones that may register, and who else may call.
     pub phones: Phones,
+    /// Text messages.
+    pub messages: MessageConfig,
     /// The codecs that we offer and accept, best first, at least one.
     pub codecs: Vec<Codec>,
+    /// Names of formats that we cannot decode but pass on between two parties that share them.
+    pub relayed: Vec<String>,
     /// Packet length that we ask for and send, in ms.
     pub ptime: u8,
     /// Whose signal tones are played where nothing else is said: ISO 3166 alpha-2, lower case.
@@ -519,4 +560,6 @@ pub struct Counts {
     pub forks: usize,
     /// Who watches a phone or a mailbox.
     pub subscriptions: usize,
+    /// Messages that are not answered yet, theirs and ours.
+    pub messages: usize,
 }

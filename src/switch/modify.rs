@@ -1,6 +1,8 @@
 //! A re-INVITE: the peer holds, resumes, moves its RTP port or changes the codec (RFC 3261 section 14.2, RFC 3264
 //! section 8). It is answered at once; its 2xx is resent until the ACK comes, like that of the first INVITE.
 
+use bytes::Bytes;
+
 use super::{
     TraceEvent,
     accept::{description, warning},
@@ -37,6 +39,9 @@ impl Call {
             return;
         }
         self.learn_peer(&request.headers);
+        if self.pass_on(core, tx, request) {
+            return;
+        }
         let offer = match description(&request.headers, &request.body) {
             Ok(offer) => offer,
             Err(bad) => {
@@ -50,7 +55,7 @@ impl Call {
             Some(offer) => match sdp::answer(&offer, &local) {
                 Ok((answer, agreed)) => {
                     self.agree(core, agreed);
-                    self.accept_reinvite(core, tx, request, answer.to_string(), None);
+                    self.accept_reinvite(core, tx, request, answer.to_string().into(), None);
                 }
                 Err(refusal) => {
                     let why = refusal.to_string();
@@ -61,17 +66,17 @@ impl Call {
             None => {
                 let agreed = self.port.open().and_then(|open| open.agreed.as_ref());
                 let offer = agreed.map_or_else(|| sdp::offer(&local), |agreed| sdp::reoffer(&local, agreed));
-                self.accept_reinvite(core, tx, request, offer.to_string(), Some((offer, local)));
+                self.accept_reinvite(core, tx, request, offer.to_string().into(), Some((offer, local)));
             }
         }
     }
 
-    fn accept_reinvite(
+    pub fn accept_reinvite(
         &mut self,
         core: &mut Core,
         tx: ServerTx,
         request: &Request,
-        body: String,
+        body: Bytes,
         offer: Option<(sdp::Session, sdp::Local)>,
     ) {
         let mut response = request.response(200, None);
@@ -79,7 +84,7 @@ impl Call {
         let State::Talking { dialog, reinvite } = &mut self.state else { return };
         core.introduce(&mut response.headers, dialog.hop);
         response.headers.set("Content-Type", SDP);
-        response.body = body.into();
+        response.body = body;
         core.respond(tx, response.clone());
         let accept = Accept::new(core.now, &core.config.sip, tx, response);
         *reinvite = Some(Box::new(Reinvite { accept, cseq: request.headers.cseq.number, offer }));
@@ -94,6 +99,7 @@ impl Call {
             self.about.error = Some(why.clone());
             return self.hang_up(core, End::media(why));
         }
+        self.hear_acknowledged(core, ack);
         self.go_on_reoffering(core);
     }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     codec::Codec,
     ids::CallId,
-    sip::{Headers, Request, Response, Uri},
+    sip::{Headers, NameAddr, Request, Response, Uri},
     verbs::Failure,
 };
 
@@ -137,8 +137,9 @@ impl Call {
     }
 
     /// Who stands behind the calls that this one makes; `shown`: the number that it wants to show.
-    pub fn caller(&self, shown: Option<&str>) -> Caller {
+    pub fn caller(&self, core: &Core, shown: Option<&str>) -> Caller {
         let mut caller = self.caller.as_deref().cloned().unwrap_or_default();
+        caller.formats = self.only_relayed(core);
         caller.account = self.phone.as_deref().unwrap_or(&self.about.from).to_owned();
         if caller.number.is_empty() && !caller.private {
             caller.number.clone_from(&self.about.from);
@@ -153,13 +154,18 @@ impl Call {
         caller
     }
 
-    /// The codecs that this call offers and takes.
+    /// The codecs that this call offers and takes: those that the other party speaks come first, in its order.
     pub fn codecs(&self, core: &Core) -> Vec<Codec> {
         let trunk = self.trunk.as_ref().and_then(|on| core.config.trunking.trunk(&on.name));
-        match trunk {
+        let mut codecs = match trunk {
             Some(trunk) if !trunk.codecs.is_empty() => trunk.codecs.clone(),
             Some(_) | None => core.config.codecs.clone(),
+        };
+        if !self.dearest.is_empty() {
+            let place = |codec: &Codec| self.dearest.iter().position(|dear| dear == codec).unwrap_or(usize::MAX);
+            codecs.sort_by_key(place);
         }
+        codecs
     }
 
     /// Leave the carrier at hand, and turn to the next one that takes the call. None: none is left.
@@ -230,7 +236,7 @@ impl Call {
 
 impl Core {
     /// A call of `account`'s begins over the carrier of `way`.
-    fn enter_trunk(&mut self, call: CallId, way: &Way, account: &str) -> Result<Option<Ticket>, Full> {
+    pub fn enter_trunk(&mut self, call: CallId, way: &Way, account: &str) -> Result<Option<Ticket>, Full> {
         let trunking = &self.config.trunking;
         let Some(trunk) = trunking.trunk(&way.trunk) else { return Err(Full::Gone) };
         let counted = Counted { number: &way.number, trunk: &way.trunk, caller: account, price: way.price };
@@ -275,10 +281,10 @@ impl Carrier {
         Some(again)
     }
 
-    /// Make the INVITE what the carrier at hand wants to see.
-    pub fn dress(&self, core: &Core, headers: &mut Headers) {
+    /// Make the INVITE what the carrier at hand wants to see; `own`: how it reaches us.
+    pub fn dress(&self, core: &Core, own: &NameAddr, headers: &mut Headers) {
         let Some(way) = &self.now else { return };
         let Some(trunk) = core.config.trunking.trunk(&way.trunk) else { return };
-        trunk::dress(trunk, &self.caller, &core.own_contact(), &way.uri, headers);
+        trunk::dress(trunk, &self.caller, own, &way.uri, headers);
     }
 }

@@ -10,7 +10,7 @@ use super::{
     task::{Ask, Doing, Task},
 };
 use crate::{
-    ids::CallId,
+    ids::{CallId, FlowId},
     media::Role,
     verbs::{Failure, Reply},
 };
@@ -27,7 +27,8 @@ impl Switch {
         let found = legs.into_iter().find_map(|leg| {
             let call = self.calls.get(&leg).filter(|call| call.over.is_none())?;
             let ringing = matches!(call.state, State::Inviting(_) | State::Locating(_));
-            let caller = call.parent.filter(|caller| ringing && *caller != id)?;
+            // Who takes a call hears it through us.
+            let caller = call.parent.filter(|caller| ringing && *caller != id && call.direct.is_none())?;
             Some((caller, self.place_in_hunt(caller, leg)?))
         });
         let (caller, place) = found.ok_or(Failure::Unreachable)?;
@@ -35,6 +36,15 @@ impl Switch {
         self.enter_hunt(caller, id, place);
         self.leg_answers(id);
         Ok(None)
+    }
+
+    /// `id` has answered in the place of `leg`, which rings a phone for `caller`: it becomes a leg of the caller's flow.
+    pub(super) fn pick_up_ringing(&mut self, id: CallId, leg: CallId, caller: CallId) {
+        let (place, flow) = (self.place_in_hunt(caller, leg), self.calls.get(&caller).and_then(|call| call.flow));
+        let (Some(place), Some(flow)) = (place, flow) else { return self.end_leg(id, End::ELSEWHERE) };
+        self.give_to(id, caller, flow);
+        self.enter_hunt(caller, id, place);
+        self.leg_answers(id);
     }
 
     /// Wait in `slot` to be fetched.
@@ -51,6 +61,7 @@ impl Switch {
             let taken = slots.into_iter().filter(|(slot, id)| self.is_parked(*id, slot)).collect();
             self.core.desk.slots = taken;
         }
+        self.tend_music(id);
         Ok(())
     }
 
@@ -61,6 +72,7 @@ impl Switch {
         self.hand_over(id, parked)?;
         self.join(parked, id, Role::Both);
         self.finish_task(parked, Reply::Dialed { call: id, target: 0 });
+        self.tend_music(parked);
         Ok(None)
     }
 
@@ -86,7 +98,6 @@ impl Switch {
     /// `id` leaves its own flow, which ends, and becomes a leg of that of `to`.
     fn hand_over(&mut self, id: CallId, to: CallId) -> Result<(), Failure> {
         let flow = self.calls.get(&to).and_then(|call| call.flow).ok_or(Failure::Unreachable)?;
-        let name = self.calls.get(&to).map(|call| call.name.clone());
         let Some(old) = self.calls.get(&id).and_then(|call| call.flow) else { return Err(Failure::WrongState) };
         self.part(id);
         let others = self.flows.remove(&old).map(|flow| flow.calls).unwrap_or_default();
@@ -94,6 +105,13 @@ impl Switch {
         for other in others.into_iter().filter(|other| *other != id) {
             self.end_leg(other, End::HUNG_UP);
         }
+        self.give_to(id, to, flow);
+        Ok(())
+    }
+
+    /// `id` becomes a leg of `flow`, with its call `to`.
+    fn give_to(&mut self, id: CallId, to: CallId, flow: FlowId) {
+        let name = self.calls.get(&to).map(|call| call.name.clone());
         if let Some((call, core)) = self.call(id) {
             call.hush(core);
             tracing::info!(call = %call.name, with = name, "takes another call");
@@ -105,6 +123,5 @@ impl Switch {
         if let Some((call, _)) = self.call(to) {
             call.legs.push(id);
         }
-        Ok(())
     }
 }

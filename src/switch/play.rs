@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     audio,
+    codec::Rate,
     ids::{CallId, LoadId, PlayId},
     media::{Command, Pcm, RATE},
     verbs::{Failure, Reply, SignalTone, Sound, Tone},
@@ -148,6 +149,7 @@ impl Switch {
                 let step = collector.handle_prompt_end(now);
                 self.gathered(id, step);
             }
+            Some(Doing::Beep(_)) => self.record_after_beep(id),
             Some(Doing::Dial(_)) => self.ringback_over(id, samples > 0),
             Some(_) | None => {}
         }
@@ -158,7 +160,9 @@ impl Switch {
         let Some((call, _)) = self.call(id) else { return };
         tracing::warn!(call = %call.name, why, "cannot play");
         match call.task.as_ref().map(|task| &task.doing) {
-            Some(Doing::Play { .. } | Doing::Gather(_)) => self.finish_task(id, Reply::Failed(Failure::Sound(why))),
+            Some(Doing::Play { .. } | Doing::Gather(_) | Doing::Beep(_)) => {
+                self.finish_task(id, Reply::Failed(Failure::Sound(why)))
+            }
             Some(Doing::Dial(_)) => self.ringback_over(id, false),
             Some(_) | None => {}
         }
@@ -177,7 +181,7 @@ impl Core {
                 allowed(*length)?;
                 let samples = length.as_millis() * u128::from(RATE) / 1000;
                 let samples = vec![0; usize::try_from(samples).unwrap_or(0)].into_boxed_slice();
-                Ok(Some(Arc::new(Pcm { samples, looped: false })))
+                Ok(Some(Arc::new(Pcm { rate: Rate::Narrow, samples, looped: false })))
             }
             Sound::Tone { tone, length } => {
                 length.map_or(Ok(()), allowed)?;
@@ -187,7 +191,8 @@ impl Core {
                 let made = audio::tone::tone(tone, *length, &self.config.country);
                 let made = made.map_err(|unknown| Failure::Sound(unknown.to_string()))?;
                 let keep = self.tones.len() < TONES && made.samples.len() <= TONE_SAMPLES;
-                let made = Arc::new(Pcm { samples: made.samples.into_boxed_slice(), looped: made.looped });
+                let made =
+                    Arc::new(Pcm { rate: Rate::Narrow, samples: made.samples.into_boxed_slice(), looped: made.looped });
                 if keep {
                     self.tones.insert(sound.clone(), made.clone());
                 }

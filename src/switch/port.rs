@@ -10,7 +10,7 @@ use super::{
     secure::Told,
 };
 use crate::{
-    codec::Codec,
+    codec::{Codec, Digits, OpusWish},
     ids::{PortId, WorkerId},
     media::{self, Command, Payload, Quality, Stream},
     sdp,
@@ -45,7 +45,7 @@ pub(super) struct Open {
 pub(super) struct Heard {
     /// Where SDP said that the peer receives.
     pub said: Option<SocketAddr>,
-    pub codec: Codec,
+    pub codec: Option<Codec>,
     /// The peer should have sent.
     pub receiving: bool,
 }
@@ -148,9 +148,10 @@ impl Call {
         self.secure(core, &agreed);
         let Port::Open(open) = &mut self.port else { return };
         let (port, stream) = (open.id, Box::new(stream(&agreed)));
+        let tools = media::Tools::new(&stream);
         let held = !agreed.direction.sends();
         open.agreed = Some(agreed);
-        self.command(core, Command::Update { port, stream });
+        self.command(core, Command::Update { port, stream, tools });
         if std::mem::replace(&mut self.hold.by_party, held) != held {
             core.tell(self.id, Notice::Held);
         }
@@ -244,10 +245,32 @@ impl Call {
             session_id: self.sdp_session,
             version: self.sdp_version,
             codecs: self.codecs(core),
+            relayed: core.config.relayed.clone(),
+            formats: self.passed_formats(),
             ptime: core.config.ptime,
             direction: self.wanted_direction(),
             security,
         })
+    }
+
+    /// The formats that the caller shares with nobody but another party: what an offer on its behalf must carry.
+    fn passed_formats(&self) -> Vec<sdp::Format> {
+        match &self.state {
+            State::Locating(locating) => locating.outgoing.carrier.caller.formats.clone(),
+            State::Inviting(inviting) => inviting.outgoing.carrier.caller.formats.clone(),
+            State::Incoming(_) | State::Accepting(_) | State::Talking { .. } | State::Gone => Vec::new(),
+        }
+    }
+
+    /// What the party speaks, where we can only pass it on.
+    pub fn only_relayed(&self, core: &Core) -> Vec<sdp::Format> {
+        if let Some(agreed) = self.port.open().and_then(|open| open.agreed.as_ref()) {
+            let foreign = || agreed.foreign.iter().map(|(format, _)| format.clone()).collect();
+            return if agreed.send.is_none() { foreign() } else { Vec::new() };
+        }
+        let State::Incoming(incoming) = &self.state else { return Vec::new() };
+        let Some(offer) = &incoming.offer else { return Vec::new() };
+        if offer.speaks_any(&self.codecs(core)) { Vec::new() } else { offer.formats(&core.config.relayed) }
     }
 
     /// The party can be played to.
@@ -257,12 +280,12 @@ impl Call {
             State::Accepting(_) | State::Talking { .. } => true,
             State::Locating(_) | State::Inviting(_) | State::Gone => false,
         };
-        told && self.port.open().is_some_and(|open| open.agreed.is_some())
+        told && (self.direct.is_some() || self.port.open().is_some_and(|open| open.agreed.is_some()))
     }
 }
 
 fn heard(agreed: &sdp::Agreed) -> Heard {
-    Heard { said: agreed.remote, codec: agreed.send.1, receiving: stream(agreed).receiving }
+    Heard { said: agreed.remote, codec: agreed.send.map(|(_, codec)| codec), receiving: stream(agreed).receiving }
 }
 
 /// The agreement in the engine's words.
@@ -277,11 +300,13 @@ fn stream(agreed: &sdp::Agreed) -> Stream {
     Stream {
         remote: agreed.remote,
         remote_rtcp: agreed.remote_rtcp,
-        send: payload(&agreed.send),
+        send: agreed.send.as_ref().map(payload),
         receive: agreed.receive.iter().map(payload).collect(),
-        foreign: Vec::new(),
+        foreign: agreed.foreign.iter().map(|(format, receive)| format.foreign(*receive)).collect(),
         send_digits: agreed.send_digits,
-        receive_digits: agreed.receive_digits,
+        receive_digits: agreed.receive_digits.clone(),
+        comfort: agreed.comfort,
+        opus: agreed.opus,
         ptime: agreed.ptime,
         sending,
         receiving,
@@ -295,11 +320,13 @@ fn unagreed(core: &Core) -> Stream {
     Stream {
         remote: None,
         remote_rtcp: None,
-        send: receive.first().copied().unwrap_or(Payload { number: 0, codec: Codec::Pcmu }),
+        send: None,
         receive,
         foreign: Vec::new(),
         send_digits: None,
-        receive_digits: Some(DIGITS),
+        receive_digits: vec![Digits::narrow(DIGITS)],
+        comfort: None,
+        opus: OpusWish::default(),
         ptime: core.config.ptime,
         sending: false,
         receiving: true,

@@ -25,12 +25,15 @@ pub(super) struct Why {
     said: Option<Reason>,
     /// What the other leg's peer said, and when.
     other: Option<(Time, Reason)>,
+    /// The Q.850 cause that the peer gave.
+    pub cause: Option<u8>,
 }
 
 impl Call {
     /// The peer ends the call, or refuses it.
     pub fn hear_reason(&mut self, headers: &Headers) {
         self.why.said = Reason::of(headers);
+        self.why.cause = self.why.said.as_ref().and_then(Reason::cause).or(self.why.cause);
     }
 
     /// What we say about the end, where it follows at once from that of the other leg.

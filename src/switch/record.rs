@@ -1,6 +1,8 @@
 //! Recordings of a call: begun, paused and finished by its flow, by a key, by their limit, or with the port. A recording
 //! is over when the engine told its length *and* the disk closed the file.
 
+use std::time::Duration;
+
 use super::{
     Output,
     call::Call,
@@ -10,9 +12,10 @@ use super::{
     task::{Ask, Doing},
 };
 use crate::{
+    codec::Rate,
     ids::{CallId, RecordingId},
-    media::{Block, Command, Layout, RATE},
-    verbs::{Failure, Record, Reply},
+    media::{Block, Command, Ends, Layout, RATE, Shape},
+    verbs::{Failure, FileFormat, Record, RecordEnd, RecordMode, Reply, Voices, leg_files},
 };
 
 /// The memory of one recording in the engine: two seconds in pieces of a quarter.
@@ -26,8 +29,10 @@ pub(super) struct Recording {
     key: Option<char>,
     /// Who waits for its end.
     waiting: Option<Ask>,
-    /// What the engine told.
-    samples: Option<u64>,
+    /// It makes two files.
+    apart: bool,
+    /// What the engine told: samples per channel, and why it ended.
+    done: Option<(u64, RecordEnd)>,
     /// What the disk told.
     written: Option<Result<String, String>>,
 }
@@ -42,33 +47,40 @@ impl Call {
             return Err(Failure::WrongState);
         };
         let recording = RecordingId(core.id());
+        let format =
+            how.format.or_else(|| how.file.as_deref().and_then(FileFormat::of_file)).unwrap_or(FileFormat::Wav);
         let file = match &how.file {
-            Some(file) => with_ending(file),
-            None => format!("{}/{}-{}.wav", date(core.epoch.unix(core.now).as_secs()), self.name, recording.0),
+            Some(file) => with_ending(file, format),
+            None => {
+                let day = date(core.epoch.unix(core.now).as_secs());
+                format!("{day}/{}-{}.{}", self.name, recording.0, format.as_str())
+            }
         };
         if !is_below(&file) {
             return Err(Failure::Media(format!("{file:?} is no path below the recording folder")));
         }
-        let layout = match (how.party_only, how.stereo) {
-            (true, _) => Layout::Party,
-            (false, true) => Layout::Stereo,
-            (false, false) => Layout::Mix,
+        let layout = match how.voices {
+            Voices::Party => Layout::Party,
+            Voices::Stereo | Voices::Apart => Layout::Stereo,
+            Voices::Mixed => Layout::Mix,
         };
+        let apart = how.voices == Voices::Apart;
         let capacity = BLOCK * usize::from(layout.channels());
         let blocks = (0..BLOCKS).map(|_| Block { samples: Vec::with_capacity(capacity) }).collect();
-        let limit = how
-            .max
-            .map(|max| u64::try_from(max.as_millis()).unwrap_or(u64::MAX).saturating_mul(u64::from(RATE / 1000)));
+        let ends = Ends { after: how.max.map(samples), quiet: how.end_of_silence.map(samples) };
         core.recordings.insert(recording, self.id);
-        core.out.push_back(Output::OpenRecording { recording, file, layout, port, worker });
-        self.command(core, Command::Record { port, recording, layout, limit, blocks });
+        let rate = Rate::Narrow;
+        let shape = Shape { layout, format, apart, rate: rate.hz() };
+        core.out.push_back(Output::OpenRecording { recording, file, shape, port, worker });
+        self.command(core, Command::Record { port, recording, layout, rate, ends, blocks });
         let stop_on = how.stop_on.clone();
         self.recordings.push(Recording {
             id: recording,
             stop_on,
             key: None,
             waiting: None,
-            samples: None,
+            apart,
+            done: None,
             written: None,
         });
         Ok(recording)
@@ -90,12 +102,12 @@ impl Call {
         Ok(())
     }
 
-    pub fn pause_recording(&mut self, core: &mut Core, recording: RecordingId, paused: bool) -> Result<(), Failure> {
-        if !self.recordings.iter().any(|r| r.id == recording && r.samples.is_none()) {
+    pub fn record_as(&mut self, core: &mut Core, recording: RecordingId, mode: RecordMode) -> Result<(), Failure> {
+        if !self.recordings.iter().any(|r| r.id == recording && r.done.is_none()) {
             return Err(Failure::NoSuchRecording);
         }
         if let Some(port) = self.port.open().map(|open| open.id) {
-            self.command(core, Command::PauseRecording { port, recording, paused });
+            self.command(core, Command::RecordAs { port, recording, mode });
         }
         Ok(())
     }
@@ -105,7 +117,7 @@ impl Call {
         let Some(port) = self.port.open().map(|open| open.id) else { return false };
         let mut stopped = Vec::new();
         for recording in &mut self.recordings {
-            if recording.stop_on.contains(key) && recording.key.is_none() && recording.samples.is_none() {
+            if recording.stop_on.contains(key) && recording.key.is_none() && recording.done.is_none() {
                 recording.key = Some(key);
                 stopped.push(recording.id);
             }
@@ -119,12 +131,12 @@ impl Call {
 
 impl Switch {
     /// The engine is through with a recording.
-    pub(super) fn on_record_done(&mut self, recording: RecordingId, samples: u64, missed: u64) {
+    pub(super) fn on_record_done(&mut self, recording: RecordingId, (samples, missed): (u64, u64), why: RecordEnd) {
         if missed > 0 {
             tracing::warn!(%recording, missed, "the disk was too slow: the recording has gaps");
         }
         if let Some(found) = self.recording(recording) {
-            found.samples = Some(samples);
+            found.done = Some((samples, why));
         }
         self.finish_recording(recording);
     }
@@ -138,7 +150,7 @@ impl Switch {
             && let Some(found) = call.recordings.iter_mut().find(|r| r.id == recording)
         {
             // A disk that fails at once stops the engine, too.
-            let stop = result.is_err() && found.samples.is_none();
+            let stop = result.is_err() && found.done.is_none();
             found.written = Some(result);
             if let Some(port) = call.port.open().map(|open| open.id).filter(|_| stop) {
                 call.command(core, Command::StopRecording { port, recording });
@@ -159,21 +171,22 @@ impl Switch {
 
     fn finish_recording(&mut self, recording: RecordingId) {
         let Some((call, core)) = self.recording_call(recording) else { return };
-        let over = |r: &Recording| r.id == recording && r.written.is_some() && r.samples.is_some();
+        let over = |r: &Recording| r.id == recording && r.written.is_some() && r.done.is_some();
         let Some(at) = call.recordings.iter().position(over) else { return };
-        let done = call.recordings.remove(at);
+        let ended = call.recordings.remove(at);
         core.recordings.remove(&recording);
-        let length = play::length(done.samples.unwrap_or(0));
-        let reply = match done.written {
-            Some(Ok(file)) => {
-                call.about.files.push(file.clone());
-                Reply::Recorded { recording, file, length, key: done.key }
+        let (Some((samples, why)), Some(written)) = (ended.done, ended.written) else { return };
+        let reply = match written {
+            Ok(file) => {
+                let files = if ended.apart { leg_files(&file).to_vec() } else { vec![file] };
+                call.about.files.extend(files.iter().cloned());
+                let why = ended.key.map_or(why, RecordEnd::Key);
+                Reply::Recorded { recording, files, length: play::length(samples), why }
             }
-            Some(Err(why)) => Reply::Failed(Failure::Media(why)),
-            None => return,
+            Err(why) => Reply::Failed(Failure::Disk(why)),
         };
         let id = call.id;
-        if let Some(ask) = done.waiting {
+        if let Some(ask) = ended.waiting {
             self.end_task_if(id, |doing| matches!(doing, Doing::Record(waiting) if *waiting == recording));
             self.reply(ask, reply);
         }
@@ -189,8 +202,13 @@ impl Switch {
     }
 }
 
-fn with_ending(file: &str) -> String {
-    if file.to_ascii_lowercase().ends_with(".wav") { file.to_owned() } else { format!("{file}.wav") }
+/// So much time in samples.
+fn samples(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX).saturating_mul(u64::from(RATE / 1000))
+}
+
+fn with_ending(file: &str, format: FileFormat) -> String {
+    if FileFormat::of_file(file) == Some(format) { file.to_owned() } else { format!("{file}.{}", format.as_str()) }
 }
 
 /// A relative path that stays below its folder.
@@ -240,6 +258,7 @@ mod tests {
             assert!(!is_below(bad), "{bad:?}");
         }
         assert!(is_below("2026/voicemail-7.wav"));
-        assert_eq!(with_ending("a.b"), "a.b.wav");
+        assert_eq!(with_ending("a.b", FileFormat::Wav), "a.b.wav");
+        assert_eq!(with_ending("a.MP3", FileFormat::Mp3), "a.MP3");
     }
 }

@@ -98,6 +98,8 @@ pub enum Refusal {
 pub struct Registrar {
     bindings: BTreeMap<String, Vec<Binding>>,
     due: BTreeSet<(Time, String)>,
+    /// Users whose bindings are not what they were when somebody looked last.
+    changed: BTreeSet<String>,
 }
 
 impl Registrar {
@@ -120,6 +122,14 @@ impl Registrar {
         if !bindings.is_empty() {
             self.bindings.insert(user.to_owned(), bindings);
         }
+        self.changed.insert(user.to_owned());
+    }
+
+    /// A user whose bindings changed since they were asked for last, and what they are now.
+    pub fn take_changed(&mut self) -> Option<(String, Vec<Binding>)> {
+        let user = self.changed.pop_first()?;
+        let bindings = self.of(&user).to_vec();
+        Some((user, bindings))
     }
 
     /// Does what a REGISTER of `user`, which came over `hop`, asks for; all of it or nothing. True: it made a flow of

@@ -54,7 +54,10 @@ struct Asked {
     tx: ClientTx,
     request: Request,
     hop: Hop,
-    offer: (sdp::Session, sdp::Local),
+    /// Absent where the media do not come to us.
+    offer: Option<(sdp::Session, sdp::Local)>,
+    /// Challenges that were answered.
+    proofs: u8,
 }
 
 impl Reoffer {
@@ -104,23 +107,28 @@ impl Call {
         if !matches!(self.reoffer.step, Step::Wanted) || !free || self.over.is_some() {
             return;
         }
-        let Some(local) = self.local(core) else {
+        let local = self.local(core);
+        let told = self.direct.as_ref().map(|direct| direct.ours.clone());
+        if local.is_none() && told.is_none() {
             self.reoffer.step = Step::Idle;
             return core.tell(self.id, Notice::Reoffered(Err(Failure::WrongState)));
-        };
+        }
         let agreed = self.port.open().and_then(|open| open.agreed.as_ref());
-        let offer = agreed.map_or_else(|| sdp::offer(&local), |agreed| sdp::reoffer(&local, agreed));
+        let described =
+            |local: &sdp::Local| agreed.map_or_else(|| sdp::offer(local), |agreed| sdp::reoffer(local, agreed));
+        let offer = local.map(|local| (described(&local), local));
+        let body = offer.as_ref().map_or(told.unwrap_or_default(), |(offer, _)| offer.to_string().into());
         let State::Talking { dialog, .. } = &mut self.state else { return };
         let mut request = dialog.request(Method::Invite, &core.contact(dialog.hop));
         let hop = core.in_dialog(dialog);
         core.introduce(&mut request.headers, dialog.hop);
         request.headers.set("Content-Type", SDP);
-        request.body = offer.to_string().into();
+        request.body = body;
         if let Some(session) = &self.session {
             session.ask_again(&mut request.headers);
         }
         let tx = core.request(self.id, request.clone(), hop);
-        self.reoffer.step = Step::Asked(Box::new(Asked { tx, request, hop, offer: (offer, local) }));
+        self.reoffer.step = Step::Asked(Box::new(Asked { tx, request, hop, offer, proofs: 0 }));
     }
 
     /// An answer to our re-INVITE. False: `tx` is none.
@@ -135,12 +143,27 @@ impl Call {
         match response.code {
             0..=199 => {}
             200..=299 => self.reoffer_accepted(core, response),
+            401 | 407 if self.prove_reoffer(core, tx, response) => {}
             491 => self.reoffer_crossed(core, tx),
             422 if self.session.is_some() => self.reoffer_too_brief(core, tx, response),
             408 | 481 => self.reoffer_broken(core, tx, &format!("the re-INVITE was answered with {}", response.code)),
             code => self.reoffer_refused(core, tx, Failure::Refused(code)),
         }
         true
+    }
+
+    /// The carrier wants to know who we are: send the re-INVITE again with an answer. False: there is none.
+    fn prove_reoffer(&mut self, core: &mut Core, tx: ClientTx, response: &Response) -> bool {
+        let Step::Asked(mut asked) = std::mem::take(&mut self.reoffer.step) else { return false };
+        let again = self.proven(core, &asked.request, response, asked.proofs);
+        let proven = again.is_some();
+        if let Some(again) = again {
+            core.transactions.remove(&tx);
+            asked.tx = core.request(self.id, again.clone(), asked.hop);
+            (asked.request, asked.proofs) = (again, asked.proofs + 1);
+        }
+        self.reoffer.step = Step::Asked(asked);
+        proven
     }
 
     /// No answer comes to our re-INVITE: the peer is gone (RFC 3261 section 12.2.1.2). False: `tx` is none.
@@ -161,7 +184,7 @@ impl Call {
 
     fn reoffer_accepted(&mut self, core: &mut Core, response: &Response) {
         let Step::Asked(asked) = std::mem::take(&mut self.reoffer.step) else { return };
-        let Asked { tx, request, hop, offer } = *asked;
+        let Asked { tx, request, hop, offer, .. } = *asked;
         if let State::Talking { dialog, .. } = &mut self.state {
             dialog.refresh_target(&response.headers);
             let (ack, way) = (dialog.ack(request.headers.cseq.number), core.in_dialog(dialog));
@@ -171,6 +194,7 @@ impl Call {
         }
         self.learn_peer(&response.headers);
         self.session = SessionTimer::uac(core.now, &response.headers);
+        let Some(offer) = offer else { return self.hear_reoffered(core, response) };
         let agreed = match description(&response.headers, &response.body) {
             Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map_err(|refusal| refusal.to_string()),
             Ok(None) => Err("the answer to the re-INVITE has no session description".to_owned()),

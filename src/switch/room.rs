@@ -231,7 +231,7 @@ impl Switch {
 
     /// A call that waits in a room is told that it is out of it.
     fn left(&mut self, id: CallId, why: LeaveReason) {
-        let waits = |call: &Call| matches!(call.task.as_ref().map(|task| &task.doing), Some(Doing::Room { .. }));
+        let waits = |call: &Box<Call>| matches!(call.task.as_ref().map(|task| &task.doing), Some(Doing::Room { .. }));
         if self.calls.get(&id).is_some_and(waits) {
             self.finish_task(id, Reply::Left(why));
         }

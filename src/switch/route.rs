@@ -1,4 +1,4 @@
-//! Numbers to scripts. A pattern is a number, of which `X` stands for one digit 0-9, `N` for one digit 2-9 and a `*` at
+//! Numbers to what answers them: a script, or other numbers that are rung instead. A pattern is a number, of which `X` stands for one digit 0-9, `N` for one digit 2-9 and a `*` at
 //! the end for the rest, be it empty:
 //!
 //! ```text
@@ -11,17 +11,74 @@
 //! The most exact pattern wins: one without `*` before one with, then the one with more literal characters, then the
 //! one that stands first.
 
-use std::{cmp::Reverse, fmt, sync::Arc};
+use std::{cmp::Reverse, fmt, sync::Arc, time::Duration};
 
-/// Which script answers which number.
+use crate::verbs::Strategy;
+
+/// What answers which number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// The numbers.
     pub number: Pattern,
-    /// Script name, a path below the script folder.
-    pub script: Arc<str>,
-    /// Variables that the script starts with.
-    pub vars: Vec<(String, String)>,
+    /// What answers them.
+    pub service: Service,
+}
+
+/// What answers a number.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Service {
+    /// A script.
+    Script {
+        /// Its name, a path below the script folder.
+        script: Arc<str>,
+        /// Variables that it starts with.
+        vars: Vec<(String, String)>,
+    },
+    /// Whom it is put through to, without a script.
+    Through(Arc<Through>),
+}
+
+impl Service {
+    /// A script without variables.
+    pub fn script(name: &str) -> Service {
+        Service::Script { script: Arc::from(name), vars: Vec::new() }
+    }
+
+    /// Audio does not come to us.
+    pub fn is_direct(&self) -> bool {
+        matches!(self, Service::Through(through) if through.direct)
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Service::Script { script, .. } => f.write_str(script),
+            Service::Through(through) => f.write_str(&through.targets.join(", ")),
+        }
+    }
+}
+
+/// How a number is put through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Through {
+    /// Numbers or addresses, at least one. In each, `{called}` stands for the number that was called.
+    pub targets: Vec<String>,
+    /// In which order they are rung.
+    pub strategy: Strategy,
+    /// How long: in all with [`Strategy::All`], each with [`Strategy::InTurn`].
+    pub timeout: Duration,
+    /// Audio goes from party to party, and not through us.
+    pub direct: bool,
+}
+
+impl Through {
+    /// The targets for a call to `called`. What cannot stand in an address is left out of it.
+    pub fn targets(&self, called: &str) -> Vec<String> {
+        let plain = |c: &char| c.is_ascii_alphanumeric() || "-_.!~*'()+$,#".contains(*c);
+        let called: String = called.chars().filter(plain).collect();
+        self.targets.iter().map(|target| target.replace("{called}", &called)).collect()
+    }
 }
 
 /// Numbers that a route is for.
@@ -117,12 +174,12 @@ mod tests {
     use super::*;
 
     fn routes(numbers: &[&str]) -> Vec<Route> {
-        let route = |n: &&str| Route { number: Pattern::parse(n).unwrap(), script: Arc::from(*n), vars: vec![] };
+        let route = |n: &&str| Route { number: Pattern::parse(n).unwrap(), service: Service::script(n) };
         numbers.iter().map(route).collect()
     }
 
     fn found(numbers: &[&str], number: &str) -> Option<String> {
-        find(&routes(numbers), number).map(|r| r.script.to_string())
+        find(&routes(numbers), number).map(|r| r.service.to_string())
     }
 
     #[test]
@@ -152,6 +209,14 @@ mod tests {
     fn the_plus_of_a_number_may_be_left_out_in_the_route() {
         assert_eq!(found(&["49*"], "+4930").as_deref(), Some("49*"));
         assert_eq!(found(&["49*", "+4930"], "+4930").as_deref(), Some("+4930"));
+    }
+
+    #[test]
+    fn targets_are_told_the_number_that_was_called_and_nothing_else_gets_into_them() {
+        let targets = vec!["{called}".to_owned(), "sip:{called}@192.0.2.9".to_owned(), "200".to_owned()];
+        let through = Through { targets, strategy: Strategy::All, timeout: Duration::from_secs(60), direct: false };
+        assert_eq!(through.targets("+491"), ["+491", "sip:+491@192.0.2.9", "200"]);
+        assert_eq!(through.targets("1@evil;x=\r\n>")[1], "sip:1evilx@192.0.2.9");
     }
 
     #[test]

@@ -6,15 +6,19 @@ use super::{
     core::Core,
     within::Purpose,
 };
-use crate::sip::{ClientTx, Failure, Headers, Method, Request, Response, ServerTx, SessionDue, SessionTimer};
+use crate::sip::{Failure, Headers, Method, Request, Response, ServerTx, SessionDue, SessionTimer};
+
+/// Whether the sender knows UPDATE, where it says what it knows.
+pub(super) fn takes_update(headers: &Headers) -> Option<bool> {
+    let mut allowed = headers.all("Allow").peekable();
+    allowed.peek()?;
+    Some(allowed.any(|method| method.eq_ignore_ascii_case("UPDATE")))
+}
 
 impl Call {
     /// What the peer says of itself.
     pub fn learn_peer(&mut self, headers: &Headers) {
-        let mut allowed = headers.all("Allow").peekable();
-        if allowed.peek().is_some() {
-            self.peer_takes_update = allowed.any(|method| method.eq_ignore_ascii_case("UPDATE"));
-        }
+        self.peer_takes_update = takes_update(headers).unwrap_or(self.peer_takes_update);
     }
 
     /// Refuse what would have us refresh too often. True: done.
@@ -104,11 +108,5 @@ impl Call {
     pub fn lose_peer(&mut self, core: &mut Core, why: &str) {
         self.about.error.get_or_insert_with(|| why.to_owned());
         self.hang_up(core, End::BROKEN);
-    }
-
-    /// Send a request within the dialog, whose answer `purpose` is about.
-    pub fn ask_peer(&mut self, core: &mut Core, request: Request, hop: crate::sip::Hop, purpose: Purpose) {
-        let tx: ClientTx = core.request(self.id, request, hop);
-        self.pending.push((tx, purpose));
     }
 }

@@ -16,6 +16,7 @@ use super::{
     Direction, Output, Pattern, TraceEvent,
     call::{Call, End},
     core::Core,
+    route::Service,
     switch::Switch,
     trunk,
 };
@@ -110,11 +111,9 @@ pub(super) enum Signature {
 
 pub(super) struct Waiting {
     identity: Identity,
-    begin: Begin,
+    /// What answers as soon as the caller is judged.
+    service: Service,
 }
-
-/// The script that starts as soon as the caller is judged, with its variables.
-type Begin = (Arc<str>, Vec<(String, String)>);
 
 /// What was fetched, and who waits for what, by address.
 #[derive(Default)]
@@ -203,35 +202,34 @@ impl Certificates {
 }
 
 impl Switch {
-    /// Start the script of a call that came in, once its caller is judged.
-    pub(super) fn vet(&mut self, id: CallId, script: Arc<str>, vars: Vec<(String, String)>) {
-        let begin = (script, vars);
+    /// Let `service` answer a call that came in, once its caller is judged.
+    pub(super) fn vet(&mut self, id: CallId, service: Service) {
         // A phone of ours proved by its password who it is.
         let phone = self.calls.get(&id).is_some_and(|call| call.phone.is_some());
         let verifying = self.core.config.stir.verifying.as_ref().filter(|_| !phone);
         let Some(most) = verifying.map(|verifying| verifying.cache) else {
-            return self.let_begin(id, begin);
+            return self.serve(id, service);
         };
         let Some((call, core)) = self.call(id) else { return };
         let Some(invite) = call.invite_request() else { return };
         let unix = core.unix();
         let identity = match Identity::read(&invite.headers) {
             Ok(identity) => identity,
-            Err(reason) => return self.judge(id, None, Err(reason), begin),
+            Err(reason) => return self.judge(id, None, Err(reason), service),
         };
         if let Err(reason) = identity.fits(&invite.headers, &invite.uri, unix) {
-            return self.judge(id, Some(identity), Err(reason), begin);
+            return self.judge(id, Some(identity), Err(reason), service);
         }
         match core.certificates.ask(core.now, most, identity.url(), id) {
             Asked::Known(found) => {
                 let outcome = found.and_then(|certificate| identity.check(&certificate, unix));
-                self.judge(id, Some(identity), outcome, begin);
+                self.judge(id, Some(identity), outcome, service);
             }
             Asked::Coming { first } => {
                 if first {
                     core.out.push_back(Output::Look { url: identity.url().to_owned() });
                 }
-                call.signature = Signature::Waiting(Box::new(Waiting { identity, begin }));
+                call.signature = Signature::Waiting(Box::new(Waiting { identity, service }));
             }
         }
     }
@@ -253,17 +251,17 @@ impl Switch {
         let unix = core.unix();
         let waiting = core.certificates.found(url, result.clone(), core.now + keep);
         for id in waiting {
-            let Some(Waiting { identity, begin }) = self.waiting(id) else { continue };
+            let Some(Waiting { identity, service }) = self.waiting(id) else { continue };
             let outcome = result.clone().and_then(|certificate| identity.check(&certificate, unix));
-            self.judge(id, Some(identity), outcome, begin);
+            self.judge(id, Some(identity), outcome, service);
         }
     }
 
     /// Nobody verifies any more: who waited goes on.
     fn let_start(&mut self, waiting: Vec<CallId>) {
         for id in waiting {
-            if let Some(Waiting { begin, .. }) = self.waiting(id) {
-                self.let_begin(id, begin);
+            if let Some(Waiting { service, .. }) = self.waiting(id) {
+                self.serve(id, service);
             }
         }
     }
@@ -281,12 +279,15 @@ impl Switch {
         }
     }
 
-    fn let_begin(&mut self, id: CallId, (script, vars): Begin) {
-        self.start_flow(id, script, vars);
+    fn serve(&mut self, id: CallId, service: Service) {
+        match service {
+            Service::Script { script, vars } => self.start_flow(id, script, vars),
+            Service::Through(through) => self.put_through(id, &through),
+        }
     }
 
     /// The verdict is there: note it, and do as the operator wishes.
-    fn judge(&mut self, id: CallId, identity: Option<Identity>, outcome: Result<(), Reason>, begin: Begin) {
+    fn judge(&mut self, id: CallId, identity: Option<Identity>, outcome: Result<(), Reason>, service: Service) {
         let Some((call, core)) = self.call(id) else { return };
         let claims = identity.as_ref().map(Identity::claims);
         let reason = outcome.err();
@@ -316,19 +317,25 @@ impl Switch {
             }
             Some(_) if treatment == Treatment::Mark => {
                 let script = verifying.and_then(|verifying| verifying.script.clone());
-                self.let_begin(id, marked(script, begin));
+                self.serve(id, marked(script, service));
             }
-            Some(_) | None => self.let_begin(id, begin),
+            Some(_) | None => self.serve(id, service),
         }
     }
 }
 
-/// What begins for a marked caller.
-fn marked(script: Option<Arc<str>>, (own, mut vars): Begin) -> Begin {
-    let Some(script) = script else { return (own, vars) };
-    vars.retain(|(name, _)| name != "script");
-    vars.push(("script".to_owned(), own.to_string()));
-    (script, vars)
+/// What answers a marked caller.
+fn marked(script: Option<Arc<str>>, own: Service) -> Service {
+    let Some(script) = script else { return own };
+    let vars = match own {
+        Service::Script { script: own, mut vars } => {
+            vars.retain(|(name, _)| name != "script");
+            vars.push(("script".to_owned(), own.to_string()));
+            vars
+        }
+        Service::Through(_) => Vec::new(),
+    };
+    Service::Script { script, vars }
 }
 
 impl Core {

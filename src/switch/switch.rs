@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
 };
 
 use super::{
@@ -25,12 +25,15 @@ use crate::{
 /// [`Switch::timeout`] says when to come back.
 pub struct Switch {
     pub(super) core: Core,
-    pub(super) calls: BTreeMap<CallId, Call>,
+    /// Boxed: a tree that moves its entries about had better move small ones.
+    pub(super) calls: BTreeMap<CallId, Box<Call>>,
     pub(super) flows: BTreeMap<FlowId, Flow>,
     pub(super) rooms: BTreeMap<String, Room>,
     /// Who listens in on which call.
     pub(super) watchers: BTreeMap<CallId, BTreeSet<CallId>>,
     pub(super) forks: Forks,
+    /// What calls that are put through were answered, and did not look at yet.
+    pub(super) through: VecDeque<(FlowId, Reply)>,
     /// Calls that something happened to: their timers and their ends are looked at when all is settled.
     pub(super) dirty: BTreeSet<CallId>,
     /// Taking no new calls.
@@ -58,6 +61,7 @@ impl Switch {
             rooms: BTreeMap::new(),
             watchers: BTreeMap::new(),
             forks: Forks::default(),
+            through: VecDeque::new(),
             dirty: BTreeSet::new(),
             draining: None,
             timers: BinaryHeap::new(),
@@ -76,6 +80,7 @@ impl Switch {
                 self.desk_lost(hop);
             }
             Input::Resolved { query, result } if self.core.link_resolved(query, &result) => {}
+            Input::Resolved { query, result } if self.core.message_resolved(query, &result) => {}
             Input::Resolved { query, result } => {
                 let call = self.core.queries.remove(&query);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
@@ -129,6 +134,7 @@ impl Switch {
         let calls = self.timers.peek().map(|Reverse((at, _))| *at);
         let stack = Time::soonest(self.core.stack.timeout(), self.core.links.timeout());
         let others = Time::soonest(self.forks.timeout(), self.core.desk.timeout());
+        let others = Time::soonest(others, self.core.messages.arrived.timeout());
         Time::soonest(calls, Time::soonest(stack, others))
     }
 
@@ -139,6 +145,7 @@ impl Switch {
         self.forks.handle_timeout(now);
         self.core.links_timeout();
         self.core.desk_timeout();
+        self.core.letters_timeout();
         while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.timers.pop();
             let Some((call, core)) = self.call(id) else { continue };
@@ -153,7 +160,17 @@ impl Switch {
 
     /// The next thing to be done.
     pub fn poll(&mut self) -> Option<Output> {
-        self.core.out.pop_front()
+        self.core.out.pop_front().or_else(|| self.poll_registered())
+    }
+
+    /// What holds for what comes from now on.
+    pub fn config(&self) -> &Config {
+        &self.core.config
+    }
+
+    /// No new calls are taken.
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_some()
     }
 
     /// What is held at the moment.
@@ -171,6 +188,7 @@ impl Switch {
             rooms: self.rooms.len(),
             forks: self.forks.len(),
             subscriptions: self.core.desk.lamps.len(),
+            messages: self.core.messages.arrived.len() + self.core.messages.sent.len(),
         }
     }
 
@@ -187,13 +205,16 @@ impl Switch {
                 call.hang_up(core, End::HUNG_UP);
             }
         }
+        for flow in self.core.messages.arrived.flows() {
+            self.core.out.push_back(Output::Stop { flow });
+        }
     }
 
     /// A call and what all calls share. Whatever is done to the call, its timer and its end are looked at afterwards.
     pub(super) fn call(&mut self, id: CallId) -> Option<(&mut Call, &mut Core)> {
         let call = self.calls.get_mut(&id)?;
         self.dirty.insert(id);
-        Some((call, &mut self.core))
+        Some((&mut **call, &mut self.core))
     }
 
     pub(super) fn call_of_port(&mut self, port: PortId) -> Option<(&mut Call, &mut Core)> {
@@ -208,11 +229,14 @@ impl Switch {
                 self.on_stack_output(output);
             } else if let Some((call, notice)) = self.core.notices.pop_front() {
                 self.on_notice(call, notice);
+            } else if let Some((flow, reply)) = self.through.pop_front() {
+                self.go_on_through(flow, reply);
             } else if let Some(sent) = self.core.left.pop() {
                 self.forks.keep(&self.core, sent);
             } else if let Some(id) = self.dirty.pop_first() {
                 self.schedule(id);
                 self.lamp(id);
+                self.tell_progress(id);
                 self.let_go(id);
             } else if self.tell_lamps() {
                 continue;
@@ -290,6 +314,9 @@ impl Switch {
             Notice::Reoffered(result) => self.on_reoffered(id, result),
             Notice::Held => self.on_held(id),
             Notice::Referred(result) => self.on_referred(id, result),
+            Notice::Text => self.on_text(id),
+            Notice::Texted(ask, result) => self.on_texted(ask, result),
+            Notice::Described => self.on_described(id),
             Notice::Over => self.on_over(id),
         }
     }
@@ -352,8 +379,8 @@ impl Switch {
             media::Event::Loudest { port } => self.on_loudest(port),
             // Blocks go from the media thread to the disk, handshakes to their own thread.
             media::Event::Recorded { .. } | media::Event::Handshake { .. } => {}
-            media::Event::RecordDone { recording, samples, missed, .. } => {
-                self.on_record_done(recording, samples, missed);
+            media::Event::RecordDone { recording, samples, missed, why, .. } => {
+                self.on_record_done(recording, (samples, missed), why);
             }
             media::Event::Closed { port, quality } => {
                 if let Some((call, core)) = self.call_of_port(port) {
@@ -365,7 +392,7 @@ impl Switch {
 
     fn digits_sent(&mut self, id: CallId) {
         let sending = |call: &Call| matches!(call.task.as_ref().map(|task| &task.doing), Some(Doing::SendDigits));
-        if self.calls.get(&id).is_some_and(sending) {
+        if self.calls.get(&id).is_some_and(|call| sending(call)) {
             self.finish_task(id, Reply::Done);
         }
     }

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::{
-    ConsoleReply, Output,
     call::{Call, End, State},
     core::Core,
     detect::Detecting,
@@ -18,7 +17,7 @@ use crate::{
     ids::{CallId, RecordingId, RequestId},
     media::Command,
     time::Time,
-    verbs::{Failure, LeaveReason, Origin, Record, Reply, Request, Verb},
+    verbs::{Failure, LeaveReason, Origin, Record, Reply, Request, Sound, Tone, Verb},
 };
 
 /// Most digits that are sent, and most that are collected, in one go.
@@ -48,6 +47,8 @@ pub(super) enum Doing {
     },
     Gather(Box<Collector>),
     Record(RecordingId),
+    /// It plays the beep before this recording.
+    Beep(Box<Record>),
     Dial(Box<Hunt>),
     Bridge {
         stop_on: String,
@@ -73,6 +74,10 @@ pub(super) enum Doing {
     },
     /// Who answers?
     Detect(Detecting),
+    /// A message of the party is waited for.
+    Message {
+        until: Time,
+    },
 }
 
 /// A request is answered now, or by its task.
@@ -83,7 +88,7 @@ impl Task {
         match &self.doing {
             Doing::Gather(collector) => collector.timeout(),
             Doing::Echo { until, .. } => *until,
-            Doing::Sleep { until } | Doing::Park { until, .. } => Some(*until),
+            Doing::Sleep { until } | Doing::Message { until } | Doing::Park { until, .. } => Some(*until),
             Doing::Transfer(referring) => Some(referring.until),
             Doing::Detect(detecting) => Some(detecting.until),
             Doing::SendInfo(order) => Some(order.next),
@@ -91,6 +96,7 @@ impl Task {
             | Doing::Media(_)
             | Doing::Play { .. }
             | Doing::Record(_)
+            | Doing::Beep(_)
             | Doing::Dial(_)
             | Doing::Bridge { .. }
             | Doing::Room { .. }
@@ -110,10 +116,9 @@ impl Switch {
     }
 
     pub(super) fn reply(&mut self, ask: Ask, reply: Reply) {
-        tracing::debug!(origin = ?ask.origin, request = %ask.id, ?reply, "reply");
         match ask.origin {
-            Origin::Flow(flow) => self.core.out.push_back(Output::Reply { flow, request: ask.id, reply }),
-            Origin::Console => self.core.console(ConsoleReply::Reply { request: ask.id, reply }),
+            Origin::Flow(flow) if self.is_put_through(flow) => self.through.push_back((flow, reply)),
+            Origin::Flow(_) | Origin::Console => self.core.reply(ask, reply),
         }
     }
 
@@ -126,6 +131,16 @@ impl Switch {
     }
 
     fn begin(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
+        if let Verb::Messaging(wish) = verb {
+            return self.begin_messaging(ask, id, wish);
+        }
+        if let Verb::Registrations { phone } = verb {
+            return self.core.registrations_of(&phone).map(Some);
+        }
+        self.begin_in_call(ask, id, verb)
+    }
+
+    fn begin_in_call(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
         let call = self.calls.get(&id).ok_or(Failure::NoSuchCall)?;
         if !self.may(ask.origin, call) {
             return Err(Failure::NoSuchCall);
@@ -151,9 +166,7 @@ impl Switch {
                 Ok((!own).then_some(Reply::Done))
             }
             Verb::RecordStop { recording } => call.stop_recording(core, recording, ask).map(|()| None),
-            Verb::RecordPause { recording, paused } => {
-                call.pause_recording(core, recording, paused).map(|()| Some(Reply::Done))
-            }
+            Verb::RecordAs { recording, mode } => call.record_as(core, recording, mode).map(|()| Some(Reply::Done)),
             Verb::Answer => {
                 call.is_idle()?;
                 call.answer(core)?;
@@ -170,7 +183,7 @@ impl Switch {
             Verb::Transfer(wish) => self.begin_transfer(ask, id, &wish),
             Verb::Figures => call.figures().map(Some),
             Verb::Room(order) => self.order_in_room(order).map(Some),
-            Verb::SetVar { .. } | Verb::Mailbox { .. } => Ok(None),
+            Verb::SetVar { .. } | Verb::Mailbox { .. } | Verb::Messaging(_) | Verb::Registrations { .. } => Ok(None),
             Verb::Pickup { phone } => self.begin_pickup(id, &phone),
             Verb::Retrieve { slot } => self.begin_retrieve(id, &slot),
             verb @ (Verb::Progress
@@ -191,7 +204,7 @@ impl Switch {
     /// Open early media first where the call has none yet and needs it.
     fn begin_with_media(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
         let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
-        let aside = matches!(&verb, Verb::Record(record) if !record.wait);
+        let aside = matches!(&verb, Verb::Record(record) if !record.wait && !record.beep);
         if call.is_hearable() && aside {
             return self.begin_media_verb(ask, id, verb);
         }
@@ -230,6 +243,11 @@ impl Switch {
                 call.play(core, &sounds)?;
                 Ok(Doing::Play { stop_on, key: None })
             }),
+            Verb::Record(record) if record.beep => self.begin_task(ask, id, |call, core| {
+                let beep = Sound::Tone { tone: Tone::Beep, length: None };
+                call.play(core, &[beep])?;
+                Ok(Doing::Beep(Box::new(record)))
+            }),
             Verb::Record(record) => {
                 let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
                 call.begin_record(core, ask, &record)
@@ -256,7 +274,7 @@ impl Switch {
             | Verb::Reject { .. }
             | Verb::Hangup
             | Verb::RecordStop { .. }
-            | Verb::RecordPause { .. }
+            | Verb::RecordAs { .. }
             | Verb::Hold { .. }
             | Verb::Resume
             | Verb::Transfer(_)
@@ -264,6 +282,8 @@ impl Switch {
             | Verb::Room(_)
             | Verb::Figures
             | Verb::Mailbox { .. }
+            | Verb::Messaging(_)
+            | Verb::Registrations { .. }
             | Verb::Pickup { .. }
             | Verb::Retrieve { .. }
             | Verb::SetVar { .. } => Ok(Some(Reply::Done)),
@@ -299,6 +319,10 @@ impl Switch {
                 call.task = Some(task);
                 self.dial_without_caller(id, why);
             }
+            (Some(task @ Task { doing: Doing::Dial(_), .. }), Ok(())) => {
+                call.task = Some(task);
+                self.early_opened(id);
+            }
             (task, _) => call.task = task,
         }
     }
@@ -314,7 +338,11 @@ impl Switch {
                 self.gathered(id, step);
             }
             Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
-            Doing::Transfer(_) | Doing::Park { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
+            Doing::Transfer(_) | Doing::Message { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
+            Doing::Park { .. } => {
+                self.finish_task(id, Reply::Failed(Failure::NoAnswer));
+                self.tend_music(id);
+            }
             Doing::Echo { .. } => self.end_echo(id, LeaveReason::Limit),
             Doing::SendInfo(_) => self.dictate(id),
             Doing::Detect(detecting) => {
@@ -325,6 +353,7 @@ impl Switch {
             | Doing::Media(_)
             | Doing::Play { .. }
             | Doing::Record(_)
+            | Doing::Beep(_)
             | Doing::Dial(_)
             | Doing::Bridge { .. }
             | Doing::Room { .. }
@@ -342,6 +371,19 @@ impl Switch {
     pub(super) fn finish_task(&mut self, id: CallId, reply: Reply) {
         if let Some(task) = self.call(id).and_then(|(call, _)| call.task.take()) {
             self.reply(task.ask, reply);
+        }
+    }
+
+    /// The beep is over: what it announced begins.
+    pub(super) fn record_after_beep(&mut self, id: CallId) {
+        let Some((call, core)) = self.call(id) else { return };
+        match call.task.take() {
+            Some(Task { ask, doing: Doing::Beep(record) }) => match call.begin_record(core, ask, &record) {
+                Ok(Some(reply)) => self.reply(ask, reply),
+                Ok(None) => {}
+                Err(failure) => self.reply(ask, Reply::Failed(failure)),
+            },
+            task => call.task = task,
         }
     }
 

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     ids::CallId,
-    sip::{ReferTo, Request, ServerTx},
+    sip::{NameAddr, ReferTo, Request, ServerTx, Uri},
     verbs::{Failure, LeaveReason, Reply},
 };
 
@@ -84,7 +84,7 @@ impl Switch {
             TransferRule::Trusted => call.is_trusted(),
             TransferRule::All => true,
         };
-        if !allowed {
+        if !allowed || call.direct.is_some() {
             return Err(603);
         }
         let refer_to = request.headers.get("Refer-To").and_then(ReferTo::parse).ok_or(400u16)?;
@@ -135,9 +135,9 @@ impl Switch {
             return self.notify(referral, 503);
         }
         // The moved party is shown to the target; who moves it answers for the cost.
-        let (mut behind, vouched) = (moved.caller(None), moved.is_vouched_for());
+        let (mut behind, vouched) = (moved.caller(&self.core, None), moved.is_vouched_for());
         if let Some(referrer) = self.calls.get(&referral.referrer) {
-            behind.account = referrer.caller(None).account;
+            behind.account = referrer.caller(&self.core, None).account;
         }
         let core = &mut self.core;
         let plan = match core.plan_of(&refer_to.uri) {
@@ -149,7 +149,8 @@ impl Switch {
         let from = target::from(&number, &contact, &tag).or_else(|_| target::from("anonymous", &contact, &tag));
         let Ok(from) = from else { return self.notify(referral, 500) };
         let replaces = refer_to.replaces.map(|replaces| ("Replaces".to_owned(), replaces.to_string()));
-        let by = referred_by.filter(|by| !by.contains(char::is_control)).map(|by| ("Referred-By".to_owned(), by));
+        let by = referred_by.filter(|by| !by.contains(char::is_control)).map(|by| referrer_at(by, &contact));
+        let by = by.map(|by| ("Referred-By".to_owned(), by));
         let headers = replaces.into_iter().chain(by).collect();
         let (give_up, redirects) = (core.now + RING, core.config.limits.redirects);
         let (phone, reach) = plan.phone.unzip();
@@ -332,7 +333,7 @@ impl Switch {
 impl Call {
     /// We called it, so we know who it is; or the phone that called proved who it is.
     fn is_trusted(&self) -> bool {
-        self.trusted || self.about.direction == super::Direction::Outbound
+        self.phone.is_some() || self.about.direction == super::Direction::Outbound
     }
 
     /// The number of the party, to be shown to whom it is connected with.
@@ -348,5 +349,16 @@ impl Call {
         let request = refer::notify(core, dialog, refer, code);
         let hop = core.in_dialog(dialog);
         self.ask_peer(core, request, hop, Purpose::Notify);
+    }
+}
+
+/// Referred-By as the target is told it: an address of a machine is hidden behind ours, a name of a domain is not.
+fn referrer_at(by: String, own: &NameAddr) -> String {
+    match NameAddr::parse(&by) {
+        Ok(who) if who.uri.host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() => {
+            let uri = Uri::sip(who.uri.user.as_deref(), own.uri.host.clone(), None);
+            NameAddr::new(uri).to_string()
+        }
+        Ok(_) | Err(_) => by,
     }
 }

@@ -20,6 +20,9 @@ impl Call {
         if self.refuse_brief_session(core, tx, request) {
             return;
         }
+        if matches!(self.state, State::Talking { .. }) && self.pass_on(core, tx, request) {
+            return;
+        }
         let offer = match description(&request.headers, &request.body) {
             Ok(offer) => offer,
             Err(bad) => {

@@ -6,7 +6,9 @@ use super::{
     core::{ALLOW, Core, SDP},
     desk::Who,
     guard::Offence,
+    proof::Pending,
     switch::Switch,
+    task::Ask,
     trunk,
 };
 use crate::sip::{ClientTx, Dialog, Event, Failure, Hop, Method, Request, Response, ServerTx};
@@ -23,6 +25,8 @@ pub(super) enum Purpose {
     Refer,
     /// NOTIFY: nobody waits for its answer.
     Notify,
+    /// MESSAGE: the script wants to know how it went; absent: nobody does any more.
+    Text(Option<Ask>),
 }
 
 /// Who has to answer a request within a dialog.
@@ -57,6 +61,7 @@ impl Switch {
                 }
             }
             Event::Response { tx, response } if self.core.desk_answered(tx, Some(response.code)) => {}
+            Event::Response { tx, response } if self.core.message_answered(tx, &response) => {}
             Event::Response { tx, response } => match self.core.transactions.get(&tx).copied() {
                 Some(call) => {
                     if let Some((call, core)) = self.call(call) {
@@ -67,6 +72,7 @@ impl Switch {
                 None => self.forks.answer(&mut self.core, tx, &response),
             },
             Event::Failed { tx, .. } if self.core.desk_answered(tx, None) => {}
+            Event::Failed { tx, why } if self.core.message_failed(tx, why) => {}
             Event::Failed { tx, why } => {
                 self.core.errand_failed(tx, why);
                 let call = self.core.transactions.get(&tx).copied();
@@ -116,11 +122,11 @@ impl Switch {
                 self.core.offence(hop, Offence::NoSuchDialog);
                 self.core.answer(tx, &request, 481, &[]);
             }
+            Method::Message => self.on_message(tx, hop, request),
             Method::Subscribe if !self.core.config.phones.is_empty() => self.core.on_subscribe(tx, hop, &request),
             Method::Register if !self.core.config.phones.is_empty() => self.core.on_register(tx, hop, &request),
             Method::Ack
             | Method::Cancel
-            | Method::Message
             | Method::Notify
             | Method::Publish
             | Method::Refer
@@ -163,21 +169,21 @@ impl Switch {
         };
         call.remember_caller(core, trunk.as_deref());
         call.take_phone(core, who.phone());
-        let route = match core.script_for(&call.about.to) {
-            Some(route) => call.read_offer(core).then_some(route),
+        let route = match core.service_for(&call.about.to) {
+            Some(route) => call.read_offer(core, route.is_direct()).then_some(route),
             None => {
                 if who.is_guest() && trunk.is_none() {
                     core.offence(hop, Offence::UnknownNumber);
                 }
-                call.about.error = Some("no script for this number".to_owned());
+                call.about.error = Some("nothing answers this number".to_owned());
                 call.refuse(core, 404, None, &[], End::NO_ROUTE);
                 None
             }
         };
         let id = call.id;
         self.adopt(call);
-        if let Some((script, vars)) = route {
-            self.vet(id, script, vars);
+        if let Some(service) = route {
+            self.vet(id, service);
         }
     }
 }
@@ -215,15 +221,16 @@ impl Call {
 
     /// An answer to a request of ours.
     fn handle_response(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
-        match self.pending.iter().position(|(id, _)| *id == tx) {
+        match self.pending.iter().position(|asked| asked.tx == tx) {
             Some(_) if response.code < 200 => {}
             Some(at) => {
-                let (_, purpose) = self.pending.swap_remove(at);
+                let asked = self.pending.swap_remove(at);
                 core.transactions.remove(&tx);
-                match purpose {
-                    Purpose::Refresh => self.handle_refreshed(core, response),
-                    Purpose::Refer => self.refer_answered(core, response.code),
-                    Purpose::Prack | Purpose::Notify => {}
+                match self.prove_pending(core, asked, response).map(|Pending { purpose, .. }| purpose) {
+                    Some(Purpose::Refresh) => self.handle_refreshed(core, response),
+                    Some(Purpose::Refer) => self.refer_answered(core, response.code),
+                    Some(Purpose::Text(Some(ask))) => self.text_answered(core, ask, response.code),
+                    Some(Purpose::Prack | Purpose::Notify | Purpose::Text(None)) | None => {}
                 }
             }
             None => {
@@ -236,14 +243,15 @@ impl Call {
 
     /// No answer comes to a request of ours.
     fn handle_failed(&mut self, core: &mut Core, tx: ClientTx, why: Failure) {
-        match self.pending.iter().position(|(id, _)| *id == tx) {
+        match self.pending.iter().position(|asked| asked.tx == tx) {
             Some(at) => {
-                let (_, purpose) = self.pending.swap_remove(at);
+                let Pending { purpose, .. } = self.pending.swap_remove(at);
                 core.transactions.remove(&tx);
                 match purpose {
+                    Purpose::Text(Some(ask)) => core.tell(self.id, Notice::Texted(ask, Err(verbs::Failure::NoAnswer))),
                     Purpose::Refresh => self.handle_refresh_failed(core, why),
                     Purpose::Refer => core.tell(self.id, Notice::Referred(Err(verbs::Failure::Unreachable))),
-                    Purpose::Prack | Purpose::Notify => {}
+                    Purpose::Prack | Purpose::Notify | Purpose::Text(None) => {}
                 }
             }
             None => {
@@ -288,7 +296,8 @@ impl Call {
             Method::Update => self.handle_update(core, tx, request),
             Method::PRack => self.handle_prack(core, tx, request),
             Method::Notify => self.handle_notify(core, tx, request),
-            Method::Ack | Method::Cancel | Method::Message | Method::Publish | Method::Register | Method::Subscribe => {
+            Method::Message => self.handle_message(core, tx, request),
+            Method::Ack | Method::Cancel | Method::Publish | Method::Register | Method::Subscribe => {
                 core.answer(tx, request, 405, &[("Allow", ALLOW)])
             }
         }

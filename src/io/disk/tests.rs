@@ -7,7 +7,12 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
-use crate::io::worker::WorkerHandle;
+use crate::{
+    audio,
+    io::worker::WorkerHandle,
+    media::Layout,
+    verbs::{FileFormat, leg_files},
+};
 
 const R: RecordingId = RecordingId(7);
 const P: PortId = PortId(3);
@@ -24,7 +29,7 @@ struct Bench {
 impl Bench {
     fn new(folder: TempDir, recordings: PathBuf, call_records: PathBuf) -> Bench {
         let (inbox, outbox) = (Ring::new(64).unwrap(), Ring::new(64).unwrap());
-        let config = DiskConfig { recordings, call_records: Some(call_records), clock: Clock::start() };
+        let config = DiskConfig { recordings, call_records: Some(call_records), archive: None, clock: Clock::start() };
         let disk = spawn(config, inbox.clone(), outbox.clone()).unwrap();
         Bench { folder, inbox, outbox, worker: WorkerHandle::unconnected().unwrap(), disk }
     }
@@ -45,7 +50,7 @@ impl Bench {
     }
 
     fn open(&self, recording: RecordingId, file: &str, layout: Layout) {
-        self.inbox.push(ToDisk::Open { recording, file: file.into(), layout }).unwrap();
+        self.inbox.push(ToDisk::Open { recording, file: file.into(), shape: shape(layout, FileFormat::Wav) }).unwrap();
     }
 
     fn block(&self, recording: RecordingId, samples: &[i16]) {
@@ -64,6 +69,10 @@ impl Bench {
     fn told(&self) -> FromDisk {
         wait(&self.outbox)
     }
+}
+
+fn shape(layout: Layout, format: FileFormat) -> Shape {
+    Shape { layout, format, apart: false, rate: 8000 }
 }
 
 fn wait<T>(ring: &Ring<T>) -> T {
@@ -111,14 +120,19 @@ fn emptied_blocks_go_back_with_their_memory() {
 fn while_it_grows_the_file_is_valid_up_to_its_last_second() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.wav");
-    let config = DiskConfig { recordings: folder.path().into(), call_records: None, clock: Clock::start() };
+    let config =
+        DiskConfig { recordings: folder.path().into(), call_records: None, archive: None, clock: Clock::start() };
     let mut writer = Writer::new(config, Ring::new(1).unwrap(), Ring::new(1).unwrap());
     let from = WorkerHandle::unconnected().unwrap();
     let add = |writer: &mut Writer, value: i16| {
         let block = Block { samples: vec![value; 400] };
         assert!(writer.handle(ToDisk::Block { port: P, recording: R, block, from: from.clone() }).is_continue());
     };
-    assert!(writer.handle(ToDisk::Open { recording: R, file: "a.wav".into(), layout: Layout::Party }).is_continue());
+    assert!(
+        writer
+            .handle(ToDisk::Open { recording: R, file: "a.wav".into(), shape: shape(Layout::Party, FileFormat::Wav) })
+            .is_continue()
+    );
     assert_eq!(samples(path.clone()), (1, vec![]));
     add(&mut writer, 1);
     let due = writer.patch;
@@ -158,17 +172,94 @@ fn a_full_disk_is_told_once_and_gives_the_blocks_back() {
 #[test]
 fn a_disk_that_fills_up_ends_the_recording_and_keeps_what_was_written() {
     let folder = TempDir::new().unwrap();
-    let path = folder.path().join("a.wav");
-    let file = File::create(&path).unwrap();
-    let mut recording = Recording::new(file, "a.wav".into(), 1).unwrap();
-    let mut bytes = Vec::new();
-    recording.add(&[1, 2, 3], &mut bytes);
+    let mut recording =
+        Recording::create(folder.path(), "a.wav", shape(Layout::Party, FileFormat::Wav), 1, &mut None).unwrap();
+    recording.add(&[1, 2, 3]);
     recording.fail(&io::ErrorKind::StorageFull.into());
-    recording.add(&[4], &mut bytes);
-    recording.pad(100, &mut bytes);
+    recording.add(&[4]);
     recording.patch();
-    assert_eq!(samples(path), (1, vec![1, 2, 3]));
-    assert!(recording.failed.is_some_and(|reason| reason.contains("space")));
+    assert!(recording.finish(100).unwrap_err().contains("space"));
+    assert_eq!(samples(folder.path().join("a.wav")), (1, vec![1, 2, 3]));
+}
+
+/// `seconds` of a tone that begins and ends with a louder chirp, told as milliseconds: where the chirps are.
+fn chirped(seconds: usize) -> Vec<i16> {
+    let tone =
+        |n: usize, hertz: f64, level: f64| (level * (n as f64 * hertz * std::f64::consts::TAU / 8000.0).sin()) as i16;
+    let count = 8000 * seconds;
+    (0..count)
+        .map(|n| if n < 800 || n >= count - 800 { tone(n, 1200.0, 12_000.0) } else { tone(n, 400.0, 1500.0) })
+        .collect()
+}
+
+/// Where it is loud first and last, in samples.
+fn loud(samples: &[i16]) -> (usize, usize) {
+    let is_loud = |s: &i16| s.unsigned_abs() > 5000;
+    (samples.iter().position(is_loud).unwrap(), samples.iter().rposition(is_loud).unwrap())
+}
+
+#[test]
+fn every_format_holds_the_sound_at_its_place_and_for_its_time() {
+    let said = chirped(10);
+    for (format, most) in [(FileFormat::Wav, 0), (FileFormat::Mp3, 2000), (FileFormat::Ogg, 8)] {
+        let bench = Bench::usual();
+        let name = format!("a.{}", format.as_str());
+        let shape = shape(Layout::Mix, format);
+        bench.inbox.push(ToDisk::Open { recording: R, file: name.clone(), shape }).unwrap();
+        for block in said.chunks(2000) {
+            bench.block(R, block);
+        }
+        // Two seconds of silence that had no room.
+        assert_eq!(bench.done(R, 96_000), Ok(name.clone()));
+        let heard = audio::decode_file(&fs::read(bench.path(&name)).unwrap()).unwrap();
+        assert!(heard.len().abs_diff(96_000) <= most, "{name}: {}", heard.len());
+        let (first, last) = loud(&heard);
+        assert!((last - first).abs_diff(79_999) <= 160, "{name}: {first} to {last}");
+        assert!(first <= 160.max(most), "{name}: {first}");
+        bench.inbox.push(ToDisk::Shutdown).unwrap();
+        bench.disk.join();
+    }
+}
+
+#[test]
+fn each_side_has_a_file_of_its_own_where_they_are_kept_apart() {
+    for format in FileFormat::ALL {
+        let bench = Bench::usual();
+        let name = format!("x/a.{}", format.as_str());
+        let shape = Shape { apart: true, ..shape(Layout::Stereo, format) };
+        bench.inbox.push(ToDisk::Open { recording: R, file: name.clone(), shape }).unwrap();
+        let said = chirped(4);
+        for block in said.chunks(1000) {
+            let both: Vec<i16> = block.iter().flat_map(|s| [*s, 0]).collect();
+            bench.block(R, &both);
+        }
+        assert_eq!(bench.done(R, 32_000), Ok(name.clone()));
+        let [said, heard] =
+            leg_files(&name).map(|name| audio::decode_file(&fs::read(bench.path(&name)).unwrap()).unwrap());
+        loud(&said);
+        assert!(heard.iter().all(|s| s.unsigned_abs() < 50), "{name}: the other side said nothing");
+        assert!(said.len().abs_diff(heard.len()) <= 1, "both are as long");
+    }
+}
+
+#[test]
+fn a_file_that_nobody_finished_plays_up_to_the_last_second() {
+    for format in FileFormat::ALL {
+        let folder = TempDir::new().unwrap();
+        let name = format!("a.{}", format.as_str());
+        let mut recording =
+            Recording::create(folder.path(), &name, shape(Layout::Stereo, format), 1, &mut None).unwrap();
+        for (at, block) in chirped(30).chunks(1000).enumerate() {
+            recording.add(&block.iter().flat_map(|s| [*s, *s]).collect::<Vec<_>>());
+            if at % 8 == 7 {
+                recording.patch();
+            }
+        }
+        // As the process dies: what the encoder holds is gone with it.
+        std::mem::forget(recording);
+        let heard = audio::decode_file(&fs::read(folder.path().join(&name)).unwrap()).unwrap();
+        assert!((8000 * 29..=8000 * 30 + 800).contains(&heard.len()), "{name}: {}", heard.len());
+    }
 }
 
 #[test]

@@ -9,13 +9,14 @@ use std::os::fd::AsFd as _;
 
 use super::*;
 use crate::{
-    codec::Codec,
+    codec::{Codec, Digits, OpusWish, Rate},
     ids::{BridgeId, PlayId, RecordingId},
     io::{
         disk::{self, DiskConfig, FromDisk},
         media_ports::{self, MediaPorts},
     },
-    media::{Block, Layout, Payload, Pcm, Role, Stream},
+    media::{Block, Ends, Layout, Payload, Pcm, Role, Shape, Stream},
+    verbs::FileFormat,
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -141,12 +142,14 @@ fn stream(remote: SocketAddr) -> Stream {
     Stream {
         remote: Some(remote),
         remote_rtcp: None,
-        send: payload,
+        send: Some(payload),
         receive: vec![payload],
         foreign: Vec::new(),
         // Without events its audio would be listened to, not relayed.
-        send_digits: Some(101),
-        receive_digits: Some(101),
+        send_digits: Some(Digits::narrow(101)),
+        receive_digits: vec![Digits::narrow(101)],
+        comfort: None,
+        opus: OpusWish::default(),
         ptime: 20,
         sending: true,
         receiving: true,
@@ -343,16 +346,18 @@ fn what_a_port_records_is_a_file_in_the_end() {
     with_each(|mut bench| {
         let folder = tempfile::TempDir::new().unwrap();
         let written = Ring::new(8).unwrap();
-        let config = DiskConfig { recordings: folder.path().into(), call_records: None, clock: Clock::start() };
+        let config =
+            DiskConfig { recordings: folder.path().into(), call_records: None, archive: None, clock: Clock::start() };
         let disk = disk::spawn(config, bench.disk.clone(), written.clone()).unwrap();
         let (port, _phone) = bench.open(0);
         let recording = RecordingId(5);
-        bench.disk.push(ToDisk::Open { recording, file: "a.wav".into(), layout: Layout::Mix }).unwrap();
+        let shape = Shape { layout: Layout::Mix, format: FileFormat::Wav, apart: false, rate: 8000 };
+        bench.disk.push(ToDisk::Open { recording, file: "a.wav".into(), shape }).unwrap();
         // Few small blocks, used again: they come back from the disk.
         let blocks = (0..8).map(|_| Block { samples: Vec::with_capacity(320) }).collect();
-        let limit = Some(3200);
-        bench.command(0, Command::Record { port, recording, layout: Layout::Mix, limit, blocks });
-        let samples = Arc::new(Pcm { samples: [1000; 8000].into(), looped: true });
+        let ends = Ends { after: Some(3200), quiet: None };
+        bench.command(0, Command::Record { port, recording, layout: Layout::Mix, rate: Rate::Narrow, ends, blocks });
+        let samples = Arc::new(Pcm { rate: Rate::Narrow, samples: [1000; 8000].into(), looped: true });
         bench.command(0, Command::Play { port, play: PlayId(1), sounds: [samples].into() });
         match bench.told() {
             FromWorker::Event(_, Event::RecordDone { samples: 3200, missed: 0, .. }) => {}

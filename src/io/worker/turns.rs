@@ -305,7 +305,7 @@ fn port_of(command: &Command) -> PortId {
         | Command::Stop { port, .. }
         | Command::Record { port, .. }
         | Command::Space { port, .. }
-        | Command::PauseRecording { port, .. }
+        | Command::RecordAs { port, .. }
         | Command::StopRecording { port, .. }
         | Command::Digits { port, .. } => *port,
     }

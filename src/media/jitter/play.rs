@@ -1,7 +1,7 @@
 //! The way out of the jitter buffer: decode what is due, make up what is missing, and get the delay right on the way.
 
 use super::{FRAME, Jitter, Pulled, State, TICK, stretch::MAX_PIECE};
-use crate::audio;
+use crate::{audio::opus::GRAIN, codec::Codec};
 
 /// More delay than wanted is worth a cut from here, where it is quiet, and anywhere: 5 ms, 12.5 ms. Between nothing and
 /// this much there is room for a pitch period more or less, so that cuts and stretches do not alternate.
@@ -21,6 +21,12 @@ const STRETCH_PAUSE: u32 = 2;
 /// Below this mean magnitude, or an eighth of the usual one, anything can be joined.
 const QUIET: i32 = 40;
 
+/// What a codec makes up by itself fades from here on, and is silence from there on: 60 ms, 80 ms.
+const FADES: usize = 480;
+const SILENT: usize = 640;
+/// So much of it is made at a time: 10 ms.
+const OWN_PIECE: usize = 80;
+
 /// What comes next in the line of samples.
 enum Next {
     /// Samples, in the fifo.
@@ -32,8 +38,8 @@ enum Next {
 }
 
 impl Jitter {
-    /// Fill the next frame.
-    pub(in crate::media) fn pull(&mut self, out: &mut [i16; FRAME]) -> Pulled {
+    /// Fill the next frame: 20 ms at [`Jitter::rate`].
+    pub(in crate::media) fn pull(&mut self, out: &mut [i16]) -> Pulled {
         self.begin_if_due();
         let pulled = match self.state {
             State::Playing { .. } => self.play(out),
@@ -60,58 +66,106 @@ impl Jitter {
     }
 
     /// Nothing to play. What was last heard fades away.
-    fn rest(&mut self, out: &mut [i16; FRAME]) -> Pulled {
-        if self.conceal.is_silent() {
+    fn rest(&mut self, out: &mut [i16]) -> Pulled {
+        if self.bench.conceal.is_silent() {
             out.fill(0);
             return Pulled::Nothing;
         }
-        self.conceal.make_up(out);
+        self.bench.conceal.make_up(out);
         Pulled::Concealed
     }
 
-    fn play(&mut self, out: &mut [i16; FRAME]) -> Pulled {
+    fn play(&mut self, out: &mut [i16]) -> Pulled {
         self.adjust();
+        let scale = self.rate.scale();
         let mut filled = 0;
         let mut pulled = Pulled::Voice;
-        while filled < FRAME {
+        while filled < out.len() {
             let rest = &mut out[filled..];
             filled += match self.refill(1) {
                 Next::Ready => {
-                    let taken = self.fifo.take(rest);
-                    self.conceal.hear(&mut rest[..taken]);
+                    let taken = self.bench.fifo.take(rest);
+                    self.bench.conceal.hear(&mut rest[..taken]);
+                    if self.own_made > 0 {
+                        pulled = Pulled::Concealed;
+                    }
                     taken
                 }
                 Next::Gap { samples, lost: false } if self.settle(samples) => 0,
                 Next::Gap { samples, lost } => {
-                    let missing = rest.len().min(samples as usize);
-                    self.made_up += if lost { missing as u64 } else { 0 };
+                    let missing = (rest.len() / scale).min(samples as usize);
                     pulled = Pulled::Concealed;
-                    self.make_up(&mut rest[..missing])
+                    let (own, taken) = match self.own_way(Some(samples as usize)) {
+                        0 => (missing, self.make_up(&mut rest[..missing * scale])),
+                        own => (own, 0),
+                    };
+                    self.made_up += if lost { own as u64 } else { 0 };
+                    taken
                 }
                 Next::Unknown => {
-                    self.pending += rest.len() as u64;
                     pulled = Pulled::Concealed;
-                    self.make_up(rest)
+                    let (own, taken) = match self.own_way(None) {
+                        0 => (rest.len() / scale, self.make_up(rest)),
+                        own => (own, 0),
+                    };
+                    self.pending += own as u64;
+                    taken
                 }
             };
         }
-        if self.conceal.is_silent() {
+        if self.bench.conceal.is_silent() || self.own_made >= SILENT {
             // The talk spurt is over. Packets that wait, wait for one that begins.
             let waiting = self.store.front().and(self.transit.target(self.min, self.max));
             self.enter(waiting.map_or(State::Idle, |offset| State::Buffering { offset }));
         } else if pulled == Pulled::Voice {
-            let mean = out.iter().map(|&s| i32::from(s).abs()).sum::<i32>() / FRAME as i32;
+            let mean = out.iter().map(|&s| i32::from(s).abs()).sum::<i32>() / out.len() as i32;
             self.loudness += mean - self.loudness / 16;
         }
         pulled
     }
 
     fn make_up(&mut self, out: &mut [i16]) -> usize {
-        self.conceal.make_up(out);
+        self.bench.conceal.make_up(out);
         if let State::Playing { decoded } = &mut self.state {
-            *decoded += out.len() as i64;
+            *decoded += (out.len() / self.rate.scale()) as i64;
         }
         out.len()
+    }
+
+    /// The codec makes up what is missing, where it can: `gap` units, or nobody knows how many. The last of them may be in
+    /// the packet after the gap (FEC). Returns how many units are in the fifo now; 0: it cannot.
+    fn own_way(&mut self, gap: Option<usize>) -> usize {
+        let State::Playing { decoded } = self.state else { return 0 };
+        if !self.own {
+            return 0;
+        }
+        let front = self.store.front().filter(|front| gap.is_some() && front.codec == Codec::Opus);
+        // The redundant data is of the packet before, which is taken to be as long.
+        let known = front.map_or(0, |front| usize::from(front.samples));
+        let (wanted, next) = match gap {
+            Some(gap) if gap <= known => (gap, front.map(|_| self.store.payload())),
+            Some(gap) => ((gap - known).min(OWN_PIECE), None),
+            None => (OWN_PIECE, None),
+        };
+        let (rate, scale, made) = (self.rate, self.rate.scale(), self.own_made);
+        let rounded = wanted.div_ceil(GRAIN) * GRAIN;
+        let decoder = &mut self.bench.decoder;
+        // What is recovered ends where the packet begins: too much of it is too much in front.
+        let skip = rounded - wanted;
+        let written = self.bench.fifo.append(skip, |room| {
+            let Some(room) = room.get_mut(..rounded * scale) else { return 0 };
+            let written = decoder.make_up(rate, next, room);
+            if next.is_none() {
+                fade(&mut room[..written], made, scale);
+            }
+            written
+        });
+        if written != rounded {
+            return 0;
+        }
+        self.own_made += wanted;
+        self.enter(State::Playing { decoded: decoded + wanted as i64 });
+        wanted
     }
 
     /// A pause that the sender made may be longer or shorter: the place to get the delay right. False: it is.
@@ -127,18 +181,25 @@ impl Jitter {
     /// Decode what comes next until `wanted` samples are ready, or something is missing.
     fn refill(&mut self, wanted: usize) -> Next {
         let State::Playing { mut decoded } = self.state else { return Next::Unknown };
-        while self.fifo.len() < wanted {
+        while self.bench.fifo.len() < wanted {
             let Some(front) = self.store.front() else { return Next::Unknown };
             if front.samples > 0 && front.place > decoded {
                 return Next::Gap { samples: front.place - decoded, lost: front.number > self.played + 1 };
             }
             if front.end() > decoded && front.samples > 0 {
-                let offset = self.tick - decoded + self.fifo.len() as i64;
+                let offset = self.tick - decoded + self.bench.fifo.len() as i64;
                 let wait = front.place + offset - front.arrived;
                 self.wait += if self.wait == 0 { wait * 16 } else { wait - self.wait / 16 };
                 self.made_up += if front.number > self.played + 1 { self.pending } else { 0 };
-                let (skip, payload) = ((decoded - front.place) as usize, self.store.payload());
-                self.fifo.append(skip, |room| audio::decode(front.codec, payload, room));
+                let (skip, payload, rate) = ((decoded - front.place) as usize, self.store.payload(), self.rate);
+                let decoder = &mut self.bench.decoder;
+                let written = self.bench.fifo.append(skip, |room| decoder.decode(front.codec, rate, payload, room));
+                if written < usize::from(front.samples) {
+                    // What cannot be decoded is lost.
+                    self.store.pop();
+                    continue;
+                }
+                (self.own, self.own_made) = (front.codec == Codec::Opus, 0);
                 decoded = front.end();
                 self.enter(State::Playing { decoded });
             }
@@ -158,16 +219,27 @@ impl Jitter {
             return;
         }
         self.refill(FRAME + MAX_PIECE);
-        let loudness = self.fifo.loudness();
+        let loudness = self.bench.fifo.loudness();
         let quiet = loudness < QUIET || loudness * 8 * 16 < self.loudness;
         let far = !(FAR_TOO_SHORT..FAR_TOO_LONG).contains(&excess);
         let alike = if quiet || far { -1.0 } else { ALIKE };
         if excess < 0 {
-            if self.fifo.lengthen((-excess) as usize + SPARE, alike).is_some() {
+            if self.bench.fifo.lengthen((-excess) as usize + SPARE, alike).is_some() {
                 self.pause = STRETCH_PAUSE;
             }
-        } else if (quiet || excess >= TOO_LONG) && self.fifo.shorten(excess as usize, FRAME, alike).is_some() {
+        } else if (quiet || excess >= TOO_LONG) && self.bench.fifo.shorten(excess as usize, FRAME, alike).is_some() {
             self.pause = if far { HASTY_CUT_PAUSE } else { CUT_PAUSE };
         }
+    }
+}
+
+/// Make what a codec made up quieter, `made` units into the loss.
+fn fade(samples: &mut [i16], made: usize, scale: usize) {
+    if made + samples.len() / scale <= FADES {
+        return;
+    }
+    for (at, sample) in samples.iter_mut().enumerate() {
+        let left = SILENT.saturating_sub(made + at / scale).min(SILENT - FADES);
+        *sample = (i32::from(*sample) * left as i32 / (SILENT - FADES) as i32) as i16;
     }
 }

@@ -82,7 +82,8 @@ fn apply(world: &mut World, phones: &mut [Option<Phone>], asked: &mut Asked, ste
         }
         Step::Update(n, sending, receiving, ptime) => {
             let stream = Stream { sending, receiving, ptime, ..stream_to(address(n)) };
-            world.command(Command::Update { port: name(phones, n), stream: Box::new(stream) });
+            let tools = Tools::new(&stream);
+            world.command(Command::Update { port: name(phones, n), stream: Box::new(stream), tools });
         }
         Step::Join(n, bridge, role) => {
             let role = [Role::Both, Role::Listen, Role::Speak, Role::Whisper(PortId(1)), Role::Idle][usize::from(role)];
@@ -92,7 +93,7 @@ fn apply(world: &mut World, phones: &mut [Option<Phone>], asked: &mut Asked, ste
         Step::Echo(n, on) => world.command(Command::Echo { port: name(phones, n), on }),
         Step::Play(n, length, looped) => {
             asked.plays += 1;
-            let sounds = [Arc::new(Pcm { samples: vec![1; length.into()].into(), looped })].into();
+            let sounds = [Arc::new(Pcm { rate: Rate::Narrow, samples: vec![1; length.into()].into(), looped })].into();
             world.command(Command::Play { port: name(phones, n), play: PlayId(asked.plays), sounds });
         }
         Step::Stop(n, play) => world.command(Command::Stop { port: name(phones, n), play: PlayId(play) }),
@@ -100,14 +101,17 @@ fn apply(world: &mut World, phones: &mut [Option<Phone>], asked: &mut Asked, ste
             asked.recordings += 1;
             let blocks = (0..3).map(|_| Block { samples: Vec::with_capacity(501) }).collect();
             let (recording, layout) = (RecordingId(asked.recordings), layouts[usize::from(layout)]);
-            world.command(Command::Record { port: name(phones, n), recording, layout, limit, blocks });
+            let ends = Ends { after: limit, quiet: Some(2000) };
+            let (port, rate) = (name(phones, n), Rate::Narrow);
+            world.command(Command::Record { port, recording, layout, rate, ends, blocks });
         }
         Step::Space(n, id) => {
             let block = Block { samples: vec![7; 300] };
             world.command(Command::Space { port: name(phones, n), recording: RecordingId(id), block });
         }
         Step::Pause(n, id, paused) => {
-            world.command(Command::PauseRecording { port: name(phones, n), recording: RecordingId(id), paused });
+            let mode = if paused { RecordMode::Pause } else { RecordMode::Mask };
+            world.command(Command::RecordAs { port: name(phones, n), recording: RecordingId(id), mode });
         }
         Step::StopRecording(n, id) => {
             world.command(Command::StopRecording { port: name(phones, n), recording: RecordingId(id) });

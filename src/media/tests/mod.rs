@@ -11,8 +11,10 @@ use crate::{
     time::{Epoch, Time},
 };
 
+mod aligned;
 mod bridges;
 mod chaos;
+mod codecs;
 mod life;
 mod relay;
 mod rooms;
@@ -33,11 +35,13 @@ pub(super) fn stream_to(remote: SocketAddr) -> Stream {
     Stream {
         remote: Some(remote),
         remote_rtcp: Some(SocketAddr::new(remote.ip(), remote.port() + 1)),
-        send: PCMU,
+        send: Some(PCMU),
         receive: vec![PCMU],
         foreign: vec![],
-        send_digits: Some(101),
-        receive_digits: Some(101),
+        send_digits: Some(Digits::narrow(101)),
+        receive_digits: vec![Digits::narrow(101)],
+        comfort: None,
+        opus: OpusWish::default(),
         ptime: 20,
         sending: true,
         receiving: true,
@@ -85,19 +89,21 @@ struct Phone {
     next: Header,
     spoken: usize,
     tone: f64,
+    encoder: audio::Encoder,
 }
 
 impl Phone {
     /// The next packet of 20 ms.
     fn speak(&mut self) -> Vec<u8> {
-        let samples: Vec<i16> = (self.spoken..self.spoken + FRAME)
-            .map(|n| (8000.0 * (TAU * self.tone * n as f64 / 8000.0).sin()) as i16)
+        let (codec, rate) = (self.payload.codec, self.payload.codec.rate_for(Rate::Wide));
+        let samples: Vec<i16> = (self.spoken..self.spoken + rate.frame())
+            .map(|n| (8000.0 * (TAU * self.tone * n as f64 / f64::from(rate.hz())).sin()) as i16)
             .collect();
-        self.spoken += FRAME;
-        let mut payload = [0; FRAME];
-        audio::encode(self.payload.codec, &samples, &mut payload);
-        let packet = self.packet(self.payload.number, &payload);
-        self.next.timestamp = self.next.timestamp.wrapping_add(FRAME as u32);
+        self.spoken += samples.len();
+        let mut payload = [0; MAX_PACKET];
+        let length = self.encoder.encode(codec, rate, &samples, &mut payload);
+        let packet = self.packet(self.payload.number, &payload[..length]);
+        self.next.timestamp = self.next.timestamp.wrapping_add(codec.clock() / 50);
         packet
     }
 
@@ -150,7 +156,7 @@ impl World {
 
     fn open_with(&mut self, n: u64, stream: Stream) -> Phone {
         let port = PortId(n);
-        let payload = stream.send;
+        let payload = stream.send.expect("a phone speaks");
         let memory = Port::new(port, stream, &self.engine.config, n);
         self.command(Command::Open { port, memory });
         let slot = self.engine.slot(port).expect("was opened");
@@ -161,7 +167,8 @@ impl World {
             timestamp: n as u32 * 1000,
             ssrc: 7 + n as u32,
         };
-        Phone { port, slot, from: address(n), payload, next, spoken: 0, tone: 100.0 + 300.0 * n as f64 }
+        let encoder = audio::Encoder::new(&[payload.codec], OpusWish { fec: true, ..OpusWish::default() });
+        Phone { port, slot, from: address(n), payload, next, spoken: 0, tone: 100.0 + 300.0 * n as f64, encoder }
     }
 
     fn command(&mut self, command: Command) {
@@ -182,18 +189,20 @@ impl World {
     fn update(&mut self, phone: &Phone, change: impl FnOnce(&mut Stream)) {
         let mut stream = stream_to(address(phone.port.0));
         change(&mut stream);
-        self.command(Command::Update { port: phone.port, stream: Box::new(stream) });
+        let tools = Tools::new(&stream);
+        self.command(Command::Update { port: phone.port, stream: Box::new(stream), tools });
     }
 
     fn play(&mut self, phone: &Phone, play: u64, samples: Vec<i16>) {
-        let sounds = [Arc::new(Pcm { samples: samples.into(), looped: false })].into();
+        let sounds = [Arc::new(Pcm { rate: Rate::Narrow, samples: samples.into(), looped: false })].into();
         self.command(Command::Play { port: phone.port, play: PlayId(play), sounds });
     }
 
     fn record(&mut self, phone: &Phone, recording: u64, layout: Layout) {
         let blocks = (0..100).map(|_| Block { samples: Vec::with_capacity(1600) }).collect();
         let recording = RecordingId(recording);
-        self.command(Command::Record { port: phone.port, recording, layout, limit: None, blocks });
+        let (rate, ends) = (Rate::Narrow, Ends::default());
+        self.command(Command::Record { port: phone.port, recording, layout, rate, ends, blocks });
     }
 
     /// A packet of `phone` comes in; what leaves in the same wake-up is returned.
@@ -286,7 +295,7 @@ impl World {
 fn decoded(payload_type: u8, payload: &[u8]) -> Vec<i16> {
     let codec = if payload_type == 8 { Codec::Pcma } else { Codec::Pcmu };
     let mut samples = vec![0; payload.len()];
-    audio::decode(codec, payload, &mut samples);
+    audio::Decoder::new(&[]).decode(codec, Rate::Narrow, payload, &mut samples);
     samples
 }
 

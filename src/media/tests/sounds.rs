@@ -134,7 +134,8 @@ fn a_recording_ends_at_its_limit_and_the_bridge_is_relayed_again() {
     world.join(&[&a, &b]);
     let blocks = vec![Block { samples: Vec::with_capacity(8000) }];
     let (recording, layout) = (RecordingId(1), Layout::Party);
-    world.command(Command::Record { port: a.port, recording, layout, limit: Some(1000), blocks });
+    let (rate, ends) = (Rate::Narrow, Ends { after: Some(1000), quiet: None });
+    world.command(Command::Record { port: a.port, recording, layout, rate, ends, blocks });
     world.talk(200, &mut [&mut a]);
     assert_eq!(recorded(&world, 1).1, Some((1000, 0)));
     let packet = a.speak();

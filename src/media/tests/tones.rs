@@ -4,7 +4,7 @@ use super::*;
 use crate::audio::{dtmf, tone};
 
 fn without_events(stream: &mut Stream) {
-    (stream.send_digits, stream.receive_digits) = (None, None);
+    (stream.send_digits, stream.receive_digits) = (None, vec![]);
 }
 
 fn open_plain(world: &mut World, n: u64) -> Phone {
@@ -19,7 +19,7 @@ fn press(world: &mut World, phone: &mut Phone, key: char) {
     samples.resize(samples.len() + 3200, 0);
     for frame in samples.chunks(FRAME) {
         let mut payload = [0; FRAME];
-        audio::encode(phone.payload.codec, frame, &mut payload);
+        phone.encoder.encode(phone.payload.codec, Rate::Narrow, frame, &mut payload);
         let packet = phone.packet(phone.payload.number, &payload);
         phone.next.timestamp = phone.next.timestamp.wrapping_add(FRAME as u32);
         world.receive(phone, &packet);

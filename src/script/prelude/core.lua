@@ -76,7 +76,7 @@ local function methods(prefix)
 end
 
 local values, call_kind = {}, { __index = methods "call.", __name = "call" }
-store = methods "store."
+store, messages, phones = methods "store.", methods "messages.", methods "phones."
 
 local function note(refusal, full)
   if refusal then error(refusal, 3) end
@@ -108,7 +108,7 @@ vars = setmetatable({}, {
 
 -- Fill in what is known of the call.
 local function begin(
-  leg, start, id, caller, caller_name, called, sip_call_id, source, inbound, trunk, phone, route, headers, stir
+  leg, start, id, caller, caller_name, called, sip_call_id, source, inbound, trunk, phone, route, headers, stir, letter
 )
   seed(start, 0)
   kit.seed = start
@@ -127,6 +127,11 @@ local function begin(
     setmetatable(headers, {
       __index = function(_, name) return type(name) == "string" and lower[small(name)] or nil end,
     })
+  end
+  if letter then -- There is no call.
+    letter.headers = headers or {}
+    message = setmetatable(letter, { __index = methods "message.", __name = "message" })
+    return
   end
   call = setmetatable({
     _leg = leg, id = id, caller = caller, caller_name = caller_name, called = called, sip_call_id = sip_call_id,

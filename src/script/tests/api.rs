@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     ids::RecordingId,
-    verbs::{Dial, Failure, Gather, GatherEnd, LeaveReason, Record, SignalTone, Sound, Speech, Strategy, Tone},
+    verbs::{
+        Dial, Failure, Gather, GatherEnd, LeaveReason, Record, RecordEnd, RecordMode, SignalTone, Sound, Speech,
+        Strategy, Tone, Voices,
+    },
 };
 
 /// The verb that `text` asks for first.
@@ -171,21 +174,28 @@ fn a_recording_is_an_object_that_knows_its_file_at_the_end() {
     );
     let record = Record {
         file: Some("a/b.wav".into()),
-        stereo: true,
-        party_only: false,
+        format: None,
+        voices: Voices::Stereo,
         max: Some(seconds(60.0)),
+        end_of_silence: None,
+        beep: false,
         stop_on: String::new(),
         wait: false,
     };
     assert_eq!(run.verb(), &Verb::Record(record));
     let recording = RecordingId(5);
     run.reply(Reply::Recording(recording));
-    assert_eq!(run.verb(), &Verb::RecordPause { recording, paused: true });
+    assert_eq!(run.verb(), &Verb::RecordAs { recording, mode: RecordMode::Pause });
     run.reply(Reply::Done);
-    assert_eq!(run.verb(), &Verb::RecordPause { recording, paused: false });
+    assert_eq!(run.verb(), &Verb::RecordAs { recording, mode: RecordMode::Keep });
     run.reply(Reply::Done);
     assert_eq!(run.verb(), &Verb::RecordStop { recording });
-    run.reply(Reply::Recorded { recording, file: "a/b.wav".into(), length: seconds(2.5), key: None });
+    run.reply(Reply::Recorded {
+        recording,
+        files: vec!["a/b.wav".into()],
+        length: seconds(2.5),
+        why: RecordEnd::Stopped,
+    });
     run.reply(Reply::Failed(Failure::NoSuchRecording));
     assert_eq!(run.lines(), ["true\ta/b.wav\t2.5\tnil", "no_such_recording"]);
 }
@@ -343,7 +353,10 @@ const MISUSE: &[(&str, &str)] = &[
     ),
     ("call:tone(5)", "call:tone: the tone must be a whole number from 20 to 3800, not 5"),
     ("call:tone({300, 400, 500})", "call:tone: the tone can have at most two frequencies"),
-    ("call:record {stereo = true, party_only = true}", "call:record: 'stereo' and 'party_only' exclude each other"),
+    (
+        "call:record {stereo = true, party_only = true}",
+        "call:record: 'stereo', 'party_only' and 'legs' exclude each other",
+    ),
     ("call:record {file = 'a\\nb'}", "call:record: option 'file' must be a path below the folder"),
     ("call:dial()", "call:dial: give a SIP URI or a number, or a table of them, not nothing"),
     ("call:dial {}", "call:dial: there must be 1 to 32 targets, not 0"),

@@ -6,6 +6,7 @@ mod docs;
 mod lua;
 mod patterns;
 mod samples;
+mod texts;
 mod threads;
 
 use std::{rc::Rc, time::Duration};
@@ -15,7 +16,7 @@ use crate::{
     facts::{Facts, Start},
     ids::{CallId, FlowId},
     time::Time,
-    verbs::{FlowEnd, KeepOp, Reply, Verb},
+    verbs::{FlowEnd, KeepOp, Reply, Text, Verb},
 };
 
 /// The call that every flow of these tests is about.
@@ -38,6 +39,7 @@ pub(super) fn start(script: &str) -> Start {
             inbound: true,
             headers: vec![("X-Account".into(), "gold".into())],
             stir: None,
+            message: None,
         },
         vars: vec![("colour".into(), "blue".into())],
         // 2026-03-02 10:30:00 UTC, a Monday.
@@ -78,6 +80,15 @@ impl Run {
     pub(super) fn with(text: &str, limits: Limits, modules: Modules) -> Run {
         let mut vm = Vm::new(limits, still(), modules);
         let step = vm.start(&program("test.lua", text), &start("test.lua"));
+        Run::of(vm, step)
+    }
+
+    /// Start `text` for a message.
+    pub(super) fn letter(text: &str) -> Run {
+        let mut vm = Vm::new(Limits::default(), still(), no_modules());
+        let mut start = start("test.lua");
+        start.facts.message = Some(Box::new(Text { kind: "text/plain".into(), text: "Stop it".into() }));
+        let step = vm.start(&program("test.lua", text), &start);
         Run::of(vm, step)
     }
 

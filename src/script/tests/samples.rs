@@ -9,8 +9,9 @@ use crate::{
         Library,
         ask::{OF_CALL, OF_RECORDING, OF_STORE},
         check,
+        texts::{OF_MESSAGE, OF_MESSAGES, OF_PHONES},
     },
-    verbs::{Failure, GatherEnd, LeaveReason, Sound, Tone},
+    verbs::{Failure, GatherEnd, LeaveReason, Messaging, RecordEnd, Sound, Text, Tone},
 };
 
 fn folder() -> &'static Path {
@@ -61,13 +62,18 @@ pub(super) fn usual(verb: &Verb) -> Reply {
         Verb::Gather(_) => Reply::Digits { digits: String::new(), why: GatherEnd::NoInput },
         Verb::Dial(_) | Verb::Park { .. } => Reply::Dialed { call: CallId(8), target: 0 },
         Verb::Bridge { .. } => Reply::Left(LeaveReason::PeerHungUp),
+        Verb::Messaging(Messaging::Send(_)) => Reply::Sent { code: 200 },
+        Verb::Messaging(Messaging::Await { .. }) => {
+            Reply::Message(Text { kind: "text/plain".into(), text: "4711".into() })
+        }
+        Verb::Registrations { .. } => Reply::Registrations(vec![]),
         Verb::Listen { .. } | Verb::Join { .. } | Verb::Echo { .. } => Reply::Left(LeaveReason::Key('*')),
         Verb::Record(record) if !record.wait => Reply::Recording(RecordingId(3)),
         Verb::Record(_) | Verb::RecordStop { .. } => Reply::Recorded {
             recording: RecordingId(3),
-            file: "2026/m.wav".into(),
+            files: vec!["2026/m.wav".into()],
             length: Duration::from_secs(9),
-            key: Some('#'),
+            why: RecordEnd::Key('#'),
         },
         _ => Reply::Done,
     }
@@ -91,10 +97,11 @@ fn every_sample_compiles() {
 
 #[test]
 fn every_sample_can_be_hung_up_at_each_of_its_waits() {
-    for name in ["echo.lua", "menu.lua", "voicemail.lua", "ring_all.lua", "conference.lua", "phone.lua"] {
+    let names = ["echo", "menu", "voicemail", "ring_all", "conference", "phone", "extension", "desk", "codes"];
+    for name in names.map(|name| format!("{name}.lua")) {
         let vars = [("targets", "sip:a@b"), ("play", "x.wav"), ("digits", "1"), ("record", "r.wav"), ("wait", "1")];
         for waits in 0..12 {
-            let mut run = sample(name, &vars);
+            let mut run = sample(&name, &vars);
             for _ in 0..waits {
                 match run.step.clone() {
                     Step::Request(_, verb) => run.reply(usual(&verb)),
@@ -158,9 +165,9 @@ fn voicemail_forgets_an_empty_message() {
     let story = story(&mut run, |verb| match verb {
         Verb::Record(_) => Some(Reply::Recorded {
             recording: RecordingId(1),
-            file: "x.wav".into(),
+            files: vec!["x.wav".into()],
             length: Duration::from_millis(300),
-            key: None,
+            why: RecordEnd::Stopped,
         }),
         _ => None,
     });
@@ -233,6 +240,56 @@ fn phone_does_what_its_variables_say() {
 }
 
 #[test]
+fn a_phone_parks_its_caller_who_is_fetched_or_rings_it_again() {
+    let key = Some(Reply::Left(LeaveReason::Key('#')));
+    let fetched = story(&mut sample("desk.lua", &[]), |verb| match verb {
+        Verb::Bridge { other: CALL, stop_on } if stop_on == "#" => key.clone(),
+        _ => None,
+    });
+    let park = |slot: &str| format!("{:?}", Verb::Park { slot: slot.into(), timeout: Duration::from_secs(120) });
+    assert_eq!(fetched, format!("dial 200, bridge c7, say, hangup, {}, bridge c8", park("200")));
+    let mut bridges = 0;
+    let nobody = story(&mut sample("desk.lua", &[("phone", "201")]), |verb| match verb {
+        Verb::Bridge { .. } => {
+            bridges += 1;
+            key.clone().filter(|_| bridges == 1)
+        }
+        Verb::Park { .. } => Some(Reply::Failed(Failure::NoAnswer)),
+        _ => None,
+    });
+    assert_eq!(nobody, format!("dial 201, bridge c7, say, hangup, {}, dial 201, bridge c7", park("201")));
+    let busy = story(&mut sample("desk.lua", &[]), |verb| match verb {
+        Verb::Dial(_) => Some(Reply::Failed(Failure::Busy)),
+        _ => None,
+    });
+    assert_eq!(busy, "dial 200, reject 486");
+}
+
+#[test]
+fn a_code_takes_a_call_that_rings_or_is_parked_and_is_for_phones_only() {
+    assert_eq!(story(&mut sample("codes.lua", &[("code", "2")]), |_| None), "reject 403", "a guest");
+    let phone = |vars: &[(&str, &str)]| {
+        let library = Rc::new(RefCell::new(Library::new(folder().into())));
+        let program = library.borrow_mut().get(Time::START, "codes.lua").unwrap();
+        let mut start = start("codes.lua");
+        start.facts.phone = Some("anna".into());
+        start.facts.called = "88201".into();
+        start.vars.extend(vars.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+        let mut vm = Vm::new(Limits::default(), still(), no_modules());
+        let step = vm.start(&program, &start);
+        let mut run = Run::of(vm, step);
+        story(&mut run, |verb| match verb {
+            Verb::Pickup { .. } | Verb::Retrieve { .. } => Some(Reply::Failed(Failure::Unreachable)),
+            _ => None,
+        })
+    };
+    let pickup = format!("{:?}", Verb::Pickup { phone: "201".into() });
+    assert_eq!(phone(&[("code", "88"), ("what", "pickup")]), format!("answer, {pickup}, say"));
+    let fetch = format!("{:?}", Verb::Retrieve { slot: "201".into() });
+    assert_eq!(phone(&[("code", "88"), ("what", "fetch")]), format!("answer, {fetch}, say"));
+}
+
+#[test]
 fn the_stubs_name_all_there_is_and_nothing_else() {
     let stubs = fs::read_to_string(folder().join("meta/switchhook.lua")).unwrap();
     let named: BTreeSet<String> = stubs
@@ -246,10 +303,18 @@ fn the_stubs_name_all_there_is_and_nothing_else() {
         "local lua = {_G = 1, _VERSION = 1, assert = 1, collectgarbage = 1, coroutine = 1, error = 1, getmetatable = 1,
            ipairs = 1, load = 1, math = 1, next = 1, os = 1, pairs = 1, pcall = 1, print = 1, rawequal = 1, rawget = 1,
            rawlen = 1, rawset = 1, require = 1, select = 1, setmetatable = 1, string = 1, table = 1, tonumber = 1,
-           tostring = 1, type = 1, utf8 = 1, xpcall = 1, call = 1, store = 1}
+           tostring = 1, type = 1, utf8 = 1, xpcall = 1, call = 1, store = 1,
+           messages = 1, phones = 1}
          for name in pairs(_G) do if not lua[name] then print(name) end end",
     );
-    let all = [("call", &OF_CALL[..]), ("recording", &OF_RECORDING), ("store", &OF_STORE)];
+    let all = [
+        ("call", &OF_CALL[..]),
+        ("recording", &OF_RECORDING),
+        ("store", &OF_STORE),
+        ("message", &OF_MESSAGE),
+        ("messages", &OF_MESSAGES),
+        ("phones", &OF_PHONES),
+    ];
     let functions = all.iter().flat_map(|(of, names)| names.iter().map(move |name| format!("{of}.{name}")));
     let registered: BTreeSet<String> = run.lines().into_iter().map(str::to_owned).chain(functions).collect();
     assert_eq!(named, registered);
@@ -272,6 +337,8 @@ fn the_stubs_name_every_fact_and_every_option() {
         ("call:tone('beep', {zzzzzzzz = 1})", "ToneOptions"),
         ("call:join('x', {zzzzzzzz = 1})", "JoinOptions"),
         ("call:echo {zzzzzzzz = 1}", "EchoOptions"),
+        ("call:send_message('x', {zzzzzzzz = 1})", "SendMessageOptions"),
+        ("messages.send {zzzzzzzz = 1}", "MessageOptions"),
     ] {
         let run = Run::new(text);
         let list = run.error().lines().next().unwrap().split("there are ").nth(1).unwrap();

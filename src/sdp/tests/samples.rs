@@ -172,7 +172,7 @@ pub const OFFERS: &[(&str, &str, &str)] = &[
     (
         "Linphone",
         LINPHONE,
-        "PCMU under 0, the first we speak of opus/48000, speex/16000, speex, PCMU, PCMA, telephone-event/48000; digits under 99; \
+        "PCMU under 0, the first we speak of opus, speex/16000, speex, PCMU, PCMA; digits under 99; \
          20 ms, we sendrecv; refused: m-line 2 (video)",
     ),
     ("browser", BROWSER, "no audio over plain RTP: m-line 1 (audio over UDP/TLS/RTP/SAVPF), m-line 2 (video)"),

@@ -29,7 +29,7 @@ use crate::{
     sip,
     switch::{
         CallRecord, Config, ConsoleReply, Counts, Direction, EndReason, GuardConfig, Input, Limits, Originate, Pattern,
-        Phones, Route, Rules, Status, TraceEvent,
+        Phones, Route, Rules, Service, Status, TraceEvent,
     },
     time::Time,
 };
@@ -69,11 +69,11 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
             .iter()
             .map(|(number, script)| Route {
                 number: Pattern::parse(number).expect("a pattern"),
-                script: (*script).into(),
-                vars: Vec::new(),
+                service: Service::script(script),
             })
             .collect(),
         codecs: conf.codecs,
+        relayed: Vec::new(),
         ptime: 20,
         country: "us".into(),
         ring_limit: conf.sip.ring_limit,
@@ -84,6 +84,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         rules: Rules::default(),
         trace: true,
         phones: Phones::default(),
+        messages: Default::default(),
         guard: GuardConfig::default(),
         limits: Limits::default(),
     }

@@ -31,7 +31,7 @@ fn soak(calls: usize, seed: u64) {
         actions.iter().enumerate().map(|(at, text)| (format!("{at}.lua"), *text)).collect();
     for (at, (script, _)) in scripts.iter().enumerate() {
         let number = Pattern::parse(&format!("10{at}")).expect("a pattern");
-        server.routes.push(Route { number, script: script.as_str().into(), vars: Vec::new() });
+        server.routes.push(Route { number, service: Service::script(script) });
     }
     let scripts: Vec<(&str, &str)> = scripts.iter().map(|(name, text)| (name.as_str(), *text)).collect();
     world.add(SERVER, server, &scripts);

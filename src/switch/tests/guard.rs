@@ -212,3 +212,20 @@ fn an_invite_that_is_resent_while_we_are_behind_is_still_the_call_that_it_began(
     assert!(!world.seen().iter().any(|line| line.contains("503")), "{:?}", world.seen());
     assert_eq!(world.node().starts.len(), 1);
 }
+
+#[test]
+fn an_emergency_call_is_never_shed() {
+    let mut world = World::with(|config| {
+        config.trunking.outbound.emergency = ["112".to_owned()].into();
+        config.routes.push(Route { number: Pattern::parse("112").unwrap(), service: Service::script("help.lua") });
+    });
+    behind(&mut world);
+    let mut caller = Caller::new();
+    let text = caller.text("INVITE", Some(("application/sdp", &sdp())), "").replace("sip:100@", "sip:112@");
+    world.say(caller.at, text);
+    world.settle();
+    assert_eq!(world.node().starts.last().map(|start| &*start.script), Some("help.lua"));
+    let mut other = Caller { at: address("198.51.100.8:5070"), call_id: "new@phone".into(), ..Caller::new() };
+    other.invite(&mut world, Some(&sdp()));
+    world.response_at(other.at, 503);
+}

@@ -1,6 +1,7 @@
 //! Hold and resume by a script and by a party, and re-INVITEs that cross.
 
 use super::*;
+use crate::codec::Rate;
 use crate::media::Stream;
 
 const B: &str = "203.0.113.1:5060";
@@ -116,7 +117,7 @@ fn music_that_ends_begins_anew_and_music_that_is_missing_becomes_a_beep() {
     let invite = world.request_at(at, Method::Invite);
     agree(&mut world, at, &invite, "recvonly");
     let load = world.node().loads.last().unwrap().0;
-    let pcm = Pcm { samples: vec![0; 80].into(), looped: false };
+    let pcm = Pcm { rate: Rate::Narrow, samples: vec![0; 80].into(), looped: false };
     world.input(0, Input::Loaded { load, result: Ok(Arc::new(pcm)) });
     let played = |world: &World| world.commands().iter().filter(|name| **name == "Play").count();
     assert_eq!(played(&world), 1);

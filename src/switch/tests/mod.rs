@@ -1,12 +1,15 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
+mod codecs;
 mod dial;
+mod direct;
 mod early;
 mod failover;
 mod guard;
 mod hold;
 mod incoming;
 mod info;
+mod messages;
 mod modify;
 mod outgoing;
 mod phones;
@@ -16,6 +19,8 @@ mod secure;
 mod session;
 mod sounds;
 mod stir;
+mod through;
+mod topology;
 mod torture;
 mod transfer;
 mod trunks;
@@ -32,12 +37,13 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
+    codec::Rate,
     facts::Facts,
     ids::InterfaceId,
     media::{Command, Pcm, Quality},
     sip::{Hop, Interface, Limits as SipLimits, Message, Method, Request as SipRequest, Response, Transport},
     time::Epoch,
-    verbs::{self, Dial, Gather, Origin, Record, Strategy, Verb},
+    verbs::{self, Dial, Gather, Origin, Record, RecordEnd, RecordMode, Strategy, Verb, Voices},
 };
 
 /// How long a datagram travels.
@@ -50,8 +56,10 @@ struct Node {
     starts: Vec<Start>,
     replies: Vec<(RequestId, Reply)>,
     stops: Vec<FlowId>,
+    progress: Vec<Progress>,
     records: Vec<CallRecord>,
     console: Vec<ConsoleReply>,
+    registered: Vec<(String, Vec<Binding>)>,
     traces: Vec<Trace>,
     commands: Vec<(WorkerId, Command)>,
     opened: Vec<(PortId, WorkerId)>,
@@ -102,8 +110,10 @@ fn millis(ms: u64) -> Duration {
 fn config(at: SocketAddr) -> Config {
     let route = |number: &str| Route {
         number: Pattern::parse(number).unwrap(),
-        script: Arc::from(format!("{number}.lua")),
-        vars: vec![("number".into(), number.into())],
+        service: Service::Script {
+            script: Arc::from(format!("{number}.lua")),
+            vars: vec![("number".into(), number.into())],
+        },
     };
     Config {
         sip: sip::Config {
@@ -129,7 +139,8 @@ fn config(at: SocketAddr) -> Config {
         workers: 2,
         routes: vec![route("100"), route("2XX")],
         trunking: Trunking::default(),
-        codecs: Codec::ALL.to_vec(),
+        codecs: vec![Codec::Pcmu, Codec::Pcma],
+        relayed: vec![],
         ptime: 20,
         country: "de".into(),
         ring_limit: secs(180),
@@ -140,6 +151,7 @@ fn config(at: SocketAddr) -> Config {
         rules: Rules::default(),
         trace: false,
         phones: Phones::default(),
+        messages: Default::default(),
         guard: GuardConfig::default(),
         limits: Limits::default(),
     }
@@ -176,8 +188,10 @@ impl World {
             starts: vec![],
             replies: vec![],
             stops: vec![],
+            progress: vec![],
             records: vec![],
             console: vec![],
+            registered: vec![],
             traces: vec![],
             commands: vec![],
             opened: vec![],
@@ -234,7 +248,7 @@ impl World {
             Output::Load { load, sound } => {
                 node.loads.push((load, sound));
                 if self.automatic {
-                    let pcm = Pcm { samples: vec![0; 8000].into(), looped: false };
+                    let pcm = Pcm { rate: Rate::Narrow, samples: vec![0; 8000].into(), looped: false };
                     self.input(at, Input::Loaded { load, result: Ok(Arc::new(pcm)) });
                 }
             }
@@ -247,9 +261,15 @@ impl World {
                     self.input(at, Input::FlowEnded { flow, end: FlowEnd::Stopped });
                 }
             }
+            Output::Progress(progress) => {
+                let known = node.records.iter().any(|record| record.id == progress.id);
+                assert!(!known, "{progress:?} after its record");
+                node.progress.push(*progress);
+            }
             Output::Record(record) => node.records.push(*record),
             Output::Trace(trace) => node.traces.push(trace),
             Output::Console(reply) => node.console.push(reply),
+            Output::Registered { user, bindings } => node.registered.push((user, bindings)),
         }
     }
 
@@ -271,7 +291,7 @@ impl World {
             }
             Command::StopRecording { port, recording } => {
                 let (port, recording) = (*port, *recording);
-                Some(media::Event::RecordDone { port, recording, samples: 16_000, missed: 0 })
+                Some(media::Event::RecordDone { port, recording, samples: 16_000, missed: 0, why: RecordEnd::Stopped })
             }
             Command::Digits { port, .. } => Some(media::Event::DigitsSent { port: *port }),
             _ => None,
@@ -448,7 +468,7 @@ fn name(command: &Command) -> &'static str {
         Command::Stop { .. } => "Stop",
         Command::Record { .. } => "Record",
         Command::Space { .. } => "Space",
-        Command::PauseRecording { .. } => "Pause",
+        Command::RecordAs { .. } => "RecordAs",
         Command::StopRecording { .. } => "StopRecording",
         Command::Digits { .. } => "Digits",
     }

@@ -39,9 +39,10 @@ fn an_ordered_call_runs_its_script_when_it_is_answered() {
     assert!(!start.facts.inbound);
     assert_eq!((start.facts.caller.as_str(), start.facts.called.as_str()), ("+4930123", "bob"));
     let call = start.call;
+    let name = "1700000000000-1".to_owned();
     assert_eq!(
         world.node().console,
-        [ConsoleReply::Calling { request, call }, ConsoleReply::Answered { request, call }]
+        [ConsoleReply::Calling { request, call, name }, ConsoleReply::Answered { request, call }]
     );
     let play =
         world.ask(start.flow, call, Verb::Play { sounds: vec![Sound::Silence(secs(1))], stop_on: String::new() });

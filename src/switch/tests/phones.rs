@@ -306,6 +306,29 @@ fn a_flow_of_outbound_is_confirmed_replaced_and_ends_with_its_connection() {
 }
 
 #[test]
+fn who_registered_before_a_restart_is_rung_after_it() {
+    let mut world = office();
+    let mut desk = Device::new("anna", "198.51.100.7:5070");
+    desk.register(&mut world, "");
+    let mut stream = Device { transport: Transport::Tcp, ..Device::new("bo", "198.51.100.8:40001") };
+    stream.contact = "<sip:bo@198.51.100.8:5071;transport=tcp>".into();
+    stream.register(&mut world, "");
+    let told = std::mem::take(&mut world.nodes[0].registered);
+    assert_eq!(told.iter().map(|(user, all)| (user.as_str(), all.len())).collect::<Vec<_>>(), [("anna", 1), ("bo", 1)]);
+    let mut again = office();
+    for (user, bindings) in &told {
+        again.nodes[0].switch.restore_registrations(user, bindings.clone());
+    }
+    again.nodes[0].switch.restore_registrations("nobody", told[0].1.clone());
+    let back: Vec<_> = again.nodes[0].switch.registrations().map(|(user, one)| (user, one.hop)).collect();
+    assert_eq!(back, [("anna", told[0].1[0].hop), ("bo", None)], "a connection does not outlive the program");
+    again.run(secs(3601));
+    assert_eq!(again.nodes[0].switch.registrations().count(), 0, "they end as they would have");
+    let last = again.nodes[0].registered.pop();
+    assert!(last.is_some_and(|(_, bindings)| bindings.is_empty()), "and that is told");
+}
+
+#[test]
 fn behind_a_proxy_without_outbound_there_is_no_flow() {
     let mut world = office();
     let mut anna = Device { transport: Transport::Tcp, ..Device::new("anna", "198.51.100.7:40001") };
@@ -519,4 +542,192 @@ fn a_parked_call_is_fetched_once() {
     let again = world.ask(parked.flow, parked.call, park);
     world.run(secs(61));
     assert_eq!(world.reply(again), Some(&Reply::Failed(Failure::NoAnswer)), "nobody came");
+}
+
+/// Has `user` rung by the call of `start`, and says 180: the early dialog's Call-ID, and our tag.
+fn rung(world: &mut World, start: &Start, number: &str, at: SocketAddr) -> (RequestId, SipRequest) {
+    let dial = Dial {
+        targets: vec![number.into()],
+        strategy: Strategy::All,
+        timeout: secs(30),
+        early_media: false,
+        caller_id: None,
+        headers: vec![],
+        ringback: None,
+    };
+    let dialled = world.ask(start.flow, start.call, Verb::Dial(dial));
+    world.settle();
+    let invite = world.request_at(at, Method::Invite);
+    world.say(at, answer(&invite, 180, "anna", None));
+    world.settle();
+    (dialled, invite)
+}
+
+/// What `name="..."` says in a document.
+fn attribute(document: &str, name: &str) -> Option<String> {
+    let start = document.find(&format!(" {name}=\""))? + name.len() + 3;
+    document[start..].split('"').next().map(str::to_owned)
+}
+
+#[test]
+fn a_lamp_tells_what_a_phone_needs_to_pick_up_what_rings_another() {
+    let mut world = office();
+    let mut anna = Device::new("anna", "198.51.100.7:5070");
+    anna.register(&mut world, "");
+    let mut bo = Device::new("bo", "198.51.100.20:5060");
+    bo.ask(&mut world, "SUBSCRIBE", "sip:201@192.0.2.1", "Event: dialog\r\nExpires: 600\r\n");
+    notified(&mut world, &bo, 200);
+    world.inbox.clear();
+    let (_, caller) = talking(&mut world, "bo", "198.51.100.21:5060");
+    let (dialled, invite) = rung(&mut world, &caller, "201", anna.at);
+    // Of the two documents (called; rings) the second one names the dialog.
+    let mut document = notified(&mut world, &bo, 200).1;
+    if attribute(&document, "call-id").is_none() {
+        document = notified(&mut world, &bo, 200).1;
+    }
+    let named = |name: &str| attribute(&document, name).unwrap();
+    assert_eq!(named("call-id"), invite.headers.call_id, "{document}");
+    assert_eq!((named("local-tag"), Some(named("remote-tag").as_str())), ("anna".into(), invite.headers.from.tag()));
+    let replaces = format!("{};to-tag={};from-tag={}", named("call-id"), named("remote-tag"), named("local-tag"));
+
+    let mut thief = Device { user: "mallory".into(), ..Device::new("mallory", "198.51.100.66:5060") };
+    thief.say(&mut world, "INVITE", "sip:201@192.0.2.1", &format!("Replaces: {replaces}\r\n"));
+    assert_eq!(thief.response(&mut world).code, 401, "who takes a call says who he is");
+
+    let mut taker = Device::new("bo", "198.51.100.22:5060");
+    let more = format!("Replaces: {replaces}\r\n");
+    taker.say(&mut world, "INVITE", "sip:201@192.0.2.1", &more);
+    let challenge = taker.response(&mut world);
+    taker.ask_again(&mut world, &challenge, "INVITE", "sip:201@192.0.2.1", &more);
+    let ok = world.response_at(taker.at, 200);
+    acknowledge(&mut world, &taker, &ok);
+    let Some(Reply::Dialed { call: taken, target: 0 }) = world.reply(dialled).cloned() else {
+        panic!("{:?}", world.reply(dialled));
+    };
+    world.request_at(anna.at, Method::Cancel);
+    world.say(anna.at, answer(&invite, 487, "anna", None));
+    world.settle();
+    let wait = world.ask(caller.flow, caller.call, Verb::Bridge { other: taken, stop_on: String::new() });
+    world.settle();
+    assert_eq!(world.reply(wait), None, "they talk");
+    let mut late = Device::new("bo", "198.51.100.23:5060");
+    late.say(&mut world, "INVITE", "sip:201@192.0.2.1", &more);
+    let challenge = late.response(&mut world);
+    late.ask_again(&mut world, &challenge, "INVITE", "sip:201@192.0.2.1", &more);
+    assert_eq!(late.response(&mut world).code, 481, "it rings no more");
+}
+
+#[test]
+fn a_call_in_progress_is_not_named_by_the_lamp() {
+    let mut world = office();
+    let mut bo = Device::new("bo", "198.51.100.20:5060");
+    bo.ask(&mut world, "SUBSCRIBE", "sip:201@192.0.2.1", "Event: dialog\r\nExpires: 600\r\n");
+    notified(&mut world, &bo, 200);
+    let _ = talking(&mut world, "anna", "198.51.100.21:5060");
+    let documents: Vec<String> = world
+        .said
+        .iter()
+        .filter_map(|message| match message {
+            Message::Request(request) if request.method == Method::Notify => {
+                Some(String::from_utf8_lossy(&request.body).into_owned())
+            }
+            _ => None,
+        })
+        .collect();
+    assert!(documents.iter().any(|document| document.contains("<dialog id=")), "{documents:?}");
+    assert!(!documents.iter().any(|document| document.contains("call-id")), "{documents:?}");
+}
+
+fn acknowledge(world: &mut World, device: &Device, ok: &Response) {
+    let (user, tag) = (&device.user, ok.headers.to.tag().unwrap());
+    let ack = format!(
+        "ACK sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9;rport;branch=z9hG4bKack{tag}\r\nFrom: \
+         <sip:{user}@192.0.2.1>;tag=f{user}\r\nTo: <sip:100@192.0.2.1>;tag={tag}\r\nCall-ID: {}\r\nCSeq: {} ACK\r\n\
+         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+        device.call_id, ok.headers.cseq.number
+    );
+    world.say(device.at, ack);
+    world.settle();
+}
+
+#[test]
+fn who_is_parked_hears_music_until_it_is_fetched() {
+    let mut world = office();
+    let (_, parked) = talking(&mut world, "bo", "198.51.100.20:5060");
+    let (_, taker) = talking(&mut world, "anna", "198.51.100.21:5060");
+    world.nodes[0].commands.clear();
+    world.ask(parked.flow, parked.call, Verb::Park { slot: "701".into(), timeout: secs(60) });
+    assert_eq!(world.commands(), ["Play"]);
+    world.ask(taker.flow, taker.call, Verb::Retrieve { slot: "701".into() });
+    world.settle();
+    assert!(world.commands().contains(&"Stop"), "{:?}", world.commands());
+    world.nodes[0].commands.clear();
+    let (_, parked) = talking(&mut world, "bo", "198.51.100.24:5060");
+    world.ask(parked.flow, parked.call, Verb::Park { slot: "701".into(), timeout: secs(5) });
+    world.run(secs(6));
+    assert_eq!(world.commands().last(), Some(&"Stop"), "nobody came: the script plays what it likes");
+}
+
+#[test]
+fn a_phone_that_proved_itself_may_transfer_and_a_guest_may_not() {
+    for (proven, code) in [(true, 202), (false, 603)] {
+        let mut world = office();
+        if !proven {
+            world = World::new();
+        }
+        let (device, start) = match proven {
+            true => talking(&mut world, "bo", "198.51.100.20:5060"),
+            false => {
+                let (answered, caller, flow, call) = answered();
+                world = answered;
+                let mut start = world.node().starts[0].clone();
+                (start.flow, start.call) = (flow, call);
+                let device = Device { call_id: caller.call_id.clone(), ..Device::new("anna", PHONE) };
+                (device, start)
+            }
+        };
+        let (dialled, invite) = rung(&mut world, &start, "sip:c@198.51.100.40", address("198.51.100.40:5060"));
+        world.say(address("198.51.100.40:5060"), answer(&invite, 200, "anna", Some(&sdp())));
+        world.settle();
+        assert!(matches!(world.reply(dialled), Some(Reply::Dialed { .. })));
+        let tag = world.said.iter().find_map(|message| match message {
+            Message::Response(response) if response.headers.call_id == device.call_id && response.code == 200 => {
+                response.headers.to.tag().map(str::to_owned)
+            }
+            _ => None,
+        });
+        let from = if proven { "fbo" } else { "anna" };
+        let refer = format!(
+            "REFER sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9;rport;branch=z9hG4bKrefer\r\nFrom: \
+             <sip:x@192.0.2.1>;tag={from}\r\nTo: <sip:100@192.0.2.1>;tag={}\r\nCall-ID: {}\r\nCSeq: 50 REFER\r\n\
+             Max-Forwards: 70\r\nContact: <sip:x@{}>\r\nRefer-To: <sip:d@198.51.100.41>\r\nContent-Length: 0\r\n\r\n",
+            tag.unwrap(),
+            device.call_id,
+            device.at,
+        );
+        world.say(device.at, refer);
+        world.settle();
+        world.response_at(device.at, code);
+    }
+}
+
+#[test]
+fn a_phone_that_was_rung_parks_its_caller_with_a_key() {
+    let mut world = office();
+    let (_, caller) = talking(&mut world, "bo", "198.51.100.20:5060");
+    let callee = address("198.51.100.40:5060");
+    let (dialled, invite) = rung(&mut world, &caller, "sip:c@198.51.100.40", callee);
+    world.say(callee, answer(&invite, 200, "anna", Some(&sdp())));
+    world.settle();
+    let Some(Reply::Dialed { call: leg, .. }) = world.reply(dialled).cloned() else { panic!("not dialled") };
+    let talk = world.ask(caller.flow, leg, Verb::Bridge { other: caller.call, stop_on: "#".into() });
+    world.key(0, '#');
+    assert_eq!(world.reply(talk), None, "the caller's keys do not count");
+    world.key(1, '#');
+    assert_eq!(world.reply(talk), Some(&Reply::Left(verbs::LeaveReason::Key('#'))));
+    let gone = world.ask(caller.flow, leg, Verb::Hangup);
+    assert_eq!(world.reply(gone), Some(&Reply::Done));
+    let park = world.ask(caller.flow, caller.call, Verb::Park { slot: "201".into(), timeout: secs(60) });
+    world.settle();
+    assert_eq!((world.reply(park), world.commands().last()), (None, Some(&"Play")), "it waits, and hears music");
 }

@@ -8,6 +8,7 @@ use proptest::{
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::verbs::{Messaging, Text};
 
 const PHONES: [&str; 3] = ["203.0.113.1:5060", "203.0.113.2:5060", "203.0.113.3:5060"];
 
@@ -22,6 +23,10 @@ enum Deed {
     Cancel,
     Bye,
     Reinvite,
+    /// A caller sends a text message, within its call or beside it.
+    Message {
+        within: bool,
+    },
     /// A phone answers its oldest open INVITE.
     Phone {
         phone: usize,
@@ -48,16 +53,23 @@ fn deed() -> impl Choice<Value = Deed> {
         1 => Just(Deed::Cancel),
         1 => Just(Deed::Bye),
         1 => Just(Deed::Reinvite),
+        2 => any::<bool>().prop_map(|within| Deed::Message { within }),
         6 => (0..3usize, prop::sample::select(vec![180u16, 183, 200, 200, 302, 404, 486, 487, 503, 603]), any::<bool>())
             .prop_map(|(phone, code, body)| Deed::Phone { phone, code, body }),
         3 => (0..3usize).prop_map(|phone| Deed::PhoneAnswers { phone }),
-        8 => (0..16u8).prop_map(Deed::Verb),
+        8 => (0..22u8).prop_map(Deed::Verb),
         1 => prop::sample::select(vec!['1', '#', '*']).prop_map(Deed::Key),
         1 => any::<bool>().prop_map(Deed::EndFlow),
         3 => prop::sample::select(vec![1u64, 100, 3000, 21_000, 40_000]).prop_map(Deed::Wait),
         1 => any::<bool>().prop_map(Deed::Lose),
         1 => any::<bool>().prop_map(Deed::MediaAnswers),
     ]
+}
+
+/// A text message to `to`, or within the call.
+fn text(to: Option<String>) -> Verb {
+    let text = Text { kind: "text/plain".into(), text: "hi".into() };
+    Verb::Messaging(Messaging::Send(verbs::Message { to, from: None, text, headers: vec![] }))
 }
 
 fn verb(number: u8, other: CallId) -> Verb {
@@ -82,13 +94,21 @@ fn verb(number: u8, other: CallId) -> Verb {
         12 => Verb::Join { room: "r".into(), stop_on: "*".into(), muted: false, entry: Default::default() },
         13 => Verb::Record(Record {
             file: None,
-            stereo: true,
-            party_only: false,
+            format: None,
+            voices: Voices::Stereo,
             max: None,
+            end_of_silence: None,
+            beep: true,
             stop_on: "#".into(),
             wait: false,
         }),
         14 => Verb::Echo { stop_on: "1".into(), limit: Some(secs(2)) },
+        15 => text(Some(format!("sip:x@{}", PHONES[0]))),
+        16 => text(Some("sip:x@name.example".into())),
+        17 => text(None),
+        18 => Verb::Messaging(Messaging::Await { timeout: secs(2) }),
+        19 => Verb::Messaging(Messaging::Answer { code: 200, reason: None }),
+        20 => Verb::Park { slot: "1".into(), timeout: secs(3) },
         _ => Verb::SetVar { name: "x".into(), value: Some("y".into()) },
     }
 }
@@ -143,6 +163,14 @@ impl Story {
             Deed::Reinvite => {
                 if let Some(caller) = self.callers.last_mut().filter(|caller| caller.to_tag.is_some()) {
                     caller.send(world, "INVITE", Some(("application/sdp", &sdp())));
+                }
+            }
+            Deed::Message { within } => {
+                if let Some(caller) = self.callers.last_mut() {
+                    let tag = caller.to_tag.take();
+                    caller.to_tag = tag.clone().filter(|_| within);
+                    caller.send(world, "MESSAGE", Some(("text/plain", "hi")));
+                    caller.to_tag = tag;
                 }
             }
             Deed::Phone { phone, code, body } => self.phone(phone, Some((code, body))),
@@ -231,7 +259,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn every_order_of_events_ends_with_nothing_left_and_one_record_a_call(deeds in prop::collection::vec(deed(), 1..60)) {
-        let mut story = Story { world: World::new(), callers: vec![], answered: None, asked: 0 };
+        let route = MessageRoute { number: Pattern::parse("*").unwrap(), script: "sms.lua".into(), vars: vec![] };
+        let world = World::with(|config| config.messages.routes = vec![route]);
+        let mut story = Story { world, callers: vec![], answered: None, asked: 0 };
         for deed in deeds {
             story.happen(deed);
         }
@@ -239,6 +269,9 @@ proptest! {
         // The world answers again, and every script comes to its end.
         world.automatic = true;
         world.lose = Box::new(|_| false);
+        for (query, _) in std::mem::take(&mut world.nodes[0].queries) {
+            world.input(0, Input::Resolved { query, result: Err("no such name".into()) });
+        }
         let flows: Vec<FlowId> = world.node().starts.iter().map(|start| start.flow).collect();
         for flow in flows {
             world.end_flow(flow, FlowEnd::Finished);
@@ -250,6 +283,16 @@ proptest! {
         ids.sort_unstable();
         ids.dedup();
         prop_assert_eq!(ids.len(), written, "one record a call");
+        let steps: Vec<(String, Status)> =
+            world.node().progress.iter().map(|step| (step.id.clone(), step.status)).collect();
+        for record in &world.node().records {
+            let steps: Vec<Status> = steps.iter().filter(|(id, _)| *id == record.id).map(|(_, status)| *status).collect();
+            prop_assert!(steps.windows(2).all(|two| two[0].rank() <= two[1].rank()), "backwards: {steps:?}");
+            prop_assert!(steps.iter().all(|status| !status.is_final()) && record.status.is_final());
+            prop_assert_eq!(record.end_reason.paired(record.status), record.end_reason);
+            let answered = steps.contains(&Status::InProgress);
+            prop_assert!(!answered || record.status == Status::Completed, "{steps:?}, then {}", record.status);
+        }
         let (made, ended) = dialogs(&world);
         let left: Vec<_> = made.difference(&ended).collect();
         prop_assert!(left.is_empty(), "dialogs without an end: {left:?}");

@@ -45,7 +45,7 @@ fn a_caller_with_timers_refreshes_and_is_missed_when_it_does_not() {
     world.request_at(caller.at, Method::Bye);
     world.assert_clean(1);
     let record = &world.node().records[0];
-    assert_eq!((record.status, record.end_reason), (Status::Completed, EndReason::SessionExpired));
+    assert_eq!((record.status, record.end_reason), (Status::Completed, EndReason::TelephonyError));
     assert!(record.error.as_deref().unwrap().contains("expired"));
 }
 

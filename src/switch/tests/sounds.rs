@@ -103,9 +103,11 @@ fn one_call_does_one_lasting_thing_at_a_time() {
 fn record(wait: bool) -> Record {
     Record {
         file: Some("mail/1".into()),
-        stereo: false,
-        party_only: true,
+        format: None,
+        voices: Voices::Party,
         max: Some(secs(120)),
+        end_of_silence: None,
+        beep: false,
         stop_on: "#".into(),
         wait,
     }
@@ -118,10 +120,18 @@ fn a_voicemail_ends_with_a_key_and_is_told_when_its_file_is_closed() {
     assert_eq!(world.reply(id), None);
     let recording = world.node().files[0].0;
     assert!(world.node().commands.iter().any(|(_, command)| {
-        matches!(command, Command::Record { limit: Some(960_000), layout: media::Layout::Party, .. })
+        matches!(
+            command,
+            Command::Record {
+                ends: media::Ends { after: Some(960_000), quiet: None },
+                layout: media::Layout::Party,
+                ..
+            }
+        )
     }));
     world.key(0, '#');
-    let want = Reply::Recorded { recording, file: "mail/1.wav".into(), length: secs(2), key: Some('#') };
+    let want =
+        Reply::Recorded { recording, files: vec!["mail/1.wav".into()], length: secs(2), why: RecordEnd::Key('#') };
     assert_eq!(world.reply(id), Some(&want));
     caller.send(&mut world, "BYE", None);
     world.assert_clean(1);
@@ -133,11 +143,11 @@ fn a_recording_beside_the_flow_is_paused_and_stopped_by_its_number() {
     let (mut world, _, flow, call) = answered();
     let id = world.ask(flow, call, Verb::Record(Record { file: None, stop_on: String::new(), ..record(false) }));
     let Some(&Reply::Recording(recording)) = world.reply(id) else { panic!("it runs") };
-    assert!(world.node().files[0].1.starts_with("2023-11-14/1700000000-"), "{:?}", world.node().files);
-    let pause = world.ask(flow, call, Verb::RecordPause { recording, paused: true });
+    assert!(world.node().files[0].1.starts_with("2023-11-14/1700000000000-"), "{:?}", world.node().files);
+    let pause = world.ask(flow, call, Verb::RecordAs { recording, mode: RecordMode::Mask });
     assert_eq!(world.reply(pause), Some(&Reply::Done));
     let stop = world.ask(flow, call, Verb::RecordStop { recording });
-    assert!(matches!(world.reply(stop), Some(Reply::Recorded { key: None, .. })));
+    assert!(matches!(world.reply(stop), Some(Reply::Recorded { why: RecordEnd::Stopped, .. })));
     let again = world.ask(flow, call, Verb::RecordStop { recording });
     assert_eq!(world.reply(again), Some(&Reply::Failed(Failure::NoSuchRecording)));
     let bad = world.ask(flow, call, Verb::Record(Record { file: Some("../x".into()), ..record(false) }));

@@ -31,7 +31,7 @@ const RFC4475: [(&str, Verdict, &str); 50] = [
     ("dblreq",     Answered(405), "3.1.1.8 what follows the body of a datagram is ignored; REGISTER without phones"),
     ("semiuri",    Answered(200), "3.1.1.9 semicolons are allowed in the user part"),
     ("transports", Answered(200), "3.1.1.10 unknown transports in lower Vias"),
-    ("mpart01",    Answered(405), "3.1.1.11 multipart with binary; MESSAGE is not served"),
+    ("mpart01",    Answered(415), "3.1.1.11 multipart with binary; of messages only text is taken"),
     ("unreason",   Dropped,       "3.1.1.12 a response with a Unicode phrase, to nothing that we asked"),
     ("noreason",   Dropped,       "3.1.1.13 a response with an empty phrase, to nothing that we asked"),
     ("badinv01",   Answered(400), "3.1.2.1 stray separators"),
@@ -104,7 +104,7 @@ fn folder(name: &str) -> Option<PathBuf> {
 fn verdict(bytes: Vec<u8>) -> (Verdict, String) {
     let mut world = World::with(|config| {
         let any = Pattern::parse("*").unwrap();
-        config.routes = vec![Route { number: any, script: "any.lua".into(), vars: vec![] }];
+        config.routes = vec![Route { number: any, service: Service::script("any.lua") }];
     });
     let hop = Hop { transport: Transport::Udp, interface: InterfaceId(0), remote: address(PHONE) };
     let node = &mut world.nodes[0];

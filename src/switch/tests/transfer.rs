@@ -106,12 +106,26 @@ fn a_caller_transfers_its_partner_and_leaves() {
     world.settle();
     assert_eq!(byes(&mut world, address(B)), 1);
     world.assert_clean(3);
-    let reasons: Vec<EndReason> = world.node().records.iter().map(|record| record.end_reason).collect();
-    assert!(reasons.contains(&EndReason::Transferred), "{reasons:?}");
+    let moved: Vec<EndReason> =
+        world.node().records.iter().filter(|record| record.transferred).map(|record| record.end_reason).collect();
+    assert_eq!(moved, [EndReason::AgentCompleted]);
 }
 
 fn hop(at: &str) -> Hop {
     Hop { transport: Transport::Udp, interface: InterfaceId(0), remote: address(at) }
+}
+
+#[test]
+fn a_target_on_our_own_machine_but_another_port_is_somebody_else() {
+    let (mut world, mut caller, ..) = bridged();
+    refer(&mut world, &mut caller, "Refer-To: <sip:c@192.0.2.1:5080>\r\n");
+    let invite = world.request_at(address("192.0.2.1:5080"), Method::Invite);
+    assert_eq!(invite.uri.to_string(), "sip:c@192.0.2.1:5080");
+    let at = caller.at;
+    assert_eq!(told(&mut world, at), ["SIP/2.0 100 Trying"]);
+    // Here it is a number, as if it had been dialled, and this one leads nowhere.
+    refer(&mut world, &mut caller, "Refer-To: <sip:c@192.0.2.1:5060>\r\n");
+    assert_eq!(world.response_at(caller.at, 491).headers.cseq.method, Method::Refer, "one is under way");
 }
 
 #[test]

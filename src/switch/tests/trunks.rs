@@ -9,8 +9,8 @@ mod links;
 mod outbound;
 mod proof;
 
-const CARRIER_A: &str = "203.0.113.1:5060";
-const CARRIER_B: &str = "203.0.113.2:5060";
+pub(super) const CARRIER_A: &str = "203.0.113.1:5060";
+pub(super) const CARRIER_B: &str = "203.0.113.2:5060";
 
 /// A carrier at this address, for both ways.
 fn carrier(name: &str, at: &str) -> Trunk {
@@ -32,7 +32,7 @@ fn rule(number: &str, trunk: &str, priority: u32) -> Rule {
 }
 
 /// Carriers "a" and "b", and +49 goes over a, then b. The emergency number is 112.
-fn trunking() -> Trunking {
+pub(super) fn trunking() -> Trunking {
     Trunking {
         trunks: vec![Arc::new(carrier("a", CARRIER_A)), Arc::new(carrier("b", CARRIER_B))],
         outbound: Outbound {

@@ -6,7 +6,10 @@ use super::{
     config::rewritten,
     header::{self, Words},
 };
-use crate::sip::{Headers, NameAddr, Request, Uri};
+use crate::{
+    sdp,
+    sip::{Headers, NameAddr, Request, Uri},
+};
 
 /// Header fields of an INVITE that are kept for rules to copy.
 const KEPT: usize = 32;
@@ -32,6 +35,8 @@ pub(in crate::switch) struct Caller {
     pub history: Vec<String>,
     /// The other header fields of the caller's INVITE.
     pub headers: Vec<(String, String)>,
+    /// What the caller can hear, where that is only what we pass on.
+    pub formats: Vec<sdp::Format>,
 }
 
 impl Caller {
@@ -56,6 +61,7 @@ impl Caller {
             diversion: sent_on("Diversion"),
             history: sent_on("History-Info"),
             headers: headers.others().take(KEPT).map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+            formats: Vec::new(),
         }
     }
 }

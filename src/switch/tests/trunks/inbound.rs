@@ -67,11 +67,7 @@ fn emergency_numbers_pass_the_limits_of_carriers_and_of_all_calls() {
     let mut world = world_with(|config| {
         config.limits.calls = 1;
         first(config).calls = 1;
-        config.routes.push(Route {
-            number: Pattern::parse("112").unwrap(),
-            script: Arc::from("sos.lua"),
-            vars: vec![],
-        });
+        config.routes.push(Route { number: Pattern::parse("112").unwrap(), service: Service::script("sos.lua") });
     });
     caller_at(CARRIER_A, "1").invite(&mut world, Some(&sdp()));
     caller_at(CARRIER_A, "2").invite(&mut world, Some(&sdp()));

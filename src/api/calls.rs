@@ -1,0 +1,274 @@
+//! Calls to look at.
+
+#![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Context, Shared,
+    access::Caller,
+    problem::{self, Params, Problem},
+};
+use crate::{
+    store::{CallFilter, Question, Scope},
+    switch::Progress,
+};
+
+/// Which calls.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wanted {
+    /// `true`: only calls that go on, as they stand at this moment.
+    #[serde(default)]
+    #[param(required = false)]
+    live: bool,
+    /// `queued`, `initiated`, `ringing`, `in_progress`, `completed`, `failed`, `no_answer`, `busy` or `canceled`.
+    status: Option<String>,
+    /// Such as `caller_hangup`.
+    end_reason: Option<String>,
+    /// Between this number and another.
+    number: Option<String>,
+    /// `inbound` or `outbound`.
+    direction: Option<String>,
+    /// Began then or later, in ms since 1970.
+    since_ms: Option<i64>,
+    /// Began before that, in ms since 1970.
+    until_ms: Option<i64>,
+    /// At most so many, 1 to 500; else 50.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// `json`, `jsonl` or `csv`.
+    #[param(pattern = "^(json|jsonl|csv)$")]
+    format: Option<String>,
+}
+
+/// Some calls, the newest first.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Calls {
+    /// Their records; of calls that go on: how they stand.
+    calls: Vec<Value>,
+    /// The `cursor` of the next page; null: this was the last.
+    #[schema(required = false)]
+    next: Option<String>,
+}
+
+impl Context {
+    /// The calls that are not over.
+    pub(super) async fn live(&self) -> Result<Vec<Arc<Progress>>, Problem> {
+        let (to, live) = oneshot::channel();
+        self.questions.send(Question::Live(to)).await.map_err(|_| Problem::gone())?;
+        live.await.map_err(|_| Problem::gone())
+    }
+
+    /// The call with this id that is not over, and that the key may see.
+    pub(super) async fn live_call(&self, caller: &Caller, id: &str) -> Result<Arc<Progress>, Problem> {
+        let (to, found) = oneshot::channel();
+        self.questions.send(Question::Find(id.to_owned(), to)).await.map_err(|_| Problem::gone())?;
+        let call = found.await.map_err(|_| Problem::gone())?;
+        call.filter(|call| caller.0.sees([&call.from, &call.to])).ok_or_else(|| Problem::no_such("call in progress"))
+    }
+}
+
+fn filter(wanted: Wanted, caller: &Caller) -> Result<CallFilter, Problem> {
+    let limit = wanted.limit.unwrap_or(50);
+    if !(1..=500).contains(&limit) {
+        return Err(Problem::field("limit", "allowed: 1 to 500"));
+    }
+    let cursor = |text: &String| {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+        serde_json::from_slice::<(i64, String)>(&bytes).ok()
+    };
+    let after = match &wanted.cursor {
+        None => None,
+        Some(text) => {
+            Some(cursor(text).ok_or_else(|| Problem::field("cursor", "allowed: the `next` of an answer of before"))?)
+        }
+    };
+    for (name, value) in [
+        ("status", &wanted.status),
+        ("end_reason", &wanted.end_reason),
+        ("number", &wanted.number),
+        ("direction", &wanted.direction),
+    ] {
+        if value.as_ref().is_some_and(|text| text.len() > 200 || text.contains('\0')) {
+            return Err(Problem::field(name, "allowed: up to 200 characters"));
+        }
+    }
+    if after.as_ref().is_some_and(|(_, id)| id.contains('\0')) {
+        return Err(Problem::field("cursor", "allowed: the `next` of an answer of before"));
+    }
+    let Wanted { status, end_reason, number, direction, since_ms, until_ms, .. } = wanted;
+    let numbers = caller.0.numbers.clone();
+    Ok(CallFilter { status, end_reason, number, direction, since_ms, until_ms, after, limit, numbers })
+}
+
+fn passes(filter: &CallFilter, call: &Progress) -> bool {
+    let word = |wanted: &Option<String>, found: String| wanted.as_ref().is_none_or(|wanted| *wanted == found);
+    let start = i64::try_from(call.start_ms).unwrap_or(i64::MAX);
+    let direction = serde_json::to_value(call.direction).ok().and_then(|word| word.as_str().map(str::to_owned));
+    word(&filter.status, call.status.to_string())
+        && filter.end_reason.is_none()
+        && filter.number.as_ref().is_none_or(|number| [&call.from, &call.to].contains(&number))
+        && word(&filter.direction, direction.unwrap_or_default())
+        && filter.since_ms.is_none_or(|since| start >= since)
+        && filter.until_ms.is_none_or(|until| start < until)
+        && filter.after.as_ref().is_none_or(|(at, id)| (start, &call.id) < (*at, id))
+}
+
+/// Calls, the newest first.
+#[utoipa::path(get, path = "/v1/calls", tag = "calls", security(("key" = [])), params(Wanted), responses(
+    (status = 200, description = "Calls that the key may see", content(
+        (Calls = "application/json"), (String = "application/jsonl"), (String = "text/csv"))),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn list(
+    State(context): State<Shared>,
+    caller: Caller,
+    Params(wanted): Params<Wanted>,
+) -> Result<Response, Problem> {
+    caller.need(Scope::Read)?;
+    let format = wanted.format.clone();
+    let live = wanted.live;
+    let filter = filter(wanted, &caller)?;
+    let (calls, next) = if live {
+        let mut calls = context.live().await?;
+        calls.retain(|call| caller.0.sees([&call.from, &call.to]) && passes(&filter, call));
+        calls.sort_by(|a, b| (b.start_ms, &b.id).cmp(&(a.start_ms, &a.id)));
+        let more = calls.len() > filter.limit as usize;
+        calls.truncate(filter.limit as usize);
+        let next = calls.last().filter(|_| more).map(|last| (last.start_ms as i64, last.id.clone()));
+        (calls.iter().map(|call| json!(**call)).collect(), next)
+    } else {
+        let page = context.store().await?.calls(&filter).await.map_err(|error| problem::database(&error))?;
+        (page.calls.into_iter().map(|call| call.document).collect(), page.next)
+    };
+    let next = next.map(|place| BASE64_URL_SAFE_NO_PAD.encode(json!(place).to_string()));
+    let calls = Calls { calls, next };
+    match format.as_deref().unwrap_or("json") {
+        "json" => Ok(axum::Json(calls).into_response()),
+        "jsonl" => {
+            Ok(text("application/jsonl", calls.next, calls.calls.iter().map(|call| format!("{call}\n")).collect()))
+        }
+        "csv" => Ok(text("text/csv", calls.next, csv(&calls.calls))),
+        _ => Err(Problem::field("format", "allowed: json, jsonl or csv")),
+    }
+}
+
+/// As text; where there is more, the next page is in a header.
+fn text(kind: &'static str, next: Option<String>, text: String) -> Response {
+    let mut response = ([(header::CONTENT_TYPE, kind)], text).into_response();
+    if let Some(next) = next.and_then(|next| next.parse().ok()) {
+        response.headers_mut().insert("x-next-cursor", next);
+    }
+    response
+}
+
+const COLUMNS: [&str; 17] = [
+    "id",
+    "parent",
+    "direction",
+    "from",
+    "to",
+    "trunk",
+    "start_ms",
+    "answer_ms",
+    "end_ms",
+    "talk_seconds",
+    "status",
+    "end_reason",
+    "code",
+    "q850",
+    "script",
+    "codec",
+    "error",
+];
+
+/// RFC 4180. What a spreadsheet would take for a formula is shown as text.
+fn csv(calls: &[Value]) -> String {
+    let cell = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => {
+            let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+            let text = text.replace('"', "\"\"");
+            if formula { format!("\"'{text}\"") } else { format!("\"{text}\"") }
+        }
+        other => other.to_string(),
+    };
+    let mut lines = format!("{}\r\n", COLUMNS.join(","));
+    for call in calls {
+        let cells: Vec<String> = COLUMNS.iter().map(|column| cell(&call[*column])).collect();
+        lines.push_str(&cells.join(","));
+        lines.push_str("\r\n");
+    }
+    lines
+}
+
+/// A call, as kept; where the database has nothing yet, as it stands.
+#[utoipa::path(get, path = "/v1/calls/{id}", tag = "calls", security(("key" = [])),
+    params(("id" = String, Path, description = "The call's id")), responses(
+    (status = 200, description = "Its record; while it goes on, how it stands", body = Object),
+    (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn one(
+    State(context): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<axum::Json<Value>, Problem> {
+    caller.need(Scope::Read)?;
+    if let Ok(call) = context.live_call(&caller, &id).await {
+        return Ok(axum::Json(json!(*call)));
+    }
+    kept(&context, &caller, &id).await.map(axum::Json)
+}
+
+async fn kept(context: &Context, caller: &Caller, id: &str) -> Result<Value, Problem> {
+    // PostgreSQL knows no text with this in it.
+    if id.contains('\0') {
+        return Err(Problem::no_such("call"));
+    }
+    let found = context.store().await?.call(id).await.map_err(|error| problem::database(&error))?;
+    let found = found.filter(|call| caller.0.sees([&call.parties[0], &call.parties[1]]));
+    found.map(|call| call.document).ok_or_else(|| Problem::no_such("call"))
+}
+
+/// What happened to a call, in order.
+#[utoipa::path(get, path = "/v1/calls/{id}/events", tag = "calls", security(("key" = [])),
+    params(("id" = String, Path, description = "The call's id")), responses(
+    (status = 200, description = "Its events", body = [Object]),
+    (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn events(
+    State(context): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<axum::Json<Vec<Value>>, Problem> {
+    caller.need(Scope::Read)?;
+    kept(&context, &caller, &id).await?;
+    let lines = context.store().await?.events_of(&id).await.map_err(|error| problem::database(&error))?;
+    Ok(axum::Json(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_has_a_line_a_call_and_no_formulas() {
+        let call = json!({"id": "1-1", "from": "=cmd()", "to": "+491234", "error": "say \"x\",\nthen", "code": 200});
+        let text = csv(&[call]);
+        let (head, line) = text.split_once("\r\n").unwrap();
+        assert!(head.starts_with("id,parent,direction"));
+        assert_eq!(line, "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,,\"say \"\"x\"\",\nthen\"\r\n");
+    }
+}

@@ -1,0 +1,128 @@
+//! Errors as problem documents (RFC 9457), and readers of requests that name the field that is wrong.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use utoipa::ToSchema;
+
+use crate::verbs::Failure;
+
+/// What went wrong.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// A word for the kind of problem; stays the same in later versions.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The kind, for people.
+    pub title: &'static str,
+    /// What it was this time.
+    pub detail: String,
+    /// The field of the request that is to blame; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl ToString) -> Problem {
+        Problem { kind, status: status.as_u16(), title, detail: detail.to_string(), field: None }
+    }
+
+    pub(super) fn field(field: impl ToString, detail: impl ToString) -> Problem {
+        let problem =
+            Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The request is not as it should be", detail);
+        Problem { field: Some(field.to_string()), ..problem }
+    }
+
+    pub(super) fn no_such(what: &str) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", format!("there is no such {what}"))
+    }
+
+    pub(super) fn gone() -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The server stops", "it takes no more requests")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let text = serde_json::to_string(&self).expect("a problem is plain data");
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], text).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// The database could not be asked.
+pub(super) fn database(error: &sqlx::Error) -> Problem {
+    tracing::warn!(%error, "the database did not answer the API");
+    let (title, detail) = ("The database is not there", "calls go on; what is asked of the database must wait");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database", title, detail)
+}
+
+/// Something could not be done to a call.
+pub(super) fn failure(failure: &Failure) -> Problem {
+    let detail = match failure {
+        Failure::Sound(why) | Failure::Media(why) | Failure::Store(why) => why.clone(),
+        Failure::Refused(code) => format!("refused with {code}"),
+        Failure::Denied(why) | Failure::Limit(why) => (*why).to_owned(),
+        _ => "the call does not allow it now".to_owned(),
+    };
+    let status = match failure {
+        Failure::NoSuchCall | Failure::NoSuchRecording => StatusCode::NOT_FOUND,
+        Failure::Denied(_) => StatusCode::FORBIDDEN,
+        Failure::Limit(_) => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::CONFLICT,
+    };
+    Problem::new(status, failure.as_str(), "It could not be done", detail)
+}
+
+pub(super) async fn nothing_here() -> Problem {
+    Problem::no_such("resource")
+}
+
+pub(super) async fn wrong_method() -> Problem {
+    let title = "Not with this method";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", title, "see /openapi.json for what there is")
+}
+
+/// A JSON body.
+pub(super) struct Body<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Body<T>, Problem> {
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|error| {
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            Problem::new(status, "too_large", "The request is too large", error.body_text())
+        })?;
+        // Nothing at all is a body without fields.
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let mut reader = serde_json::Deserializer::from_slice(text);
+        let read = serde_path_to_error::deserialize(&mut reader);
+        let value = read.map_err(|error| Problem::field(error.path(), error.inner()))?;
+        reader.end().map_err(|error| Problem::field("", error))?;
+        Ok(Body(value))
+    }
+}
+
+/// The part of the address after `?`.
+pub(super) struct Params<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Params<T>, Problem> {
+        let read = axum::extract::Query::<T>::try_from_uri(&parts.uri);
+        read.map(|query| Params(query.0)).map_err(|error| Problem::field("query", error.body_text()))
+    }
+}

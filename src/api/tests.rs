@@ -1,0 +1,347 @@
+//! The API over real HTTP, with a journal, a database and a control task in the test's hand.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+use super::*;
+use crate::{
+    ids::CallId,
+    io::{Fact, View},
+    store::{Journal, JournalConfig, WriterConfig, spawn_journal, spawn_writer},
+    switch::{Direction, Input, Progress, Status},
+    verbs::{Failure, Reply, Verb},
+};
+
+/// An API with all that it needs.
+struct Bench {
+    _folder: tempfile::TempDir,
+    at: SocketAddr,
+    journal: Journal,
+    orders: mpsc::Receiver<Order>,
+    /// Keeps the control task's inbox open.
+    _inbox: mpsc::Sender<Order>,
+    replies: mpsc::UnboundedSender<ConsoleReply>,
+    store: Store,
+    admin: String,
+}
+
+impl Bench {
+    async fn new() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::start();
+        let spool = folder.path().join("spool");
+        let journal = spawn_journal(JournalConfig { folder: spool.clone(), limit: 1 << 30, clock }).unwrap();
+        let database = Database::file(&folder.path().join("x.sqlite"));
+        let config = WriterConfig { database: database.clone(), folder: spool, event_days: 0, record_days: 0 };
+        let (told, ready) = tokio::sync::oneshot::channel();
+        spawn_writer(config, journal.written.clone(), told).unwrap();
+        ready.await.unwrap();
+        let store = Store::open(&database).await.unwrap();
+        let (_, admin) = store.make_key("test", Scope::Admin, &[], 1).await.unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let config = Config { listen, database, clock };
+        let (inbox, orders) = mpsc::channel(100);
+        let (to, replies) = mpsc::unbounded_channel();
+        let ends = Ends { orders: inbox.downgrade(), replies, questions: journal.questions.clone() };
+        let at = tokio::task::spawn_blocking(move || spawn(config, ends).unwrap()).await.unwrap();
+        Bench { _folder: folder, at, journal, orders, _inbox: inbox, replies: to, store, admin }
+    }
+
+    async fn ask(&self, method: &str, path: &str, key: &str, more: &str, body: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(self.at).await.unwrap();
+        let key = if key.is_empty() { String::new() } else { format!("Authorization: Bearer {key}\r\n") };
+        let length = body.len();
+        let text = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{key}{more}Content-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let code = answer[9..12].parse().unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (code, serde_json::from_str(body).unwrap_or_else(|_| body.into()))
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        self.ask("GET", path, &self.admin, "", "").await
+    }
+
+    async fn tell(&self, id: &str, from: &str, status: Status) {
+        let progress = Progress {
+            id: id.into(),
+            call: CallId(7),
+            parent: None,
+            direction: Direction::Inbound,
+            from: from.into(),
+            to: "100".into(),
+            trunk: None,
+            sip_call_id: "x".into(),
+            start_ms: 1_800_000_000_000,
+            answer_ms: None,
+            status,
+            script: None,
+        };
+        self.journal.facts.send(Fact::Progress(Box::new(progress))).await.unwrap();
+        // It is there when it is on the disk.
+        let mut written = self.journal.written.clone();
+        written.changed().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_door_opens_without_a_key_or_with_a_key_of_too_small_a_scope() {
+    let bench = Bench::new().await;
+    let (_, read) = bench.store.make_key("r", Scope::Read, &[], 1).await.unwrap();
+    let (_, one_number) = bench.store.make_key("n", Scope::Admin, &["100".into()], 1).await.unwrap();
+    let document = doc::described();
+    let refused = &document["paths"]["/v1/keys"]["get"]["responses"]["401"]["content"];
+    assert!(refused["application/problem+json"].is_object() && refused["application/json"].is_null());
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let mut doors = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, about) in methods.as_object().unwrap() {
+            let path = path.replace("{id}", "x");
+            if about.get("security").is_none() {
+                assert_eq!(path, "/healthz");
+                continue;
+            }
+            doors += 1;
+            let method = method.to_uppercase();
+            for wrong in ["", "swh_wrong"] {
+                let (code, problem) = bench.ask(&method, &path, wrong, "", "").await;
+                assert_eq!((code, problem["type"].as_str()), (401, Some("unauthorized")), "{method} {path}");
+            }
+            let body = match path.rsplit('/').next().unwrap() {
+                "calls" => r#"{"to": "sip:a@b", "from": "1"}"#,
+                "play" => r#"{"file": "a.wav"}"#,
+                "transfer" => r#"{"to": "sip:a@b"}"#,
+                "digits" => r#"{"digits": "1"}"#,
+                "keys" => r#"{"name": "x", "scope": "read"}"#,
+                _ => "",
+            };
+            if method != "GET" || path == "/v1/keys" {
+                assert_eq!(bench.ask(&method, &path, &read, "", body).await.0, 403, "{method} {path}");
+            }
+            if path.starts_with("/v1/keys") {
+                assert_eq!(bench.ask(&method, &path, &one_number, "", body).await.0, 403, "{method} {path}");
+            }
+        }
+    }
+    assert!(doors > 15, "{doors}");
+    assert_eq!(bench.get("/nowhere").await.0, 404);
+    assert_eq!(bench.ask("PUT", "/v1/calls", &bench.admin, "", "").await.0, 405);
+}
+
+#[tokio::test]
+async fn a_key_for_some_numbers_sees_no_other_calls() {
+    let bench = Bench::new().await;
+    let (_, key) = bench.store.make_key("n", Scope::Call, &["4711".into()], 1).await.unwrap();
+    bench.tell("a-1", "4711", Status::Ringing).await;
+    bench.tell("a-2", "4712", Status::Ringing).await;
+    let (code, all) = bench.get("/v1/calls?live=true").await;
+    assert_eq!((code, all["calls"].as_array().unwrap().len()), (200, 2));
+    let (_, its) = bench.ask("GET", "/v1/calls?live=true", &key, "", "").await;
+    assert_eq!(its["calls"][0]["id"], "a-1");
+    assert_eq!(its["calls"].as_array().unwrap().len(), 1);
+    assert_eq!(bench.ask("GET", "/v1/calls/a-1", &key, "", "").await.0, 200);
+    assert_eq!(bench.ask("GET", "/v1/calls/a-2", &key, "", "").await.0, 404);
+    assert_eq!(bench.ask("POST", "/v1/calls/a-2/hangup", &key, "", "").await.0, 404);
+    let body = r#"{"to": "sip:a@b", "from": "4712"}"#;
+    let (code, problem) = bench.ask("POST", "/v1/calls", &key, "", body).await;
+    assert_eq!((code, problem["field"].as_str()), (403, Some("from")));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_named() {
+    let bench = Bench::new().await;
+    for (body, field) in [
+        (r#"{"to": "sip:a@b"}"#, "."),
+        (r#"{"to": "sip:a@b", "from": 5}"#, "from"),
+        (r#"{"to": "", "from": "5"}"#, "to"),
+        (r#"{"to": "sip:a@b", "from": "5", "vars": {"a": 5}}"#, "vars.a"),
+        (r#"{"to": "sip:a@b", "from": "5", "ring_s": 0}"#, "ring_s"),
+        (r#"{"to": "sip:a@b", "from": "5", "colour": 1}"#, "colour"),
+    ] {
+        let (code, problem) = bench.ask("POST", "/v1/calls", &bench.admin, "", body).await;
+        assert_eq!((code, problem["field"].as_str()), (400, Some(field)), "{body}: {problem}");
+    }
+    let (code, problem) = bench.get("/v1/calls?limit=501").await;
+    assert_eq!((code, problem["field"].as_str()), (400, Some("limit")));
+    assert_eq!(bench.get("/v1/calls?cursor=x").await.0, 400);
+    assert_eq!(bench.ask("POST", "/v1/calls", &bench.admin, "", &"x".repeat(70_000)).await.0, 413);
+}
+
+#[tokio::test]
+async fn one_order_makes_one_call_however_often_it_comes() {
+    let mut bench = Bench::new().await;
+    let body = r#"{"to": "sip:a@b", "from": "1", "vars": {"k": "v"}}"#;
+    let (replies, mut orders) = (bench.replies.clone(), std::mem::replace(&mut bench.orders, mpsc::channel(1).1));
+    let control = tokio::spawn(async move {
+        let mut made = 0;
+        while let Some(order) = orders.recv().await {
+            let Order::Input(input) = order else { continue };
+            let Input::Originate(wish) = *input else { continue };
+            made += 1;
+            let (request, name) = (wish.request, format!("c-{made}"));
+            assert_eq!(wish.vars, [("k".to_owned(), "v".to_owned())]);
+            let reply = match made {
+                2 => ConsoleReply::Failed { request, failure: Failure::Unreachable, code: None },
+                _ => ConsoleReply::Calling { request, call: CallId(made), name },
+            };
+            replies.send(reply).unwrap();
+            if made == 3 {
+                break;
+            }
+        }
+    });
+    let named = |name: &str| format!("Idempotency-Key: {name}\r\n");
+    for code in [201, 200, 200] {
+        let (got, begun) = bench.ask("POST", "/v1/calls", &bench.admin, &named("one"), body).await;
+        assert_eq!((got, begun["id"].as_str()), (code, Some("c-1")));
+    }
+    let other = r#"{"to": "sip:c@b", "from": "1"}"#;
+    assert_eq!(bench.ask("POST", "/v1/calls", &bench.admin, &named("one"), other).await.0, 409);
+    // What failed may be tried again under its name.
+    assert_eq!(bench.ask("POST", "/v1/calls", &bench.admin, &named("two"), body).await.0, 409);
+    let (code, begun) = bench.ask("POST", "/v1/calls", &bench.admin, &named("two"), body).await;
+    assert_eq!((code, begun["id"].as_str()), (201, Some("c-3")));
+    control.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_is_steered_and_the_answer_says_how_it_went() {
+    let mut bench = Bench::new().await;
+    bench.tell("a-1", "4711", Status::InProgress).await;
+    let replies = bench.replies.clone();
+    let mut orders = std::mem::replace(&mut bench.orders, mpsc::channel(1).1);
+    let control = tokio::spawn(async move {
+        while let Some(order) = orders.recv().await {
+            let Order::Input(input) = order else { continue };
+            let Input::Request(asked) = *input else { continue };
+            assert_eq!(asked.call, CallId(7));
+            let reply = match asked.verb {
+                Verb::Hold { .. } => Reply::Failed(Failure::WrongState),
+                // It takes its time.
+                Verb::Play { .. } => continue,
+                Verb::Hangup => Reply::Done,
+                other => panic!("{other:?}"),
+            };
+            let done = matches!(reply, Reply::Done);
+            replies.send(ConsoleReply::Reply { request: asked.id, reply }).unwrap();
+            if done {
+                break;
+            }
+        }
+    });
+    let (code, problem) = bench.ask("POST", "/v1/calls/a-1/hold", &bench.admin, "", "").await;
+    assert_eq!((code, problem["type"].as_str()), (409, Some("wrong_state")));
+    let (code, outcome) = bench.ask("POST", "/v1/calls/a-1/play", &bench.admin, "", r#"{"text": "hello"}"#).await;
+    assert_eq!((code, outcome), (202, json!({"outcome": "begun"})));
+    let (code, outcome) = bench.ask("POST", "/v1/calls/a-1/hangup", &bench.admin, "", "").await;
+    assert_eq!((code, outcome), (200, json!({"outcome": "done"})));
+    control.await.unwrap();
+}
+
+#[tokio::test]
+async fn health_and_figures_tell_how_the_server_is() {
+    let mut bench = Bench::new().await;
+    let mut orders = std::mem::replace(&mut bench.orders, mpsc::channel(1).1);
+    tokio::spawn(async move {
+        let mut draining = false;
+        while let Some(order) = orders.recv().await {
+            let Order::View(to) = order else { continue };
+            let (numbers, trunks) = (vec![("100".into(), "menu.lua".into())], vec!["carrier".into()]);
+            to.send(View { counts: Default::default(), draining, numbers, trunks, phones: vec![] }).unwrap();
+            draining = true;
+        }
+    });
+    assert_eq!(bench.ask("GET", "/healthz", "", "", "").await, (200, json!({"status": "ok", "calls": 0})));
+    let (code, health) = bench.ask("GET", "/healthz", "", "", "").await;
+    assert_eq!((code, health["status"].as_str()), (503, Some("draining")));
+    bench.tell("a-1", "4711", Status::Ringing).await;
+    let (code, text) = bench.get("/metrics").await;
+    let text = text.as_str().unwrap();
+    assert_eq!(code, 200);
+    assert!(text.contains("switchhook_calls{state=\"ringing\"} 1\n"), "{text}");
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let value = line.rsplit(' ').next().unwrap();
+        assert!(line.starts_with("switchhook_") && value.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
+async fn ten_readers_get_every_event_in_order_and_a_stuck_one_delays_nobody_and_hears_what_it_lost() {
+    const EVENTS: u64 = 60_000;
+    let bench = Bench::new().await;
+    let mut readers = Vec::new();
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(bench.at).await.unwrap();
+        let text = format!("GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", bench.admin);
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        while !lines.next_line().await.unwrap().unwrap().is_empty() {}
+        readers.push(lines);
+    }
+    let mut stuck = readers.pop().unwrap();
+    let quick: Vec<_> = readers
+        .into_iter()
+        .map(|mut lines| {
+            tokio::spawn(async move {
+                let mut last = 0;
+                let mut seen = 0;
+                while seen < EVENTS {
+                    let line = lines.next_line().await.unwrap().unwrap();
+                    let Some(id) = line.strip_prefix("id: ") else {
+                        assert!(!line.contains("lost"), "{line} after {seen}");
+                        continue;
+                    };
+                    let id: u64 = id.parse().unwrap();
+                    assert!(id > last);
+                    (last, seen) = (id, seen + 1);
+                }
+            })
+        })
+        .collect();
+    let mut facts = 0;
+    while facts < EVENTS {
+        // Ten thousand a second.
+        for _ in 0..100 {
+            let progress = Progress {
+                id: format!("a-{}", facts / 4),
+                call: CallId(1),
+                parent: None,
+                direction: Direction::Inbound,
+                from: "4711".into(),
+                to: "100".into(),
+                trunk: None,
+                sip_call_id: "0123456789abcdef0123456789abcdef".into(),
+                start_ms: 1_800_000_000_000,
+                answer_ms: None,
+                status: Status::Ringing,
+                script: None,
+            };
+            bench.journal.facts.send(Fact::Progress(Box::new(progress))).await.unwrap();
+            facts += 1;
+        }
+        let _ = tokio::time::timeout(Duration::from_millis(10), std::future::pending::<()>()).await;
+    }
+    for reader in quick {
+        tokio::time::timeout(Duration::from_secs(60), reader).await.expect("nobody is delayed").unwrap();
+    }
+    let lost = async {
+        loop {
+            let line = stuck.next_line().await.unwrap().unwrap();
+            if let Some(text) = line.strip_prefix("data: {\"kind\":\"lost\",\"count\":") {
+                return text.trim_end_matches('}').parse::<u64>().unwrap();
+            }
+        }
+    };
+    let lost = tokio::time::timeout(Duration::from_secs(30), lost).await.expect("it is told");
+    assert!(lost > 1000 && lost < EVENTS, "{lost}");
+}

@@ -1,0 +1,97 @@
+//! One direction of a call through whatever codec it uses: each coder keeps its own state.
+
+use super::{g711, g722, l16, opus};
+use crate::codec::{Codec, OpusWish, Rate};
+
+/// Decodes what one peer sends.
+pub struct Decoder {
+    g722: g722::Decoder,
+    /// Absent: Opus was not agreed on.
+    opus: Option<opus::Decoder>,
+}
+
+impl Decoder {
+    /// For these codecs; G.711 and L16 need no memory of their own, and G.722 is always there.
+    pub fn new(codecs: &[Codec]) -> Decoder {
+        Decoder { g722: g722::Decoder::new(), opus: codecs.contains(&Codec::Opus).then(opus::Decoder::new) }
+    }
+
+    /// Decode a payload into `out`. Returns how many samples were written: what the payload holds, or as many as fit. Their
+    /// rate is that of the codec; Opus takes `rate`.
+    pub fn decode(&mut self, codec: Codec, rate: Rate, payload: &[u8], out: &mut [i16]) -> usize {
+        match codec {
+            Codec::Pcmu => g711::decode_ulaw(payload, out),
+            Codec::Pcma => g711::decode_alaw(payload, out),
+            Codec::G722 => self.g722.decode(payload, out),
+            Codec::L16 | Codec::L16Wide => l16::decode(payload, out),
+            Codec::Opus => self.opus.as_mut().map_or(0, |opus| opus.decode(rate, payload, out)),
+        }
+    }
+
+    /// Make up what was lost before the payload `next`, where the codec can do that better than we: Opus. `out` is as long
+    /// as what was lost, in multiples of [`opus::GRAIN`]. Returns how many samples were written.
+    pub fn make_up(&mut self, rate: Rate, next: Option<&[u8]>, out: &mut [i16]) -> usize {
+        match (&mut self.opus, next) {
+            (Some(opus), Some(next)) => opus.recover(rate, next, out),
+            (Some(opus), None) => opus.make_up(rate, out),
+            (None, _) => 0,
+        }
+    }
+
+    /// Go on with the state of the one before, as far as both have it; the rest of that one stays behind in `before`.
+    pub fn take_over(&mut self, before: &mut Decoder) {
+        std::mem::swap(&mut self.g722, &mut before.g722);
+        if self.opus.is_some() && before.opus.is_some() {
+            std::mem::swap(&mut self.opus, &mut before.opus);
+        }
+    }
+}
+
+/// Encodes what one peer hears.
+pub struct Encoder {
+    g722: g722::Encoder,
+    /// Absent: Opus was not agreed on.
+    opus: Option<opus::Encoder>,
+}
+
+impl Encoder {
+    /// For these codecs, as [`Decoder::new`].
+    pub fn new(codecs: &[Codec], wish: OpusWish) -> Encoder {
+        Encoder { g722: g722::Encoder::new(), opus: codecs.contains(&Codec::Opus).then(|| opus::Encoder::new(wish)) }
+    }
+
+    /// Encode samples into `out`. Returns how many bytes were written: what the samples need, or as many as fit. The
+    /// samples have the codec's rate; with Opus `rate`, and are one frame; 0 bytes of it need not be sent.
+    pub fn encode(&mut self, codec: Codec, rate: Rate, samples: &[i16], out: &mut [u8]) -> usize {
+        match codec {
+            Codec::Pcmu => g711::encode_ulaw(samples, out),
+            Codec::Pcma => g711::encode_alaw(samples, out),
+            Codec::G722 => self.g722.encode(samples, out),
+            Codec::L16 | Codec::L16Wide => l16::encode(samples, out),
+            Codec::Opus => self.opus.as_mut().map_or(0, |opus| opus.encode(rate, samples, out)),
+        }
+    }
+
+    /// What the peer wants of Opus is something else now.
+    pub fn set_wish(&mut self, wish: OpusWish) {
+        if let Some(opus) = &mut self.opus {
+            opus.set_wish(wish);
+        }
+    }
+}
+
+/// How long a payload lasts, in samples at 8 kHz; 0 for what is none of the codec.
+pub fn units_in(codec: Codec, payload: &[u8]) -> usize {
+    match codec {
+        Codec::Pcmu | Codec::Pcma | Codec::G722 => payload.len(),
+        Codec::L16 => payload.len() / 2,
+        Codec::L16Wide => payload.len() / 4,
+        Codec::Opus => opus::units(payload),
+    }
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder").field("opus", &self.opus.is_some()).finish_non_exhaustive()
+    }
+}

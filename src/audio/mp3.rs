@@ -1,0 +1,30 @@
+//! MP3 files: any bit rate and any rate of MPEG 1, 2 and 2.5, tags left out, the encoder's delay cut off.
+
+use nanomp3::SliceReader;
+
+use super::{resample, wav::LONGEST};
+
+/// The sound of an MP3 file as mono samples at 8,000 Hz; an error says what is wrong with it.
+pub fn decode(bytes: &[u8]) -> Result<Vec<i16>, String> {
+    let mut reader = SliceReader::<f32>::new(bytes);
+    let (Some(channels), rate) = (reader.channels(), reader.sample_rate()) else {
+        return Err("there is no sound in this MP3 file".to_owned());
+    };
+    if reader.total_samples().is_some_and(|samples| samples > LONGEST * u64::from(rate)) {
+        return Err(format!("the sound lasts more than {LONGEST} seconds"));
+    }
+    let channels = channels as usize;
+    let (mut frame, mut at) = (Vec::new(), 0);
+    let mono = std::iter::from_fn(move || {
+        if at == frame.len() {
+            frame.clear();
+            // A stream whose format changes ends there.
+            frame.extend_from_slice(reader.read_frame().ok().flatten()?);
+            at = 0;
+        }
+        let sample = frame.get(at..at + channels)?;
+        at += channels;
+        Some(sample.iter().sum::<f32>() / channels as f32)
+    });
+    Ok(resample::to_8000(rate, mono.take((LONGEST * u64::from(rate)) as usize)))
+}

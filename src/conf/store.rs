@@ -1,0 +1,67 @@
+//! Where call records and events are kept.
+
+use std::net::SocketAddr;
+
+use super::{Document, Fault, settings::At};
+use crate::{
+    api::{Address, WebhookConfig},
+    store::Database,
+};
+
+/// Where call records and events are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreConf {
+    /// Which database; absent: a file in `folders.state`.
+    pub database: Option<Database>,
+    /// Most bytes that may wait for the database.
+    pub spool: u64,
+    /// Events are kept for so many days; 0: for ever.
+    pub event_days: u32,
+    /// Call records are kept for so many days; 0: for ever.
+    pub record_days: u32,
+    /// Where the API listens; absent: there is none.
+    pub api: Option<SocketAddr>,
+    /// Where events are posted to; absent: nowhere.
+    pub webhook: Option<WebhookConfig>,
+}
+
+impl At<'_> {
+    pub(super) fn store(&self, document: &Document) -> Result<StoreConf, Fault> {
+        let store = &document.store;
+        let database = match store.database.as_str() {
+            "" => None,
+            url => Some(Database::parse(url).ok_or_else(|| {
+                // Its address may hold a password.
+                let found = format_args!("\"{}...\"", url.split(':').next().unwrap_or_default()).to_string();
+                self.fault("store.database", found, "postgres://user:password@host/name, or empty")
+            })?),
+        };
+        Ok(StoreConf {
+            database,
+            spool: self.number::<u64>("store.spool_mb", store.spool_mb, 10..=1_000_000)? << 20,
+            event_days: self.number("store.event_days", store.event_days, 0..=36_500)?,
+            record_days: self.number("store.record_days", store.record_days, 0..=36_500)?,
+            api: match document.api.listen.as_str() {
+                "" => None,
+                text => Some(text.parse().map_err(|_| {
+                    self.fault(
+                        "api.listen",
+                        format_args!("\"{text}\""),
+                        "address:port, such as 127.0.0.1:8088, or empty",
+                    )
+                })?),
+            },
+            webhook: match document.api.webhook.as_str() {
+                "" => None,
+                url => Some(WebhookConfig {
+                    // What is in an address may be a secret.
+                    to: Address::parse(url).ok_or_else(|| {
+                        self.fault("api.webhook", "something else", "an http:// or https:// address, or empty")
+                    })?,
+                    secret: document.api.webhook_secret.clone(),
+                    trust: document.tls.trust.clone().into(),
+                }),
+            },
+        })
+    }
+}

@@ -1,0 +1,206 @@
+//! What becomes of recordings after their call: they are noted with their call's numbers, uploaded, kept for a while,
+//! removed when they are old or too many, and erased when somebody asks for it. One thread, which may wait.
+//!
+//! What is still to be uploaded is a file beside the recording, so that a restart forgets nothing. A server that does
+//! not take a file is asked again after a second, then after twice as long each time, up to ten minutes, for ever.
+
+mod s3;
+mod send;
+mod shelf;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::VecDeque,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{io::clock::Clock, time::Time};
+
+pub use s3::S3Key;
+pub use send::Place;
+pub use shelf::erase;
+
+/// The folder is looked through this often.
+const TIDY: Duration = Duration::from_secs(600);
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(600);
+
+/// How recordings are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArchiveConfig {
+    /// The folder of recordings.
+    pub folder: PathBuf,
+    /// Removed when they are this old.
+    pub keep: Option<Duration>,
+    /// The oldest are removed when there are more bytes.
+    pub most: Option<u64>,
+    /// Uploaded after their call.
+    pub upload: Option<Upload>,
+    /// Certificates of the authorities that servers are believed by, a PEM file.
+    pub trust: PathBuf,
+}
+
+/// Where recordings go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upload {
+    /// Address: of a bucket (and perhaps a folder in it), or of a webhook.
+    pub place: Place,
+    /// In which way.
+    pub to: Destination,
+    /// Remove them here when they are there.
+    pub remove: bool,
+}
+
+/// A kind of server.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Destination {
+    /// Each file is the body of a POST.
+    Webhook {
+        /// Sent as a bearer token, where not empty.
+        token: String,
+    },
+    /// S3-compatible storage: each file is an object of its name.
+    S3(S3Key),
+}
+
+/// Start the thread. It reads call records, as JSON lines, and ends when their sender is gone.
+pub fn spawn(config: ArchiveConfig, clock: Clock, records: Receiver<String>) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("archive".into()).spawn(move || Archive::new(config, clock).run(&records))
+}
+
+struct Archive {
+    config: ArchiveConfig,
+    clock: Clock,
+    tls: Result<Arc<rustls::ClientConfig>, String>,
+    /// To be uploaded, by their paths.
+    waiting: VecDeque<PathBuf>,
+    /// How long to wait after the next failure.
+    retry: Duration,
+}
+
+impl Archive {
+    fn new(config: ArchiveConfig, clock: Clock) -> Archive {
+        let secure = config.upload.as_ref().is_some_and(|upload| upload.place.is_secure());
+        let tls = if secure { believing(&config.trust) } else { Err("not asked for".to_owned()) };
+        let waiting = shelf::all(&config.folder).into_iter().map(|kept| kept.path);
+        let waiting = waiting.filter(|path| shelf::beside(path, ".todo").exists()).collect();
+        Archive { config, clock, tls, waiting, retry: FIRST_RETRY }
+    }
+
+    fn run(mut self, records: &Receiver<String>) {
+        let (mut tidy, mut upload) = (self.clock.now(), self.clock.now());
+        loop {
+            let now = self.clock.now();
+            if now >= tidy {
+                self.tidy(self.clock.epoch().unix(now));
+                tidy = now + TIDY;
+            }
+            if now >= upload && !self.waiting.is_empty() {
+                upload = now + self.upload_next();
+            }
+            let waiting = !self.waiting.is_empty();
+            let until = Time::soonest(Some(tidy), waiting.then_some(upload)).unwrap_or(tidy);
+            match records.recv_timeout(until - self.clock.now()) {
+                Ok(record) => self.note(&record),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn tidy(&self, now: Duration) {
+        if self.config.keep.is_none() && self.config.most.is_none() {
+            return;
+        }
+        let removed = shelf::tidy(&self.config.folder, now, self.config.keep, self.config.most);
+        if removed > 0 {
+            tracing::info!(removed, "old recordings were removed");
+        }
+    }
+
+    /// A call is over: note its recordings.
+    fn note(&mut self, record: &str) {
+        let Ok(call) = serde_json::from_str::<Value>(record) else { return };
+        let files = call.get("recordings").and_then(Value::as_array).into_iter().flatten();
+        for file in files.filter_map(Value::as_str) {
+            let path = self.config.folder.join(file);
+            match shelf::note(&path, record, self.config.upload.is_some()) {
+                Ok(()) if self.config.upload.is_some() => self.waiting.push_back(path),
+                Ok(()) => {}
+                Err(error) => tracing::error!(file, %error, "nothing can be noted of a recording"),
+            }
+        }
+    }
+
+    /// Send the next one. Returns how long to wait before another.
+    fn upload_next(&mut self) -> Duration {
+        let (Some(path), Some(upload)) = (self.waiting.pop_front(), &self.config.upload) else { return TIDY };
+        if !path.exists() {
+            return Duration::ZERO;
+        }
+        match self.send(upload, &path) {
+            Ok(()) => {
+                self.retry = FIRST_RETRY;
+                let done = fs::remove_file(shelf::beside(&path, ".todo"));
+                let done = if upload.remove { done.and_then(|()| shelf::remove(&path)) } else { done };
+                match done {
+                    Ok(()) => tracing::info!(file = %path.display(), "a recording was uploaded"),
+                    Err(error) => tracing::error!(file = %path.display(), %error, "uploaded, but not noted so"),
+                }
+                Duration::ZERO
+            }
+            Err(error) => {
+                let pause = self.retry;
+                tracing::warn!(file = %path.display(), %error, again_in = ?pause, "a recording was not taken");
+                self.retry = (pause * 2).min(LAST_RETRY);
+                self.waiting.push_back(path);
+                pause
+            }
+        }
+    }
+
+    fn send(&self, upload: &Upload, path: &Path) -> io::Result<()> {
+        let plain = for_nobody();
+        let tls = match &self.tls {
+            Ok(tls) => tls,
+            Err(why) if upload.place.is_secure() => return Err(io::Error::other(why.clone())),
+            Err(_) => &plain,
+        };
+        let name = path.strip_prefix(&self.config.folder).unwrap_or(path).to_string_lossy().into_owned();
+        let record = fs::read_to_string(shelf::beside(path, ".json")).unwrap_or_default();
+        let call = serde_json::from_str::<Value>(&record).unwrap_or_default();
+        let id = call.get("id").and_then(Value::as_str).unwrap_or_default();
+        let unix = self.clock.epoch().unix(self.clock.now());
+        send::send(upload, tls, (path, &name), id, unix)
+    }
+}
+
+fn provider() -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider);
+    builder.with_safe_default_protocol_versions().expect("the provider has what TLS 1.2 and 1.3 need")
+}
+
+/// For connections that are not secured.
+fn for_nobody() -> Arc<rustls::ClientConfig> {
+    Arc::new(provider().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+}
+
+fn believing(trust: &Path) -> Result<Arc<rustls::ClientConfig>, String> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let pem = fs::read(trust).map_err(|error| format!("{}: {error}", trust.display()))?;
+    let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(certificates.map_err(|error| error.to_string())?);
+    Ok(Arc::new(provider().with_root_certificates(roots).with_no_client_auth()))
+}

@@ -1,0 +1,140 @@
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
+    sync::mpsc,
+};
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A call's record with these recordings.
+fn record(from: &str, to: &str, files: &[&str]) -> String {
+    serde_json::json!({"id": "c-1", "from": from, "to": to, "recordings": files}).to_string()
+}
+
+fn config(folder: &Path, upload: Option<Upload>) -> ArchiveConfig {
+    ArchiveConfig { folder: folder.to_owned(), keep: None, most: None, upload, trust: PathBuf::new() }
+}
+
+/// What a server saw: the first line, the head, the body.
+type Seen = (String, String, Vec<u8>);
+
+/// A server that answers one request after another with these codes, and tells what it saw.
+fn server(codes: &'static [u16]) -> (u16, Receiver<Seen>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, seen) = mpsc::channel();
+    thread::spawn(move || {
+        for code in codes {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut first, mut head, mut length) = (String::new(), String::new(), 0);
+            reader.read_line(&mut first).unwrap();
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                if let Some(value) = line.strip_prefix("Content-Length: ") {
+                    length = value.trim().parse().unwrap();
+                }
+                if line == "\r\n" {
+                    break;
+                }
+                head.push_str(&line);
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            tell.send((first, head, body)).unwrap();
+            write!(stream, "HTTP/1.1 {code} Word\r\nContent-Length: 0\r\n\r\n").unwrap();
+        }
+    });
+    (port, seen)
+}
+
+fn upload(port: u16, to: Destination, remove: bool) -> Option<Upload> {
+    let place = Place::parse(&format!("http://127.0.0.1:{port}/box/")).unwrap();
+    Some(Upload { place, to, remove })
+}
+
+fn next(seen: &Receiver<Seen>) -> Seen {
+    seen.recv_timeout(Duration::from_secs(20)).expect("the server is asked")
+}
+
+#[test]
+fn a_recording_is_sent_to_the_webhook_again_until_it_is_taken_and_goes_then() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("day/a b.mp3");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, b"sound").unwrap();
+    let (port, seen) = server(&[503, 200]);
+    let to = Destination::Webhook { token: "t0k".into() };
+    let (records, inbox) = mpsc::channel();
+    let archive = spawn(config(folder.path(), upload(port, to, true)), Clock::start(), inbox).unwrap();
+    records.send(record("1", "2", &["day/a b.mp3"])).unwrap();
+    for _ in 0..2 {
+        let (first, head, body) = next(&seen);
+        assert_eq!((first.as_str(), body.as_slice()), ("POST /box/ HTTP/1.1\r\n", b"sound".as_slice()));
+        for line in ["Authorization: Bearer t0k", "X-Recording: day/a%20b.mp3", "X-Call: c-1", "audio/mpeg"] {
+            assert!(head.contains(line), "{head}");
+        }
+    }
+    drop(records);
+    archive.join().unwrap();
+    assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 0, "nothing is left of it");
+}
+
+#[test]
+fn what_was_not_uploaded_is_sent_to_the_bucket_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("a.wav");
+    fs::write(&file, b"x").unwrap();
+    // As a process left it that died before the upload.
+    shelf::note(&file, &record("1", "2", &["a.wav"]), true).unwrap();
+    let (port, seen) = server(&[200]);
+    let key = S3Key { id: "id".into(), secret: "s".into(), region: "eu".into() };
+    let (records, inbox) = mpsc::channel::<String>();
+    let archive =
+        spawn(config(folder.path(), upload(port, Destination::S3(key), false)), Clock::start(), inbox).unwrap();
+    let (first, head, body) = next(&seen);
+    assert_eq!((first.as_str(), body.as_slice()), ("PUT /box/a.wav HTTP/1.1\r\n", b"x".as_slice()));
+    // SHA-256 of "x".
+    let hash = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+    assert!(head.contains(&format!("x-amz-content-sha256: {hash}")) && head.contains("Credential=id/"), "{head}");
+    drop(records);
+    archive.join().unwrap();
+    assert!(file.exists() && !shelf::beside(&file, ".todo").exists(), "kept here, and not to be sent again");
+}
+
+#[test]
+fn old_recordings_go_first_and_those_to_be_uploaded_stay() {
+    let folder = TempDir::new().unwrap();
+    let now = Duration::from_secs(2_000_000_000);
+    for (name, age_days) in [("a.wav", 40), ("b.ogg", 20), ("c.mp3", 10), ("d.wav", 5), ("notes.txt", 90)] {
+        let path = folder.path().join(name);
+        fs::write(&path, [0; 1000]).unwrap();
+        let changed = std::time::UNIX_EPOCH + now - Duration::from_secs(86_400 * age_days);
+        fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
+    }
+    fs::write(folder.path().join("b.ogg.todo"), b"").unwrap();
+    assert_eq!(shelf::tidy(folder.path(), now, Some(Duration::from_secs(86_400 * 15)), Some(2000)), 2);
+    let mut left: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left, ["b.ogg", "b.ogg.todo", "d.wav", "notes.txt"], "a is too old, c was too much");
+}
+
+#[test]
+fn all_recordings_of_a_number_are_erased_and_no_others() {
+    let folder = TempDir::new().unwrap();
+    for (name, from, to) in [("a.wav", "+49 30 123", "9"), ("x/b.mp3", "8", "+4930123"), ("c.wav", "+49301234", "9")] {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, b"").unwrap();
+        shelf::note(&path, &record(from, to, &[name]), false).unwrap();
+    }
+    let gone = erase(folder.path(), "+49-30-123").unwrap();
+    assert_eq!(gone.len(), 2);
+    assert!(!folder.path().join("x/b.mp3").exists() && !folder.path().join("x/b.mp3.json").exists());
+    assert!(folder.path().join("c.wav").exists());
+    assert!(erase(folder.path(), "+4930123").unwrap().is_empty());
+}

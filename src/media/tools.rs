@@ -1,0 +1,43 @@
+//! What the codecs of a port need: made outside the engine, with the agreement that needs it.
+
+use super::{Stream, jitter::Workbench};
+use crate::{
+    audio::{Decoder, Encoder},
+    codec::{Codec, Rate},
+};
+
+/// The coders of one port and the memory for audio at their rates.
+pub struct Tools {
+    pub(super) encoder: Encoder,
+    pub(super) bench: Workbench,
+    pub(super) collected: Box<[i16]>,
+}
+
+/// Longest packet that is collected, in ms, with a tick to spare.
+const COLLECTED: usize = 80;
+
+impl Tools {
+    /// For all that `stream` may bring and want.
+    pub fn new(stream: &Stream) -> Box<Tools> {
+        let comes: Vec<Codec> = stream.receive.iter().map(|payload| payload.codec).collect();
+        let goes: Vec<Codec> = stream.send.iter().map(|payload| payload.codec).collect();
+        let highest = |codecs: &[Codec]| codecs.iter().map(|codec| codec.rate()).max().unwrap_or_default();
+        let room = COLLECTED * 8 * highest(&goes).scale();
+        Box::new(Tools {
+            encoder: Encoder::new(&goes, stream.opus),
+            bench: Workbench::new(Decoder::new(&comes), highest(&comes)),
+            collected: vec![0; room].into_boxed_slice(),
+        })
+    }
+
+    /// For nothing yet.
+    pub(super) fn highest(&self) -> Rate {
+        self.bench.highest()
+    }
+}
+
+impl std::fmt::Debug for Tools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tools").field("rate", &self.highest()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! The threads that keep what happened: the journal, and the store behind it.
+
+use std::{net::SocketAddr, path::PathBuf, thread::JoinHandle};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{StartError, start::system};
+use crate::{
+    api,
+    conf::Conf,
+    ids::RequestId,
+    io::{Fact, Order, clock::Clock},
+    store::{self, Database, JournalConfig, Question, WriterConfig},
+    switch::ConsoleReply,
+};
+
+/// What the server holds of them.
+pub struct Keeping {
+    /// What happened.
+    pub facts: mpsc::Sender<Fact>,
+    /// Questions to the journal.
+    pub questions: mpsc::Sender<Question>,
+    /// What is to be waited for at the end.
+    pub threads: Threads,
+}
+
+/// They end by themselves when nobody can tell them anything any more.
+pub struct Threads {
+    journal: JoinHandle<()>,
+    writer: JoinHandle<()>,
+}
+
+impl Threads {
+    /// Until the last fact is in the database, or in the spool where that cannot be reached.
+    pub fn join(self) {
+        for thread in [self.journal, self.writer] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store died");
+            }
+        }
+    }
+}
+
+/// The database that `conf` names.
+pub fn database(conf: &Conf) -> Database {
+    conf.store.database.clone().unwrap_or_else(|| Database::file(&conf.folders.state.join("switchhook.sqlite")))
+}
+
+fn spool(conf: &Conf) -> PathBuf {
+    conf.folders.state.join("spool")
+}
+
+/// The API, from the control task.
+pub struct Api {
+    /// Answers to requests from this number on.
+    pub replies: (RequestId, mpsc::UnboundedSender<ConsoleReply>),
+    /// Where it listens.
+    pub at: SocketAddr,
+}
+
+impl Keeping {
+    /// Start the API, where there is to be one.
+    pub fn api(&self, conf: &Conf, clock: Clock, orders: &mpsc::Sender<Order>) -> Result<Option<Api>, StartError> {
+        let Some(listen) = conf.store.api else { return Ok(None) };
+        let (to, replies) = mpsc::unbounded_channel();
+        let config = api::Config { listen, database: database(conf), clock };
+        let ends = api::Ends { orders: orders.downgrade(), replies, questions: self.questions.clone() };
+        let at = api::spawn(config, ends).map_err(system("api.listen"))?;
+        Ok(Some(Api { replies: (RequestId(api::FIRST_REQUEST), to), at }))
+    }
+
+    /// Start the threads. A database that is not there stops nobody: it is looked for, and meanwhile the spool fills.
+    pub fn start(conf: &Conf, clock: Clock) -> Result<Keeping, StartError> {
+        let config = JournalConfig { folder: spool(conf), limit: conf.store.spool, clock };
+        let journal = store::spawn_journal(config).map_err(system("folders.state"))?;
+        let config = WriterConfig {
+            database: database(conf),
+            folder: spool(conf),
+            event_days: conf.store.event_days,
+            record_days: conf.store.record_days,
+        };
+        if let Some(webhook) = conf.store.webhook.clone() {
+            let node = store::spool_name(&spool(conf)).map_err(system("folders.state"))?;
+            let written = journal.written.clone();
+            api::spawn_webhook(webhook, (database(conf), node), clock, written).map_err(system("api.webhook"))?;
+        }
+        // Nobody waits for the database.
+        let (told, _) = oneshot::channel();
+        let writer = store::spawn_writer(config, journal.written, told).map_err(system("folders.state"))?;
+        let threads = Threads { journal: journal.thread, writer };
+        Ok(Keeping { facts: journal.facts, questions: journal.questions, threads })
+    }
+}

@@ -1,0 +1,253 @@
+//! What readers ask of the database.
+
+use serde_json::Value;
+use sqlx::{AnyPool, AssertSqlSafe, Row};
+
+use super::{Database, Key, Scope, keys};
+
+/// Most calls in one answer.
+pub const PAGE: u32 = 500;
+
+/// Which calls.
+#[derive(Clone, Debug, Default)]
+pub struct CallFilter {
+    /// Of this status.
+    pub status: Option<String>,
+    /// With this end reason.
+    pub end_reason: Option<String>,
+    /// Between this number and another.
+    pub number: Option<String>,
+    /// `inbound` or `outbound`.
+    pub direction: Option<String>,
+    /// Began at this moment or later, in ms since 1970.
+    pub since_ms: Option<i64>,
+    /// Began before this moment.
+    pub until_ms: Option<i64>,
+    /// Only those that come after this one, by a [`Page::next`] of before.
+    pub after: Option<(i64, String)>,
+    /// At most so many, 1 to [`PAGE`].
+    pub limit: u32,
+    /// Only with one of these numbers; empty: any.
+    pub numbers: Vec<String>,
+}
+
+/// A call as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallView {
+    /// Its id.
+    pub id: String,
+    /// Who called, and who was called.
+    pub parties: [String; 2],
+    /// Its record; while it goes on, how it stands.
+    pub document: Value,
+}
+
+/// Some calls, the newest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// The calls.
+    pub calls: Vec<CallView>,
+    /// Where the next page begins; absent: this was the last.
+    pub next: Option<(i64, String)>,
+}
+
+/// The database, for reading and for what few writes are not by the journal.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: AnyPool,
+}
+
+const COLUMNS: &str = "SELECT id, caller, called, document, status, end_reason, end_ms, start_ms FROM calls";
+
+impl Store {
+    /// Connect, and bring the tables up to date.
+    pub async fn open(database: &Database) -> Result<Store, sqlx::Error> {
+        Ok(Store { pool: database.open(4, false).await? })
+    }
+
+    /// Calls, the newest first.
+    pub async fn calls(&self, filter: &CallFilter) -> Result<Page, sqlx::Error> {
+        let mut text = format!("{COLUMNS} WHERE 1 = 1");
+        let mut words: Vec<String> = Vec::new();
+        let mut times: Vec<i64> = Vec::new();
+        // Words come first, times after them: two kinds of arguments, each in its own order.
+        let equal = [("status", &filter.status), ("end_reason", &filter.end_reason), ("direction", &filter.direction)];
+        for (column, value) in equal {
+            if let Some(value) = value {
+                words.push(value.clone());
+                text.push_str(&format!(" AND {column} = ${}", words.len()));
+            }
+        }
+        for numbers in [filter.number.as_slice(), &filter.numbers] {
+            let mut any = Vec::new();
+            for number in numbers {
+                words.push(number.clone());
+                any.push(format!("caller = ${0} OR called = ${0}", words.len()));
+            }
+            if !any.is_empty() {
+                text.push_str(&format!(" AND ({})", any.join(" OR ")));
+            }
+        }
+        let mark = |times: &Vec<i64>, words: &Vec<String>| words.len() + times.len();
+        let after = filter.after.as_ref();
+        if let Some((_, id)) = after {
+            words.push(id.clone());
+        }
+        let id = words.len();
+        for (test, time) in [(">=", filter.since_ms), ("<", filter.until_ms)] {
+            if let Some(time) = time {
+                times.push(time);
+                text.push_str(&format!(" AND start_ms {test} ${}", mark(&times, &words)));
+            }
+        }
+        if let Some((start, _)) = after {
+            times.push(*start);
+            let start = mark(&times, &words);
+            text.push_str(&format!(" AND (start_ms < ${start} OR (start_ms = ${start} AND id < ${id}))"));
+        }
+        let limit = filter.limit.clamp(1, PAGE);
+        text.push_str(&format!(" ORDER BY start_ms DESC, id DESC LIMIT {}", limit + 1));
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for word in &words {
+            query = query.bind(word.as_str());
+        }
+        for time in &times {
+            query = query.bind(*time);
+        }
+        let rows = query.fetch_all(&self.pool).await?;
+        let shown = &rows[..rows.len().min(limit as usize)];
+        let next = match shown.last() {
+            Some(last) if rows.len() > shown.len() => Some((last.try_get("start_ms")?, last.try_get("id")?)),
+            Some(_) | None => None,
+        };
+        Ok(Page { calls: shown.iter().map(view).collect::<Result<_, _>>()?, next })
+    }
+
+    /// One call.
+    pub async fn call(&self, id: &str) -> Result<Option<CallView>, sqlx::Error> {
+        let text = format!("{COLUMNS} WHERE id = $1 ORDER BY start_ms DESC LIMIT 1");
+        let row = sqlx::query(AssertSqlSafe(text)).bind(id).fetch_optional(&self.pool).await?;
+        row.as_ref().map(view).transpose()
+    }
+
+    /// The events of a call in their order, as JSON.
+    pub async fn events_of(&self, call: &str) -> Result<Vec<String>, sqlx::Error> {
+        let rows = sqlx::query("SELECT document FROM events WHERE call = $1 ORDER BY node, id LIMIT 1000")
+            .bind(call)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| row.try_get(0)).collect()
+    }
+
+    /// Up to which event of this server the webhook took them all; 0: none yet.
+    pub async fn told(&self, node: &str) -> Result<i64, sqlx::Error> {
+        let name = format!("{node} webhook");
+        let row = sqlx::query("SELECT done FROM spool WHERE node = $1")
+            .bind(name.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map_or(Ok(0), |row| row.try_get(0))
+    }
+
+    /// The webhook took all events up to this one.
+    pub async fn has_told(&self, node: &str, done: i64) -> Result<(), sqlx::Error> {
+        let query = sqlx::query(
+            "INSERT INTO spool (node, done) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET done = excluded.done",
+        );
+        query.bind(format!("{node} webhook")).bind(done).execute(&self.pool).await.map(drop)
+    }
+
+    /// Events of this server after `done`, as JSON, with their numbers.
+    pub async fn events_after(&self, node: &str, done: i64, most: u32) -> Result<Vec<(i64, String)>, sqlx::Error> {
+        let rows = sqlx::query("SELECT id, document FROM events WHERE node = $1 AND id > $2 ORDER BY id LIMIT $3")
+            .bind(node)
+            .bind(done)
+            .bind(i64::from(most))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// Make a key to the API; gives its secret, which is not kept.
+    pub async fn make_key(
+        &self,
+        name: &str,
+        scope: Scope,
+        numbers: &[String],
+        now_ms: i64,
+    ) -> Result<(Key, String), sqlx::Error> {
+        keys::make(&self.pool, name, scope, numbers, now_ms).await
+    }
+
+    /// The key with this secret.
+    pub async fn find_key(&self, secret: &str) -> Result<Option<Key>, sqlx::Error> {
+        keys::find(&self.pool, secret).await
+    }
+
+    /// All keys.
+    pub async fn keys(&self) -> Result<Vec<Key>, sqlx::Error> {
+        keys::list(&self.pool).await
+    }
+
+    /// Forget a key. False: there is none.
+    pub async fn remove_key(&self, id: &str) -> Result<bool, sqlx::Error> {
+        keys::remove(&self.pool, id).await
+    }
+
+    /// Remember that `owner` ordered under this name. Gives what was ordered before under the same name: what was asked
+    /// then, and the call that came of it (empty: not known yet).
+    pub async fn order(
+        &self,
+        (owner, name): (&str, &str),
+        body: &str,
+        now_ms: i64,
+    ) -> Result<Option<(String, String)>, sqlx::Error> {
+        let done = sqlx::query(
+            "INSERT INTO orders (owner, name, body, call, at_ms) VALUES ($1, $2, $3, '', $4)
+                ON CONFLICT (owner, name) DO NOTHING",
+        )
+        .bind(owner)
+        .bind(name)
+        .bind(body)
+        .bind(now_ms)
+        .execute(&self.pool)
+        .await?;
+        if done.rows_affected() > 0 {
+            return Ok(None);
+        }
+        let row = sqlx::query("SELECT body, call FROM orders WHERE owner = $1 AND name = $2")
+            .bind(owner)
+            .bind(name)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(Some((row.try_get(0)?, row.try_get(1)?)))
+    }
+
+    /// What came of an order: a call, or nothing, and then the name is free again.
+    pub async fn ordered(&self, (owner, name): (&str, &str), call: Option<&str>) -> Result<(), sqlx::Error> {
+        let text = match call {
+            Some(_) => "UPDATE orders SET call = $3 WHERE owner = $1 AND name = $2",
+            None => "DELETE FROM orders WHERE owner = $1 AND name = $2 AND call <> $3",
+        };
+        let query = sqlx::query(text).bind(owner).bind(name).bind(call.unwrap_or("-"));
+        query.execute(&self.pool).await.map(drop)
+    }
+
+    /// Remember who did what.
+    pub async fn note(&self, now_ms: i64, who: &str, what: &str, about: &str) -> Result<(), sqlx::Error> {
+        let query = sqlx::query("INSERT INTO audit (at_ms, who, what, about) VALUES ($1, $2, $3, $4)");
+        query.bind(now_ms).bind(who).bind(what).bind(about).execute(&self.pool).await.map(drop)
+    }
+}
+
+/// The document, and what a reconciled call has beyond it.
+fn view(row: &sqlx::any::AnyRow) -> Result<CallView, sqlx::Error> {
+    let document: String = row.try_get("document")?;
+    let mut document: Value = serde_json::from_str(&document).unwrap_or(Value::Null);
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("status".into(), row.try_get::<String, _>("status")?.into());
+        fields.insert("end_reason".into(), row.try_get::<Option<String>, _>("end_reason")?.into());
+        fields.insert("end_ms".into(), row.try_get::<Option<i64>, _>("end_ms")?.into());
+    }
+    Ok(CallView { id: row.try_get("id")?, parties: [row.try_get("caller")?, row.try_get("called")?], document })
+}

@@ -1,0 +1,86 @@
+//! The database: SQLite in a file of ours, or PostgreSQL by its address; the same statements for both.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{AnyConnection, AnyPool, Executor, Row, any::AnyPoolOptions};
+
+use super::schema::MIGRATIONS;
+
+/// Which database.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Database {
+    url: String,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The address may hold a password.
+        f.write_str(if self.is_sqlite() { "SQLite" } else { "PostgreSQL" })
+    }
+}
+
+impl Database {
+    /// `postgres://user:password@host/name`, or `sqlite:` and a file. None: it is neither.
+    pub fn parse(url: &str) -> Option<Database> {
+        let known = ["postgres://", "postgresql://", "sqlite:"].iter().any(|start| url.starts_with(start));
+        known.then(|| Database { url: url.to_owned() })
+    }
+
+    /// The SQLite database in this file.
+    pub fn file(path: &Path) -> Database {
+        let escaped = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        Database { url: format!("sqlite://{escaped}?mode=rwc") }
+    }
+
+    fn is_sqlite(&self) -> bool {
+        self.url.starts_with("sqlite:")
+    }
+
+    /// Connect with up to `connections`, and bring the tables up to date. `durable`: what is written is on the disk when
+    /// that is said, even if the machine loses its power; else only if the program dies.
+    pub async fn open(&self, connections: u32, durable: bool) -> Result<AnyPool, sqlx::Error> {
+        sqlx::any::install_default_drivers();
+        let sqlite = self.is_sqlite();
+        let options = AnyPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(5))
+            .after_connect(move |connection, _| Box::pin(async move { prepare(connection, sqlite, durable).await }));
+        let pool = options.connect(&self.url).await?;
+        migrate(&pool, sqlite).await?;
+        Ok(pool)
+    }
+}
+
+async fn prepare(connection: &mut AnyConnection, sqlite: bool, durable: bool) -> Result<(), sqlx::Error> {
+    if sqlite {
+        for pragma in [
+            "PRAGMA busy_timeout = 10000",
+            "PRAGMA journal_mode = WAL",
+            if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" },
+        ] {
+            connection.execute(pragma).await?;
+        }
+    } else {
+        connection.execute("SET statement_timeout = 30000").await?;
+    }
+    Ok(())
+}
+
+async fn migrate(pool: &AnyPool, sqlite: bool) -> Result<(), sqlx::Error> {
+    let mut work = pool.begin().await?;
+    if !sqlite {
+        // Two servers of one database may start together.
+        work.execute("SELECT pg_advisory_xact_lock(8724651)").await?;
+    }
+    work.execute("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)").await?;
+    let row = sqlx::query("SELECT COALESCE(MAX(version), 0) FROM schema_version").fetch_one(&mut *work).await?;
+    let version = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0);
+    for (at, statements) in MIGRATIONS.iter().enumerate().skip(version) {
+        for statement in *statements {
+            work.execute(*statement).await?;
+        }
+        let version = i64::try_from(at + 1).unwrap_or(i64::MAX);
+        sqlx::query("INSERT INTO schema_version (version) VALUES ($1)").bind(version).execute(&mut *work).await?;
+    }
+    work.commit().await
+}

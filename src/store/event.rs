@@ -1,0 +1,192 @@
+//! What is told of calls: an event has a number of its own, counted up over restarts, and an order within its call.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::RawValue;
+
+use crate::{
+    io::Fact,
+    switch::{CallRecord, Progress, Status},
+};
+
+/// One event, as it is told to readers and written down.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its number; the next one has the next number.
+    pub id: u64,
+    /// What kind, such as `call.ringing`.
+    pub kind: &'static str,
+    /// The call that it is about; empty: none.
+    pub call: String,
+    /// Who calls, and who is called; empty where it is about no call.
+    pub parties: [String; 2],
+    /// All of it: one JSON object without line breaks.
+    pub line: Arc<str>,
+}
+
+/// An event as it is read back.
+#[derive(Debug, Deserialize)]
+pub struct Written<'a> {
+    /// When, in ms since 1970.
+    pub at_ms: u64,
+    /// What kind.
+    pub kind: &'a str,
+    /// The call that it is about.
+    pub call: Option<&'a str>,
+    /// A [`Progress`] or [`crate::switch::CallRecord`]; nothing where it is about no call.
+    #[serde(borrow)]
+    pub data: Option<&'a RawValue>,
+}
+
+/// The word for a step.
+pub const fn kind(status: Status) -> &'static str {
+    match status {
+        Status::Queued => "call.queued",
+        Status::Initiated => "call.initiated",
+        Status::Ringing => "call.ringing",
+        Status::InProgress => "call.in_progress",
+        Status::Completed | Status::Failed | Status::NoAnswer | Status::Busy | Status::Canceled => "call.ended",
+    }
+}
+
+/// The kind of the event that a server starts.
+pub const STARTED: &str = "server.started";
+
+struct Line<'a, T: Serialize> {
+    id: u64,
+    at_ms: u64,
+    kind: &'a str,
+    call: Option<&'a str>,
+    order: u32,
+    data: Option<&'a T>,
+}
+
+impl<T: Serialize> Serialize for Line<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &self.id)?;
+        map.serialize_entry("at_ms", &self.at_ms)?;
+        map.serialize_entry("kind", self.kind)?;
+        map.serialize_entry("call", &self.call)?;
+        map.serialize_entry("order", &self.order)?;
+        map.serialize_entry("data", &self.data)?;
+        map.end()
+    }
+}
+
+/// What all calls that are over come to.
+#[derive(Clone, Debug)]
+pub struct Totals {
+    /// How many, by status and end reason.
+    pub ended: BTreeMap<(String, String), u64>,
+    /// How many were answered.
+    pub answered: u64,
+    /// How many were answered within so many seconds, and not within fewer of the list.
+    pub setup: [(&'static str, u64); SETUP.len()],
+    /// Seconds until all answers.
+    pub setup_seconds: f64,
+    /// Seconds from all answers to the ends.
+    pub talk_seconds: f64,
+    /// RTP packets: sent, received, lost, late.
+    pub packets: [(&'static str, u64); 4],
+}
+
+/// Upper ends of the classes of [`Totals::setup`], in seconds.
+const SETUP: [(&str, u64); 8] =
+    [("0.1", 100), ("0.5", 500), ("1", 1000), ("2", 2000), ("5", 5000), ("10", 10_000), ("30", 30_000), ("60", 60_000)];
+
+impl Default for Totals {
+    fn default() -> Totals {
+        Totals {
+            ended: BTreeMap::new(),
+            answered: 0,
+            setup: SETUP.map(|(name, _)| (name, 0)),
+            setup_seconds: 0.0,
+            talk_seconds: 0.0,
+            packets: ["sent", "received", "lost", "late"].map(|name| (name, 0)),
+        }
+    }
+}
+
+impl Totals {
+    fn add(&mut self, record: &CallRecord) {
+        *self.ended.entry((record.status.to_string(), record.end_reason.to_string())).or_default() += 1;
+        if let Some(answer) = record.answer_ms {
+            let took = answer.saturating_sub(record.start_ms);
+            self.answered += 1;
+            self.setup_seconds += took as f64 / 1000.0;
+            self.talk_seconds += record.talk_seconds;
+            if let Some(class) = SETUP.iter().position(|(_, limit)| took <= *limit) {
+                self.setup[class].1 += 1;
+            }
+        }
+        let quality = record.quality.clone().unwrap_or_default();
+        let counts = [quality.sent, quality.received, quality.lost, quality.late];
+        for (at, count) in self.packets.iter_mut().zip(counts) {
+            at.1 += count;
+        }
+    }
+}
+
+/// The calls that are not over, and how many events each had: makes events out of facts.
+#[derive(Default)]
+pub struct Live {
+    calls: HashMap<String, (Arc<Progress>, u32)>,
+    totals: Totals,
+}
+
+impl Live {
+    /// The event for a fact.
+    pub fn event(&mut self, id: u64, at_ms: u64, fact: Fact) -> Event {
+        match fact {
+            Fact::Progress(progress) => {
+                let progress: Arc<Progress> = Arc::from(progress);
+                let known = self.calls.entry(progress.id.clone()).or_insert_with(|| (progress.clone(), 0));
+                let order = known.1 + 1;
+                *known = (progress.clone(), order);
+                let kind = kind(progress.status);
+                let call = progress.id.as_str();
+                let line = Line { id, at_ms, kind, call: Some(call), order, data: Some(&*progress) };
+                let parties = [progress.from.clone(), progress.to.clone()];
+                Event { id, kind, call: progress.id.clone(), parties, line: text(&line) }
+            }
+            Fact::Record(record) => {
+                let order = self.calls.remove(&record.id).map_or(1, |(_, order)| order + 1);
+                self.totals.add(&record);
+                let kind = kind(record.status);
+                let line = Line { id, at_ms, kind, call: Some(&record.id), order, data: Some(&*record) };
+                let line = text(&line);
+                Event { id, kind, call: record.id, parties: [record.from, record.to], line }
+            }
+        }
+    }
+
+    /// This call, where it is not over.
+    pub fn find(&self, id: &str) -> Option<Arc<Progress>> {
+        self.calls.get(id).map(|(progress, _)| progress.clone())
+    }
+
+    /// What the calls that are over come to.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// All calls that are not over, in no order.
+    pub fn calls(&self) -> Vec<Arc<Progress>> {
+        self.calls.values().map(|(progress, _)| progress.clone()).collect()
+    }
+}
+
+/// The event that the server starts: what earlier runs left behind is over.
+pub fn started(id: u64, at_ms: u64) -> Event {
+    let line = Line::<()> { id, at_ms, kind: STARTED, call: None, order: 0, data: None };
+    Event { id, kind: STARTED, call: String::new(), parties: Default::default(), line: text(&line) }
+}
+
+fn text<T: Serialize>(line: &Line<'_, T>) -> Arc<str> {
+    serde_json::to_string(line).expect("an event is plain data").into()
+}

@@ -1,0 +1,195 @@
+//! The journal thread: facts become events, are written to the spool, and are told to who listens. Whoever is told an
+//! event can rely on it: it is on the disk by then.
+
+use std::{collections::VecDeque, io, path::PathBuf, sync::Arc, thread, time::Duration};
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::{
+    event::{self, Event, Live, Totals},
+    spool::Spool,
+};
+use crate::{
+    io::{Fact, clock::Clock},
+    switch::Progress,
+};
+
+/// Facts that may wait for the journal.
+pub const WAITING: usize = 65_536;
+/// Events that wait in memory for a disk that takes nothing.
+const UNWRITTEN: usize = 200_000;
+/// Facts taken at once.
+const BATCH: usize = 1024;
+/// Events that a reader may fall behind.
+const BEHIND: usize = 16_384;
+/// How often a full disk is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// What is asked of the journal.
+#[derive(Debug)]
+pub enum Question {
+    /// Which calls are not over?
+    Live(oneshot::Sender<Vec<Arc<Progress>>>),
+    /// This call, where it is not over.
+    Find(String, oneshot::Sender<Option<Arc<Progress>>>),
+    /// What all calls of this run come to.
+    Totals(oneshot::Sender<Totals>),
+    /// The events from now on.
+    Follow(oneshot::Sender<broadcast::Receiver<Arc<Event>>>),
+}
+
+/// Where the journal writes.
+#[derive(Clone, Debug)]
+pub struct JournalConfig {
+    /// Folder of the spool.
+    pub folder: PathBuf,
+    /// Most bytes of the spool.
+    pub limit: u64,
+    /// Dates the events.
+    pub clock: Clock,
+}
+
+/// The journal from outside. It ends when [`Journal::facts`] is gone everywhere.
+#[derive(Debug)]
+pub struct Journal {
+    /// What happened.
+    pub facts: mpsc::Sender<Fact>,
+    /// Questions.
+    pub questions: mpsc::Sender<Question>,
+    /// The number of the last event on disk; closed when the journal has ended.
+    pub written: watch::Receiver<u64>,
+    /// The thread.
+    pub thread: thread::JoinHandle<()>,
+}
+
+struct Writer {
+    clock: Clock,
+    spool: Spool,
+    live: Live,
+    /// Number of the next event.
+    next: u64,
+    unwritten: VecDeque<Arc<Event>>,
+    buffer: Vec<u8>,
+    failing: bool,
+    lost: u64,
+    told: watch::Sender<u64>,
+    readers: broadcast::Sender<Arc<Event>>,
+}
+
+/// Start the thread.
+pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
+    let spool = Spool::open(&config.folder, config.limit)?;
+    let (facts, mut incoming) = mpsc::channel(WAITING);
+    let (questions, mut asked) = mpsc::channel(256);
+    let next = spool.next();
+    let (told, written) = watch::channel(next - 1);
+    let (readers, _) = broadcast::channel(BEHIND);
+    let mut writer = Writer {
+        clock: config.clock,
+        spool,
+        live: Live::default(),
+        next,
+        unwritten: VecDeque::new(),
+        buffer: Vec::new(),
+        failing: false,
+        lost: 0,
+        told,
+        readers,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let thread = thread::Builder::new().name("journal".into()).spawn(move || {
+        writer.start();
+        runtime.block_on(async {
+            let mut batch = Vec::with_capacity(BATCH);
+            let mut again = tokio::time::interval(AGAIN);
+            again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    count = incoming.recv_many(&mut batch, BATCH) => match count {
+                        0 => break,
+                        _ => {
+                            crate::io::pause();
+                            while batch.len() < BATCH
+                                && let Ok(fact) = incoming.try_recv()
+                            {
+                                batch.push(fact);
+                            }
+                            writer.take(batch.drain(..));
+                        }
+                    },
+                    Some(question) = asked.recv() => writer.answer(question),
+                    _ = again.tick(), if writer.failing => writer.write(),
+                }
+            }
+        });
+    })?;
+    Ok(Journal { facts, questions, written, thread })
+}
+
+impl Writer {
+    fn start(&mut self) {
+        let event = event::started(self.next, self.now());
+        self.next += 1;
+        self.unwritten.push_back(Arc::new(event));
+        self.write();
+    }
+
+    fn now(&self) -> u64 {
+        let unix = self.clock.epoch().unix(self.clock.now());
+        u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn take(&mut self, facts: impl Iterator<Item = Fact>) {
+        let at_ms = self.now();
+        for fact in facts {
+            if self.unwritten.len() >= UNWRITTEN {
+                self.lost += 1;
+                continue;
+            }
+            let event = self.live.event(self.next, at_ms, fact);
+            self.next += 1;
+            self.unwritten.push_back(Arc::new(event));
+        }
+        if !self.failing {
+            self.write();
+        }
+    }
+
+    /// Bring what waits to the disk, then tell it.
+    fn write(&mut self) {
+        while !self.unwritten.is_empty() {
+            self.buffer.clear();
+            let count = self.unwritten.len().min(BATCH);
+            for event in self.unwritten.iter().take(count) {
+                self.buffer.extend_from_slice(event.line.as_bytes());
+                self.buffer.push(b'\n');
+            }
+            if let Err(error) = self.spool.append(&self.buffer, count as u64) {
+                if !self.failing {
+                    tracing::error!(%error, "events and call records cannot be written; they wait in memory");
+                }
+                self.failing = true;
+                return;
+            }
+            for event in self.unwritten.drain(..count) {
+                // Nobody need listen.
+                let _ = self.readers.send(event);
+            }
+            self.told.send_replace(self.spool.next() - 1);
+        }
+        if self.failing {
+            tracing::warn!(lost = self.lost, "events and call records are written again");
+            (self.failing, self.lost) = (false, 0);
+        }
+    }
+
+    fn answer(&self, question: Question) {
+        // Who asked may be gone by now.
+        match question {
+            Question::Live(to) => drop(to.send(self.live.calls())),
+            Question::Find(id, to) => drop(to.send(self.live.find(&id))),
+            Question::Totals(to) => drop(to.send(self.live.totals().clone())),
+            Question::Follow(to) => drop(to.send(self.readers.subscribe())),
+        }
+    }
+}

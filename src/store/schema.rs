@@ -1,0 +1,29 @@
+//! The tables, and how older ones become these.
+
+/// Each element brings the database one version further; what is here never changes, new ones follow. The statements
+/// mean the same to SQLite and PostgreSQL.
+pub const MIGRATIONS: [&[&str]; 1] = [&[
+    "CREATE TABLE spool (node TEXT PRIMARY KEY, done BIGINT NOT NULL)",
+    "CREATE TABLE calls (
+        node TEXT NOT NULL, id TEXT NOT NULL, parent TEXT, direction TEXT NOT NULL,
+        caller TEXT NOT NULL, called TEXT NOT NULL, trunk TEXT, script TEXT,
+        status TEXT NOT NULL, stage BIGINT NOT NULL, end_reason TEXT, code BIGINT,
+        start_ms BIGINT NOT NULL, answer_ms BIGINT, end_ms BIGINT,
+        document TEXT NOT NULL, PRIMARY KEY (node, id))",
+    "CREATE INDEX calls_by_start ON calls (start_ms, id)",
+    "CREATE INDEX calls_by_id ON calls (id)",
+    "CREATE INDEX calls_open ON calls (node) WHERE end_reason IS NULL",
+    "CREATE TABLE events (
+        node TEXT NOT NULL, id BIGINT NOT NULL, at_ms BIGINT NOT NULL, kind TEXT NOT NULL, call TEXT,
+        document TEXT NOT NULL, PRIMARY KEY (node, id))",
+    "CREATE INDEX events_by_time ON events (at_ms)",
+    "CREATE INDEX events_by_call ON events (call)",
+    "CREATE TABLE api_keys (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, scope TEXT NOT NULL,
+        numbers TEXT NOT NULL, created_ms BIGINT NOT NULL)",
+    "CREATE TABLE orders (
+        owner TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, call TEXT NOT NULL, at_ms BIGINT NOT NULL,
+        PRIMARY KEY (owner, name))",
+    "CREATE TABLE audit (
+        at_ms BIGINT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, about TEXT NOT NULL)",
+]];

@@ -1,0 +1,336 @@
+//! Facts on their way into the database, with each of the two kinds of database.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::{
+    ids::CallId,
+    io::{Fact, clock::Clock},
+    switch::{CallRecord, Direction, EndReason, Progress, Status},
+};
+
+fn progress(id: &str, status: Status) -> Fact {
+    Fact::Progress(Box::new(Progress {
+        id: id.into(),
+        call: CallId(1),
+        parent: None,
+        direction: Direction::Inbound,
+        from: "4711".into(),
+        to: "100".into(),
+        trunk: None,
+        sip_call_id: "x\"\\\n\u{e4}".into(),
+        start_ms: 1_800_000_000_000,
+        answer_ms: (status == Status::InProgress).then_some(1_800_000_001_000),
+        status,
+        script: Some("menu.lua".into()),
+    }))
+}
+
+fn record(id: &str, at_ms: u64) -> Fact {
+    Fact::Record(Box::new(CallRecord {
+        id: id.into(),
+        parent: None,
+        direction: Direction::Inbound,
+        from: "4711".into(),
+        to: "100".into(),
+        trunk: None,
+        cost: None,
+        sip_call_id: "x".into(),
+        peer: None,
+        start_ms: at_ms,
+        answer_ms: Some(at_ms + 1000),
+        end_ms: at_ms + 5000,
+        talk_seconds: 4.0,
+        total_seconds: 5.0,
+        status: Status::Completed,
+        end_reason: EndReason::CallerHangup,
+        code: Some(200),
+        q850: Some(16),
+        transferred: false,
+        script: Some("menu.lua".into()),
+        codec: None,
+        quality: None,
+        no_audio: None,
+        recordings: vec![],
+        stir: None,
+        vars: Default::default(),
+        error: None,
+    }))
+}
+
+/// A PostgreSQL of our own, on a free port; none where it is not installed.
+struct Postgres {
+    folder: tempfile::TempDir,
+    port: u16,
+    programs: std::path::PathBuf,
+}
+
+impl Postgres {
+    fn start() -> Option<Postgres> {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+        let programs = versions.filter_map(Result::ok).map(|one| one.path().join("bin")).max()?;
+        let folder = tempfile::tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let postgres = Postgres { folder, port, programs };
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(postgres.folder.path(), mode).unwrap();
+        postgres.run("initdb", &["-D", "DATA", "-U", "tester", "-A", "trust", "-N"]);
+        postgres.up();
+        Some(postgres)
+    }
+
+    fn up(&self) {
+        let options = format!("-p {} -h 127.0.0.1 -k /tmp -F", self.port);
+        self.run("pg_ctl", &["-D", "DATA", "-o", &options, "-l", "LOG", "-w", "start"]);
+    }
+
+    fn down(&self) {
+        self.run("pg_ctl", &["-D", "DATA", "-m", "immediate", "-w", "stop"]);
+    }
+
+    /// PostgreSQL refuses to run as root.
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let at = self.folder.path().display().to_string();
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|one| one.replace("DATA", &format!("{at}/data")).replace("LOG", &format!("{at}/log")))
+            .collect();
+        let program = self.programs.join(program);
+        let root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
+        let mut command = if root { Command::new("runuser") } else { Command::new(&program) };
+        if root {
+            command.args(["-u", "postgres", "--"]).arg(&program);
+        }
+        let done = command.args(&arguments).current_dir("/tmp").stdout(std::process::Stdio::null()).status().unwrap();
+        assert!(done.success(), "{program:?} {arguments:?}");
+    }
+
+    fn database(&self) -> Database {
+        Database::parse(&format!("postgres://tester@127.0.0.1:{}/postgres", self.port)).unwrap()
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.down();
+    }
+}
+
+struct Running {
+    journal: Journal,
+    writer: std::thread::JoinHandle<()>,
+    ready: oneshot::Receiver<()>,
+}
+
+fn start(folder: &Path, database: &Database) -> Running {
+    let config = JournalConfig { folder: folder.join("spool"), limit: 1 << 30, clock: Clock::start() };
+    let journal = spawn_journal(config).unwrap();
+    let config =
+        WriterConfig { database: database.clone(), folder: folder.join("spool"), event_days: 0, record_days: 0 };
+    let (told, ready) = oneshot::channel();
+    let writer = spawn_writer(config, journal.written.clone(), told).unwrap();
+    Running { journal, writer, ready }
+}
+
+impl Running {
+    async fn tell(&self, fact: Fact) {
+        self.journal.facts.send(fact).await.unwrap();
+    }
+
+    fn stop(self) {
+        drop(self.journal.facts);
+        self.journal.thread.join().unwrap();
+        self.writer.join().unwrap();
+    }
+}
+
+fn filter(limit: u32) -> CallFilter {
+    CallFilter { limit, ..CallFilter::default() }
+}
+
+#[allow(clippy::too_many_lines, reason = "one story")]
+async fn keeps_and_finds(folder: &Path, database: &Database) {
+    let running = start(folder, database);
+    for step in [Status::Initiated, Status::Ringing, Status::InProgress] {
+        running.tell(progress("a-1", step)).await;
+        running.tell(progress("a-2", step)).await;
+    }
+    running.tell(record("a-1", 1_800_000_000_000)).await;
+    for call in 0..130 {
+        running.tell(record(&format!("b-{call:03}"), 1_800_000_100_000 + 10 * (call / 2))).await;
+    }
+    running.stop();
+    let store = Store::open(database).await.unwrap();
+    let done = store.call("a-1").await.unwrap().unwrap();
+    assert_eq!((done.document["status"].as_str(), done.document["q850"].as_u64()), (Some("completed"), Some(16)));
+    let open = store.call("a-2").await.unwrap().unwrap();
+    assert_eq!((open.document["status"].as_str(), open.document["end_reason"].as_str()), (Some("in_progress"), None));
+    // Pages meet without a gap and without a repetition.
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.calls(&CallFilter { after, ..filter(7) }).await.unwrap();
+        seen.extend(page.calls.into_iter().map(|call| call.id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let mut sorted = seen.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!((seen.len(), sorted.len()), (132, 132));
+    assert_eq!(seen[0], "b-129");
+    let events = store.events_of("a-1").await.unwrap();
+    let kinds: Vec<String> = events
+        .iter()
+        .map(|e| serde_json::from_str::<serde_json::Value>(e).unwrap()["kind"].as_str().unwrap().into())
+        .collect();
+    assert_eq!(kinds, ["call.initiated", "call.ringing", "call.in_progress", "call.ended"]);
+    let strangers = CallFilter { numbers: vec!["999".into()], ..filter(10) };
+    assert!(store.calls(&strangers).await.unwrap().calls.is_empty());
+    let mine = CallFilter { numbers: vec!["999".into(), "100".into()], number: Some("4711".into()), ..filter(500) };
+    assert_eq!(store.calls(&mine).await.unwrap().calls.len(), 132);
+    let between = CallFilter { since_ms: Some(1_800_000_100_000), until_ms: Some(1_800_000_100_010), ..filter(500) };
+    assert_eq!(store.calls(&between).await.unwrap().calls.len(), 2);
+
+    // The next run finds what this one left behind.
+    let running = start(folder, database);
+    running.tell(record("c-1", 1_800_000_200_000)).await;
+    running.stop();
+    let left = store.call("a-2").await.unwrap().unwrap();
+    assert_eq!(
+        (left.document["status"].as_str(), left.document["end_reason"].as_str()),
+        (Some("completed"), Some("reconciled"))
+    );
+    let done = store.call("a-1").await.unwrap().unwrap();
+    assert_eq!(done.document["end_reason"].as_str(), Some("caller_hangup"), "what was over stays as it was");
+    assert_eq!(store.calls(&filter(500)).await.unwrap().calls.len(), 133);
+
+    let (key, secret) = store.make_key("desk", Scope::Call, &["100".into()], 1).await.unwrap();
+    assert_eq!(store.find_key(&secret).await.unwrap(), Some(key.clone()));
+    assert_eq!(store.find_key(&key.id).await.unwrap(), None);
+    assert!(key.sees(["1", "100"]) && !key.sees(["1", "2"]));
+    assert!(store.remove_key(&key.id).await.unwrap() && !store.remove_key(&key.id).await.unwrap());
+    assert_eq!(store.order(("k", "n"), "body", 1).await.unwrap(), None);
+    store.ordered(("k", "n"), Some("call")).await.unwrap();
+    assert_eq!(store.order(("k", "n"), "other", 1).await.unwrap(), Some(("body".into(), "call".into())));
+}
+
+#[tokio::test]
+async fn sqlite_keeps_every_call_once_and_finds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    keeps_and_finds(folder.path(), &Database::file(&folder.path().join("a b?.sqlite"))).await;
+}
+
+#[tokio::test]
+async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_while() {
+    let Some(postgres) = Postgres::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let database = postgres.database();
+    keeps_and_finds(folder.path(), &database).await;
+
+    let running = start(folder.path(), &database);
+    for call in 0..300 {
+        running.tell(record(&format!("d-{call}"), 1_800_000_300_000)).await;
+        match call {
+            100 => postgres.down(),
+            200 => postgres.up(),
+            _ => wait(Duration::from_millis(5)).await,
+        }
+    }
+    let Running { journal, writer, ready } = running;
+    // It was there at the start.
+    let _ = ready.await;
+    let store = Store::open(&database).await.unwrap();
+    let found = async {
+        while store.call("d-299").await.ok().flatten().is_none() {
+            wait(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), found).await.expect("what waited comes");
+    for call in 0..300 {
+        let events = store.events_of(&format!("d-{call}")).await.unwrap();
+        assert_eq!(events.len(), 1, "{call}");
+    }
+    drop(journal.facts);
+    journal.thread.join().unwrap();
+    writer.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig { folder: folder.path().into(), limit: 12 << 20, clock: Clock::start() };
+    let mut journal = spawn_journal(config).unwrap();
+    // Far more than there is room for.
+    for call in 0..40_000 {
+        journal.facts.send(record(&format!("e-{call}"), 1)).await.unwrap();
+    }
+    let stuck = async {
+        let mut last = 0;
+        loop {
+            // Batches come every 20 ms while there is room.
+            wait(Duration::from_secs(2)).await;
+            let now = *journal.written.borrow();
+            if now == last {
+                return last;
+            }
+            last = now;
+        }
+    };
+    let full = stuck.await;
+    assert!(full > 1000 && full < 40_001, "{full}");
+    // Calls go on meanwhile, and are shown.
+    journal.facts.send(progress("live", Status::Ringing)).await.unwrap();
+    let (to, live) = oneshot::channel();
+    while journal.facts.capacity() < journal::WAITING {
+        wait(Duration::from_millis(10)).await;
+    }
+    wait(Duration::from_millis(100)).await;
+    journal.questions.send(Question::Live(to)).await.unwrap();
+    assert_eq!(live.await.unwrap().len(), 1);
+    // Somebody reads, and there is room again: all comes, each once.
+    let mut tail = spool::Tail::after(folder.path(), 0);
+    let mut due = 1;
+    let all = async {
+        while due <= 40_002 {
+            let end = *journal.written.borrow_and_update();
+            for (number, _) in tail.read(end, 1000).unwrap() {
+                assert_eq!(number, due);
+                due += 1;
+            }
+            tail.forget(due - 1).unwrap();
+            if due > end && due <= 40_002 {
+                journal.written.changed().await.unwrap();
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("all that waited comes");
+}
+
+#[tokio::test]
+async fn a_reader_is_told_what_is_on_disk_and_which_calls_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig { folder: folder.path().into(), limit: 1 << 30, clock: Clock::start() };
+    let journal = spawn_journal(config).unwrap();
+    let (to, follow) = oneshot::channel();
+    journal.questions.send(Question::Follow(to)).await.unwrap();
+    let mut reader = follow.await.unwrap();
+    journal.facts.send(progress("a", Status::Ringing)).await.unwrap();
+    let event = reader.recv().await.unwrap();
+    assert_eq!((event.id, event.kind, event.call.as_str()), (2, "call.ringing", "a"));
+    let (to, live) = oneshot::channel();
+    journal.questions.send(Question::Live(to)).await.unwrap();
+    assert_eq!(live.await.unwrap()[0].id, "a");
+    assert!(*journal.written.borrow() >= 2);
+    let mut on_disk = spool::Tail::after(folder.path(), 0);
+    let lines = on_disk.read(2, 10).unwrap();
+    assert_eq!(lines[1].1, &*event.line);
+    journal.facts.send(record("a", 1)).await.unwrap();
+    assert_eq!(reader.recv().await.unwrap().kind, "call.ended");
+    let (to, live) = oneshot::channel();
+    journal.questions.send(Question::Live(to)).await.unwrap();
+    assert!(live.await.unwrap().is_empty());
+}
