@@ -1,7 +1,9 @@
 # The contributor's menu. Everything that a target needs and the machine lacks is installed by it (Debian, Ubuntu).
 
 RUN_PACKAGES  = build-essential cmake pkg-config libopus-dev espeak-ng libmp3lame0
-TEST_PACKAGES = $(RUN_PACKAGES) sip-tester baresip-core sox sipvicious openssl kamailio kamailio-tls-modules postgresql ffmpeg
+TEST_PACKAGES = $(RUN_PACKAGES) sip-tester baresip-core sox sipvicious openssl kamailio kamailio-tls-modules postgresql \
+	ffmpeg chromium asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav asterisk-core-sounds-fr-wav \
+	asterisk-core-sounds-it-wav asterisk-core-sounds-ru-wav
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: run test check fmt lint licences bench proof packages-run packages-test

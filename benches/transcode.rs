@@ -7,7 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 use nix::time::{ClockId, clock_gettime};
 use switchhook::{
     audio::Encoder,
-    codec::{Codec, OpusWish, Rate},
+    codec::{Codec, Digits, OpusWish, Rate},
     ids::{BridgeId, PortId},
     media::{Batch, Channel, Command, Config, Engine, Payload, Port, Role, Slot, Stream},
     rtp::{self, Header},
@@ -99,8 +99,9 @@ fn open(engine: &mut Engine, config: &Config, now: Time, n: u64, codec: Codec, b
         send: Some(payload),
         receive: vec![payload],
         foreign: vec![],
-        send_digits: None,
-        receive_digits: vec![],
+        // Without events its audio would be listened to for keys.
+        send_digits: Some(Digits::narrow(101)),
+        receive_digits: vec![Digits::narrow(101)],
         comfort: None,
         opus: OpusWish { fec: true, ..OpusWish::default() },
         ptime: 20,

@@ -14,10 +14,11 @@ use switchhook::{
     codec::{Codec, Digits, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
     media::{
-        Batch, Block, Channel, Command, Config, Ends, Engine, Event, Layout, Payload, Pcm, Port, Role, Spent, Stream,
-        Tools,
+        Batch, Block, Channel, Command, Config, Ends, Engine, Event, Layout, Payload, Pcm, Port, Role, Shield,
+        ShieldKeys, Shielding, Spent, Stream, Tools,
     },
-    rtp::{self, Header},
+    rtp::{self, Header, srtp::Seal},
+    secure::{Key, Suite},
     time::{Epoch, Time},
 };
 
@@ -72,8 +73,9 @@ fn stream(n: u64) -> Stream {
         send: Some(codec),
         receive: vec![PCMU, PCMA, G722, OPUS, L16],
         foreign: vec![],
-        send_digits: Some(Digits::narrow(101)),
-        receive_digits: vec![Digits::narrow(101)],
+        // Two of them say and take keys as tones only.
+        send_digits: (n % 4 != 3).then_some(Digits::narrow(101)),
+        receive_digits: if n % 5 != 4 { vec![Digits::narrow(101)] } else { vec![] },
         comfort: None,
         opus: OpusWish::default(),
         ptime: [20, 10, 30, 60, 20, 40][n as usize % 6],
@@ -121,7 +123,13 @@ impl Watched {
                 Event::RecordDone { .. } => self.told[1] += 1,
                 Event::Digit { .. } => self.told[2] += 1,
                 Event::DigitsSent { .. } => self.told[3] += 1,
-                Event::Latched { .. } | Event::NoRtp { .. } | Event::Closed { .. } => {}
+                Event::Latched { .. }
+                | Event::NoRtp { .. }
+                | Event::Handshake { .. }
+                | Event::Quality { .. }
+                | Event::Loudest { .. }
+                | Event::Heard { .. }
+                | Event::Closed { .. } => {}
             }
         }
         while let Some(spent) = self.call(|engine, _, _| engine.spent()) {
@@ -162,10 +170,14 @@ impl Watched {
                 self.command(Command::Update { port, stream: Box::new(stream(n)), tools });
             }
             11 => self.command(Command::Leave { port }),
+            6 => self.command(Command::Level { port, on: tick.is_multiple_of(2) }),
+            9 => self.command(Command::Detect { port, on: tick.is_multiple_of(2) }),
+            12 => self.command(Command::Chime { port, rising: tick.is_multiple_of(2) }),
+            15 => self.command(Command::PassKey { port, key: '7' }),
             13 => self.command(Command::Echo { port, on: tick.is_multiple_of(2) }),
             17 => {
-                let roles = [Role::Both, Role::Both, Role::Listen, Role::Speak];
-                let role = roles[tick as usize / 23 % 4];
+                let roles = [Role::Both, Role::Both, Role::Listen, Role::Speak, Role::Whisper(PortId(1))];
+                let role = roles[tick as usize / 23 % 5];
                 self.command(Command::Join { bridge: BridgeId(tick % 3), port, role });
             }
             _ => {}
@@ -176,6 +188,13 @@ impl Watched {
             self.command(Command::Space { port, recording, block });
         }
     }
+}
+
+/// The ports whose streams are encrypted, each with another suite.
+const SHIELDED: [(u64, Suite); 2] = [(0, Suite::AesCm128Sha1_80), (2, Suite::AeadAes256Gcm)];
+
+fn key(suite: Suite) -> Key {
+    Key::new(suite, &[7; 64][..suite.key_bytes() + suite.salt_bytes()]).expect("as long as it has to be")
 }
 
 #[test]
@@ -189,15 +208,24 @@ fn between_open_and_close_no_memory_is_taken_or_given_back() {
         watched.command(Command::Open { port: PortId(n), memory });
         watched.command(Command::Join { bridge: BridgeId(n / 2), port: PortId(n), role: Role::Both });
     }
+    let mut seals = Vec::new();
+    for (n, suite) in SHIELDED {
+        let keys = ShieldKeys::Known { ours: key(suite), theirs: key(suite) };
+        let shield = Shield::new(Shielding { keys, mux: false, ice: None });
+        watched.command(Command::Shield { port: PortId(n), shield });
+        seals.push((n, Seal::new(&key(suite))));
+    }
     for tick in 0..500_u64 {
         for n in 0..PORTS {
             let payload_type = if tick % 97 < 5 { 101 } else { (tick / 100 % 2 * 8) as u8 };
             let timestamp = if payload_type == 101 { tick / 97 * 97 } else { tick } as u32 * 160;
             let marker = tick == 0;
             let header = Header { payload_type, marker, sequence: tick as u16, timestamp, ssrc: n as u32 };
-            let mut packet = [3; 172];
+            let mut packet = [3; 192];
             rtp::write(&header, &mut packet);
             let length = if payload_type == 101 { 16 } else { 172 };
+            let seal = seals.iter_mut().find(|(shielded, _)| *shielded == n);
+            let length = seal.map_or(length, |(_, seal)| seal.rtp(&mut packet, length).expect("it has room"));
             watched.packet(n, Channel::Rtp, &packet[..length]);
             if tick % 50 == 0 {
                 watched.packet(n, Channel::Rtcp, &[0x80, 201, 0, 1, 0, 0, 0, 1]);

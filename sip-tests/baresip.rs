@@ -43,7 +43,7 @@ impl Phone {
         let (sip, ctrl) = (free_port(), free_port());
         let config = format!(
             "sip_listen 127.0.0.1:{sip}\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\nmodule sndfile.so\n\
-             module_app account.so\nmodule_app contact.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
+             module srtp.so\nmodule dtls_srtp.so\nmodule_app account.so\nmodule_app contact.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{ctrl}\naudio_source aufile,{}\naudio_alert aufile,/dev/null\n\
              audio_channels 1\nsnd_path {}\n{more}",
             speaks.display(),

@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
 mod baresip;
+mod browser;
 mod carrier;
 mod command_line;
 mod docs;
 mod kamailio;
+mod listening;
 mod messages;
 mod misbehaving;
 mod names;
@@ -16,6 +18,7 @@ mod recordings;
 mod records;
 mod reliability;
 mod ring_all;
+mod secure;
 mod sipp;
 mod sipvicious;
 mod stir;

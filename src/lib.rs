@@ -14,6 +14,7 @@ pub mod media;
 pub mod rtp;
 pub mod script;
 pub mod sdp;
+pub mod secure;
 pub mod server;
 pub mod sim;
 pub mod sip;

@@ -3,9 +3,13 @@
 //! A flow, the command-line phone and (later) queues, campaigns and the API all speak these; [`Origin`] says who asked.
 //! Times are [`Duration`]s; digits are the characters `0-9 * # A-D`.
 
+mod heard;
 mod record;
+mod rooms;
 
+pub use heard::{Figures, Heard};
 pub use record::{FileFormat, Record, RecordEnd, RecordMode, Voices, leg_files};
+pub use rooms::{Entry, Member, RoomOrder};
 
 use std::time::Duration;
 
@@ -100,7 +104,30 @@ pub enum Verb {
         stop_on: String,
         /// True: hears, is not heard.
         muted: bool,
+        /// What else.
+        entry: Entry,
     },
+    /// Hear another call of ours, with all that it hears, without being heard. Replies [`Reply::Left`] when that call
+    /// leaves its bridge or room, or on a digit.
+    Listen {
+        /// The other call's id, as records have it; it is bridged or in a room.
+        call: String,
+        /// True: its party, and nobody else, hears this call's.
+        whisper: bool,
+        /// Digits of this call's party that end it; empty: none.
+        stop_on: String,
+    },
+    /// Who answers: a person, a machine, or the network? Replies [`Reply::Heard`].
+    Detect {
+        /// Of a machine wait for its beep, too.
+        beep: bool,
+        /// How long to listen.
+        timeout: Duration,
+    },
+    /// How does the call's audio go? Replies [`Reply::Figures`] at once; [`Failure::WrongState`] in its first seconds.
+    Figures,
+    /// Order something in a room, from inside or outside. Replies at once.
+    Room(RoomOrder),
     /// Send the party's own audio back. Replies [`Reply::Left`] on a `stop_on` digit or after `limit`.
     Echo {
         /// Digits that end it; empty: none.
@@ -108,7 +135,7 @@ pub enum Verb {
         /// Longest time, where given.
         limit: Option<Duration>,
     },
-    /// Send RFC 4733 digits. Replies [`Reply::Done`] after the last one's end.
+    /// Send digits: as RFC 4733 events, or as tones where the party takes none. Replies [`Reply::Done`] after the last one's end.
     SendDigits {
         /// `0-9 * # A-D`, and `,` for a pause of one second.
         digits: String,
@@ -344,6 +371,17 @@ pub enum Reply {
     },
     /// A bridge, room or echo was left.
     Left(LeaveReason),
+    /// Who is in a room.
+    Members(Vec<Member>),
+    /// How the audio goes.
+    Figures(Box<Figures>),
+    /// Who answers.
+    Heard {
+        /// What was heard; absent: nothing that is sure, in the time given.
+        what: Option<Heard>,
+        /// The machine's beep was heard.
+        beep: bool,
+    },
     /// The party was transferred.
     Transferred,
     /// A value from the key-value store; absent: no such key.
@@ -383,6 +421,8 @@ pub enum LeaveReason {
     Key(char),
     /// The time limit.
     Limit,
+    /// Somebody put it out of the room.
+    Kicked,
 }
 
 impl LeaveReason {
@@ -392,6 +432,7 @@ impl LeaveReason {
             LeaveReason::PeerHungUp => "peer_hangup",
             LeaveReason::Key(_) => "key",
             LeaveReason::Limit => "limit",
+            LeaveReason::Kicked => "kicked",
         }
     }
 }

@@ -192,6 +192,9 @@ function call:bridge(peer, options) end
 
 ---@class JoinOptions: LeaveOptions
 ---@field muted? boolean Hear, but be not heard; false.
+---@field deaf? boolean Be heard, but do not hear; false.
+---@field chime? boolean A chime tells the others of coming and going; false.
+---@field level? boolean Make this voice as loud as the others' (automatic gain); false.
 
 ---Enter a conference room, and stay in it until a digit or the end.
 ---@param room string Its name, at most 64 bytes.
@@ -199,6 +202,81 @@ function call:bridge(peer, options) end
 ---@return "key"|nil why
 ---@return string|Reason? key
 function call:join(room, options) end
+
+---Who is in a room.
+---@class RoomMember
+---@field id string The id of its call; other functions name it so.
+---@field party string Its number.
+---@field muted boolean It is not heard.
+---@field deaf boolean It does not hear.
+---@field loudest boolean Of three and more it spoke loudest at last.
+
+---Who is in a room, in the order of their calls; an empty list where there is no such room.
+---@param room string
+---@return RoomMember[]
+function call:members(room) end
+
+---@class MemberOptions
+---@field member string The id of a call in the room.
+---@field on? boolean False undoes it; true.
+
+---Let a member of a room be no longer heard, or again. From inside the room or outside.
+---@param room string
+---@param options MemberOptions
+---@return true|nil ok
+---@return Reason? reason
+function call:mute(room, options) end
+
+---Let a member of a room no longer hear, or hear again.
+---@param room string
+---@param options MemberOptions
+---@return true|nil ok
+---@return Reason? reason
+function call:deafen(room, options) end
+
+---Put a member out of a room: its `join` returns "kicked".
+---@param room string
+---@param options MemberOptions
+---@return true|nil ok
+---@return Reason? reason
+function call:kick(room, options) end
+
+---@class DetectOptions
+---@field beep? boolean Of a machine wait for its beep, too; false.
+---@field timeout? number How long to listen; 20.
+
+---Who answers: a person, a machine, or the network with a tone? Call it right after the answer.
+---@param options? DetectOptions
+---@return "human"|"machine"|"busy"|"congestion"|"dial"|"sit"|"fax"|"silence"|"unknown"|nil what
+---@return boolean|Reason? beep The machine's beep was heard: speak now.
+function call:detect(options) end
+
+---How the audio of a call goes. Shares are 0 to 1, times are seconds.
+---@class Quality
+---@field mos? number Mean opinion score of what is heard here (E-model), 1 to 4.5.
+---@field peer_mos? number The score that the other end reports.
+---@field loss number Packets that never came.
+---@field late number Packets that came too late.
+---@field peer_loss? number Packets of ours that the other end lost.
+---@field jitter number
+---@field round_trip? number
+---@field level? number Mean level of the party's speech, in dBm0.
+---@field alarm? string What was wrong last, such as "no packet came; SDP says 10.0.0.7:4000".
+
+---How the audio goes; `nil, "wrong_state"` in the first seconds of a call.
+---@return Quality|nil quality
+---@return Reason? reason
+function call:quality() end
+
+---@class ListenOptions: LeaveOptions
+---@field whisper? boolean Be heard by that call's party alone; false: by nobody.
+
+---Listen in on another call that is bridged or in a room, until a digit or the end.
+---@param id string The other call's id.
+---@param options? ListenOptions
+---@return "key"|"peer_hangup"|nil why
+---@return string|Reason? key
+function call:listen(id, options) end
 
 ---@class EchoOptions: LeaveOptions
 ---@field limit? number Longest time in seconds.

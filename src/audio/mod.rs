@@ -2,9 +2,11 @@
 //!
 //! Everything works on 16-bit linear mono samples, at 8,000 Hz unless it names a [`crate::codec::Rate`].
 
+pub mod agc;
 pub mod coder;
 pub mod conceal;
 pub mod convert;
+pub mod dtmf;
 pub mod g711;
 pub mod g722;
 pub mod goertzel;
@@ -14,11 +16,15 @@ pub mod mix;
 mod mp3;
 mod ogg;
 pub mod opus;
+pub mod progress;
 pub mod quiet;
 mod resample;
+pub mod sines;
 #[cfg(test)]
 pub(crate) mod speech;
+pub mod thin;
 pub mod tone;
+pub mod vad;
 pub mod wav;
 
 pub use coder::{Decoder, Encoder, units_in};

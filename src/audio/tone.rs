@@ -89,17 +89,35 @@ pub fn tone(tone: &Tone, length: Option<Duration>, default_country: &str) -> Res
 
 /// The two frequencies of a digit key (Q.23), for `length`; nothing where `key` is none of `0-9 * # A-D`.
 pub fn digit(key: char, length: Duration) -> Option<Vec<i16>> {
-    const KEYS: [&str; 4] = ["123A", "456B", "789C", "*0#D"];
-    const LOW: [u16; 4] = [697, 770, 852, 941];
-    const HIGH: [u16; 4] = [1209, 1336, 1477, 1633];
-    let key = key.to_ascii_uppercase();
-    let (row, column) = KEYS.iter().enumerate().find_map(|(row, keys)| Some((row, keys.find(key)?)))?;
+    let (low, high) = frequencies(key)?;
     let mut samples = vec![0; samples_in(length.min(LONGEST))];
-    add_sine(&mut samples, f64::from(LOW[row]), DIGIT.0);
-    add_sine(&mut samples, f64::from(HIGH[column]), DIGIT.1);
+    add_sine(&mut samples, low, DIGIT.0);
+    add_sine(&mut samples, high, DIGIT.1);
     rise(&mut samples);
     fall(&mut samples);
     Some(samples)
+}
+
+/// A key as it goes on: fills `out` with what follows on its first `from` samples. `rate`:
+/// samples a second. Begins within 5 ms, so that nothing clicks. What is no key is silence.
+pub fn sound_key(key: char, rate: u32, from: u32, out: &mut [i16]) {
+    let Some((low, high)) = frequencies(key) else { return out.fill(0) };
+    let edge = rate / 200;
+    for (sample, at) in out.iter_mut().zip(from..) {
+        let turn = TAU * f64::from(at) / f64::from(rate);
+        let wave = DIGIT.0 * (turn * low).sin() + DIGIT.1 * (turn * high).sin();
+        *sample = (wave * f64::from(at.min(edge)) / f64::from(edge)) as i16;
+    }
+}
+
+/// The two frequencies of a key, in Hz.
+fn frequencies(key: char) -> Option<(f64, f64)> {
+    const KEYS: [&str; 4] = ["123A", "456B", "789C", "*0#D"];
+    const LOW: [f64; 4] = [697.0, 770.0, 852.0, 941.0];
+    const HIGH: [f64; 4] = [1209.0, 1336.0, 1477.0, 1633.0];
+    let key = key.to_ascii_uppercase();
+    let (row, column) = KEYS.iter().enumerate().find_map(|(row, keys)| Some((row, keys.find(key)?)))?;
+    Some((LOW[row], HIGH[column]))
 }
 
 /// What is to be heard while a tone is on. Frequencies in Hz.

@@ -190,6 +190,8 @@ pub struct Media {
     pub codecs: Vec<String>,
     pub relayed: Vec<String>,
     pub ptime_ms: u64,
+    pub security: String,
+    pub keys: String,
     pub jitter_min_ms: u64,
     pub jitter_max_ms: u64,
     pub relatch_after_ms: u64,

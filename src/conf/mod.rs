@@ -12,6 +12,7 @@ mod numbers;
 mod phones;
 mod recording;
 mod rules;
+mod security;
 mod settings;
 mod stir;
 mod store;

@@ -34,6 +34,8 @@ pub struct PhoneTable {
     pub ha1: String,
     #[serde(default = "ten")]
     pub max_contacts: u64,
+    #[serde(default)]
+    pub security: String,
 }
 
 const fn ten() -> u64 {
@@ -116,7 +118,8 @@ impl At<'_> {
         };
         let max_contacts = self.number(&key("max_contacts"), phone.max_contacts, 1..=100)?;
         let credentials = Credentials { user: phone.user.clone(), secret };
-        Ok(Phone { credentials, number: number.clone(), max_contacts })
+        let security = self.own_policy(&key("security"), &phone.security)?;
+        Ok(Phone { credentials, number: number.clone(), max_contacts, security })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     media,
     script::Limits,
     sip::Transport,
-    switch::{Access, GuardConfig, MessageConfig, Phones, Route, Rules, Trunking, stir},
+    switch::{Access, GuardConfig, MediaSecurity, MessageConfig, Phones, Route, Rules, Trunking, stir},
 };
 
 /// Everything that the program is told.
@@ -62,6 +62,8 @@ pub struct Conf {
     pub relayed: Vec<String>,
     /// Packet length, ms.
     pub ptime: u8,
+    /// Whether media is encrypted; its secrets are made at the start.
+    pub security: MediaSecurity,
     /// Limits of the engines.
     pub media: media::Config,
     /// Whose tones.
@@ -204,6 +206,7 @@ impl Conf {
             codecs: at.codecs("media.codecs", &media.codecs)?,
             relayed: media.relayed.clone(),
             ptime: at.ptime("media.ptime_ms", media.ptime_ms)?,
+            security: at.media_security(media)?,
             media: at.media(&document)?,
             country: at.one_of("media.country", &media.country, &countries().collect::<Vec<_>>())?,
             archive: at.archive(&document)?,

@@ -30,6 +30,11 @@ impl Clock {
         self.epoch
     }
 
+    /// A moment of tokio's, or of a crate that keeps such moments; not before the start.
+    pub fn time(&self, at: Instant) -> Time {
+        Time::from_start(at.saturating_duration_since(self.start))
+    }
+
     /// The moment as tokio's timers want it.
     pub fn instant(&self, at: Time) -> Instant {
         self.start + at.since_start()
@@ -60,5 +65,7 @@ mod tests {
         let clock = Clock::start();
         let gap = clock.instant(Time::START + Duration::from_millis(1500)) - clock.instant(Time::START);
         assert_eq!(gap, Duration::from_millis(1500));
+        let later = Time::START + Duration::from_millis(7);
+        assert_eq!(clock.time(clock.instant(later)), later);
     }
 }

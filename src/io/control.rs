@@ -23,6 +23,7 @@ use crate::{
         clock::Clock,
         disk::{FromDisk, ToDisk},
         dns::Name,
+        handshakes::Handshakes,
         media_ports::{MediaPorts, Sockets},
         ring::{Full, Ring},
         sounds::{Fresh, LoadFile, SpeakText},
@@ -137,6 +138,8 @@ pub struct Ends {
     pub flows: ToFlows,
     /// The media threads, by [`WorkerId`].
     pub workers: Vec<WorkerHandle>,
+    /// Keys for media.
+    pub handshakes: Handshakes,
     /// What the media threads tell.
     pub from_workers: Ring<FromWorker>,
     /// Recordings and call records.
@@ -255,8 +258,14 @@ impl Control {
         self.ends.from_workers.acknowledge();
         while let Some(told) = self.ends.from_workers.pop() {
             match told {
+                FromWorker::Event(_, media::Event::Handshake { port, bytes }) => {
+                    self.ends.handshakes.packet(port, bytes);
+                }
                 FromWorker::Event(worker, event) => self.handle(Input::Media { worker, event }),
-                FromWorker::Moved { port, worker } => self.handle(Input::PortMoved { port, worker }),
+                FromWorker::Moved { port, worker } => {
+                    self.ends.handshakes.moved(port, self.ends.workers[usize::from(worker.0)].clone());
+                    self.handle(Input::PortMoved { port, worker });
+                }
                 FromWorker::Dead(worker) => {
                     tracing::error!(worker = worker.0, "a media thread died; its calls are silent")
                 }
@@ -318,6 +327,10 @@ impl Control {
             }
             Output::OpenPort { port, worker: _, interface, v6: _ } => self.open_port(port, interface),
             Output::MovePort { port, from, to } => self.move_port(port, from, to),
+            Output::Handshake { port, worker, handshake } => {
+                let worker = self.ends.workers[usize::from(worker.0)].clone();
+                self.ends.handshakes.begin(port, worker, handshake);
+            }
             Output::Media { worker, command } => self.command(worker, command),
             Output::Load { load, sound } => self.load(load, sound),
             Output::OpenRecording { recording, file, shape, .. } => self.open_recording(recording, file, shape),
@@ -373,6 +386,10 @@ impl Control {
             media::Command::Open { port, memory } => {
                 let sockets = self.bound.remove(&port).expect("Open follows a successful PortOpened");
                 ToWorker::Open { port, memory, sockets }
+            }
+            media::Command::Close { port } => {
+                self.ends.handshakes.end(port);
+                ToWorker::Command(media::Command::Close { port })
             }
             command => ToWorker::Command(command),
         };

@@ -84,6 +84,7 @@ pub enum ToWorker {
 
 /// What media threads tell.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "media threads allocate nothing, so nothing is boxed there")]
 pub enum FromWorker {
     /// What the engine tells; never [`Event::Recorded`], which goes to the disk.
     Event(WorkerId, Event),

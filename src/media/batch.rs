@@ -18,8 +18,8 @@ pub struct Datagram {
     pub channel: Channel,
     /// Where to.
     pub to: SocketAddr,
-    len: usize,
-    bytes: [u8; MAX_PACKET],
+    pub(super) len: usize,
+    pub(super) bytes: [u8; MAX_PACKET],
 }
 
 impl Datagram {
@@ -70,6 +70,20 @@ impl Batch {
         datagram.len = length.min(MAX_PACKET);
         self.used += 1;
         true
+    }
+
+    /// Change what was pushed since there were `mark` datagrams; those for which `keep` says false are left out.
+    pub(super) fn rework(&mut self, mark: usize, mut keep: impl FnMut(&mut Datagram) -> bool) {
+        let mut kept = mark;
+        for at in mark..self.used {
+            if keep(&mut self.slots[at]) {
+                if kept != at {
+                    self.slots.swap(kept, at);
+                }
+                kept += 1;
+            }
+        }
+        self.used = kept;
     }
 
     /// How many more fit.

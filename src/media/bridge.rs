@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{Frame, MAX_FRAME, Role, Slot};
+use super::{Frame, MAX_FRAME, Role, Slot, room::Salon};
 use crate::{audio::mix, codec::Rate, ids::BridgeId};
 
 /// Index of a bridge within its engine.
@@ -31,9 +31,15 @@ struct Bridge {
     tick: u64,
     /// Of its sum.
     rate: Rate,
+    salon: Salon,
 }
 
-const EMPTY: Bridge = Bridge { id: BridgeId(0), first: None, count: 0, mixed: false, tick: 0, rate: Rate::Narrow };
+impl Bridge {
+    /// Without members.
+    fn new(id: BridgeId) -> Bridge {
+        Bridge { id, first: None, count: 0, mixed: false, tick: 0, rate: Rate::Narrow, salon: Salon::default() }
+    }
+}
 
 /// All bridges of an engine.
 pub(super) struct Bridges {
@@ -50,7 +56,7 @@ impl Bridges {
     /// Room for `ports` ports, each of which may have a bridge of its own.
     pub(super) fn new(ports: usize) -> Bridges {
         Bridges {
-            bridges: (0..ports).map(|_| EMPTY).collect(),
+            bridges: (0..ports).map(|_| Bridge::new(BridgeId(0))).collect(),
             sums: vec![0; ports * MAX_FRAME],
             free: (0..ports).rev().collect(),
             // Twice the room: a hash table that is at most half full cleans up in place when names come and go.
@@ -64,7 +70,10 @@ impl Bridges {
         let at = port.0 as usize;
         if self.is_in(port, id) {
             if let Some(member) = self.member_mut(port) {
-                member.role = role;
+                let before = std::mem::replace(&mut member.role, role);
+                let bridge = member.bridge;
+                self.count_whisperer(bridge, before, -1);
+                self.count_whisperer(bridge, role, 1);
             }
             return;
         }
@@ -79,6 +88,7 @@ impl Bridges {
         let bridge = &mut self.bridges[index];
         let next = bridge.first.replace(port);
         bridge.count += 1;
+        self.count_whisperer(BridgeSlot(index), role, 1);
         self.members[at] = Some(Member { bridge: BridgeSlot(index), role, next, previous: None });
         if let Some(next) = next.and_then(|next| self.member_mut(next)) {
             next.previous = Some(port);
@@ -88,7 +98,7 @@ impl Bridges {
     fn open(&mut self, id: BridgeId) -> usize {
         let index = self.free.pop().unwrap_or_else(|| {
             // Only with more ports than the engine was made for.
-            self.bridges.push(EMPTY);
+            self.bridges.push(Bridge::new(id));
             self.sums.resize(self.bridges.len() * MAX_FRAME, 0);
             self.bridges.len() - 1
         });
@@ -96,6 +106,7 @@ impl Bridges {
         bridge.id = id;
         bridge.mixed = false;
         bridge.tick = 0;
+        bridge.salon = Salon::default();
         self.names.insert(id, index);
         index
     }
@@ -110,6 +121,7 @@ impl Bridges {
         if let Some(next) = member.next.and_then(|next| self.member_mut(next)) {
             next.previous = member.previous;
         }
+        self.count_whisperer(member.bridge, member.role, -1);
         let bridge = &mut self.bridges[member.bridge.0];
         bridge.count -= 1;
         if bridge.count == 0 {
@@ -117,6 +129,18 @@ impl Bridges {
             self.free.push(member.bridge.0);
         }
         Some(member.bridge)
+    }
+
+    fn count_whisperer(&mut self, bridge: BridgeSlot, role: Role, by: i16) {
+        if matches!(role, Role::Whisper(_)) {
+            let salon = &mut self.bridges[bridge.0].salon;
+            salon.whisperers = salon.whisperers.saturating_add_signed(by);
+        }
+    }
+
+    /// What a bridge keeps of its room.
+    pub(super) fn salon(&mut self, bridge: BridgeSlot) -> &mut Salon {
+        &mut self.bridges[bridge.0].salon
     }
 
     /// The bridge that a port is in, and its role there.
@@ -153,16 +177,13 @@ impl Bridges {
         Some([(a, self.of(a)?.1), (b, self.of(b)?.1)])
     }
 
-    /// The one other member that is heard or hears as an equal: listeners do not count.
+    /// The one other member that speaks to all: listeners and whisperers do not count.
     pub(super) fn partner(&self, port: Slot) -> Option<Slot> {
         let (bridge, _) = self.of(port)?;
         let mut others = None;
         let mut at = self.first(bridge);
         while let Some(slot) = at {
-            if slot != port
-                && self.of(slot).is_some_and(|(_, role)| role != Role::Listen)
-                && others.replace(slot).is_some()
-            {
+            if slot != port && self.of(slot).is_some_and(|(_, role)| role.speaks()) && others.replace(slot).is_some() {
                 return None;
             }
             at = self.next(slot);

@@ -2,7 +2,11 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::rtp::digits::{Packet, Sender};
+use crate::{
+    audio::tone,
+    media::{FRAME, RATE},
+    rtp::digits::{Packet, Sender},
+};
 
 /// Orders that wait for each other; one more is answered at once, unsent.
 const ORDERS: usize = 4;
@@ -41,6 +45,10 @@ pub(super) struct Dialer {
     /// A pause runs until this RTP timestamp.
     pause: Option<u32>,
     passed: VecDeque<char>,
+    /// Samples of the key that is down that were sounded, where keys go out as tones.
+    sounded: u32,
+    /// Ticks, counted in samples, of keys that go out as tones.
+    clock: u32,
 }
 
 impl Dialer {
@@ -51,6 +59,8 @@ impl Dialer {
             at: 0,
             pause: None,
             passed: VecDeque::with_capacity(PASSED),
+            sounded: 0,
+            clock: 0,
         }
     }
 
@@ -106,6 +116,25 @@ impl Dialer {
                     return self.orders.pop_front().map(Step::Done);
                 }
             }
+        }
+    }
+
+    /// One tick of keys as tones, for a peer that takes no events: what is to be heard in `frame`, silence between two
+    /// keys. Each order that is done is told.
+    pub(super) fn sound(&mut self, frame: &mut [i16], mut done: impl FnMut(Order)) {
+        self.clock = self.clock.wrapping_add(FRAME as u32);
+        let before = self.sender.key();
+        while let Some(step) = self.poll(self.clock) {
+            match step {
+                Step::Send(packet) if packet.marker => self.sounded = 0,
+                Step::Send(_) => {}
+                Step::Done(order) => done(order),
+            }
+        }
+        frame.fill(0);
+        if let Some(key) = self.sender.key().or(before) {
+            tone::sound_key(key, RATE, self.sounded, frame);
+            self.sounded += FRAME as u32;
         }
     }
 

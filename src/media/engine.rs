@@ -1,6 +1,6 @@
 //! The engine of one media thread: its ports and bridges, and the commands to them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::{
     Command, Config, Event, Role, Slot, Spent, Stream, TICK, Tools,
@@ -17,6 +17,9 @@ use crate::{
     verbs::RecordEnd,
 };
 
+/// Datagrams of handshakes that wait to be sent. One more is lost; it will be repeated.
+const HANDS: usize = 256;
+
 /// Owns the ports of one media thread. Packets come in by [`Engine::handle_packet`] and leave in the batch given with
 /// them; ticks are run by [`Engine::handle_timeout`].
 ///
@@ -32,6 +35,8 @@ pub struct Engine {
     /// Ports that wait for their goodbye, and since when.
     pub(super) closing: Vec<Slot>,
     closing_since: Time,
+    /// Datagrams of handshakes that wait to be sent.
+    pub(super) hands: VecDeque<(Slot, Box<[u8]>)>,
     pub(super) bridges: Bridges,
     pub(super) events: Events,
     /// Number and time of the tick that is next, and the port that is next in it.
@@ -54,6 +59,7 @@ impl Engine {
             open: 0,
             closing: Vec::with_capacity(ports),
             closing_since: Time::START,
+            hands: VecDeque::with_capacity(HANDS),
             bridges: Bridges::new(ports),
             events: Events::new(ports),
             tick: 1,
@@ -69,6 +75,9 @@ impl Engine {
         match command {
             Command::Open { port, memory } => self.open(now, port, memory),
             Command::Update { port, stream, tools } => self.update(now, port, stream, tools),
+            Command::Shield { port, shield } => self.shield(port, shield),
+            Command::Keys { port, keys } => self.set_keys(port, keys),
+            Command::Handshake { port, bytes } => self.hand_over(port, bytes),
             Command::Close { port } => self.close(now, port),
             Command::Join { bridge, port, role } => {
                 if let Some(slot) = self.slot(port) {
@@ -80,6 +89,15 @@ impl Engine {
                     self.leave(slot);
                 }
             }
+            Command::Chime { port, rising } => {
+                if let Some((bridge, _)) = self.slot(port).and_then(|slot| self.bridges.of(slot)) {
+                    self.bridges.salon(bridge).chime(rising);
+                }
+            }
+            Command::PassKey { port, key } => self.with(port, |port, _| port.dialer.pass(key)),
+            Command::LeaveTones { port } => self.with(port, |port, _| port.tones = false),
+            Command::Detect { port, on } => self.with(port, |port, _| port.ear.set_detecting(on)),
+            Command::Level { port, on } => self.with(port, |port, _| port.set_level(on)),
             Command::Echo { port, on } => self.with(port, |port, _| port.echo = on),
             Command::Play { port, play, sounds } => self.play(port, Player::new(play, sounds)),
             Command::Stop { port, play } => self.stop(port, play),
@@ -117,7 +135,8 @@ impl Engine {
     pub fn timeout(&self) -> Option<Time> {
         let tick = (self.open > 0).then_some(self.next);
         let goodbye = (!self.closing.is_empty()).then_some(self.closing_since);
-        Time::soonest(tick, goodbye)
+        let hands = (!self.hands.is_empty()).then_some(Time::START);
+        Time::soonest(Time::soonest(tick, goodbye), hands)
     }
 
     /// What there is to tell.

@@ -134,6 +134,11 @@ impl Gate {
         true
     }
 
+    /// A packet from there proved to be the peer's: that is where it is now.
+    pub(super) fn follow(&mut self, from: SocketAddr) {
+        self.named = Some(from);
+    }
+
     /// Where RTP goes.
     pub(super) fn rtp_destination(&self) -> Option<SocketAddr> {
         self.source().or(self.named)

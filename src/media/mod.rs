@@ -25,6 +25,7 @@
 //! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out), `comfort` (noise) |
 //! | `bridge` | who is with whom, and the sums of what they say |
 //! | `frame`, `tools` | 20 ms of audio; the coders of a port and what else its codecs need |
+//! | `shield` | what stands before a port whose stream is encrypted |
 //! | `batch`, `events` | what comes out |
 
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
@@ -34,18 +35,22 @@ mod bridge;
 mod chance;
 mod comfort;
 mod dialer;
+mod ear;
 mod engine;
 mod events;
 mod frame;
 mod gate;
 mod jitter;
+mod metrics;
 mod packets;
 mod player;
 mod port;
 mod recorder;
 mod report;
+mod room;
 mod route;
 mod sender;
+mod shield;
 #[cfg(test)]
 mod tests;
 mod tick;
@@ -54,8 +59,10 @@ mod tools;
 pub use batch::{Batch, Datagram};
 pub use engine::Engine;
 pub use frame::{Frame, MAX_FRAME};
+pub use metrics::{Bursts, Level};
 pub use port::Port;
 pub use recorder::Ends;
+pub use shield::{Pair, Shield, ShieldKeys, Shielding};
 pub use tools::Tools;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -63,7 +70,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crate::{
     codec::{Codec, Digits, Foreign, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
-    verbs::{FileFormat, RecordEnd, RecordMode},
+    verbs::{FileFormat, Heard, RecordEnd, RecordMode},
 };
 
 /// Samples a second in which the engine counts time; its audio may have more ([`Rate`]).
@@ -200,6 +207,27 @@ pub enum Command {
         /// What its codecs need (made by [`Tools::new`] outside the engine).
         tools: Box<Tools>,
     },
+    /// Encrypt from now on, or otherwise than before. Counters go on where the key stays the same.
+    Shield {
+        /// Which port.
+        port: PortId,
+        /// Its memory (made by [`Shield::new`] outside the engine).
+        shield: Box<Shield>,
+    },
+    /// The keys that a handshake found, for a port whose shield awaits them.
+    Keys {
+        /// Which port.
+        port: PortId,
+        /// Both sides.
+        keys: Box<Pair>,
+    },
+    /// Send a datagram of a handshake.
+    Handshake {
+        /// Which port.
+        port: PortId,
+        /// The datagram.
+        bytes: Box<[u8]>,
+    },
     /// Forget the port. What it was doing ends, and is told; [`Event::Closed`] follows from the next
     /// [`Engine::handle_timeout`], which is due at once and sends the RTCP BYE.
     Close {
@@ -219,6 +247,39 @@ pub enum Command {
     Leave {
         /// Which port.
         port: PortId,
+    },
+    /// Sound a short chime to all who hear in a port's bridge: somebody comes, or goes.
+    Chime {
+        /// Which port's; nothing happens where it is in none.
+        port: PortId,
+        /// True: comes.
+        rising: bool,
+    },
+    /// Tell the port's party a key that was pressed elsewhere, as [`Command::Digits`] does.
+    PassKey {
+        /// Which port.
+        port: PortId,
+        /// `0-9 * # A-D`.
+        key: char,
+    },
+    /// Send no tones for keys that are passed on from a partner: the party is told them in another way.
+    LeaveTones {
+        /// Which port.
+        port: PortId,
+    },
+    /// Listen for who answers ([`Event::Heard`]) from now on, or no longer.
+    Detect {
+        /// Which port.
+        port: PortId,
+        /// On (anew) or off.
+        on: bool,
+    },
+    /// Make what the port says as loud as what others say (automatic gain), or leave it as it is.
+    Level {
+        /// Which port.
+        port: PortId,
+        /// On or off.
+        on: bool,
     },
     /// Send the port's own audio back to it, or stop doing so.
     Echo {
@@ -285,8 +346,8 @@ pub enum Command {
         /// Which recording.
         recording: RecordingId,
     },
-    /// Send digits as RFC 4733 events, one after another, after those of at most four orders before. Answered by one
-    /// [`Event::DigitsSent`]: at once where there are more orders, no port, or a peer that takes no digits.
+    /// Send digits, one after another, after those of at most four orders before: as RFC 4733 events, or as tones where
+    /// the peer takes no events. Answered by one [`Event::DigitsSent`]: at once where there are more orders, or no port.
     Digits {
         /// Which port.
         port: PortId,
@@ -308,12 +369,34 @@ pub enum Role {
     Listen,
     /// Is heard, hears nothing (a callee before its answer).
     Speak,
+    /// Neither hears nor is heard.
+    Idle,
+    /// Hears all, is heard by this port alone.
+    Whisper(PortId),
+}
+
+impl Role {
+    /// Everybody who hears in the bridge hears it.
+    pub const fn speaks(self) -> bool {
+        matches!(self, Role::Both | Role::Speak)
+    }
+
+    /// Somebody hears it.
+    pub const fn is_heard(self) -> bool {
+        matches!(self, Role::Both | Role::Speak | Role::Whisper(_))
+    }
+
+    /// It hears the bridge.
+    pub const fn hears(self) -> bool {
+        matches!(self, Role::Both | Role::Listen | Role::Whisper(_))
+    }
 }
 
 /// What the engine tells.
 #[derive(Debug)]
 pub enum Event {
-    /// One key press of the party, told once (RFC 4733 section 2.5.1.4: by its RTP timestamp), when it begins.
+    /// One key press of the party, told once, when it begins: as an event (RFC 4733 section 2.5.1.4: by its RTP
+    /// timestamp), or as a tone in the audio where no events are agreed on.
     Digit {
         /// Which port.
         port: PortId,
@@ -348,6 +431,25 @@ pub enum Event {
         /// Which port.
         port: PortId,
     },
+    /// What [`Command::Detect`] asked for; each thing is told once.
+    Heard {
+        /// Which port.
+        port: PortId,
+        /// What.
+        what: Heard,
+    },
+    /// How it goes, about as often as RTCP reports are sent.
+    Quality {
+        /// Which port.
+        port: PortId,
+        /// What it saw so far.
+        quality: Quality,
+    },
+    /// Of three and more in a bridge this one is the loudest now.
+    Loudest {
+        /// Which port.
+        port: PortId,
+    },
     /// A full (or last) block of a recording.
     Recorded {
         /// Which port.
@@ -369,6 +471,13 @@ pub enum Event {
         missed: u64,
         /// What ended it, as far as the engine knows: keys are not its own.
         why: RecordEnd,
+    },
+    /// A datagram of a DTLS handshake came. It is copied: handshakes are short, and rare beside audio.
+    Handshake {
+        /// Which port.
+        port: PortId,
+        /// The datagram.
+        bytes: Box<[u8]>,
     },
     /// The port is gone. Its sockets may be closed.
     Closed {
@@ -402,6 +511,20 @@ pub struct Quality {
     pub peer_lost_fraction: Option<u8>,
     /// The source that was heard last.
     pub source: Option<SocketAddr>,
+    /// How its losses lie together.
+    pub bursts: Bursts,
+    /// How long packets wait in the jitter buffer, as a mean.
+    pub buffer: Duration,
+    /// How loud the peer is; absent: nothing was looked at.
+    pub level: Option<Level>,
+    /// R of the E-model (G.107) for what is heard here, 0 to 100; absent: nothing came.
+    pub r: Option<f32>,
+    /// What people would say of the conversation, 1 to 4.5 (G.107 annex B).
+    pub mos: Option<f32>,
+    /// The same without what delay takes away.
+    pub mos_listening: Option<f32>,
+    /// What the peer says of how we are heard (RTCP XR).
+    pub peer_mos: Option<f32>,
 }
 
 /// Memory that the engine is done with. It is handed back rather than freed on the media thread.
@@ -421,6 +544,12 @@ pub enum Spent {
     Block(Block),
     /// Of digits that were sent.
     Digits(Box<str>),
+    /// Of encryption that was replaced.
+    Shield(Box<Shield>),
+    /// Of keys that were replaced, or came too late.
+    Keys(Box<Pair>),
+    /// Of a datagram that was sent.
+    Bytes(Box<[u8]>),
 }
 
 /// Limits of an engine.

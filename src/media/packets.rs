@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use super::{
-    Batch, Channel, Engine, Event, RATE, Role, Slot,
-    port::{Accepted, Hearing, Kind, Route},
+    Batch, Channel, Engine, Event, FRAME, RATE, Slot,
+    port::{Accepted, Hearing, Kind, Port, Route},
     sender::{Outlet, Relayed},
 };
 use crate::{
-    audio,
+    audio::{self, g711},
+    codec::Codec,
     rtp::{self, Header, rtcp},
     time::Time,
 };
@@ -26,13 +27,16 @@ impl Engine {
         packet: &[u8],
         out: &mut Batch,
     ) {
+        if self.is_shielded(slot) {
+            return self.handle_shielded(now, slot, channel, from, packet, out);
+        }
         match channel {
             Channel::Rtp => self.handle_rtp(now, slot, from, packet, out),
             Channel::Rtcp => self.handle_rtcp(now, slot, from, packet),
         }
     }
 
-    fn handle_rtp(&mut self, now: Time, slot: Slot, from: SocketAddr, packet: &[u8], out: &mut Batch) {
+    pub(super) fn handle_rtp(&mut self, now: Time, slot: Slot, from: SocketAddr, packet: &[u8], out: &mut Batch) {
         let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
         if port.closing {
             return;
@@ -51,18 +55,27 @@ impl Engine {
             Kind::Digits => {
                 if let Some(press) = port.digits.handle(now, &accepted.header, accepted.payload) {
                     self.events.push_digit(Event::Digit { port: port.id, key: press.key });
-                    self.pass_digit(slot, press.key);
+                    self.pass_digit(slot, press.key, false);
                 }
             }
             Kind::Audio(_) | Kind::Comfort | Kind::Foreign(_) | Kind::Refused => {}
         }
         let Some(port) = self.port(slot) else { return };
         match (port.route, accepted.kind) {
-            (Route::Relay(to), _) => self.relay(now, (slot, to), &accepted, out),
+            (Route::Relay(to), kind) => {
+                if accepted.number.is_multiple_of(16) {
+                    port.look_at(kind, accepted.payload);
+                }
+                self.relay(now, (slot, to), &accepted, out);
+            }
             (Route::Decode, Kind::Audio(codec)) => port.hear(codec, &accepted),
             (Route::Decode, Kind::Comfort) => port.hear_comfort(&accepted),
             (Route::Decode, Kind::Digits | Kind::Foreign(_) | Kind::Refused) => port.pass_over(&accepted),
-            (Route::Idle, _) => {}
+            (Route::Idle, kind) => {
+                if accepted.number.is_multiple_of(16) {
+                    port.look_at(kind, accepted.payload);
+                }
+            }
         }
     }
 
@@ -74,17 +87,19 @@ impl Engine {
         }
     }
 
-    /// In a mixed bridge of two that speak, the other gets the digit made anew.
-    fn pass_digit(&mut self, slot: Slot, key: char) {
+    /// In a mixed bridge of two that speak, the other gets the digit made anew: as an event, or as a tone where it takes
+    /// no events, unless it came as a `tone` and is heard as such.
+    pub(super) fn pass_digit(&mut self, slot: Slot, key: char, tone: bool) {
         let Some((bridge, role)) = self.bridges.of(slot) else { return };
-        if !self.bridges.mixed(bridge) || role == Role::Listen {
+        if !self.bridges.mixed(bridge) || !role.speaks() {
             return;
         }
         let Some(partner) = self.bridges.partner(slot) else { return };
-        if self.bridges.of(partner).is_some_and(|(_, role)| role == Role::Speak) {
+        if self.bridges.of(partner).is_some_and(|(_, role)| !role.hears()) {
             return;
         }
-        if let Some(port) = self.port(partner).filter(|port| port.stream.send_digits.is_some()) {
+        if let Some(port) = self.port(partner).filter(|port| port.stream.send_digits.is_some() || (port.tones && !tone))
+        {
             port.dialer.pass(key);
         }
     }
@@ -117,7 +132,9 @@ impl Engine {
         let Some(payload_type) = payload_type else { return };
         let header = Header { payload_type, ..header };
         let relayed = Relayed { number, header, payload, length };
+        let mark = out.datagrams().len();
         port.sender.relay(now, &relayed, &mut Outlet { batch: out, slot, to });
+        port.shield_since(mark, out);
     }
 
     /// Under which number `to` gets the foreign format `at` of `from`, if it has it, too.
@@ -127,7 +144,7 @@ impl Engine {
         known.find(|known| known.format == *format).map(|known| known.send)
     }
 
-    fn handle_rtcp(&mut self, now: Time, slot: Slot, from: SocketAddr, packet: &[u8]) {
+    pub(super) fn handle_rtcp(&mut self, now: Time, slot: Slot, from: SocketAddr, packet: &[u8]) {
         let epoch = self.epoch;
         let Some(port) = self.port(slot) else { return };
         // The gate is asked last: only a well-formed packet may move the address that we answer.
@@ -135,7 +152,30 @@ impl Engine {
             port.refused += 1;
             return;
         }
-        port.report.handle(now, epoch, port.sender.ssrc(), packet);
+        let ours = port.sender.ssrc();
+        if let Some(told) = port.report.handle(now, epoch, ours, packet) {
+            port.metrics.told = Some(told);
+        }
+    }
+}
+
+impl Port {
+    /// How loud is what nobody decodes? A packet of G.722 or Opus says nothing without those before it.
+    fn look_at(&mut self, kind: Kind, payload: &[u8]) {
+        let mut samples = [0; FRAME];
+        let count = match kind {
+            Kind::Audio(Codec::Pcmu) => g711::decode_ulaw(payload, &mut samples),
+            Kind::Audio(Codec::Pcma) => g711::decode_alaw(payload, &mut samples),
+            Kind::Audio(Codec::L16 | Codec::L16Wide) => {
+                let pairs = payload.chunks_exact(2).zip(&mut samples);
+                pairs.map(|(pair, sample)| *sample = i16::from_be_bytes([pair[0], pair[1]])).count()
+            }
+            Kind::Audio(Codec::G722 | Codec::Opus) => 0,
+            Kind::Digits | Kind::Comfort | Kind::Foreign(_) | Kind::Refused => 0,
+        };
+        if count > 0 {
+            self.metrics.handle_audio(&samples[..count]);
+        }
     }
 }
 

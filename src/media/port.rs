@@ -7,21 +7,26 @@ use super::{
     chance::Chance,
     comfort::Comfort,
     dialer::Dialer,
+    ear::Ear,
     events::Events,
     gate::{Gate, Verdict},
     jitter::{Jitter, Packet, Pulled},
+    metrics::{self, Metrics},
     player::Player,
     recorder::Recorder,
     report::Report,
+    room::Voice,
     sender::{Format, Outlet, Sender},
+    shield::Shield,
 };
 use crate::{
-    audio::Convert,
+    audio::{Convert, agc::Agc},
     codec::{Codec, Rate},
     ids::{PortId, RecordingId},
     rtp::{
         Header, digits,
         sequence::{Place, Reception},
+        xr::Voip,
     },
     time::Time,
     verbs::RecordEnd,
@@ -97,6 +102,13 @@ pub struct Port {
     pub(super) gate: Gate,
     pub(super) reception: Reception,
     pub(super) digits: digits::Receiver,
+    pub(super) ear: Ear,
+    /// Keys are passed on to it as tones where it takes no events.
+    pub(super) tones: bool,
+    /// How it speaks in a room.
+    pub(super) voice: Voice,
+    /// Automatic gain, where it is wanted.
+    pub(super) agc: Option<Agc>,
     jitter: Jitter,
     /// What the peer sends at present.
     pub(super) hearing: Hearing,
@@ -121,10 +133,14 @@ pub struct Port {
     pub(super) recorders: [Option<Recorder>; RECORDINGS],
     pub(super) echo: bool,
     pub(super) report: Report,
+    pub(super) metrics: Metrics,
+    jitter_max: Duration,
     pub(super) chance: Chance,
     silence: Silence,
     silence_timeout: Duration,
     pub(super) refused: u64,
+    /// Where its stream is encrypted, or was.
+    pub(super) shield: Option<Box<Shield>>,
     /// Closed; it only waits for its goodbye to be sent.
     pub(super) closing: bool,
 }
@@ -145,6 +161,10 @@ impl Port {
             kinds: kinds(&stream),
             route: Route::Idle,
             gate: Gate::new(&stream, config.relatch_after),
+            tones: true,
+            voice: Voice::new(),
+            agc: None,
+            ear: Ear::new(listens(&stream)),
             stream: Box::new(stream),
             reception: Reception::new(RATE),
             digits: digits::Receiver::default(),
@@ -166,10 +186,13 @@ impl Port {
             recorders: [const { None }; RECORDINGS],
             echo: false,
             report,
+            metrics: Metrics::default(),
+            jitter_max: config.jitter_max,
             chance,
             silence: Silence::Allowed,
             silence_timeout: config.silence_timeout,
             refused: 0,
+            shield: None,
             closing: false,
         })
     }
@@ -199,6 +222,7 @@ impl Port {
         if stream.send != self.stream.send {
             self.sender.drop_collected();
         }
+        self.ear.set_listening(listens(&stream));
         self.sender.set_clock(clock(&stream));
         self.jitter.equip(&mut tools.bench);
         let old = std::mem::replace(&mut self.stream, stream);
@@ -217,9 +241,14 @@ impl Port {
         self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some())
     }
 
-    /// It plays, records, echoes or dials: no relaying.
+    /// It plays, records, echoes, dials or listens: no relaying.
     pub(super) fn busy(&self) -> bool {
-        self.player.is_some() || self.echo || self.records() || self.dialer.busy()
+        self.player.is_some() || self.echo || self.dialer.busy() || self.attends()
+    }
+
+    /// What the party says is wanted here, whoever else hears it.
+    pub(super) fn attends(&self) -> bool {
+        self.records() || self.ear.listens() || self.agc.is_some()
     }
 
     pub(super) fn records(&self) -> bool {
@@ -317,6 +346,7 @@ impl Port {
             Place::Restarted(number) => (number, true),
             Place::Suspect => return None,
         };
+        self.metrics.handle_packet(number, restarted);
         self.stream.receiving.then_some(Accepted { kind, header, payload, number, restarted })
     }
 
@@ -355,6 +385,16 @@ impl Port {
             }
         } else if self.spoke {
             self.said.silence();
+        }
+        // One frame in eight tells how loud the peer is.
+        if spoke && tick.is_multiple_of(8) {
+            self.metrics.handle_audio(self.said.samples());
+        }
+        if self.route == Route::Decode && self.ear.handle(&self.said) {
+            self.said.silence();
+        }
+        if let Some(agc) = self.agc.as_mut().filter(|_| spoke) {
+            agc.handle(self.said.samples_mut());
         }
         self.spoke = spoke;
         spoke
@@ -409,7 +449,7 @@ impl Port {
     pub(super) fn quality(&self) -> Quality {
         let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
         let jitter = self.jitter.stats();
-        Quality {
+        let mut quality = Quality {
             sent: self.sender.sent().0,
             received: self.reception.received(),
             lost: self.reception.lost().max(0) as u64,
@@ -420,7 +460,22 @@ impl Port {
             round_trip_us: self.report.round_trip().map(micros),
             peer_lost_fraction: self.report.peer_lost(),
             source: self.gate.source(),
-        }
+            buffer: jitter.delay,
+            ..Quality::default()
+        };
+        let codec = match self.hearing {
+            Hearing::Nothing => self.stream.send.map(|payload| payload.codec),
+            Hearing::Audio(codec) => Some(codec),
+            Hearing::Foreign => None,
+        };
+        let ptime = Duration::from_millis(u64::from(self.stream.ptime));
+        self.metrics.complete(&mut quality, codec, ptime);
+        quality
+    }
+
+    /// What we tell the peer of its voice, once there is something to tell.
+    pub(super) fn voip(&self, quality: &Quality) -> Option<Voip> {
+        metrics::voip(self.reception.ssrc(), quality, self.jitter_max)
     }
 
     fn watch(&mut self, now: Time) {
@@ -448,6 +503,11 @@ fn kinds(stream: &Stream) -> [Kind; 128] {
     stream.comfort.into_iter().for_each(|number| set(number, Kind::Comfort));
     stream.receive_digits.iter().for_each(|digits| set(digits.number, Kind::Digits));
     kinds
+}
+
+/// Its keys come as tones: in audio that we decode, and no events are agreed on.
+fn listens(stream: &Stream) -> bool {
+    stream.receive_digits.is_empty() && stream.foreign.is_empty()
 }
 
 /// The clock of what is sent.

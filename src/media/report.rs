@@ -8,6 +8,7 @@ use crate::{
     rtp::{
         rtcp::{self, Block, Compound, Packet},
         sequence::Reception,
+        xr::Voip,
     },
     time::{Epoch, Time},
 };
@@ -62,7 +63,9 @@ impl Report {
     }
 
     /// A datagram that the gate let in; `ssrc` is our own.
-    pub(super) fn handle(&mut self, now: Time, epoch: Epoch, ssrc: u32, datagram: &[u8]) {
+    /// Gives what the peer says of our voice, where it does.
+    pub(super) fn handle(&mut self, now: Time, epoch: Epoch, ssrc: u32, datagram: &[u8]) -> Option<Voip> {
+        let mut told = None;
         for packet in rtcp::read(datagram) {
             match packet {
                 Packet::Report { sender, blocks, .. } => {
@@ -74,9 +77,11 @@ impl Report {
                         self.round_trip = rtcp::round_trip(epoch.ntp(now), &block).or(self.round_trip);
                     }
                 }
-                Packet::Cname { .. } | Packet::Goodbye { .. } => {}
+                Packet::Voip { seen, .. } if seen.ssrc == ssrc => told = Some(seen),
+                Packet::Voip { .. } | Packet::Cname { .. } | Packet::Goodbye { .. } => {}
             }
         }
+        told
     }
 
     /// Write the report that is due, or with `goodbye` the last one. Returns its length.

@@ -39,8 +39,13 @@ impl Engine {
         };
         self.bridges.set_mixed(bridge, !relayed);
         for ((from, speaker), (to, hearer)) in [(a, b), (b, a)] {
-            let heard = speaker != Role::Listen && hearer != Role::Speak;
-            let needed = heard || self.peek(from).is_some_and(|port| port.echo || port.records());
+            let heard = speaker.is_heard() && hearer.hears();
+            let needed = heard || self.peek(from).is_some_and(|port| port.echo || port.attends());
+            // A key that comes as a tone goes on as an event where the other takes events; else the tone itself does.
+            let converts = self.peek(to).is_some_and(|port| port.stream.send_digits.is_some());
+            if let Some(port) = self.port(from) {
+                port.ear.set_muting(converts);
+            }
             let route = match (relayed, needed) {
                 (true, true) => Route::Relay(to),
                 (false, true) => Route::Decode,
@@ -77,8 +82,11 @@ impl Engine {
         let mut at = self.bridges.first(bridge);
         while let Some(slot) = at {
             at = self.bridges.next(slot);
-            let heard = company && self.bridges.of(slot).is_some_and(|(_, role)| role != Role::Listen);
-            let needed = heard || self.peek(slot).is_some_and(|port| port.echo || port.records());
+            let heard = company && self.bridges.of(slot).is_some_and(|(_, role)| role.is_heard());
+            let needed = heard || self.peek(slot).is_some_and(|port| port.echo || port.attends());
+            if let Some(port) = self.port(slot) {
+                port.ear.set_muting(true);
+            }
             self.enter(slot, if needed { Route::Decode } else { Route::Idle });
         }
     }
@@ -109,19 +117,22 @@ impl Engine {
 }
 
 fn alone(port: &Port, slot: Slot) -> Route {
-    let only_echo = port.echo && port.player.is_none() && !port.records() && !port.dialer.busy();
+    let only_echo = port.echo && port.player.is_none() && !port.attends() && !port.dialer.busy();
     match () {
         () if only_echo && relays_codec(port, port) => Route::Relay(slot),
-        () if port.echo || port.records() => Route::Decode,
+        () if port.echo || port.attends() => Route::Decode,
         () => Route::Idle,
     }
 }
 
 /// Whether `to` understands all that comes from `from`, and neither does anything else.
 fn relays(from: &Port, to: &Port) -> bool {
+    // Events that the other does not take become tones, which needs audio that we decode.
+    let events = from.stream.receive_digits.is_empty() || to.stream.send_digits.is_some();
+    let codec = events && relays_codec(from, to);
     let shared = match from.hearing {
-        Hearing::Nothing => relays_codec(from, to) || relays_foreign(from, to),
-        Hearing::Audio(_) => relays_codec(from, to),
+        Hearing::Nothing => codec || relays_foreign(from, to),
+        Hearing::Audio(_) => codec,
         Hearing::Foreign => relays_foreign(from, to),
     };
     shared && !from.busy()

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Batch, Channel, Engine, Event, Frame, Payload, Role, Slot, TICK,
-    bridge::BridgeSlot,
+    Batch, Channel, Engine, Event, Frame, Payload, Quality, Slot, TICK,
     dialer::Step,
     events::Events,
     port::{Port, Route},
@@ -25,6 +24,7 @@ const PER_PORT: usize = 8;
 impl Engine {
     /// Run what is due. Stops early where `out` has no room: [`Engine::timeout`] is due still; send and call again.
     pub fn handle_timeout(&mut self, now: Time, out: &mut Batch) {
+        self.send_hands(out);
         while let Some(slot) = self.closing.last().copied() {
             if out.room() == 0 {
                 return;
@@ -75,6 +75,10 @@ impl Engine {
             return;
         }
         port.take(tick);
+        if port.ear.listens() {
+            self.tell_what_is_heard(slot);
+        }
+        let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
         let mut frame = Frame::silent(Rate::Narrow);
         let speaks = match (&mut port.player, mixed) {
             (Some(player), _) => {
@@ -82,9 +86,12 @@ impl Engine {
                 true
             }
             (None, Some((bridge, role))) => {
-                if role != Role::Speak {
+                if role.hears() {
                     let own = (port.summed && !port.echo).then(|| port.said_at(self.bridges.rate(bridge)));
                     self.bridges.mix(bridge, own, &mut frame);
+                    if self.bridges.salon(bridge).whisperers > 0 {
+                        self.add_whispers(bridge, slot, &mut frame);
+                    }
                 }
                 true
             }
@@ -96,9 +103,16 @@ impl Engine {
             // peer's watch on RTP quiet. What is relayed needs no filling.
             (None, None) => alone && !port.echo,
         };
+        let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
+        let mark = out.datagrams().len();
         port.send(slot, at, &mut frame, speaks, (out, &mut self.events));
         let changed = port.end_tick(&frame, &mut self.events);
-        port.send_report(slot, (now, self.epoch), self.config.rtcp_interval, out);
+        let reported = port.send_report(slot, (now, self.epoch), self.config.rtcp_interval, out);
+        port.shield_since(mark, out);
+        if let Some(quality) = reported {
+            // The next one says more.
+            drop(self.events.offer(Event::Quality { port: port.id, quality }));
+        }
         if port.fell_silent(now) {
             // Where the queue is nearly full, nobody could act on it anyway.
             drop(self.events.offer(Event::NoRtp { port: port.id }));
@@ -108,19 +122,20 @@ impl Engine {
         }
     }
 
-    /// Add up what the members of a bridge say.
-    fn gather(&mut self, bridge: BridgeSlot) {
-        let (mut at, rate) = (self.bridges.first(bridge), self.bridges.rate(bridge));
-        while let Some(slot) = at {
-            at = self.bridges.next(slot);
-            let heard = self.bridges.of(slot).is_some_and(|(_, role)| role != Role::Listen);
-            let tick = self.tick;
-            let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { continue };
-            port.summed = port.take(tick) && heard;
-            if port.summed {
-                port.convert_said(rate);
-                self.bridges.add(bridge, port.said_at(rate));
-            }
+    /// Keys that came as tones, and who answers.
+    fn tell_what_is_heard(&mut self, slot: Slot) {
+        while let Some(port) = self.port(slot)
+            && let Some(what) = port.ear.found()
+        {
+            let port = port.id;
+            self.events.push_digit(Event::Heard { port, what });
+        }
+        while let Some(port) = self.port(slot)
+            && let Some(key) = port.ear.pressed()
+        {
+            let id = port.id;
+            self.events.push_digit(Event::Digit { port: id, key });
+            self.pass_digit(slot, key, true);
         }
     }
 
@@ -129,9 +144,11 @@ impl Engine {
         let time = (now, self.epoch);
         let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
         if let Some(to) = port.rtcp_destination().filter(|_| port.report.began() || port.sender.sent().0 > 0) {
+            let mark = out.datagrams().len();
             out.push(slot, Channel::Rtcp, to, |bytes| {
                 port.report.write(time, &port.sender, &mut port.reception, true, bytes)
             });
+            port.shield_since(mark, out);
         }
     }
 }
@@ -142,7 +159,13 @@ impl Port {
         let (batch, events) = to;
         let mut outlet = self.destination().map(|to| Outlet { batch, slot, to });
         let dialing = self.dialer.busy();
-        let replaced = dialing && self.send_digits(at, outlet.as_mut(), events);
+        let tones = dialing && self.stream.send_digits.is_none() && self.stream.send.is_some();
+        if tones {
+            let id = self.id;
+            self.dialer.sound(frame.reset(Rate::Narrow), |order| events.digits_sent(id, order));
+        }
+        let speaks = speaks || tones;
+        let replaced = dialing && !tones && self.send_digits(at, outlet.as_mut(), events);
         match (&mut outlet, self.stream.send) {
             (Some(outlet), Some(payload)) if speaks && !replaced => {
                 return self.send_frame(at, frame, payload, outlet);
@@ -217,16 +240,21 @@ impl Port {
         ended
     }
 
-    fn send_report(&mut self, slot: Slot, time: (Time, Epoch), interval: Duration, out: &mut Batch) {
+    /// Sends the report that is due: SR or RR, and how the peer's voice arrives (XR). Gives what it is made of.
+    fn send_report(&mut self, slot: Slot, time: (Time, Epoch), interval: Duration, out: &mut Batch) -> Option<Quality> {
         if !self.report.due(time.0) {
-            return;
+            return None;
         }
         self.report.plan(time.0, interval, &mut self.chance);
+        let quality = self.quality();
         if let Some(to) = self.rtcp_destination() {
+            let voip = self.voip(&quality);
             out.push(slot, Channel::Rtcp, to, |bytes| {
-                self.report.write(time, &self.sender, &mut self.reception, false, bytes)
+                let length = self.report.write(time, &self.sender, &mut self.reception, false, bytes);
+                length + voip.map_or(0, |voip| voip.write(self.sender.ssrc(), &mut bytes[length..]))
             });
         }
+        Some(quality)
     }
 }
 

@@ -232,6 +232,14 @@ impl Sender {
         !matches!(self.state, Sending::Idle) || self.repeat.is_some()
     }
 
+    /// The key that is down.
+    pub fn key(&self) -> Option<char> {
+        match self.state {
+            Sending::Down { code, .. } => key(code),
+            Sending::Gap { .. } | Sending::Idle => None,
+        }
+    }
+
     /// A key is down: events are sent in the place of audio. Ask before polling: the tick of the last packet counts, too.
     pub fn down(&self) -> bool {
         matches!(self.state, Sending::Down { .. })

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::xr::{self, Voip};
+
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
@@ -63,6 +65,13 @@ pub enum Packet<'a> {
         /// The name; meant to be UTF-8.
         name: &'a [u8],
     },
+    /// The VoIP metrics of an extended report (RFC 3611 section 4.7).
+    Voip {
+        /// Who reports.
+        ssrc: u32,
+        /// How the voice that it hears arrives.
+        seen: Voip,
+    },
     /// A source left; the first one named.
     Goodbye {
         /// Who.
@@ -92,6 +101,7 @@ impl<'a> Iterator for Packets<'a> {
                 SENDER_REPORT => report(body, count, true),
                 RECEIVER_REPORT => report(body, count, false),
                 SOURCE_DESCRIPTION if count > 0 => cname(body),
+                xr::EXTENDED => number(body, 0).zip(xr::read(body)).map(|(ssrc, seen)| Packet::Voip { ssrc, seen }),
                 GOODBYE if count > 0 => number(body, 0).map(|ssrc| Packet::Goodbye { ssrc }),
                 _ => None,
             };

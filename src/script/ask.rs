@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     ids::{CallId, RecordingId},
-    verbs::{Dial, FileFormat, Gather, KeepOp, Record, RecordMode, Sound, Strategy, Transfer, Verb, Voices},
+    verbs::{
+        Dial, Entry, FileFormat, Gather, KeepOp, Record, RecordMode, RoomOrder, Sound, Strategy, Transfer, Verb, Voices,
+    },
 };
 
 /// Longest key of the store, in bytes.
@@ -25,25 +27,34 @@ const MOST_TARGETS: usize = 32;
 const RING_TIME: Duration = Duration::from_secs(30);
 /// How long a call is parked where the script does not say.
 const PARK_TIME: Duration = Duration::from_secs(120);
+/// How long a detection listens where the script does not say.
+const DETECT_TIME: Duration = Duration::from_secs(20);
 /// How long a gather waits for a digit where the script does not say.
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 25] = [
+pub(super) const OF_CALL: [&str; 32] = [
     "answer",
     "bridge",
+    "deafen",
+    "detect",
     "dial",
     "echo",
     "gather",
     "hangup",
     "hold",
     "join",
+    "kick",
+    "listen",
     "mailbox",
+    "members",
+    "mute",
     "pickup",
     "park",
     "retrieve",
     "play",
     "progress",
+    "quality",
     "record",
     "reject",
     "resume",
@@ -163,10 +174,8 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             };
             Verb::Bridge { other: CallId(other), stop_on: options.digits("stop_on", "")? }
         }
-        "join" => {
-            let options = Options::new(function, &given.b, &["stop_on", "muted"], false)?;
-            let room = Given::argument(function, "the room", &given.a).text(64)?;
-            Verb::Join { room, stop_on: options.digits("stop_on", "")?, muted: options.flag("muted", false)? }
+        "join" | "listen" | "detect" | "quality" | "members" | "mute" | "deafen" | "kick" => {
+            company(name, function, given)?
         }
         "echo" => {
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
@@ -189,6 +198,48 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
         _ => return misuse(format!("{function}: there is no such function")),
     };
     Ok((verb, Want::Plain))
+}
+
+/// What there is to do where others are in the call, too: rooms, listening in, who it is and how it sounds.
+fn company(name: &str, function: &str, given: &Arguments) -> Result<Verb, Refusal> {
+    Ok(match name {
+        "join" => {
+            let known = ["stop_on", "muted", "deaf", "chime", "level"];
+            let options = Options::new(function, &given.b, &known, false)?;
+            let room = Given::argument(function, "the room", &given.a).text(64)?;
+            let flag = |name| options.flag(name, false);
+            let entry = Entry { deaf: flag("deaf")?, chime: flag("chime")?, level: flag("level")? };
+            Verb::Join { room, stop_on: options.digits("stop_on", "")?, muted: flag("muted")?, entry }
+        }
+        "listen" => {
+            let options = Options::new(function, &given.b, &["stop_on", "whisper"], false)?;
+            let call = Given::argument(function, "the other call's id", &given.a).text(64)?;
+            let whisper = options.flag("whisper", false)?;
+            Verb::Listen { call, whisper, stop_on: options.digits("stop_on", "")? }
+        }
+        "detect" => {
+            let options = Options::new(function, &given.a, &["beep", "timeout"], false)?;
+            let timeout = options.seconds("timeout", 1.0)?.unwrap_or(DETECT_TIME);
+            Verb::Detect { beep: options.flag("beep", false)?, timeout }
+        }
+        "quality" => Verb::Figures,
+        "members" => Verb::Room(RoomOrder::Members { room: Given::argument(function, "the room", &given.a).text(64)? }),
+        _ => Verb::Room(room_order(name, function, given)?),
+    })
+}
+
+fn room_order(name: &str, function: &str, given: &Arguments) -> Result<RoomOrder, Refusal> {
+    let known: &[&str] = if name == "kick" { &["member"] } else { &["member", "on"] };
+    let options = Options::new(function, &given.b, known, false)?;
+    let room = Given::argument(function, "the room", &given.a).text(64)?;
+    let Some(member) = options.text("member", 64)? else {
+        return misuse(format!("{function}: option 'member' must be the id of a call in the room"));
+    };
+    Ok(match name {
+        "mute" => RoomOrder::Mute { room, member, on: options.flag("on", true)? },
+        "deafen" => RoomOrder::Deafen { room, member, on: options.flag("on", true)? },
+        _ => RoomOrder::Kick { room, member },
+    })
 }
 
 fn play_tone(function: &str, given: &Arguments) -> Result<Verb, Refusal> {

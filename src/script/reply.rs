@@ -7,7 +7,7 @@ use mlua::{IntoLua, Lua, MultiValue, Table, Value};
 use super::{ask::Want, texts};
 use crate::{
     ids::CallId,
-    verbs::{Failure, GatherEnd, LeaveReason, RecordEnd, Reply},
+    verbs::{Failure, Figures, GatherEnd, Heard, LeaveReason, Member, RecordEnd, Reply},
 };
 
 /// The objects' metatables.
@@ -57,7 +57,7 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
         (Reply::Left(reason), _) => {
             let key = match reason {
                 LeaveReason::Key(key) => Some(key),
-                LeaveReason::PeerHungUp | LeaveReason::Limit => None,
+                LeaveReason::PeerHungUp | LeaveReason::Limit | LeaveReason::Kicked => None,
             };
             vec![reason.as_str().into_lua(lua)?, digit(lua, key)?]
         }
@@ -66,6 +66,11 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
             Err(_) => vec![text.into_lua(lua)?],
         },
         (Reply::Value(value), _) => vec![value.into_lua(lua)?],
+        (Reply::Heard { what, beep }, _) => {
+            vec![what.map_or("unknown", Heard::as_str).into_lua(lua)?, Value::Boolean(beep)]
+        }
+        (Reply::Figures(figures), _) => vec![quality(lua, &figures)?],
+        (Reply::Members(members), _) => vec![list(lua, members)?],
         (Reply::Sent { code }, _) => {
             let word = if code == 202 { "accepted" } else { "delivered" };
             vec![word.into_lua(lua)?, Value::Integer(code.into())]
@@ -89,6 +94,36 @@ fn recorded(lua: &Lua, table: &Table, files: Vec<String>, length: Duration, why:
         RecordEnd::Stopped | RecordEnd::Max | RecordEnd::Silence => None,
     };
     table.raw_set("key", digit(lua, key)?)
+}
+
+/// How the audio goes: a table.
+fn quality(lua: &Lua, figures: &Figures) -> mlua::Result<Value> {
+    let table = lua.create_table()?;
+    table.raw_set("mos", figures.mos)?;
+    table.raw_set("peer_mos", figures.peer_mos)?;
+    table.raw_set("loss", figures.loss)?;
+    table.raw_set("late", figures.late)?;
+    table.raw_set("peer_loss", figures.peer_loss)?;
+    table.raw_set("jitter", figures.jitter)?;
+    table.raw_set("round_trip", figures.round_trip)?;
+    table.raw_set("level", figures.level)?;
+    table.raw_set("alarm", figures.alarm.as_deref())?;
+    Ok(Value::Table(table))
+}
+
+/// Who is in a room: a list of tables.
+fn list(lua: &Lua, members: Vec<Member>) -> mlua::Result<Value> {
+    let list = lua.create_table()?;
+    for member in members {
+        let table = lua.create_table()?;
+        table.raw_set("id", member.id)?;
+        table.raw_set("party", member.party)?;
+        table.raw_set("muted", member.muted)?;
+        table.raw_set("deaf", member.deaf)?;
+        table.raw_set("loudest", member.loudest)?;
+        list.raw_push(table)?;
+    }
+    Ok(Value::Table(list))
 }
 
 /// A new object of `kind` for `leg`.

@@ -1,6 +1,6 @@
 //! What must hold for any bytes. The fuzzer's target and the property tests call this.
 
-use super::{Direction, Local, Session, accept, answer, offer};
+use super::{Direction, Local, Policy, Security, Session, accept, answer, offer};
 use crate::codec::Codec;
 
 /// Any bytes can be read; what was understood prints as something that is understood in the same way; an answer has a line for each line
@@ -19,6 +19,7 @@ pub fn sdp(bytes: &[u8]) {
         formats: Vec::new(),
         ptime: 20,
         direction: Direction::SendRecv,
+        security: Security { policy: Policy::Optional, fingerprint: Some([1; 32]), ..Security::default() },
     };
     if let Ok((answered, _)) = answer(&session, &local) {
         assert_eq!(answered.media.len(), session.media.len());

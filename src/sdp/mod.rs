@@ -5,14 +5,17 @@
 //! - [`offer`], [`reoffer`]: what we propose. [`answer`]: what we make of the peer's proposal. [`accept`]: what the
 //!   peer's answer makes of ours. The last two give an [`Agreed`], or a [`Refusal`] for a 488.
 //!
-//! One audio stream over RTP/AVP or RTP/AVPF is taken; every other m-line is refused with port 0.
+//! One audio stream over RTP/AVP or RTP/AVPF, or over their encrypted kin where [`Security`] wants that, is taken; every
+//! other m-line is refused with port 0.
 
 mod foreign;
 pub mod fuzz;
+mod keying;
 mod negotiate;
 mod offer;
 mod parse;
 mod print;
+mod security;
 
 #[cfg(test)]
 mod tests;
@@ -20,9 +23,11 @@ mod tests;
 use std::{collections::BTreeMap, net::IpAddr};
 
 pub use foreign::Format;
+pub use keying::{Crypto, Keying, Setup};
 pub use negotiate::{Agreed, Refusal, accept, answer};
 pub use offer::{Local, offer, reoffer};
 pub use parse::{MAX_BYTES, MAX_FORMATS, MAX_MEDIA, ParseError};
+pub use security::{Keys, Policy, Proposal, Protection, Secret, Security};
 
 use crate::codec::Codec;
 
@@ -35,6 +40,8 @@ pub struct Session {
     pub connection: Option<Host>,
     /// Direction for the m-lines without their own.
     pub direction: Option<Direction>,
+    /// What it says about encryption for all m-lines.
+    pub keying: Keying,
     /// The m-lines, in order.
     pub media: Vec<Media>,
 }
@@ -86,6 +93,8 @@ pub struct Media {
     pub maps: BTreeMap<u8, RtpMap>,
     /// `a=fmtp` by payload type.
     pub parameters: BTreeMap<u8, String>,
+    /// What it says about encryption.
+    pub keying: Keying,
 }
 
 /// `a=rtpmap`: what a payload type carries.

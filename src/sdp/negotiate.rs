@@ -7,7 +7,9 @@ use std::{
 
 use thiserror::Error;
 
-use super::{DIGITS_CLOCK, Direction, Format, Host, Local, Media, Payload, Session, foreign, shown};
+use super::{
+    DIGITS_CLOCK, Direction, Format, Host, Keying, Local, Media, Payload, Protection, Session, foreign, shown,
+};
 use crate::codec::{Codec, Digits, OpusWish, Rate};
 
 /// Our packet length where the peer's wish cannot be met, in ms.
@@ -40,6 +42,8 @@ pub struct Agreed {
     pub ptime: u8,
     /// What we do.
     pub direction: Direction,
+    /// How it is encrypted, where it is.
+    pub protection: Option<Protection>,
     /// Which m-line it is, from 0.
     pub media_index: usize,
     /// The m-lines of our own description, for [`super::reoffer`].
@@ -63,6 +67,12 @@ pub enum Refusal {
         /// Names of what the peer speaks.
         offered: String,
     },
+    /// There is audio, but it is not encrypted as it has to be.
+    #[error("{why}")]
+    Security {
+        /// What is missing.
+        why: String,
+    },
     /// No address to send to.
     #[error("the connection address cannot be used: {address}")]
     BadAddress {
@@ -81,13 +91,14 @@ pub enum Refusal {
 
 /// Our answer to `offer`. The first audio line with a common codec is taken, every other line is refused with port 0.
 pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refusal> {
-    let judged: Vec<Result<(), String>> = judge(&offer.media, local);
+    let judged: Vec<Result<(), String>> = judge(offer, local);
     let Some(media_index) = judged.iter().position(Result::is_ok) else {
-        return Err(no_line(&offer.media, &judged));
+        return Err(unprotected(offer, local).unwrap_or_else(|| no_line(&offer.media, &judged)));
     };
     let theirs = &offer.media[media_index];
     let common = Common::of(theirs, &local.codecs, &local.relayed);
     let remote = Remote::of(offer, theirs, local)?;
+    let protection = local.security.judge(offer, theirs).expect("the line was judged before");
     let ptime = ptime(theirs, local.ptime);
     let direction = remote.direction.reversed().and(local.direction);
 
@@ -98,6 +109,8 @@ pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refus
     audio.take_comfort(common.comfort);
     audio.ptime = Some(ptime.into());
     audio.direction = Some(direction);
+    let offered = theirs.keying.with(&offer.keying);
+    audio.keying = local.security.answered(&offered, protection.as_ref(), local);
     let mut lines: Vec<Media> = offer.media.iter().map(refused).collect();
     lines[media_index] = audio;
 
@@ -113,9 +126,10 @@ pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refus
         opus: common.opus,
         ptime,
         direction,
+        why: why(&common, ptime, direction, &judged, protection.as_ref()),
+        protection,
         media_index,
         lines: lines.clone(),
-        why: why(&common, ptime, direction, &judged),
     };
     Ok((local.session(lines), agreed))
 }
@@ -136,6 +150,11 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
         return Err(no_line(std::slice::from_ref(theirs), &[Err(why)]));
     }
     let common = Common::of(theirs, &offered_codecs, &names);
+    if theirs.is_secure() && ours.keying == Keying::default() {
+        let why = format!("audio over {}", shown(&theirs.protocol));
+        return Err(no_line(std::slice::from_ref(theirs), &[Err(why)]));
+    }
+    let protection = local.security.accept(ours, answer, theirs).map_err(|why| Refusal::Security { why })?;
     let remote = Remote::of(answer, theirs, local)?;
     let ptime = ptime(theirs, local.ptime);
     let direction = ours.direction.or(offer.direction).unwrap_or_default().and(remote.direction.reversed());
@@ -163,20 +182,29 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
         opus: common.opus,
         ptime,
         direction,
+        why: why(&common, ptime, direction, &[], protection.as_ref()),
+        protection,
         media_index,
         lines,
-        why: why(&common, ptime, direction, &[]),
     })
 }
 
 /// For each line whether it is taken; at most one is.
-fn judge(media: &[Media], local: &Local) -> Vec<Result<(), String>> {
+fn judge(offer: &Session, local: &Local) -> Vec<Result<(), String>> {
     let mut had_one = false;
     let judge = |line: &Media| {
         fits(line, &local.codecs, &local.relayed)?;
+        local.security.judge(offer, line)?;
         if std::mem::replace(&mut had_one, true) { Err("a second audio".to_owned()) } else { Ok(()) }
     };
-    media.iter().map(judge).collect()
+    offer.media.iter().map(judge).collect()
+}
+
+/// Whether encryption is all that keeps a line from being taken.
+fn unprotected(offer: &Session, local: &Local) -> Option<Refusal> {
+    let fitting = offer.media.iter().filter(|line| fits(line, &local.codecs, &local.relayed).is_ok());
+    let why = fitting.filter(|line| line.is_plain_rtp() || local.security.policy != super::Policy::Off);
+    why.filter_map(|line| local.security.judge(offer, line).err()).next().map(|why| Refusal::Security { why })
 }
 
 fn fits(line: &Media, codecs: &[Codec], relayed: &[String]) -> Result<(), String> {
@@ -186,7 +214,7 @@ fn fits(line: &Media, codecs: &[Codec], relayed: &[String]) -> Result<(), String
     if line.port == 0 {
         return Err("audio with port 0".into());
     }
-    if !line.is_plain_rtp() {
+    if !line.is_plain_rtp() && !line.is_secure() {
         return Err(format!("audio over {}", shown(&line.protocol)));
     }
     let common = Common::of(line, codecs, relayed);
@@ -211,7 +239,8 @@ fn refused(line: &Media) -> Media {
     if formats.is_empty() {
         formats.push("0".into()); // the grammar asks for one
     }
-    Media { kind: line.kind.clone(), protocol: line.protocol.clone(), formats, ..Media::default() }
+    let keying = Keying { mid: line.keying.mid.clone(), ..Keying::default() };
+    Media { kind: line.kind.clone(), protocol: line.protocol.clone(), formats, keying, ..Media::default() }
 }
 
 /// What an m-line and we have in common, under its numbers and in its order.
@@ -320,6 +349,12 @@ impl Remote {
     fn of(session: &Session, line: &Media, local: &Local) -> Result<Remote, Refusal> {
         let direction = line.direction.or(session.direction).unwrap_or_default();
         let host = line.connection.as_ref().or(session.connection.as_ref());
+        if line.keying.with(&session.keying).has_ice() {
+            // Where packets go, the checks will tell. What stands here is often no address at all, or of the other family.
+            let address = usable(host, local).unwrap_or_else(|_| local.nowhere());
+            let rtp = Some(SocketAddr::new(address, line.port));
+            return Ok(Remote { rtp, rtcp: rtp, direction });
+        }
         let address = usable(host, local)?;
         if address.is_unspecified() {
             // RFC 3264 section 8.4: the older way of saying "send me nothing".
@@ -369,7 +404,13 @@ fn ptime(line: &Media, ours: u8) -> u8 {
     wish.min(limit) as u8
 }
 
-fn why(common: &Common, ptime: u8, direction: Direction, judged: &[Result<(), String>]) -> String {
+fn why(
+    common: &Common,
+    ptime: u8,
+    direction: Direction,
+    judged: &[Result<(), String>],
+    protection: Option<&Protection>,
+) -> String {
     let mut why = match (common.codecs.first(), common.formats.first()) {
         (Some((number, codec)), _) => format!("{codec} under {number}, the first we speak of {}; ", common.names),
         (None, Some(format)) => {
@@ -384,6 +425,9 @@ fn why(common: &Common, ptime: u8, direction: Direction, judged: &[Result<(), St
         None => write!(why, "no digits; "),
     };
     let _ = write!(why, "{ptime} ms, we {}", direction.name());
+    if let Some(protection) = protection {
+        let _ = write!(why, "; encrypted with {protection}");
+    }
     if judged.iter().any(Result::is_err) {
         let _ = write!(why, "; refused: {}", refusals(judged));
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Agreed, DIGITS_CLOCK, Direction, Format, Host, Media, Origin, RtpMap, Session};
+use super::{Agreed, DIGITS_CLOCK, Direction, Format, Host, Keying, Media, Origin, RtpMap, Security, Session};
 use crate::codec::{Codec, Digits};
 
 /// Payload types that have no static meaning (RFC 3551 section 6).
@@ -36,14 +36,18 @@ pub struct Local {
     pub ptime: u8,
     /// What we want to do: [`Direction::SendOnly`] or [`Direction::Inactive`] put the peer on hold.
     pub direction: Direction,
+    /// Whether and how it is encrypted.
+    pub security: Security,
 }
 
 /// A first offer, in an INVITE or in the 200 of an INVITE that had none.
 pub fn offer(local: &Local) -> Session {
     let payloads = if local.formats.is_empty() { numbers(local, &[], &[]) } else { vec![] };
-    let mut audio = local.audio("RTP/AVP", &payloads);
+    let (protocol, keying) = local.security.offered(None, local);
+    let mut audio = local.audio(protocol, &payloads);
     audio.take_formats(&local.formats);
     audio.take_digits(&digits(&payloads, &[]));
+    audio.keying = keying;
     local.session(vec![audio])
 }
 
@@ -61,6 +65,8 @@ pub fn reoffer(local: &Local, agreed: &Agreed) -> Session {
     audio.take_digits(&digits(&payloads, &agreed.receive_digits));
     let comfort = agreed.comfort.filter(|number| !audio.formats.contains(&number.to_string()));
     audio.take_comfort(comfort);
+    audio.keying = local.security.offered(Some(agreed), local).1;
+    audio.keying.mid = media.get(agreed.media_index).and_then(|line| line.keying.mid.clone());
     match media.get_mut(agreed.media_index) {
         Some(line) => *line = audio,
         None => media.push(audio),
@@ -123,7 +129,11 @@ impl Local {
         let host = Host::Address(self.address.ip());
         let (session_id, version) = (self.session_id, self.version);
         let origin = Origin { user: "-".into(), session_id, version, host: host.clone() };
-        Session { origin, connection: Some(host), direction: None, media }
+        // A browser wants to see that it need not wait for checks of ours, and a bundle of the one line there is.
+        let lite = media.iter().any(|line| line.keying.candidate.is_some());
+        let bundle = media.iter().find(|line| line.keying.candidate.is_some()).and_then(|line| line.keying.mid.clone());
+        let keying = Keying { lite, bundle, ..Keying::default() };
+        Session { origin, connection: Some(host), direction: None, keying, media }
     }
 
     /// Our audio line.

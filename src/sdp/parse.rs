@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use super::{Direction, Host, Media, Origin, RtpMap, Session};
+use super::{Direction, Host, Keying, Media, Origin, RtpMap, Session};
 
 /// Longest description that is read, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -56,7 +56,13 @@ impl Session {
     }
 
     fn empty() -> Session {
-        Session { origin: Origin::unknown(), connection: None, direction: None, media: vec![] }
+        Session {
+            origin: Origin::unknown(),
+            connection: None,
+            direction: None,
+            keying: Keying::default(),
+            media: vec![],
+        }
     }
 
     /// One line. Kinds that do not matter to us are passed over.
@@ -77,7 +83,12 @@ impl Session {
                 self.media.push(media);
             }
             ("a", Some(media)) => media.attribute(value),
-            ("a", None) => self.direction = Direction::from_name(value).or(self.direction),
+            ("a", None) => {
+                let (name, said) = value.split_once(':').unwrap_or((value, ""));
+                if !self.keying.attribute(name.trim(), said.trim()) {
+                    self.direction = Direction::from_name(value).or(self.direction);
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -147,6 +158,7 @@ impl Media {
                     self.parameters.entry(number).or_insert_with(|| text.to_owned());
                 }
             }
+            name if self.keying.attribute(name, value) => {}
             name => self.direction = Direction::from_name(name).or(self.direction),
         }
     }

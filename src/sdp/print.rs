@@ -19,6 +19,7 @@ impl Display for Session {
         if let Some(direction) = self.direction {
             write!(f, "a={}\r\n", direction.name())?;
         }
+        self.keying.print(f)?;
         self.media.iter().try_for_each(|media| media.fmt(f))
     }
 }
@@ -52,6 +53,7 @@ impl Display for Media {
             Some((port, None)) => write!(f, "a=rtcp:{port}\r\n")?,
             None => {}
         }
+        self.keying.print(f)?;
         match self.direction {
             Some(direction) => write!(f, "a={}\r\n", direction.name()),
             None => Ok(()),

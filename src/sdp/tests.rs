@@ -6,6 +6,7 @@ use super::*;
 use crate::codec::{Digits, OpusWish, Rate};
 
 mod samples;
+mod security;
 use samples::*;
 
 fn local() -> Local {
@@ -18,6 +19,7 @@ fn local() -> Local {
         formats: vec![],
         ptime: 20,
         direction: Direction::SendRecv,
+        security: Security::default(),
     }
 }
 

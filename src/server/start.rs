@@ -17,6 +17,7 @@ use crate::{
         clock::Clock,
         control::{Control, Ends, Order, Seen, ToFlows},
         disk::{self, Disk, DiskConfig, FromDisk, ToDisk},
+        handshakes::{Certificate, Handshakes},
         media_ports::{self, MediaPorts},
         ring::Ring,
         sounds::{self, LoadFile, SpeakText},
@@ -106,12 +107,15 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let api = store.api(conf, clock, &orders)?;
     listening.extend(api.as_ref().map(|api| format!("{}, the API over HTTP", api.at)));
     let media = Media::start(conf, clock)?;
+    let certificate = Certificate::generate().map_err(system("certificate for media"))?;
+    let fingerprint = certificate.fingerprint();
     let told = media.told(conf);
-    let config = switch_config(conf, &opened, media.workers.len(), wishes);
+    let config = switch_config(conf, &opened, media.workers.len(), (wishes, fingerprint));
     let task = Task {
         clock,
         seed: unique(),
         config: config.clone(),
+        handshakes: Handshakes::spawn(certificate, clock).map_err(system("handshakes thread"))?,
         ports: MediaPorts::new(ports_config(conf), unique())?,
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,
@@ -143,6 +147,7 @@ struct Task {
     speech: mpsc::Sender<SpeakText>,
     certificates: mpsc::Sender<String>,
     flows: ToFlows,
+    handshakes: Handshakes,
     registrations: Registrations,
     media: Media,
     opened: Vec<Opened>,
@@ -161,6 +166,7 @@ impl Task {
             speech: self.speech,
             certificates: self.certificates,
             flows: self.flows,
+            handshakes: self.handshakes,
             workers: handles,
             from_workers,
             registrations: self.registrations.sender,
@@ -341,7 +347,17 @@ fn guard_config(conf: &Conf, opened: &[Opened]) -> switch::GuardConfig {
     switch::GuardConfig { access: opened.iter().map(|one| one.access.clone()).collect(), ..conf.guard.clone() }
 }
 
-fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes) -> switch::Config {
+fn security_config(conf: &Conf, fingerprint: [u8; 32]) -> switch::MediaSecurity {
+    let (key, fingerprint) = (switch::NonceKey(secret()), Some(fingerprint));
+    switch::MediaSecurity { key, fingerprint, ..conf.security.clone() }
+}
+
+fn switch_config(
+    conf: &Conf,
+    opened: &[Opened],
+    workers: usize,
+    (wishes, fingerprint): (Wishes, [u8; 32]),
+) -> switch::Config {
     switch::Config {
         sip: sip::Config {
             interfaces: opened.iter().map(|one| one.sip).collect(),
@@ -367,6 +383,7 @@ fn switch_config(conf: &Conf, opened: &[Opened], workers: usize, wishes: Wishes)
         country: conf.country.clone(),
         ring_limit: conf.sip.ring_limit,
         retry_after: std::time::Duration::from_secs(5),
+        security: security_config(conf, fingerprint),
         hang_up_on_silence: false,
         stir: conf.stir.clone(),
         rules: conf.rules.clone(),

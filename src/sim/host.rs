@@ -215,6 +215,8 @@ impl Host {
                 let result = Ok(SocketAddr::new(self.ip, number));
                 self.exchange.handle(now, Input::PortOpened { port, result });
             }
+            // There are no certificates in this world.
+            Output::Handshake { .. } => {}
             Output::MovePort { port, from, to } => self.move_port(now, port, (from, to)),
             Output::Media { worker, command } => {
                 let opened = if let Command::Open { port, .. } = &command { Some(*port) } else { None };

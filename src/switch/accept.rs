@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct Incoming {
     pub tx: ServerTx,
     request: Request,
-    dialog: Box<Dialog>,
+    pub dialog: Box<Dialog>,
     pub offer: Option<sdp::Session>,
     /// Provisional answers that wait for a PRACK.
     pub reliable: Option<Reliable>,
@@ -159,7 +159,7 @@ impl Call {
 
     /// Look at the INVITE's offer; `direct`: it is for somebody else. False: the call is refused because of it.
     pub fn read_offer(&mut self, core: &mut Core, direct: bool) -> bool {
-        let codecs = self.codecs(core);
+        let (codecs, security) = (self.codecs(core), self.security(core));
         let State::Incoming(incoming) = &mut self.state else { return false };
         let offer = match description(&incoming.request.headers, &incoming.request.body) {
             Ok(offer) => offer,
@@ -184,6 +184,7 @@ impl Call {
             formats: Vec::new(),
             ptime: core.config.ptime,
             direction: sdp::Direction::SendRecv,
+            security,
         };
         match sdp::answer(&offer, &local) {
             Ok(_) => {
@@ -334,6 +335,7 @@ impl Call {
             Some(_) => (self.answer_offer(core), None),
             None => match self.local(core) {
                 Some(local) => {
+                    self.expect_security(core, &local);
                     let offer = sdp::offer(&local);
                     (Some(offer.to_string()), Some((offer, local)))
                 }

@@ -1,6 +1,4 @@
-//! Who hears whom: two calls in a bridge of their own, or many in a room that has a name.
-
-use std::collections::BTreeSet;
+//! Who hears whom: two calls in a bridge of their own. Rooms, which have a name, are in `room`.
 
 use super::{
     call::Call,
@@ -9,13 +7,10 @@ use super::{
     task::{Ask, Doing, Task},
 };
 use crate::{
-    ids::{BridgeId, CallId, WorkerId},
+    ids::{BridgeId, CallId},
     media::{Command, Role},
     verbs::{Failure, LeaveReason, Reply},
 };
-
-/// Longest name of a room.
-const NAME: usize = 128;
 
 /// With whom a call is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,17 +23,14 @@ pub(super) enum Joined {
     },
     /// In the room of this name.
     Room(String),
-}
-
-pub(super) struct Room {
-    bridge: BridgeId,
-    /// The media thread of all its ports.
-    worker: WorkerId,
-    members: BTreeSet<CallId>,
+    /// It listens in on another call.
+    Watch {
+        of: CallId,
+    },
 }
 
 impl Call {
-    fn enter_bridge(&mut self, core: &mut Core, bridge: BridgeId, role: Role, joined: Joined) {
+    pub fn enter_bridge(&mut self, core: &mut Core, bridge: BridgeId, role: Role, joined: Joined) {
         if let Some(port) = self.port.open().map(|open| open.id) {
             self.command(core, Command::Join { bridge, port, role });
         }
@@ -59,7 +51,7 @@ impl Switch {
         // Who is with each other already stays in the same bridge: nothing is to be heard of the change.
         let bridge = match self.calls.get(&first).map(|call| &call.joined) {
             Some(Joined::Peer { peer, bridge }) if *peer == second => *bridge,
-            Some(Joined::Peer { .. } | Joined::Room(_) | Joined::Alone) | None => {
+            Some(Joined::Peer { .. } | Joined::Room(_) | Joined::Watch { .. } | Joined::Alone) | None => {
                 self.part(first);
                 self.part(second);
                 BridgeId(self.core.id())
@@ -85,12 +77,14 @@ impl Switch {
 
     /// Take a call out of its bridge or room. The peer that waits in a bridge is told that it is alone.
     pub(super) fn part(&mut self, id: CallId) {
+        let Some(joined) = self.calls.get(&id).map(|call| call.joined.clone()) else { return };
+        self.dismiss_watchers(id);
         let Some((call, core)) = self.call(id) else { return };
-        let joined = call.joined.clone();
         match joined {
             Joined::Alone => {}
             Joined::Peer { peer, bridge } => {
                 call.leave_bridge(core);
+                self.dismiss_watchers(peer);
                 let Some((call, core)) = self.call(peer) else { return };
                 if call.joined == (Joined::Peer { peer: id, bridge }) {
                     call.leave_bridge(core);
@@ -103,12 +97,11 @@ impl Switch {
             }
             Joined::Room(name) => {
                 call.leave_bridge(core);
-                if let Some(room) = self.rooms.get_mut(&name) {
-                    room.members.remove(&id);
-                    if room.members.is_empty() {
-                        self.rooms.remove(&name);
-                    }
-                }
+                self.leave_room(id, &name);
+            }
+            Joined::Watch { of } => {
+                call.leave_bridge(core);
+                self.stop_watching(id, of);
             }
         }
     }
@@ -128,7 +121,7 @@ impl Switch {
         if peer.over.is_some() {
             return gone;
         }
-        if id == other || !peer.is_hearable() || matches!(peer.joined, Joined::Room(_)) {
+        if id == other || !peer.is_hearable() || matches!(peer.joined, Joined::Room(_) | Joined::Watch { .. }) {
             return Err(Failure::WrongState);
         }
         if !matches!(peer.joined, Joined::Peer { peer, .. } if peer == id) {
@@ -137,29 +130,5 @@ impl Switch {
         let (call, _) = self.call(id).ok_or(Failure::NoSuchCall)?;
         call.task = Some(Task { ask, doing: Doing::Bridge { stop_on } });
         Ok(None)
-    }
-
-    /// Enter a room, made when first entered.
-    pub(super) fn enter_room(&mut self, id: CallId, name: String, muted: bool) -> Result<(), Failure> {
-        if name.is_empty() || name.len() > NAME {
-            return Err(Failure::Limit("length of a room's name"));
-        }
-        let members = self.rooms.get(&name).map_or(0, |room| room.members.len());
-        if members >= self.core.config.limits.room {
-            return Err(Failure::Limit("parties in a room"));
-        }
-        self.part(id);
-        let worker = self.calls.get(&id).and_then(|call| call.port.worker()).ok_or(Failure::WrongState)?;
-        let bridge = BridgeId(self.core.id());
-        let room = self.rooms.entry(name.clone());
-        let room = room.or_insert_with(|| Room { bridge, worker, members: BTreeSet::new() });
-        room.members.insert(id);
-        let (bridge, worker) = (room.bridge, room.worker);
-        let role = if muted { Role::Listen } else { Role::Both };
-        if let Some((call, core)) = self.call(id) {
-            call.move_port(core, worker);
-            call.enter_bridge(core, bridge, role, Joined::Room(name));
-        }
-        Ok(())
     }
 }

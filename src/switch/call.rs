@@ -21,6 +21,7 @@ use super::{
     connect::{Inviting, Locating, Sent},
     core::{Core, DialogKey},
     direct::Direct,
+    hearing::Hearing,
     hold::Hold,
     modify::Reinvite,
     outbound::OnTrunk,
@@ -86,6 +87,10 @@ pub(super) struct Call {
     /// Other requests of ours within the dialog that are not answered yet.
     pub pending: Vec<Pending>,
     pub recordings: Vec<Recording>,
+    /// The party says its keys by INFO.
+    pub says_keys_by_info: bool,
+    /// How its audio goes.
+    pub hearing: Hearing,
     /// The flow that commands this call.
     pub flow: Option<FlowId>,
     /// The operator's order that made this call.
@@ -179,6 +184,8 @@ pub(super) enum Notice {
     Answered,
     /// A key was pressed.
     Key(char),
+    /// A key came by INFO.
+    InfoKey(char),
     /// What was being played is over.
     Played { samples: u64 },
     /// It could not be played.
@@ -331,6 +338,8 @@ impl Call {
             peer_takes_update: false,
             pending: Vec::new(),
             recordings: Vec::new(),
+            says_keys_by_info: false,
+            hearing: Hearing::default(),
             flow: None,
             order: None,
             parent: None,

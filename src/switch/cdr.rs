@@ -220,6 +220,32 @@ pub struct CallQuality {
     pub round_trip_ms: Option<f64>,
     /// Share of our packets that the peer says it lost, 0 to 1.
     pub peer_lost: Option<f64>,
+    /// Bursts of losses (RFC 3611 section 4.7.2).
+    pub bursts: u64,
+    /// Share of a burst's packets that were lost, 0 to 1, and a burst's mean length in ms.
+    pub burst_density: f64,
+    /// See [`Self::burst_density`].
+    pub burst_ms: f64,
+    /// Share of the packets between bursts that were lost, 0 to 1.
+    pub gap_density: f64,
+    /// Mean time that packets waited in the jitter buffer, in ms.
+    pub buffer_ms: f64,
+    /// Share of the party's frames that were silent, 0 to 1; absent: none was looked at.
+    pub silent: Option<f64>,
+    /// Samples at full scale.
+    pub clipped: Option<u64>,
+    /// Mean level of the party's speech, in dBm0.
+    pub speech_dbm0: Option<f64>,
+    /// R of the E-model (ITU-T G.107), 0 to 100; absent: nothing came.
+    pub r_factor: Option<f64>,
+    /// Mean opinion score by the E-model, 1 to 4.5.
+    pub mos: Option<f64>,
+    /// The score that the peer reported for what it heard (RTCP XR).
+    pub peer_mos: Option<f64>,
+    /// From where audio came, in turn: `address:port after 0.1 s`.
+    pub sources: Vec<String>,
+    /// What was wrong with the audio meanwhile, one line each.
+    pub alarms: Vec<String>,
 }
 
 impl From<&media::Quality> for CallQuality {
@@ -234,8 +260,26 @@ impl From<&media::Quality> for CallQuality {
             jitter_ms: f64::from(q.jitter_us) / 1000.0,
             round_trip_ms: q.round_trip_us.map(|us| f64::from(us) / 1000.0),
             peer_lost: q.peer_lost_fraction.map(|f| f64::from(f) / 256.0),
+            bursts: q.bursts.count,
+            burst_density: rounded(q.bursts.density),
+            burst_ms: q.bursts.length.as_secs_f64() * 1000.0,
+            gap_density: rounded(q.bursts.gap_density),
+            buffer_ms: q.buffer.as_secs_f64() * 1000.0,
+            silent: q.level.map(|level| rounded(level.silent)),
+            clipped: q.level.map(|level| level.clipped),
+            speech_dbm0: q.level.and_then(|level| level.speech).map(rounded),
+            r_factor: q.r.map(rounded),
+            mos: q.mos.map(rounded),
+            peer_mos: q.peer_mos.map(rounded),
+            sources: Vec::new(),
+            alarms: Vec::new(),
         }
     }
+}
+
+/// Three places are more than anybody measures.
+fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 1000.0).round() / 1000.0
 }
 
 /// Why nothing was heard, in one line for the person who looks for the fault. `said`: where SDP said that the peer

@@ -94,7 +94,7 @@ pub(super) struct Sent {
 
 impl Outgoing {
     /// The way to `place`: the one that the phone registered by, else the first that leads there.
-    fn hop(&self, core: &Core, place: Target) -> Option<Hop> {
+    pub fn hop(&self, core: &Core, place: Target) -> Option<Hop> {
         let known = self.reach.as_ref().and_then(|reach| reach.hop);
         let known = known.filter(|hop| hop.remote == place.address && hop.transport == place.transport);
         known.or_else(|| target::hop(&core.config.sip, place))
@@ -224,6 +224,9 @@ impl Call {
         let local = self.local(core);
         if local.is_none() && self.direct.is_none() {
             return;
+        }
+        if let Some(local) = &local {
+            self.expect_security(core, local);
         }
         let State::Locating(locating) = self.enter(State::Gone) else { return };
         let Locating { mut outgoing, uri, mut places, .. } = *locating;

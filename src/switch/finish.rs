@@ -133,7 +133,11 @@ impl Call {
             transferred: over.end.transferred,
             script: about.script.as_deref().map(str::to_owned),
             codec: heard.and_then(|heard| heard.codec).map(|codec| codec.to_string()),
-            quality: quality.map(CallQuality::from),
+            quality: quality.map(|quality| {
+                let mut quality = CallQuality::from(quality);
+                self.hearing.complete(about.started, &mut quality);
+                quality
+            }),
             no_audio: listened.zip(quality).and_then(|(heard, quality)| cdr::no_audio(heard.said, quality)),
             recordings: about.files.clone(),
             stir: self.stir().cloned(),

@@ -144,7 +144,7 @@ impl Switch {
     fn waits_for_partner(&self, id: CallId) -> bool {
         let partner = self.calls.get(&id).and_then(|call| match call.joined {
             Joined::Peer { peer, .. } => self.calls.get(&peer),
-            Joined::Alone | Joined::Room(_) => None,
+            Joined::Alone | Joined::Room(_) | Joined::Watch { .. } => None,
         });
         partner.is_some_and(|partner| partner.hold.by_party)
     }

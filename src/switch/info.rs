@@ -1,11 +1,28 @@
 //! Keys that come as SIP INFO instead of RTP events: `application/dtmf-relay` (`Signal=5`, a line each) and
 //! `application/dtmf` (the key alone), as gateways and softphones send them; no RFC says how.
 
+use std::{collections::VecDeque, time::Duration};
+
 use super::{
-    call::{Call, Notice},
+    bridge::Joined,
+    call::{Call, Notice, State},
     core::Core,
+    switch::Switch,
+    task::Doing,
+    within::Purpose,
 };
-use crate::sip::{Request, ServerTx};
+use crate::{
+    ids::CallId,
+    media::Command,
+    sip::{Method, Request, ServerTx},
+    time::Time,
+    verbs::Reply,
+};
+
+/// `,` among keys to be sent.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a key lasts that is passed on.
+const LENGTH: Duration = Duration::from_millis(160);
 
 /// What INFO may carry.
 const KINDS: &str = "application/dtmf-relay, application/dtmf";
@@ -28,7 +45,78 @@ impl Call {
         };
         let Some(key) = key else { return core.answer(tx, request, 400, &[]) };
         core.answer(tx, request, 200, &[]);
-        core.tell(self.id, Notice::Key(key));
+        if !self.says_keys_by_info {
+            self.says_keys_by_info = true;
+            self.leave_tones_to_info(core);
+        }
+        core.tell(self.id, Notice::InfoKey(key));
+    }
+
+    /// Who says keys by INFO is told them so where it takes no events: never by tones as well.
+    fn leave_tones_to_info(&mut self, core: &mut Core) {
+        if let Some(port) = self.port.open().map(|open| open.id) {
+            self.command(core, Command::LeaveTones { port });
+        }
+    }
+
+    /// Keys for the party go by INFO.
+    pub fn takes_info(&self) -> bool {
+        let events = self.port.open().and_then(|open| open.agreed.as_ref()).and_then(|agreed| agreed.send_digits);
+        self.says_keys_by_info && events.is_none() && matches!(self.state, State::Talking { .. })
+    }
+
+    /// Tell the party a key.
+    pub fn send_info(&mut self, core: &mut Core, key: char, length: Duration) {
+        let State::Talking { dialog, .. } = &mut self.state else { return };
+        let mut request = dialog.request(Method::Info, &core.contact(dialog.hop));
+        request.headers.set("Content-Type", "application/dtmf-relay");
+        request.body = format!("Signal={key}\r\nDuration={}\r\n", length.as_millis()).into_bytes().into();
+        let hop = core.in_dialog(dialog);
+        self.ask_peer(core, request, hop, Purpose::Notify);
+    }
+}
+
+/// Keys that go out by INFO, one after another.
+#[derive(Debug)]
+pub(super) struct Dictated {
+    /// What is left.
+    keys: VecDeque<char>,
+    length: Duration,
+    gap: Duration,
+    /// When the next is due.
+    pub next: Time,
+}
+
+impl Dictated {
+    pub fn new(now: Time, digits: &str, length: Duration, gap: Duration) -> Dictated {
+        Dictated { keys: digits.chars().collect(), length, gap, next: now }
+    }
+}
+
+impl Switch {
+    /// The next key of an order goes out, or the order is done.
+    pub(super) fn dictate(&mut self, id: CallId) {
+        let Some((call, core)) = self.call(id) else { return };
+        let Some(Doing::SendInfo(order)) = call.task.as_mut().map(|task| &mut task.doing) else { return };
+        let Some(key) = order.keys.pop_front() else { return self.finish_task(id, Reply::Done) };
+        let length = order.length;
+        order.next = core.now + if key == ',' { PAUSE } else { length + order.gap };
+        if key != ',' {
+            call.send_info(core, key, length);
+        }
+    }
+
+    /// A key that the engine cannot pass on to the other party: it came by INFO, or has to go out so.
+    pub(super) fn pass_key(&mut self, id: CallId, key: char, by_info: bool) {
+        let Some(Joined::Peer { peer, .. }) = self.calls.get(&id).map(|call| &call.joined) else { return };
+        let peer = *peer;
+        let Some((call, core)) = self.call(peer) else { return };
+        if call.takes_info() {
+            return call.send_info(core, key, LENGTH);
+        }
+        if let Some(port) = call.port.open().map(|open| open.id).filter(|_| by_info) {
+            call.command(core, Command::PassKey { port, key });
+        }
     }
 }
 

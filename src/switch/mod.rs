@@ -26,6 +26,7 @@ mod close;
 mod connect;
 mod core;
 mod desk;
+mod detect;
 mod direct;
 mod door;
 mod early;
@@ -35,6 +36,7 @@ mod finish;
 mod flow;
 mod gather;
 pub mod guard;
+mod hearing;
 mod hold;
 mod hunt;
 mod info;
@@ -61,8 +63,10 @@ mod registered;
 mod registrar;
 mod reoffer;
 mod replaces;
+mod room;
 mod route;
 mod rules;
+mod secure;
 mod session;
 pub mod stir;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
@@ -89,6 +93,7 @@ pub use progress::Progress;
 pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
+pub use secure::{Handshake, MediaSecurity};
 pub use switch::Switch;
 pub use trunk::{
     Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
@@ -249,6 +254,17 @@ pub enum Output {
         from: WorkerId,
         /// Where it goes.
         to: WorkerId,
+    },
+    /// Make a DTLS handshake for an open port: its datagrams come as [`media::Event::Handshake`] and go as
+    /// [`media::Command::Handshake`], and its keys go as [`media::Command::Keys`]. It takes the place of the one before,
+    /// and ends with the port.
+    Handshake {
+        /// Which port.
+        port: PortId,
+        /// Its thread at this moment.
+        worker: WorkerId,
+        /// With whom.
+        handshake: Box<Handshake>,
     },
     /// Command a media thread. Open comes once after each successful [`Input::PortOpened`]; Close releases the sockets.
     Media {
@@ -456,6 +472,8 @@ pub struct Config {
     pub ring_limit: Duration,
     /// What Retry-After says where we are full or draining.
     pub retry_after: Duration,
+    /// Whether media is encrypted.
+    pub security: MediaSecurity,
     /// End calls whose party sends no audio though it should ([`media::Event::NoRtp`]).
     pub hang_up_on_silence: bool,
     /// Signed callers.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::sip::auth::{Algorithm, Credentials, Secret};
+use crate::{
+    sdp::Policy,
+    sip::auth::{Algorithm, Credentials, Secret},
+};
 
 /// One phone, or rather its owner: any number of devices may register with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub struct Phone {
     pub number: String,
     /// Devices at a time.
     pub max_contacts: usize,
+    /// Whether its media is encrypted; absent: as everybody's.
+    pub security: Option<Policy>,
 }
 
 /// The key of the nonces. Never printed.
@@ -105,6 +110,6 @@ impl Phone {
     pub fn new(user: &str, number: &str, password: &str) -> Phone {
         let secret = Secret::Password(password.to_owned());
         let credentials = Credentials { user: user.to_owned(), secret };
-        Phone { credentials, number: number.to_owned(), max_contacts: 10 }
+        Phone { credentials, number: number.to_owned(), max_contacts: 10, security: None }
     }
 }

@@ -7,6 +7,7 @@ use super::{
     Output, TraceEvent,
     call::{Call, Notice, State},
     core::Core,
+    secure::Told,
 };
 use crate::{
     codec::{Codec, Digits, OpusWish},
@@ -33,6 +34,8 @@ pub(super) struct Open {
     /// What SDP tells the peer.
     pub address: SocketAddr,
     pub agreed: Option<sdp::Agreed>,
+    /// What was told about its encryption.
+    pub told: Told,
     /// Commands that wait for the port to arrive at its new worker.
     held: Option<Vec<Command>>,
 }
@@ -49,6 +52,13 @@ pub(super) struct Heard {
 
 impl Port {
     pub fn open(&self) -> Option<&Open> {
+        match self {
+            Port::Open(open) => Some(open),
+            Port::None | Port::Opening { .. } | Port::Closing { .. } | Port::Closed { .. } => None,
+        }
+    }
+
+    pub fn open_mut(&mut self) -> Option<&mut Open> {
         match self {
             Port::Open(open) => Some(open),
             Port::None | Port::Opening { .. } | Port::Closing { .. } | Port::Closed { .. } => None,
@@ -108,7 +118,7 @@ impl Call {
         let seed = core.random();
         let memory = media::Port::new(id, unagreed(core), &core.config.media, seed);
         core.media(worker, Command::Open { port: id, memory });
-        self.port = Port::Open(Box::new(Open { id, worker, address, agreed: None, held: None }));
+        self.port = Port::Open(Box::new(Open { id, worker, address, agreed: None, told: Told::default(), held: None }));
         match &self.state {
             State::Incoming(_) => self.go_on_incoming(core),
             State::Locating(_) => self.invite(core),
@@ -135,6 +145,7 @@ impl Call {
     pub fn agree(&mut self, core: &mut Core, agreed: sdp::Agreed) {
         tracing::info!(call = %self.name, why = agreed.why, "media agreed");
         core.trace(self.id, TraceEvent::Sdp(agreed.why.clone()));
+        self.secure(core, &agreed);
         let Port::Open(open) = &mut self.port else { return };
         let (port, stream) = (open.id, Box::new(stream(&agreed)));
         let tools = media::Tools::new(&stream);
@@ -227,6 +238,7 @@ impl Call {
     /// Our side of an offer or answer. Each description of a session has a version of its own (RFC 3264 section 8).
     pub fn local(&mut self, core: &Core) -> Option<sdp::Local> {
         let address = self.port.open()?.address;
+        let security = self.security(core);
         self.sdp_version += 1;
         Some(sdp::Local {
             address,
@@ -237,6 +249,7 @@ impl Call {
             formats: self.passed_formats(),
             ptime: core.config.ptime,
             direction: self.wanted_direction(),
+            security,
         })
     }
 

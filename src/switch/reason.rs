@@ -57,7 +57,7 @@ impl Switch {
         let Some(reason) = call.why.said.take() else { return };
         let partner = match call.joined {
             Joined::Peer { peer, .. } => Some(peer),
-            Joined::Alone | Joined::Room(_) => None,
+            Joined::Alone | Joined::Room(_) | Joined::Watch { .. } => None,
         };
         let parent = call.parent.filter(|_| !call.is_answered());
         let legs = call.legs.clone();

@@ -100,7 +100,7 @@ impl Switch {
         }
         match self.calls.get(&old).map(|call| &call.joined) {
             Some(Joined::Peer { peer, .. }) => Ok(Replaced::Connected { old, partner: *peer }),
-            Some(Joined::Alone | Joined::Room(_)) | None => Err(481),
+            Some(Joined::Alone | Joined::Room(_) | Joined::Watch { .. }) | None => Err(481),
         }
     }
 

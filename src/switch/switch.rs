@@ -7,12 +7,11 @@ use std::{
 
 use super::{
     Config, ConsoleReply, Counts, Input, Output, TraceEvent,
-    bridge::Room,
     call::{Call, End, Notice},
     core::{Core, guarding},
     finish::Forks,
     flow::Flow,
-    port::Port,
+    room::Room,
     task::Doing,
 };
 use crate::{
@@ -30,6 +29,8 @@ pub struct Switch {
     pub(super) calls: BTreeMap<CallId, Box<Call>>,
     pub(super) flows: BTreeMap<FlowId, Flow>,
     pub(super) rooms: BTreeMap<String, Room>,
+    /// Who listens in on which call.
+    pub(super) watchers: BTreeMap<CallId, BTreeSet<CallId>>,
     pub(super) forks: Forks,
     /// What calls that are put through were answered, and did not look at yet.
     pub(super) through: VecDeque<(FlowId, Reply)>,
@@ -58,6 +59,7 @@ impl Switch {
             calls: BTreeMap::new(),
             flows: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            watchers: BTreeMap::new(),
             forks: Forks::default(),
             through: VecDeque::new(),
             dirty: BTreeSet::new(),
@@ -215,7 +217,7 @@ impl Switch {
         Some((&mut **call, &mut self.core))
     }
 
-    fn call_of_port(&mut self, port: PortId) -> Option<(&mut Call, &mut Core)> {
+    pub(super) fn call_of_port(&mut self, port: PortId) -> Option<(&mut Call, &mut Core)> {
         let call = *self.core.ports.get(&port)?;
         self.call(call)
     }
@@ -289,7 +291,14 @@ impl Switch {
             }
             Notice::EarlyMedia => self.leg_has_early_media(id),
             Notice::Answered => self.on_answered(id),
-            Notice::Key(key) => self.on_key(id, key),
+            Notice::Key(key) => {
+                self.pass_key(id, key, false);
+                self.on_key(id, key);
+            }
+            Notice::InfoKey(key) => {
+                self.pass_key(id, key, true);
+                self.on_key(id, key);
+            }
             Notice::Played { samples } => {
                 if !self.music_over(id, samples > 0) {
                     self.play_ended(id, samples);
@@ -349,6 +358,7 @@ impl Switch {
                 if let Some((call, core)) = self.call_of_port(port) {
                     tracing::info!(call = %call.name, %from, "audio comes");
                     core.trace(call.id, TraceEvent::Media(format!("audio comes from {from}")));
+                    call.hearing.latched(core.now, from);
                 }
             }
             media::Event::NoRtp { port } => {
@@ -356,8 +366,19 @@ impl Switch {
                     call.handle_silence(core);
                 }
             }
-            // Blocks go from the media thread to the disk.
-            media::Event::Recorded { .. } => {}
+            media::Event::Quality { port, quality } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_quality(core, quality);
+                }
+            }
+            media::Event::Heard { port, what } => {
+                if let Some(id) = self.call_of_port(port).map(|(call, _)| call.id) {
+                    self.on_heard(id, what);
+                }
+            }
+            media::Event::Loudest { port } => self.on_loudest(port),
+            // Blocks go from the media thread to the disk, handshakes to their own thread.
+            media::Event::Recorded { .. } | media::Event::Handshake { .. } => {}
             media::Event::RecordDone { recording, samples, missed, why, .. } => {
                 self.on_record_done(recording, (samples, missed), why);
             }
@@ -373,19 +394,6 @@ impl Switch {
         let sending = |call: &Call| matches!(call.task.as_ref().map(|task| &task.doing), Some(Doing::SendDigits));
         if self.calls.get(&id).is_some_and(|call| sending(call)) {
             self.finish_task(id, Reply::Done);
-        }
-    }
-}
-
-impl Call {
-    /// The party sends nothing though it should.
-    fn handle_silence(&mut self, core: &mut Core) {
-        tracing::warn!(call = %self.name, "no audio comes");
-        core.trace(self.id, TraceEvent::Media("no audio comes".to_owned()));
-        let talking = matches!(self.port, Port::Open(_)) && self.is_answered();
-        if core.config.hang_up_on_silence && talking && self.over.is_none() {
-            self.about.error = Some("no audio came".to_owned());
-            self.hang_up(core, End::BROKEN);
         }
     }
 }

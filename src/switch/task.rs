@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::{
     call::{Call, End, State},
     core::Core,
+    detect::Detecting,
     gather::Collector,
     hunt::Hunt,
+    info::Dictated,
     refer::Referring,
     switch::Switch,
 };
@@ -59,6 +61,8 @@ pub(super) enum Doing {
         until: Option<Time>,
     },
     SendDigits,
+    /// Keys go out by INFO.
+    SendInfo(Dictated),
     Transfer(Referring),
     /// It waits to be fetched.
     Park {
@@ -68,6 +72,8 @@ pub(super) enum Doing {
     Sleep {
         until: Time,
     },
+    /// Who answers?
+    Detect(Detecting),
     /// A message of the party is waited for.
     Message {
         until: Time,
@@ -84,6 +90,8 @@ impl Task {
             Doing::Echo { until, .. } => *until,
             Doing::Sleep { until } | Doing::Message { until } | Doing::Park { until, .. } => Some(*until),
             Doing::Transfer(referring) => Some(referring.until),
+            Doing::Detect(detecting) => Some(detecting.until),
+            Doing::SendInfo(order) => Some(order.next),
             Doing::Answer
             | Doing::Media(_)
             | Doing::Play { .. }
@@ -151,8 +159,7 @@ impl Switch {
         match verb {
             Verb::Ring => call.ring(core).map(|()| Some(Reply::Done)),
             Verb::Reject { code, reason } => {
-                call.reject(core, code, reason.as_deref())?;
-                Ok((!own).then_some(Reply::Done))
+                call.reject(core, code, reason.as_deref()).map(|()| (!own).then_some(Reply::Done))
             }
             Verb::Hangup => {
                 call.hang_up(core, End::HUNG_UP);
@@ -168,13 +175,14 @@ impl Switch {
             }
             Verb::Sleep(length) => {
                 call.is_idle()?;
-                let until = core.now + length;
-                call.task = Some(Task { ask, doing: Doing::Sleep { until } });
+                call.task = Some(Task { ask, doing: Doing::Sleep { until: core.now + length } });
                 Ok(None)
             }
             Verb::Hold { music } => self.begin_hold(ask, id, music),
             Verb::Resume => self.begin_resume(ask, id),
             Verb::Transfer(wish) => self.begin_transfer(ask, id, &wish),
+            Verb::Figures => call.figures().map(Some),
+            Verb::Room(order) => self.order_in_room(order).map(Some),
             Verb::SetVar { .. } | Verb::Mailbox { .. } | Verb::Messaging(_) | Verb::Registrations { .. } => Ok(None),
             Verb::Pickup { phone } => self.begin_pickup(id, &phone),
             Verb::Retrieve { slot } => self.begin_retrieve(id, &slot),
@@ -185,6 +193,8 @@ impl Switch {
             | Verb::Dial(_)
             | Verb::Bridge { .. }
             | Verb::Join { .. }
+            | Verb::Listen { .. }
+            | Verb::Detect { .. }
             | Verb::Echo { .. }
             | Verb::Park { .. }
             | Verb::SendDigits { .. }) => self.begin_with_media(ask, id, verb),
@@ -221,8 +231,11 @@ impl Switch {
             Verb::Dial(dial) => self.begin_dial(ask, id, dial).map(|()| None),
             Verb::Bridge { other, stop_on } => self.begin_bridge(ask, id, other, stop_on),
             Verb::Gather(gather) => self.begin_gather(ask, id, gather).map(|()| None),
-            Verb::Join { room, stop_on, muted } => {
-                self.enter_room(id, room, muted)?;
+            Verb::Listen { call, whisper, stop_on } => {
+                self.begin_listen(ask, id, &call, (whisper, stop_on)).map(|()| None)
+            }
+            Verb::Join { room, stop_on, muted, entry } => {
+                self.enter_room(id, room, muted, entry)?;
                 self.begin_task(ask, id, |_, _| Ok(Doing::Room { stop_on }))
             }
             Verb::Park { slot, timeout } => self.begin_park(ask, id, slot, timeout).map(|()| None),
@@ -239,11 +252,18 @@ impl Switch {
                 let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
                 call.begin_record(core, ask, &record)
             }
+            Verb::Detect { beep, timeout } => {
+                self.begin_task(ask, id, |call, core| Ok(Doing::Detect(call.detect(core, beep, timeout))))
+            }
             Verb::Echo { stop_on, limit } => self.begin_task(ask, id, |call, core| {
                 call.echo(core, true);
                 Ok(Doing::Echo { stop_on, until: limit.map(|limit| core.now + limit) })
             }),
             Verb::SendDigits { digits, length, gap } => self.begin_task(ask, id, |call, core| {
+                if call.takes_info() {
+                    check_digits(&digits)?;
+                    return Ok(Doing::SendInfo(Dictated::new(core.now, &digits, length, gap)));
+                }
                 call.send_digits(core, &digits, length, gap)?;
                 Ok(Doing::SendDigits)
             }),
@@ -259,6 +279,8 @@ impl Switch {
             | Verb::Resume
             | Verb::Transfer(_)
             | Verb::Sleep(_)
+            | Verb::Room(_)
+            | Verb::Figures
             | Verb::Mailbox { .. }
             | Verb::Messaging(_)
             | Verb::Registrations { .. }
@@ -322,6 +344,11 @@ impl Switch {
                 self.tend_music(id);
             }
             Doing::Echo { .. } => self.end_echo(id, LeaveReason::Limit),
+            Doing::SendInfo(_) => self.dictate(id),
+            Doing::Detect(detecting) => {
+                let reply = detecting.give_up();
+                self.end_detect(id, reply);
+            }
             Doing::Answer
             | Doing::Media(_)
             | Doing::Play { .. }
@@ -412,15 +439,20 @@ impl Call {
 
     fn send_digits(&mut self, core: &mut Core, digits: &str, length: Duration, gap: Duration) -> Result<(), Failure> {
         let Some(open) = self.port.open() else { return Err(Failure::WrongState) };
-        let known = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | ',');
-        if digits.is_empty() || digits.len() > DIGITS || !digits.chars().all(known) {
-            return Err(Failure::Limit("digits to send"));
-        }
-        if open.agreed.as_ref().is_none_or(|agreed| agreed.send_digits.is_none()) {
-            return Err(Failure::Media("the peer takes no telephone-event".to_owned()));
+        check_digits(digits)?;
+        if open.agreed.is_none() {
+            return Err(Failure::WrongState);
         }
         let port = open.id;
         self.command(core, Command::Digits { port, digits: digits.into(), length, gap });
         Ok(())
     }
+}
+
+fn check_digits(digits: &str) -> Result<(), Failure> {
+    let known = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | ',');
+    if digits.is_empty() || digits.len() > DIGITS || !digits.chars().all(known) {
+        return Err(Failure::Limit("digits to send"));
+    }
+    Ok(())
 }

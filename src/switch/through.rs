@@ -72,6 +72,9 @@ impl Switch {
             | Reply::Sent { .. }
             | Reply::Message(_)
             | Reply::Registrations(_)
+            | Reply::Heard { .. }
+            | Reply::Figures(_)
+            | Reply::Members(_)
             | Reply::Value(_) => self.on_flow_ended(flow, FlowEnd::Finished),
         }
     }

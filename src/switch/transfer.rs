@@ -113,7 +113,7 @@ impl Switch {
     fn move_within(&mut self, referral: Referral, second: CallId) {
         let partner = self.calls.get(&second).and_then(|call| match call.joined {
             Joined::Peer { peer, .. } => Some(peer),
-            Joined::Alone | Joined::Room(_) => None,
+            Joined::Alone | Joined::Room(_) | Joined::Watch { .. } => None,
         });
         let Referral { referrer, moved, .. } = referral;
         match partner.filter(|partner| *partner != moved && second != referrer && second != moved) {

@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 
 use super::*;
 use crate::{
-    codec::{Codec, OpusWish, Rate},
+    codec::{Codec, Digits, OpusWish, Rate},
     ids::{BridgeId, PlayId, RecordingId},
     io::{
         disk::{self, DiskConfig, FromDisk},
@@ -90,11 +90,11 @@ impl Bench {
         pair
     }
 
-    /// The next thing told that is not about a source.
+    /// The next thing told that is not about a source or how it sounds.
     fn told(&self) -> FromWorker {
         loop {
             match wait(&self.outbox) {
-                FromWorker::Event(_, Event::Latched { .. }) => {}
+                FromWorker::Event(_, Event::Latched { .. } | Event::Quality { .. }) => {}
                 other => return other,
             }
         }
@@ -145,8 +145,9 @@ fn stream(remote: SocketAddr) -> Stream {
         send: Some(payload),
         receive: vec![payload],
         foreign: Vec::new(),
-        send_digits: None,
-        receive_digits: vec![],
+        // Without events its audio would be listened to, not relayed.
+        send_digits: Some(Digits::narrow(101)),
+        receive_digits: vec![Digits::narrow(101)],
         comfort: None,
         opus: OpusWish::default(),
         ptime: 20,

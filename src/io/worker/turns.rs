@@ -289,9 +289,17 @@ fn port_of(command: &Command) -> PortId {
     match command {
         Command::Open { port, .. }
         | Command::Update { port, .. }
+        | Command::Shield { port, .. }
+        | Command::Keys { port, .. }
+        | Command::Handshake { port, .. }
         | Command::Close { port }
         | Command::Join { port, .. }
         | Command::Leave { port }
+        | Command::Chime { port, .. }
+        | Command::Level { port, .. }
+        | Command::Detect { port, .. }
+        | Command::PassKey { port, .. }
+        | Command::LeaveTones { port }
         | Command::Echo { port, .. }
         | Command::Play { port, .. }
         | Command::Stop { port, .. }

@@ -35,7 +35,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => port().prop_map(Step::Open),
         1 => port().prop_map(Step::Close),
         1 => (port(), any::<bool>(), any::<bool>(), 0..9u8).prop_map(|(p, s, r, t)| Step::Update(p, s, r, t * 10)),
-        3 => (port(), 0..3u64, 0..3u8).prop_map(|(p, b, r)| Step::Join(p, b, r)),
+        3 => (port(), 0..3u64, 0..5u8).prop_map(|(p, b, r)| Step::Join(p, b, r)),
         1 => port().prop_map(Step::Leave),
         1 => (port(), any::<bool>()).prop_map(|(p, on)| Step::Echo(p, on)),
         2 => (port(), 0..1000u16, any::<bool>()).prop_map(|(p, n, l)| Step::Play(p, n, l)),
@@ -86,7 +86,7 @@ fn apply(world: &mut World, phones: &mut [Option<Phone>], asked: &mut Asked, ste
             world.command(Command::Update { port: name(phones, n), stream: Box::new(stream), tools });
         }
         Step::Join(n, bridge, role) => {
-            let role = [Role::Both, Role::Listen, Role::Speak][usize::from(role)];
+            let role = [Role::Both, Role::Listen, Role::Speak, Role::Whisper(PortId(1)), Role::Idle][usize::from(role)];
             world.command(Command::Join { bridge: BridgeId(bridge), port: name(phones, n), role });
         }
         Step::Leave(n) => world.command(Command::Leave { port: name(phones, n) }),
@@ -182,7 +182,13 @@ proptest! {
                 }
                 Event::Closed { .. } => closed += 1,
                 Event::DigitsSent { .. } => dialed += 1,
-                Event::Digit { .. } | Event::Latched { .. } | Event::NoRtp { .. } => {}
+                Event::Digit { .. }
+                | Event::Latched { .. }
+                | Event::NoRtp { .. }
+                | Event::Handshake { .. }
+                | Event::Loudest { .. }
+                | Event::Heard { .. }
+                | Event::Quality { .. } => {}
             }
         }
         plays.sort_unstable();

@@ -17,7 +17,10 @@ mod chaos;
 mod codecs;
 mod life;
 mod relay;
+mod rooms;
+mod shields;
 mod sounds;
+mod tones;
 
 pub(super) const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };
 pub(super) const PCMA: Payload = Payload { number: 8, codec: Codec::Pcma };

@@ -188,13 +188,15 @@ fn digits_are_sent_in_place_of_audio_in_one_stream_and_their_end_is_told() {
 }
 
 #[test]
-fn digits_to_a_peer_that_takes_none_are_answered_at_once() {
+fn digits_to_a_peer_that_takes_no_events_are_answered_when_their_tones_are_over() {
     let mut world = World::new();
     let a = world.open(1);
     world.update(&a, |stream| stream.send_digits = None);
     let (length, gap) = (Duration::from_millis(100), Duration::from_millis(60));
     world.command(Command::Digits { port: a.port, digits: "123".into(), length, gap });
-    world.run(40);
+    world.run(440);
+    assert_eq!(world.count(|event| matches!(event, Event::DigitsSent { .. })), 0);
+    world.run(100);
     assert_eq!(world.count(|event| matches!(event, Event::DigitsSent { .. })), 1);
-    assert!(world.packets(&a).iter().all(|(header, _)| header.payload_type == 0), "only silence goes out");
+    assert!(world.packets(&a).iter().all(|(header, _)| header.payload_type == 0), "no event goes out");
 }

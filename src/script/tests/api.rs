@@ -42,7 +42,7 @@ fn simple_verbs_are_asked_for_as_they_are() {
     );
     assert_eq!(
         asks("call:join('r', {muted = true})"),
-        Verb::Join { room: "r".into(), stop_on: String::new(), muted: true }
+        Verb::Join { room: "r".into(), stop_on: String::new(), muted: true, entry: crate::verbs::Entry::default() }
     );
 }
 

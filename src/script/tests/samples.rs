@@ -67,7 +67,7 @@ pub(super) fn usual(verb: &Verb) -> Reply {
             Reply::Message(Text { kind: "text/plain".into(), text: "4711".into() })
         }
         Verb::Registrations { .. } => Reply::Registrations(vec![]),
-        Verb::Join { .. } | Verb::Echo { .. } => Reply::Left(LeaveReason::Key('*')),
+        Verb::Listen { .. } | Verb::Join { .. } | Verb::Echo { .. } => Reply::Left(LeaveReason::Key('*')),
         Verb::Record(record) if !record.wait => Reply::Recording(RecordingId(3)),
         Verb::Record(_) | Verb::RecordStop { .. } => Reply::Recorded {
             recording: RecordingId(3),

@@ -9,6 +9,7 @@ mod media;
 mod nat;
 mod overload;
 mod phone;
+mod quality;
 mod recording;
 mod ring_all;
 mod rooms;
@@ -77,6 +78,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         country: "us".into(),
         ring_limit: conf.sip.ring_limit,
         retry_after: secs(5),
+        security: Default::default(),
         hang_up_on_silence: false,
         stir: Default::default(),
         rules: Rules::default(),

@@ -8,13 +8,14 @@ mod failover;
 mod guard;
 mod hold;
 mod incoming;
+mod info;
 mod messages;
-
 mod modify;
 mod outgoing;
 mod phones;
 mod random;
 mod reason;
+mod secure;
 mod session;
 mod sounds;
 mod stir;
@@ -63,6 +64,7 @@ struct Node {
     commands: Vec<(WorkerId, Command)>,
     opened: Vec<(PortId, WorkerId)>,
     moves: Vec<(PortId, WorkerId, WorkerId)>,
+    handshakes: Vec<(PortId, Handshake)>,
     loads: Vec<(LoadId, Sound)>,
     queries: Vec<(QueryId, String)>,
     files: Vec<(RecordingId, String)>,
@@ -143,6 +145,7 @@ fn config(at: SocketAddr) -> Config {
         country: "de".into(),
         ring_limit: secs(180),
         retry_after: secs(30),
+        security: Default::default(),
         hang_up_on_silence: false,
         stir: Default::default(),
         rules: Rules::default(),
@@ -193,6 +196,7 @@ impl World {
             commands: vec![],
             opened: vec![],
             moves: vec![],
+            handshakes: vec![],
             loads: vec![],
             queries: vec![],
             files: vec![],
@@ -233,6 +237,7 @@ impl World {
                     self.input(at, Input::PortOpened { port, result });
                 }
             }
+            Output::Handshake { port, handshake, .. } => node.handshakes.push((port, *handshake)),
             Output::MovePort { port, from, to } => {
                 node.moves.push((port, from, to));
                 if self.automatic {
@@ -446,9 +451,17 @@ fn name(command: &Command) -> &'static str {
     match command {
         Command::Open { .. } => "Open",
         Command::Update { .. } => "Update",
+        Command::Shield { .. } => "Shield",
+        Command::Keys { .. } => "Keys",
+        Command::Handshake { .. } => "Handshake",
         Command::Close { .. } => "Close",
         Command::Join { .. } => "Join",
         Command::Leave { .. } => "Leave",
+        Command::Chime { .. } => "Chime",
+        Command::Level { .. } => "Level",
+        Command::Detect { .. } => "Detect",
+        Command::PassKey { .. } => "PassKey",
+        Command::LeaveTones { .. } => "LeaveTones",
         Command::Echo { on: true, .. } => "Echo on",
         Command::Echo { on: false, .. } => "Echo off",
         Command::Play { .. } => "Play",

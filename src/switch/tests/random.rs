@@ -91,7 +91,7 @@ fn verb(number: u8, other: CallId) -> Verb {
         9 => hunt(2, Strategy::InTurn, true),
         10 => hunt(2, Strategy::All, false),
         11 => Verb::Bridge { other, stop_on: "*".into() },
-        12 => Verb::Join { room: "r".into(), stop_on: "*".into(), muted: false },
+        12 => Verb::Join { room: "r".into(), stop_on: "*".into(), muted: false, entry: Default::default() },
         13 => Verb::Record(Record {
             file: None,
             format: None,

@@ -195,7 +195,7 @@ fn a_room_gathers_calls_of_several_flows_on_one_thread_and_ends_with_the_last() 
     let (_, flow_b, b) = answer_one(&mut world, Caller { call_id: "b".into(), ..Caller::new() });
     let workers: Vec<WorkerId> = world.node().opened.iter().map(|(_, worker)| *worker).collect();
     assert_eq!(workers, [WorkerId(0), WorkerId(1)], "new calls go where the fewest ports are");
-    let join = |muted| Verb::Join { room: "team".into(), stop_on: "*".into(), muted };
+    let join = |muted| Verb::Join { room: "team".into(), stop_on: "*".into(), muted, entry: verbs::Entry::default() };
     let in_a = world.ask(flow_a, a, join(false));
     world.automatic = false;
     let in_b = world.ask(flow_b, b, join(true));

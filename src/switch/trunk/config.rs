@@ -49,6 +49,8 @@ pub struct Trunk {
     pub calls_per_second: usize,
     /// What is offered and taken there, best first; empty: the codecs of all calls.
     pub codecs: Vec<Codec>,
+    /// Whether media is encrypted there; absent: as everybody's.
+    pub security: Option<crate::sdp::Policy>,
     /// From the numbers that it calls to ours.
     pub in_called: Vec<Rewrite>,
     /// From the numbers of its callers to ours.
@@ -80,6 +82,7 @@ impl Trunk {
             calls: 0,
             calls_per_second: 0,
             codecs: Vec::new(),
+            security: None,
             in_called: Vec::new(),
             in_caller: Vec::new(),
             out_caller: Vec::new(),

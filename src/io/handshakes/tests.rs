@@ -1,0 +1,97 @@
+use super::*;
+use crate::ids::WorkerId;
+
+/// Two ends whose datagrams are carried by the test.
+struct Ends {
+    threads: [Thread; 2],
+    workers: [WorkerHandle; 2],
+}
+
+impl Ends {
+    /// The first begins. `wrong`: SDP named another certificate to it.
+    fn new(wrong: bool) -> Ends {
+        let certificates = [(); 2].map(|()| Certificate::generate().unwrap());
+        let workers = [(); 2].map(|()| WorkerHandle::unconnected().unwrap());
+        let fingerprint = |at: usize| {
+            let mut bytes = certificates[at].fingerprint().to_vec();
+            bytes[0] ^= u8::from(wrong && at == 1);
+            vec![Fingerprint { hash: Hash::Sha256, bytes }]
+        };
+        let wanted = [fingerprint(1), fingerprint(0)];
+        let mut threads = certificates.map(|certificate| Thread::new(certificate, Clock::start()).unwrap());
+        for (at, fingerprints) in wanted.into_iter().enumerate() {
+            let handshake = Box::new(Handshake { active: at == 0, fingerprints });
+            let (port, worker) = (PortId(7), workers[at].clone());
+            let now = threads[at].clock.now();
+            threads[at].handle(now, Word::Begin { port, worker, handshake });
+        }
+        Ends { threads, workers }
+    }
+
+    /// Carry datagrams till nothing comes any more; the keys that each end found.
+    fn run(&mut self) -> [Option<Box<Pair>>; 2] {
+        let mut keys = [None, None];
+        for _ in 0..20 {
+            for (at, keys) in keys.iter_mut().enumerate() {
+                // As if each wait had been as long as it may be.
+                let now = self.threads[at].clock.now() + Duration::from_millis(1);
+                self.threads[at].handle_timeouts(now);
+                while let Some(told) = self.workers[at].inbox().pop() {
+                    match told {
+                        ToWorker::Command(Command::Handshake { port: PortId(8), .. }) => {}
+                        ToWorker::Command(Command::Handshake { port, bytes }) => {
+                            let now = self.threads[1 - at].clock.now();
+                            self.threads[1 - at].handle(now, Word::Packet { port, bytes });
+                        }
+                        ToWorker::Command(Command::Keys { keys: found, .. }) => *keys = Some(found),
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+        }
+        keys
+    }
+}
+
+#[test]
+fn two_ends_find_the_same_keys() {
+    let mut ends = Ends::new(false);
+    let [Some(mut a), Some(mut b)] = ends.run() else { panic!("both have keys") };
+    let mut packet = vec![0x80, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9];
+    packet.extend([5; 160]);
+    for (from, to) in [(&mut a.seal, &mut b.open), (&mut b.seal, &mut a.open)] {
+        let mut bytes = packet.clone();
+        bytes.resize(packet.len() + 20, 0);
+        let len = from.rtp(&mut bytes, packet.len()).unwrap();
+        assert_ne!(bytes[12..172], packet[12..]);
+        let len = to.rtp(&mut bytes[..len]).unwrap();
+        assert_eq!(bytes[..len], packet);
+    }
+    assert_eq!(ends.workers[0].id(), WorkerId(0));
+}
+
+#[test]
+fn a_certificate_that_sdp_does_not_name_gives_no_keys() {
+    let [first, _] = Ends::new(true).run();
+    assert!(first.is_none());
+}
+
+#[test]
+fn strange_datagrams_harm_no_other_handshake() {
+    let mut ends = Ends::new(false);
+    for (thread, worker) in ends.threads.iter_mut().zip(&ends.workers) {
+        let handshake = Box::new(Handshake { active: false, fingerprints: vec![] });
+        let now = thread.clock.now();
+        thread.handle(now, Word::Begin { port: PortId(8), worker: worker.clone(), handshake });
+    }
+    for bytes in [&[22][..], &[22, 254, 253, 0, 0], &[63; 1400], &[20; 13]] {
+        for thread in &mut ends.threads {
+            for port in [8, 9] {
+                let now = thread.clock.now();
+                thread.handle(now, Word::Packet { port: PortId(port), bytes: bytes.into() });
+            }
+        }
+    }
+    let [first, second] = ends.run();
+    assert!(first.is_some() && second.is_some());
+}

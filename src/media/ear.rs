@@ -1,0 +1,142 @@
+//! What a port listens for in its party's audio: keys that come as tones, where none come as events, and who answers.
+//!
+//! Keys are heard in what the jitter buffer gives, so each frame that holds one can be silenced before anybody hears
+//! it: the other party gets the key once, as an event or as a tone of ours, never twice.
+
+use super::{FRAME, Frame, RATE};
+use crate::{
+    audio::{Convert, dtmf, progress::Progress},
+    codec::Rate,
+    verbs::Heard,
+};
+
+/// Keys that one tick can end: two, of 40 ms each, overlap it at most.
+const KEYS: usize = 2;
+/// Findings that one tick can have.
+const FOUND: usize = 3;
+
+/// The ear of one port.
+#[derive(Debug)]
+pub(super) struct Ear {
+    /// From the rate of what is said to [`RATE`].
+    convert: Convert,
+    tones: dtmf::Detector,
+    /// Keys come as tones only: no telephone-event is agreed on.
+    listens: bool,
+    /// Who hears the party is told its keys in another way.
+    mutes: bool,
+    pressed: [Option<char>; KEYS],
+    /// Who answers?
+    progress: Option<Progress>,
+    found: [Option<Heard>; FOUND],
+}
+
+impl Ear {
+    pub(super) fn new(listens: bool) -> Ear {
+        Ear {
+            convert: Convert::new(),
+            tones: dtmf::Detector::new(RATE),
+            listens,
+            mutes: false,
+            pressed: [None; KEYS],
+            progress: None,
+            found: [None; FOUND],
+        }
+    }
+
+    /// A new agreement.
+    pub(super) fn set_listening(&mut self, listens: bool) {
+        if self.listens != listens {
+            *self = Ear { mutes: self.mutes, progress: self.progress.take(), ..Ear::new(listens) };
+        }
+    }
+
+    pub(super) fn set_muting(&mut self, mutes: bool) {
+        self.mutes = mutes;
+    }
+
+    /// Listen for who answers, anew, or no longer.
+    pub(super) fn set_detecting(&mut self, on: bool) {
+        self.progress = on.then(|| Progress::new(RATE));
+        self.found = [None; FOUND];
+    }
+
+    /// Something is listened for.
+    pub(super) fn listens(&self) -> bool {
+        self.listens || self.progress.is_some()
+    }
+
+    /// What the party said in this tick. True: it is no speech, and not for others.
+    pub(super) fn handle(&mut self, said: &Frame) -> bool {
+        if !self.listens() {
+            return false;
+        }
+        if said.rate() == Rate::Narrow {
+            return self.listen(said.samples());
+        }
+        let mut narrow = [0; FRAME];
+        self.convert.run(said.rate(), said.samples(), Rate::Narrow, &mut narrow);
+        self.listen(&narrow)
+    }
+
+    /// The same, at [`RATE`].
+    fn listen(&mut self, said: &[i16]) -> bool {
+        if let Some(progress) = &mut self.progress {
+            let found = &mut self.found;
+            progress.handle(said, |heard| {
+                if let Some(place) = found.iter_mut().find(|place| place.is_none()) {
+                    *place = Some(heard);
+                }
+            });
+        }
+        if !self.listens {
+            return false;
+        }
+        let pressed = &mut self.pressed;
+        self.tones.handle(said, |key| {
+            if let Some(place) = pressed.iter_mut().find(|place| place.is_none()) {
+                *place = Some(key);
+            }
+        });
+        self.mutes && self.tones.down()
+    }
+
+    /// The next thing that was found out about who answers.
+    pub(super) fn found(&mut self) -> Option<Heard> {
+        self.found.iter_mut().find_map(Option::take)
+    }
+
+    /// The next key that was heard.
+    pub(super) fn pressed(&mut self) -> Option<char> {
+        self.pressed.iter_mut().find_map(Option::take)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::audio::tone;
+
+    fn hear(ear: &mut Ear, samples: &[i16]) -> (String, usize) {
+        let (mut keys, mut muted) = (String::new(), 0);
+        for frame in samples.chunks(160) {
+            muted += usize::from(ear.listen(frame));
+            keys.extend(std::iter::from_fn(|| ear.pressed()));
+        }
+        (keys, muted)
+    }
+
+    #[test]
+    fn keys_are_heard_and_muted_only_where_that_is_wanted() {
+        let mut sound = tone::digit('7', Duration::from_millis(100)).unwrap();
+        sound.resize(1600, 0);
+        assert_eq!(hear(&mut Ear::new(false), &sound), (String::new(), 0));
+        let mut ear = Ear::new(true);
+        assert_eq!(hear(&mut ear, &sound), ("7".to_owned(), 0));
+        ear.set_muting(true);
+        let (keys, muted) = hear(&mut ear, &sound);
+        assert!(keys == "7" && (4..=6).contains(&muted), "{muted}");
+    }
+}

@@ -1,0 +1,149 @@
+//! How the audio of a call goes while it goes on: from where it came, how good it is, and what is wrong with it.
+
+use std::{fmt, net::SocketAddr};
+
+use super::{
+    TraceEvent,
+    call::{Call, End},
+    cdr::CallQuality,
+    core::Core,
+    port::Port,
+};
+use crate::{
+    media::Quality,
+    time::Time,
+    verbs::{Failure, Figures, Reply},
+};
+
+/// Most places that are remembered to have sent audio.
+const PLACES: usize = 16;
+/// Reports in a row that say the same before it is believed: 10 to 15 s.
+const REPORTS: u8 = 2;
+/// The party hears next to nothing of us where it lost so much, in 256ths.
+const DEAF: u8 = 230;
+
+/// What is known of a call's audio.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    /// From where audio came, and when first from there.
+    places: Vec<(Time, SocketAddr)>,
+    last: Option<Box<Quality>>,
+    /// Reports in a row in which the party heard nothing of us, and in which it said nothing but silence.
+    deaf: u8,
+    silent: u8,
+    alarms: Vec<Alarm>,
+}
+
+/// What is wrong with a call's audio, told once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alarm {
+    /// Nothing ever came.
+    Nothing { said: Option<SocketAddr> },
+    /// Nothing came from who is heard, but strangers sent: so many packets were refused.
+    Strangers { said: Option<SocketAddr>, refused: u64 },
+    /// It came, and then no more.
+    Stopped { from: SocketAddr },
+    /// Packets come, with silence in them.
+    Silence { from: Option<SocketAddr> },
+    /// The party reports that it lost nearly all of what we sent.
+    Unheard { to: Option<SocketAddr> },
+}
+
+impl fmt::Display for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = |at: Option<SocketAddr>| at.map_or("nowhere".to_owned(), |at| at.to_string());
+        match self {
+            Alarm::Nothing { said } => write!(f, "no packet came; SDP says {}", place(*said)),
+            Alarm::Strangers { said, refused } => {
+                write!(f, "no packet came that could be heard, {refused} were refused; SDP says {}", place(*said))
+            }
+            Alarm::Stopped { from } => write!(f, "packets came from {from}, and then no more"),
+            Alarm::Silence { from } => write!(f, "packets come from {}, with nothing but silence", place(*from)),
+            Alarm::Unheard { to } => write!(f, "we send to {}, which says that next to nothing arrives", place(*to)),
+        }
+    }
+}
+
+impl Hearing {
+    /// Audio comes from a new place.
+    pub fn latched(&mut self, now: Time, from: SocketAddr) {
+        if self.places.len() < PLACES {
+            self.places.push((now, from));
+        }
+    }
+
+    /// Adds to a record what is known beyond the port's last words.
+    pub fn complete(&self, started: Time, record: &mut CallQuality) {
+        let place = |(at, from): &(Time, SocketAddr)| format!("{from} after {:.1} s", (*at - started).as_secs_f64());
+        record.sources = self.places.iter().map(place).collect();
+        record.alarms = self.alarms.iter().map(Alarm::to_string).collect();
+    }
+}
+
+impl Call {
+    /// A report of the media thread.
+    pub fn handle_quality(&mut self, core: &mut Core, quality: Quality) {
+        let before = self.hearing.last.replace(Box::new(quality.clone()));
+        let talking = self.is_answered() && self.over.is_none();
+        let heard = self.port.heard().filter(|_| talking);
+        let Some(heard) = heard else { return };
+        let came = before.as_ref().map_or(0, |before| before.received) < quality.received;
+        // The share is of the whole call: silence so far means that nothing was ever said.
+        let mute = came && quality.level.is_some_and(|level| level.silent > 0.995);
+        let deaf = quality.peer_lost_fraction.is_some_and(|lost| lost >= DEAF);
+        let count = |on: bool, so_far: u8| if on { so_far.saturating_add(1) } else { 0 };
+        self.hearing.silent = count(mute, self.hearing.silent);
+        self.hearing.deaf = count(deaf, self.hearing.deaf);
+        if self.hearing.silent >= REPORTS {
+            self.alarm(core, Alarm::Silence { from: quality.source });
+        }
+        if self.hearing.deaf >= REPORTS {
+            self.alarm(core, Alarm::Unheard { to: quality.source.or(heard.said) });
+        }
+    }
+
+    /// The party sends nothing though it should.
+    pub fn handle_silence(&mut self, core: &mut Core) {
+        let said = self.port.heard().and_then(|heard| heard.said);
+        let seen = self.hearing.last.as_deref();
+        let alarm = match (self.hearing.places.last(), seen.map_or(0, |seen| seen.refused)) {
+            (Some((_, from)), _) => Alarm::Stopped { from: *from },
+            (None, 0) => Alarm::Nothing { said },
+            (None, refused) => Alarm::Strangers { said, refused },
+        };
+        self.alarm(core, alarm);
+        let talking = matches!(self.port, Port::Open(_)) && self.is_answered();
+        if core.config.hang_up_on_silence && talking && self.over.is_none() {
+            self.about.error = Some(format!("no audio came: {alarm}"));
+            self.hang_up(core, End::BROKEN);
+        }
+    }
+
+    fn alarm(&mut self, core: &mut Core, alarm: Alarm) {
+        let known = self.hearing.alarms.iter().any(|a| std::mem::discriminant(a) == std::mem::discriminant(&alarm));
+        if known {
+            return;
+        }
+        tracing::warn!(call = %self.name, %alarm, "one-way audio");
+        core.trace(self.id, TraceEvent::Media(alarm.to_string()));
+        self.hearing.alarms.push(alarm);
+    }
+
+    /// How the audio goes, for a script.
+    pub fn figures(&self) -> Result<Reply, Failure> {
+        let Some(seen) = self.hearing.last.as_deref() else { return Err(Failure::WrongState) };
+        let record = CallQuality::from(seen);
+        let expected = (seen.received + seen.lost).max(1);
+        Ok(Reply::Figures(Box::new(Figures {
+            mos: record.mos,
+            peer_mos: record.peer_mos,
+            loss: seen.lost as f64 / expected as f64,
+            late: seen.late as f64 / expected as f64,
+            peer_loss: record.peer_lost,
+            jitter: f64::from(seen.jitter_us) / 1e6,
+            round_trip: seen.round_trip_us.map(|us| f64::from(us) / 1e6),
+            level: seen.level.and_then(|level| level.speech).map(f64::from),
+            alarm: self.hearing.alarms.last().map(Alarm::to_string),
+        })))
+    }
+}
