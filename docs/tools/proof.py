@@ -13,7 +13,7 @@ import threading
 import time
 
 SUITES = [
-    ("unit and simulated", ["--lib"]),
+    ("unit and simulated", ["--lib", "--", "--include-ignored"]),
     ("allocations on the media path", ["--test", "alloc"]),
     ("the real program against SIPp, baresip, Kamailio and sipvicious", ["--test", "sip"]),
 ]

@@ -15,6 +15,7 @@ use crate::{
     codec::Rate,
     ids::{CallId, RecordingId},
     media::{Block, Command, Ends, Layout, RATE, Shape},
+    time::civil,
     verbs::{Failure, FileFormat, Record, RecordEnd, RecordMode, Reply, Voices, leg_files},
 };
 
@@ -220,16 +221,9 @@ fn is_below(file: &str) -> bool {
         && !file.chars().any(char::is_control)
 }
 
-/// The day as `YYYY-MM-DD`, from seconds since 1970 (the civil calendar from a count of days; 400 years have 146,097).
+/// The day as `YYYY-MM-DD`, from seconds since 1970.
 fn date(unix: u64) -> String {
-    let days = unix / 86_400 + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
+    let (year, month, day) = civil(unix);
     format!("{year:04}-{month:02}-{day:02}")
 }
 

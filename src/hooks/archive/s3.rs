@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ring::{digest, hmac};
 
+use crate::time::civil;
+
 /// Who signs, and for where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Key {
@@ -44,17 +46,10 @@ pub(super) fn authorization(key: &S3Key, method: &str, what: &Signed<'_>, time: 
     format!("AWS4-HMAC-SHA256 Credential={id}/{scope},SignedHeaders={names},Signature={signature}")
 }
 
-/// `YYYYMMDDTHHMMSSZ`, from the time since 1970 (the civil calendar from a count of days; 400 years have 146,097).
+/// `YYYYMMDDTHHMMSSZ`, from the time since 1970.
 pub(super) fn timestamp(unix: Duration) -> String {
     let seconds = unix.as_secs();
-    let days = seconds / 86_400 + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
+    let (year, month, day) = civil(seconds);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }

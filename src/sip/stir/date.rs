@@ -1,5 +1,7 @@
 //! The Date header: `Thu, 21 Feb 2002 13:02:03 GMT` (RFC 3261 section 20.17), as seconds since 1970.
 
+use crate::time::civil;
+
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAY: u64 = 86_400;
@@ -18,23 +20,11 @@ const fn month_days(year: u64) -> [u64; 12] {
 
 /// Seconds since 1970 as the header has them.
 pub fn write_date(unix: u64) -> String {
-    let (mut days, seconds) = (unix / DAY, unix % DAY);
-    let weekday = DAYS[(days % 7) as usize];
-    let mut year = 1970;
-    while days >= days_of(year) {
-        days -= days_of(year);
-        year += 1;
-    }
-    let mut month = 0;
-    for length in month_days(year) {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{weekday}, {:02} {} {year} {hour:02}:{minute:02}:{second:02} GMT", days + 1, MONTHS[month])
+    let weekday = DAYS[(unix / DAY % 7) as usize];
+    let (year, month, day) = civil(unix);
+    let month = MONTHS[month as usize - 1];
+    let (hour, minute, second) = (unix / 3600 % 24, unix / 60 % 60, unix % 60);
+    format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
 /// Seconds since 1970; None: no such header, or a year before 1970 or beyond 9999. The weekday is not looked at.

@@ -22,15 +22,7 @@ fn what_only_the_two_parties_speak_is_offered_to_the_second_and_passed_on() {
     world.say(caller.at, text);
     world.settle();
     let start = world.node().starts[0].clone();
-    let dial = Dial {
-        targets: vec![format!("sip:b@{B}")],
-        strategy: Strategy::All,
-        timeout: secs(20),
-        early_media: false,
-        caller_id: None,
-        headers: vec![],
-        ringback: None,
-    };
+    let dial = ringing(&format!("sip:b@{B}"), 20);
     world.ask(start.flow, start.call, Verb::Answer);
     world.settle();
     let answered = world.response_at(caller.at, 200);

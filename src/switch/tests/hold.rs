@@ -51,15 +51,7 @@ fn body(request: &SipRequest) -> String {
 /// A caller and a phone that it dialled, both talking: world, caller, flow, both calls, and the phone's INVITE.
 pub(super) fn bridged_in(world: World) -> (World, Caller, FlowId, CallId, CallId, SipRequest) {
     let (mut world, caller, flow, call) = answered_in(world);
-    let dial = Dial {
-        targets: vec![format!("sip:b@{B}")],
-        strategy: Strategy::All,
-        timeout: secs(20),
-        early_media: false,
-        caller_id: None,
-        headers: vec![],
-        ringback: None,
-    };
+    let dial = ringing(&format!("sip:b@{B}"), 20);
     let id = world.ask(flow, call, Verb::Dial(dial));
     world.settle();
     let invite = world.request_at(address(B), Method::Invite);

@@ -95,6 +95,19 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
+/// One target, rung for so many seconds.
+fn ringing(target: &str, seconds: u64) -> Dial {
+    Dial {
+        targets: vec![target.to_owned()],
+        strategy: Strategy::All,
+        timeout: secs(seconds),
+        early_media: false,
+        caller_id: None,
+        headers: vec![],
+        ringback: None,
+    }
+}
+
 fn udp(text: &str) -> sip::Target {
     sip::Target { transport: Transport::Udp, address: address(text) }
 }

@@ -186,15 +186,7 @@ fn a_dialled_number_rings_every_device_where_it_registered_from() {
     assert_eq!((start.facts.phone.as_deref(), start.facts.caller.as_str()), (Some("bo"), "202"));
     assert_eq!(start.vars, [("phone".to_owned(), "201".to_owned())]);
     world.inbox.clear();
-    let dial = Dial {
-        targets: vec!["201".into()],
-        strategy: Strategy::All,
-        timeout: secs(30),
-        early_media: false,
-        caller_id: None,
-        headers: vec![],
-        ringback: None,
-    };
+    let dial = ringing("201", 30);
     let id = world.ask(start.flow, start.call, Verb::Dial(dial));
     world.settle();
     let at_desk = world.request_at(desk.at, Method::Invite);
@@ -216,15 +208,7 @@ fn a_number_without_a_registered_device_cannot_be_reached() {
         config.phones.guests = true;
         config.phones.add(Phone::new("anna", "201", "secret"));
     }));
-    let dial = Dial {
-        targets: vec!["201".into()],
-        strategy: Strategy::All,
-        timeout: secs(30),
-        early_media: false,
-        caller_id: None,
-        headers: vec![],
-        ringback: None,
-    };
+    let dial = ringing("201", 30);
     let id = world.ask(flow, call, Verb::Dial(dial));
     assert_eq!(world.reply(id), Some(&Reply::Failed(Failure::Unreachable)));
 }
@@ -501,15 +485,7 @@ fn a_colleague_picks_up_what_rings_the_phone() {
     let (_, taker) = talking(&mut world, "anna", "198.51.100.21:5060");
     let early = world.ask(taker.flow, taker.call, Verb::Pickup { phone: "202".into() });
     assert_eq!(world.reply(early), Some(&Reply::Failed(Failure::Unreachable)), "bo's phone does not ring");
-    let dial = Dial {
-        targets: vec!["201".into()],
-        strategy: Strategy::All,
-        timeout: secs(30),
-        early_media: false,
-        caller_id: None,
-        headers: vec![],
-        ringback: None,
-    };
+    let dial = ringing("201", 30);
     let dialled = world.ask(caller.flow, caller.call, Verb::Dial(dial));
     world.settle();
     let invite = world.request_at(anna.at, Method::Invite);
@@ -546,15 +522,7 @@ fn a_parked_call_is_fetched_once() {
 
 /// Has `user` rung by the call of `start`, and says 180: the early dialog's Call-ID, and our tag.
 fn rung(world: &mut World, start: &Start, number: &str, at: SocketAddr) -> (RequestId, SipRequest) {
-    let dial = Dial {
-        targets: vec![number.into()],
-        strategy: Strategy::All,
-        timeout: secs(30),
-        early_media: false,
-        caller_id: None,
-        headers: vec![],
-        ringback: None,
-    };
+    let dial = ringing(number, 30);
     let dialled = world.ask(start.flow, start.call, Verb::Dial(dial));
     world.settle();
     let invite = world.request_at(at, Method::Invite);

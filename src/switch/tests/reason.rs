@@ -37,15 +37,7 @@ fn a_refusal_carries_the_cause_of_the_one_who_refused() {
     let mut caller = Caller::new();
     caller.invite(&mut world, Some(&sdp()));
     let start = world.node().starts[0].clone();
-    let dial = Dial {
-        targets: vec![format!("sip:b@{B}")],
-        strategy: Strategy::All,
-        timeout: secs(20),
-        early_media: false,
-        caller_id: None,
-        headers: vec![],
-        ringback: None,
-    };
+    let dial = ringing(&format!("sip:b@{B}"), 20);
     let id = world.ask(start.flow, start.call, Verb::Dial(dial));
     world.settle();
     let invite = world.request_at(address(B), Method::Invite);

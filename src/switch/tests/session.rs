@@ -136,15 +136,7 @@ fn a_session_that_is_too_brief_gets_422_with_what_we_allow() {
 #[test]
 fn a_callee_that_finds_the_timer_too_brief_is_asked_again_with_its_own() {
     let (mut world, _, flow, call) = answered_in(World::new());
-    let dial = Dial {
-        targets: vec![format!("sip:b@{B}")],
-        strategy: Strategy::All,
-        timeout: secs(20),
-        early_media: false,
-        caller_id: None,
-        headers: vec![],
-        ringback: None,
-    };
+    let dial = ringing(&format!("sip:b@{B}"), 20);
     let id = world.ask(flow, call, Verb::Dial(dial));
     world.settle();
     let invite = world.request_at(address(B), Method::Invite);

@@ -256,15 +256,7 @@ fn nobody_is_told_how_it_goes_who_does_not_want_to_know() {
 /// A second call of the same caller, in a bridge with C.
 fn consultation(world: &mut World) -> (Caller, SipRequest) {
     let (caller, flow, call) = answer_one(world, Caller { call_id: "second@phone".into(), ..Caller::new() });
-    let dial = Dial {
-        targets: vec![format!("sip:c@{C}")],
-        strategy: Strategy::All,
-        timeout: secs(20),
-        early_media: false,
-        caller_id: None,
-        headers: vec![],
-        ringback: None,
-    };
+    let dial = ringing(&format!("sip:c@{C}"), 20);
     world.ask(flow, call, Verb::Dial(dial));
     world.settle();
     let invite = world.request_at(address(C), Method::Invite);

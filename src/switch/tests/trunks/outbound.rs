@@ -163,15 +163,7 @@ fn a_dialled_number_tells_the_carrier_who_calls_and_hides_who_hides() {
         world.say(caller.at, text);
         world.settle();
         let start = world.node().starts[0].clone();
-        let dial = Dial {
-            targets: vec!["+4930".into()],
-            strategy: Strategy::All,
-            timeout: secs(20),
-            early_media: false,
-            caller_id: None,
-            headers: vec![],
-            ringback: None,
-        };
+        let dial = ringing("+4930", 20);
         world.ask(start.flow, start.call, Verb::Dial(dial));
         world.settle();
         let headers = invite_at(&mut world, CARRIER_A).headers;

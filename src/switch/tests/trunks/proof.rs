@@ -85,15 +85,7 @@ fn a_caller_who_gives_up_during_the_challenge_gets_no_second_invite() {
     let mut caller = Caller::new();
     caller.invite(&mut world, Some(&sdp()));
     let start = world.node().starts[0].clone();
-    let dial = Dial {
-        targets: vec!["+4930".into()],
-        strategy: Strategy::All,
-        timeout: secs(20),
-        early_media: false,
-        caller_id: None,
-        headers: vec![],
-        ringback: None,
-    };
+    let dial = ringing("+4930", 20);
     world.ask(start.flow, start.call, Verb::Dial(dial));
     world.settle();
     let invite = invite_at(&mut world, CARRIER_A);
