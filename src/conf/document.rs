@@ -160,6 +160,7 @@ pub struct Call {
     pub hold_music: String,
     pub transfer: String,
     pub reliable: bool,
+    pub fax: bool,
     pub session_timer_s: u64,
     pub session_min_s: u64,
 }

@@ -22,6 +22,7 @@ impl At<'_> {
                 _ => TransferRule::Trusted,
             },
             reliable: call.reliable,
+            fax: call.fax,
             session: SessionWish {
                 expires: match call.session_timer_s {
                     0 => Duration::ZERO,

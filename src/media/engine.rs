@@ -75,6 +75,7 @@ impl Engine {
         match command {
             Command::Open { port, memory } => self.open(now, port, memory),
             Command::Update { port, stream, tools } => self.update(now, port, stream, tools),
+            Command::Pass { port, remote } => self.pass(now, port, remote),
             Command::Shield { port, shield } => self.shield(port, shield),
             Command::Keys { port, keys } => self.set_keys(port, keys),
             Command::Handshake { port, bytes } => self.hand_over(port, bytes),

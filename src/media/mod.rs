@@ -25,6 +25,7 @@
 //! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out), `comfort` (noise) |
 //! | `bridge` | who is with whom, and the sums of what they say |
 //! | `frame`, `tools` | 20 ms of audio; the coders of a port and what else its codecs need |
+//! | `pass` | datagrams that are passed on untouched: a fax |
 //! | `shield` | what stands before a port whose stream is encrypted |
 //! | `batch`, `events` | what comes out |
 
@@ -43,6 +44,7 @@ mod gate;
 mod jitter;
 mod metrics;
 mod packets;
+mod pass;
 mod player;
 mod port;
 mod recorder;
@@ -206,6 +208,14 @@ pub enum Command {
         stream: Box<Stream>,
         /// What its codecs need (made by [`Tools::new`] outside the engine).
         tools: Box<Tools>,
+    },
+    /// Pass datagrams on as they are to the other port of the bridge, where it does so as well, until the next
+    /// [`Command::Update`]: no audio, no reports, no encryption.
+    Pass {
+        /// Which port.
+        port: PortId,
+        /// Where SDP says that the peer receives.
+        remote: SocketAddr,
     },
     /// Encrypt from now on, or otherwise than before. Counters go on where the key stays the same.
     Shield {

@@ -12,6 +12,7 @@ use super::{
     gate::{Gate, Verdict},
     jitter::{Jitter, Packet, Pulled},
     metrics::{self, Metrics},
+    pass::Passing,
     player::Player,
     recorder::Recorder,
     report::Report,
@@ -141,6 +142,8 @@ pub struct Port {
     pub(super) refused: u64,
     /// Where its stream is encrypted, or was.
     pub(super) shield: Option<Box<Shield>>,
+    /// Its datagrams are passed on untouched.
+    pub(super) passing: Option<Passing>,
     /// Closed; it only waits for its goodbye to be sent.
     pub(super) closing: bool,
 }
@@ -193,6 +196,7 @@ impl Port {
             silence_timeout: config.silence_timeout,
             refused: 0,
             shield: None,
+            passing: None,
             closing: false,
         })
     }
@@ -210,6 +214,7 @@ impl Port {
 
     /// A new agreement; the old one comes back, to be freed elsewhere, and so does what is not needed of the tools.
     pub(super) fn update(&mut self, now: Time, stream: Box<Stream>, tools: &mut Tools) -> Box<Stream> {
+        self.passing = None;
         self.gate.handle_update(now, &stream);
         self.kinds = kinds(&stream);
         let codec = |stream: &Stream| stream.send.map(|payload| payload.codec);
@@ -233,12 +238,13 @@ impl Port {
 
     /// Where RTP goes, if the peer wants any.
     pub(super) fn destination(&self) -> Option<SocketAddr> {
-        self.gate.rtp_destination().filter(|_| self.stream.sending && self.stream.remote.is_some())
+        let wanted = self.stream.sending && self.stream.remote.is_some() && self.passing.is_none();
+        self.gate.rtp_destination().filter(|_| wanted)
     }
 
     /// Where RTCP goes: also while the stream is on hold.
     pub(super) fn rtcp_destination(&self) -> Option<SocketAddr> {
-        self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some())
+        self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some() && self.passing.is_none())
     }
 
     /// It plays, records, echoes, dials or listens: no relaying.
@@ -478,8 +484,9 @@ impl Port {
         metrics::voip(self.reception.ssrc(), quality, self.jitter_max)
     }
 
-    fn watch(&mut self, now: Time) {
-        let should_send = self.stream.receiving && self.stream.remote.is_some();
+    pub(super) fn watch(&mut self, now: Time) {
+        // A fax has long pauses.
+        let should_send = self.stream.receiving && self.stream.remote.is_some() && self.passing.is_none();
         self.silence = match self.silence {
             _ if !should_send => Silence::Allowed,
             Silence::Allowed => Silence::Until(now + self.silence_timeout),

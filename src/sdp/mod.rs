@@ -6,8 +6,9 @@
 //!   peer's answer makes of ours. The last two give an [`Agreed`], or a [`Refusal`] for a 488.
 //!
 //! One audio stream over RTP/AVP or RTP/AVPF, or over their encrypted kin where [`Security`] wants that, is taken; every
-//! other m-line is refused with port 0.
+//! other m-line is refused with port 0. Within a session audio may give way to a [`Fax`], and come back.
 
+mod fax;
 mod foreign;
 pub mod fuzz;
 mod keying;
@@ -22,6 +23,7 @@ mod tests;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+pub use fax::{Fax, fax_answer, fax_offer};
 pub use foreign::Format;
 pub use keying::{Crypto, Keying, Setup};
 pub use negotiate::{Agreed, Refusal, accept, answer};
@@ -93,6 +95,8 @@ pub struct Media {
     pub maps: BTreeMap<u8, RtpMap>,
     /// `a=fmtp` by payload type.
     pub parameters: BTreeMap<u8, String>,
+    /// `a=T38...`, as written.
+    pub fax: Vec<String>,
     /// What it says about encryption.
     pub keying: Keying,
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::codec::{Digits, OpusWish, Rate};
 
+mod fax;
 mod samples;
 mod security;
 use samples::*;

@@ -21,6 +21,7 @@ use super::{
     connect::{Inviting, Locating, Sent},
     core::{Core, DialogKey},
     direct::Direct,
+    fax::{Fax, FaxNews},
     hearing::Hearing,
     hold::Hold,
     modify::Reinvite,
@@ -112,6 +113,8 @@ pub(super) struct Call {
     pub dearest: Vec<Codec>,
     /// Its media go from party to party, not through us.
     pub direct: Option<Box<Direct>>,
+    /// How far it has come from audio to a fax.
+    pub fax: Fax,
     /// Of a call that we make: the number that it shows is known to be the caller's.
     pub vouched: bool,
     /// The calls that this one dialled.
@@ -202,6 +205,8 @@ pub(super) enum Notice {
     Texted(Ask, Result<u16, Failure>),
     /// The party of a call without a port describes its media anew.
     Described,
+    /// A change from audio to a fax, or back.
+    Fax(FaxNews),
     /// The end is decided.
     Over,
 }
@@ -351,6 +356,7 @@ impl Call {
             hops: HOPS,
             dearest: Vec::new(),
             direct: None,
+            fax: Fax::Audio,
             vouched: true,
             legs: Vec::new(),
             over: None,
@@ -387,6 +393,7 @@ impl Call {
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);
         self.drop_described(core, 487);
+        self.drop_fax(core, 487, None);
         self.keys.clear();
         self.texts.clear();
         self.leave_trunk(core);

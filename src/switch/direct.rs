@@ -148,7 +148,7 @@ impl Switch {
         }
     }
 
-    fn partner(&self, id: CallId) -> Option<CallId> {
+    pub(super) fn partner(&self, id: CallId) -> Option<CallId> {
         match self.calls.get(&id)?.joined {
             Joined::Peer { peer, .. } => Some(peer),
             Joined::Alone | Joined::Room(_) | Joined::Watch { .. } => None,

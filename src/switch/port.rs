@@ -151,6 +151,7 @@ impl Call {
         let tools = media::Tools::new(&stream);
         let held = !agreed.direction.sends();
         open.agreed = Some(agreed);
+        self.audio_again(core);
         self.command(core, Command::Update { port, stream, tools });
         if std::mem::replace(&mut self.hold.by_party, held) != held {
             core.tell(self.id, Notice::Held);

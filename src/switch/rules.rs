@@ -17,6 +17,8 @@ pub struct Rules {
     pub reliable: bool,
     /// Whose REFER is followed.
     pub transfer: TransferRule,
+    /// Two parties of a bridge may change to a fax (T.38).
+    pub fax: bool,
     /// Session timers.
     pub session: SessionWish,
 }
@@ -24,7 +26,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Rules {
         let session = SessionWish { expires: Duration::from_secs(1800), min: LEAST_SESSION };
-        Rules { hold: HoldRule::Music, hold_music: None, reliable: true, transfer: TransferRule::Trusted, session }
+        Rules { hold: HoldRule::Music, hold_music: None, reliable: true, transfer: TransferRule::Trusted, fax: true, session }
     }
 }
 

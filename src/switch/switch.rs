@@ -317,6 +317,7 @@ impl Switch {
             Notice::Text => self.on_text(id),
             Notice::Texted(ask, result) => self.on_texted(ask, result),
             Notice::Described => self.on_described(id),
+            Notice::Fax(news) => self.on_fax(id, news),
             Notice::Over => self.on_over(id),
         }
     }

@@ -289,6 +289,7 @@ fn port_of(command: &Command) -> PortId {
     match command {
         Command::Open { port, .. }
         | Command::Update { port, .. }
+        | Command::Pass { port, .. }
         | Command::Shield { port, .. }
         | Command::Keys { port, .. }
         | Command::Handshake { port, .. }

@@ -16,6 +16,7 @@ mod bridges;
 mod chaos;
 mod codecs;
 mod life;
+mod pass;
 mod relay;
 mod rooms;
 mod shields;

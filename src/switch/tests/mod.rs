@@ -4,6 +4,7 @@ mod codecs;
 mod dial;
 mod direct;
 mod early;
+mod fax;
 mod failover;
 mod guard;
 mod hold;
@@ -464,6 +465,7 @@ fn name(command: &Command) -> &'static str {
     match command {
         Command::Open { .. } => "Open",
         Command::Update { .. } => "Update",
+        Command::Pass { .. } => "Pass",
         Command::Shield { .. } => "Shield",
         Command::Keys { .. } => "Keys",
         Command::Handshake { .. } => "Handshake",
