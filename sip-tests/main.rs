@@ -8,6 +8,7 @@ mod browser;
 mod carrier;
 mod command_line;
 mod docs;
+mod fax;
 mod kamailio;
 mod listening;
 mod messages;

@@ -7,6 +7,8 @@
 //! the other  Audio ──our re-INVITE──▶ Asked ────────2xx────────────────▶ On ──┘
 //! ```
 
+use std::time::Duration;
+
 use super::{
     TraceEvent,
     accept::warning,
@@ -21,6 +23,9 @@ use crate::{
     sip::{Request, ServerTx},
     verbs::Failure,
 };
+
+/// How long a party that is alone after a fax waits for audio: mostly it is hung up, too.
+pub(super) const ALONE: Duration = Duration::from_millis(500);
 
 /// How far a call has come from audio to a fax.
 pub(super) enum Fax {
@@ -212,7 +217,7 @@ impl Switch {
             FaxNews::Wanted => self.ask_for_fax(id),
             FaxNews::Declined | FaxNews::Ended => {
                 if let Some(partner) = self.partner(id) {
-                    self.end_fax(partner);
+                    self.end_fax(partner, Duration::ZERO);
                 }
             }
         }
@@ -270,13 +275,16 @@ impl Switch {
     }
 
     /// There will be no fax any more, or it has no other end: back to audio.
-    pub(super) fn end_fax(&mut self, id: CallId) {
+    pub(super) fn end_fax(&mut self, id: CallId, wait: Duration) {
         let Some((call, core)) = self.call(id) else { return };
         call.drop_fax(core, 488, Some("the other party wants no fax"));
         let had = std::mem::replace(&mut call.fax, Fax::Audio);
         let (on, talks) = (matches!(had, Fax::On(_)), matches!(call.state, State::Talking { .. }));
         if on && talks && call.over.is_none() {
-            call.reoffer(core);
+            match wait {
+                Duration::ZERO => call.reoffer(core),
+                wait => call.reoffer_at(core.now + wait),
+            }
         }
         call.go_on_reoffering(core);
     }

@@ -46,7 +46,7 @@ enum Step {
     /// To be sent as soon as no other INVITE is under way.
     Wanted,
     Asked(Box<Asked>),
-    /// It met the peer's, and is sent again at this moment.
+    /// It is sent at this moment: it met the peer's, or there is no hurry.
     BackOff(Time),
 }
 
@@ -98,6 +98,14 @@ impl Call {
             }
             // It is looked at again when the answer is here, or sent as it is wanted then.
             Step::Wanted | Step::Asked(_) | Step::BackOff(_) => {}
+        }
+    }
+
+    /// As [`Call::reoffer`], but not before this moment, where none is under way.
+    pub fn reoffer_at(&mut self, moment: Time) {
+        if matches!(self.reoffer.step, Step::Idle) {
+            self.reoffer.tries = 0;
+            self.reoffer.step = Step::BackOff(moment);
         }
     }
 

@@ -199,6 +199,8 @@ fn whoever_is_alone_after_a_fax_gets_audio_again() {
     let (mut world, caller, flow, invite) = on();
     let mut phone = Phone::new(B, &invite, "b");
     phone.send(&mut world, Method::Bye, &[], "");
+    assert_eq!(invites(&world, PHONE), 0, "it may be hung up at once");
+    world.run(millis(600));
     let asked = world.request_at(caller.at, Method::Invite);
     assert!(text(&asked.body).contains("m=audio 1000"), "{}", text(&asked.body));
     world.say(caller.at, answer(&asked, 200, "anna", Some(&sdp())));
