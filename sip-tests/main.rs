@@ -21,6 +21,7 @@ mod reliability;
 mod ring_all;
 mod secure;
 mod sipp;
+mod siprec;
 mod sipvicious;
 mod stir;
 mod support;

@@ -123,6 +123,9 @@ impl Engine {
             Command::StopRecording { port, recording } => {
                 self.with(port, |port, events| port.stop_recording(recording, events));
             }
+            Command::Tap { port, tapping } => self.tap(port, tapping),
+            Command::Untap { port, tap } => self.untap(port, tap),
+            Command::Feed { port, tap } => self.feed(port, tap),
             Command::Digits { port, digits, length, gap } => self.dial(port, Order { digits, length, gap }),
         }
     }
@@ -311,7 +314,7 @@ impl Engine {
     }
 
     /// Do something to a port that may change what becomes of its audio.
-    fn with(&mut self, id: PortId, what: impl FnOnce(&mut Port, &mut Events)) {
+    pub(super) fn with(&mut self, id: PortId, what: impl FnOnce(&mut Port, &mut Events)) {
         let Some(slot) = self.slot(id) else { return };
         if let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) {
             what(port, &mut self.events);

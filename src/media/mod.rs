@@ -26,6 +26,7 @@
 //! | `bridge` | who is with whom, and the sums of what they say |
 //! | `frame`, `tools` | 20 ms of audio; the coders of a port and what else its codecs need |
 //! | `pass` | datagrams that are passed on untouched: a fax |
+//! | `tap` | what others hear of a port, outside the engine or through another port |
 //! | `shield` | what stands before a port whose stream is encrypted |
 //! | `batch`, `events` | what comes out |
 
@@ -53,6 +54,7 @@ mod room;
 mod route;
 mod sender;
 mod shield;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod tick;
@@ -64,6 +66,7 @@ pub use frame::{Frame, MAX_FRAME};
 pub use metrics::{Bursts, Level};
 pub use port::Port;
 pub use recorder::Ends;
+pub use tap::{Side, Tap, TapFrame, Tapping};
 pub use shield::{Pair, Shield, ShieldKeys, Shielding};
 pub use tools::Tools;
 
@@ -71,7 +74,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
     codec::{Codec, Digits, Foreign, OpusWish, Rate},
-    ids::{BridgeId, PlayId, PortId, RecordingId},
+    ids::{BridgeId, PlayId, PortId, RecordingId, TapId},
     verbs::{FileFormat, Heard, RecordEnd, RecordMode},
 };
 
@@ -356,6 +359,27 @@ pub enum Command {
         /// Which recording.
         recording: RecordingId,
     },
+    /// Let somebody else hear a port; of too many taps, and where there is no port, the last is over at once.
+    Tap {
+        /// Which port.
+        port: PortId,
+        /// Its memory (made by [`Tapping::new`] outside the engine).
+        tapping: Box<Tapping>,
+    },
+    /// Tap it no longer.
+    Untap {
+        /// Which port.
+        port: PortId,
+        /// Which tap.
+        tap: TapId,
+    },
+    /// Send what comes out of a tap, wherever that is, while nothing else is said to the port's party.
+    Feed {
+        /// Which port.
+        port: PortId,
+        /// Which tap; it has no other consumer.
+        tap: Arc<Tap>,
+    },
     /// Send digits, one after another, after those of at most four orders before: as RFC 4733 events, or as tones where
     /// the peer takes no events. Answered by one [`Event::DigitsSent`]: at once where there are more orders, or no port.
     Digits {
@@ -556,6 +580,10 @@ pub enum Spent {
     Digits(Box<str>),
     /// Of encryption that was replaced.
     Shield(Box<Shield>),
+    /// Of a tap that is over.
+    Tap(Box<Tapping>),
+    /// A tap that fed a port.
+    Fed(Arc<Tap>),
     /// Of keys that were replaced, or came too late.
     Keys(Box<Pair>),
     /// Of a datagram that was sent.

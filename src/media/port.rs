@@ -19,6 +19,7 @@ use super::{
     room::Voice,
     sender::{Format, Outlet, Sender},
     shield::Shield,
+    tap::{Feed, TAPS, Tapping},
 };
 use crate::{
     audio::{Convert, agc::Agc},
@@ -142,6 +143,9 @@ pub struct Port {
     pub(super) refused: u64,
     /// Where its stream is encrypted, or was.
     pub(super) shield: Option<Box<Shield>>,
+    pub(super) taps: [Option<Box<Tapping>>; TAPS],
+    /// What is said to it while nobody else does.
+    pub(super) feed: Option<Feed>,
     /// Its datagrams are passed on untouched.
     pub(super) passing: Option<Passing>,
     /// Closed; it only waits for its goodbye to be sent.
@@ -196,6 +200,8 @@ impl Port {
             silence_timeout: config.silence_timeout,
             refused: 0,
             shield: None,
+            taps: [const { None }; TAPS],
+            feed: None,
             passing: None,
             closing: false,
         })
@@ -254,7 +260,7 @@ impl Port {
 
     /// What the party says is wanted here, whoever else hears it.
     pub(super) fn attends(&self) -> bool {
-        self.records() || self.ear.listens() || self.agc.is_some()
+        self.records() || self.is_tapped() || self.ear.listens() || self.agc.is_some()
     }
 
     pub(super) fn records(&self) -> bool {
@@ -292,7 +298,7 @@ impl Port {
     /// The rate of what surrounds it: that at which Opus is decoded.
     pub(super) fn set_rate(&mut self, around: Rate) {
         let recorded = self.recorders.iter().flatten().map(Recorder::rate).max().unwrap_or_default();
-        self.jitter.set_wish(around.max(recorded));
+        self.jitter.set_wish(around.max(recorded).max(self.tapped_rate()));
     }
 
     /// What it said in this tick, at the rate of its bridge.
@@ -437,6 +443,7 @@ impl Port {
         while let Some(order) = self.dialer.give_up() {
             events.digits_sent(self.id, order);
         }
+        self.untap(None, events);
         self.closing = true;
     }
 

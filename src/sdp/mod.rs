@@ -17,6 +17,7 @@ mod offer;
 mod parse;
 mod print;
 mod security;
+mod siprec;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use keying::{Crypto, Keying, Setup};
 pub use negotiate::{Agreed, Refusal, accept, answer};
 pub use offer::{Local, offer, reoffer};
 pub use parse::{MAX_BYTES, MAX_FORMATS, MAX_MEDIA, ParseError};
+pub use siprec::{accept_both, offer_both};
 pub use security::{Keys, Policy, Proposal, Protection, Secret, Security};
 
 use crate::codec::Codec;
@@ -95,6 +97,8 @@ pub struct Media {
     pub maps: BTreeMap<u8, RtpMap>,
     /// `a=fmtp` by payload type.
     pub parameters: BTreeMap<u8, String>,
+    /// `a=label` (RFC 4574), of lines of our own.
+    pub label: Option<u8>,
     /// `a=T38...`, as written.
     pub fax: Vec<String>,
     /// What it says about encryption.

@@ -8,6 +8,7 @@ use crate::codec::{Digits, OpusWish, Rate};
 mod fax;
 mod samples;
 mod security;
+mod siprec;
 use samples::*;
 
 fn local() -> Local {

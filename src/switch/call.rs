@@ -33,6 +33,7 @@ use super::{
     reason::Why,
     record::Recording,
     reoffer::Reoffer,
+    siprec::Siprec,
     stir::Signature,
     task::{Ask, Task},
     transfer::Moving,
@@ -113,6 +114,10 @@ pub(super) struct Call {
     pub dearest: Vec<Codec>,
     /// Its media go from party to party, not through us.
     pub direct: Option<Box<Direct>>,
+    /// It goes to somebody else's recorder.
+    pub siprec: Option<Box<Siprec>>,
+    /// The leg to the recorder that records it.
+    pub recorder: Option<CallId>,
     /// How far it has come from audio to a fax.
     pub fax: Fax,
     /// Of a call that we make: the number that it shows is known to be the caller's.
@@ -356,6 +361,8 @@ impl Call {
             hops: HOPS,
             dearest: Vec::new(),
             direct: None,
+            siprec: None,
+            recorder: None,
             fax: Fax::Audio,
             vouched: true,
             legs: Vec::new(),
@@ -398,6 +405,7 @@ impl Call {
         self.texts.clear();
         self.leave_trunk(core);
         self.close_port(core);
+        self.close_mouths(core);
         core.tell(self.id, Notice::Over);
     }
 

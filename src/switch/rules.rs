@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::Recorders;
 use crate::sip::{LEAST_SESSION, SessionWish};
 
 /// What the operator chose.
@@ -21,12 +22,22 @@ pub struct Rules {
     pub fax: bool,
     /// Session timers.
     pub session: SessionWish,
+    /// Other people's machines that record calls (SIPREC).
+    pub recorders: Recorders,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
         let session = SessionWish { expires: Duration::from_secs(1800), min: LEAST_SESSION };
-        Rules { hold: HoldRule::Music, hold_music: None, reliable: true, transfer: TransferRule::Trusted, fax: true, session }
+        Rules {
+            hold: HoldRule::Music,
+            hold_music: None,
+            reliable: true,
+            transfer: TransferRule::Trusted,
+            fax: true,
+            session,
+            recorders: Recorders::default(),
+        }
     }
 }
 

@@ -182,6 +182,8 @@ impl Switch {
             Verb::Resume => self.begin_resume(ask, id),
             Verb::Transfer(wish) => self.begin_transfer(ask, id, &wish),
             Verb::Figures => call.figures().map(Some),
+            Verb::Siprec { recorder } => self.begin_siprec(Some(ask), id, recorder.as_deref()),
+            Verb::SiprecStop => self.end_siprec(id),
             Verb::Room(order) => self.order_in_room(order).map(Some),
             Verb::SetVar { .. } | Verb::Mailbox { .. } | Verb::Messaging(_) | Verb::Registrations { .. } => Ok(None),
             Verb::Pickup { phone } => self.begin_pickup(id, &phone),
@@ -281,6 +283,8 @@ impl Switch {
             | Verb::Sleep(_)
             | Verb::Room(_)
             | Verb::Figures
+            | Verb::Siprec { .. }
+            | Verb::SiprecStop
             | Verb::Mailbox { .. }
             | Verb::Messaging(_)
             | Verb::Registrations { .. }

@@ -308,6 +308,9 @@ fn port_of(command: &Command) -> PortId {
         | Command::Space { port, .. }
         | Command::RecordAs { port, .. }
         | Command::StopRecording { port, .. }
+        | Command::Tap { port, .. }
+        | Command::Untap { port, .. }
+        | Command::Feed { port, .. }
         | Command::Digits { port, .. } => *port,
     }
 }

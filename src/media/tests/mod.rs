@@ -21,6 +21,7 @@ mod relay;
 mod rooms;
 mod shields;
 mod sounds;
+mod taps;
 mod tones;
 
 pub(super) const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };

@@ -18,6 +18,7 @@ mod random;
 mod reason;
 mod secure;
 mod session;
+mod siprec;
 mod sounds;
 mod stir;
 mod through;
@@ -485,6 +486,9 @@ fn name(command: &Command) -> &'static str {
         Command::Space { .. } => "Space",
         Command::RecordAs { .. } => "RecordAs",
         Command::StopRecording { .. } => "StopRecording",
+        Command::Tap { .. } => "Tap",
+        Command::Untap { .. } => "Untap",
+        Command::Feed { .. } => "Feed",
         Command::Digits { .. } => "Digits",
     }
 }
