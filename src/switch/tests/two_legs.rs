@@ -219,6 +219,8 @@ impl Story {
             29 => self.world.lose = Box::new(|_| true),
             30 => self.world.lose = Box::new(|_| false),
             31 => self.caller("INVITE", Some(FAX), ""),
+            33 => self.ask(Verb::Siprec { recorder: Some(format!("sip:c@{C}")) }),
+            34 => self.ask(Verb::SiprecStop),
             32 => self.phone(B, Method::Invite, &[("Content-Type", "application/sdp")], FAX),
             _ => {
                 let other = self.peer.unwrap_or(CallId(1));
@@ -278,7 +280,7 @@ fn every_order_of_events_on_two_legs_ends_every_dialog_once_and_leaves_nothing()
         let mut story = Story::new(seed);
         let mut told = Vec::new();
         for _ in 0..2 + story.chance.below(9) {
-            let event = story.chance.below(34);
+            let event = story.chance.below(36);
             told.push(event);
             story.happen(event);
         }
