@@ -43,6 +43,7 @@ impl Call {
             self.command(core, Command::Leave { port });
         }
         self.joined = Joined::Alone;
+        self.end_fax(core, ALONE);
     }
 }
 
@@ -85,8 +86,6 @@ impl Switch {
             Joined::Alone => {}
             Joined::Peer { peer, bridge } => {
                 call.leave_bridge(core);
-                self.end_fax(id, ALONE);
-                self.end_fax(peer, ALONE);
                 self.dismiss_watchers(peer);
                 let Some((call, core)) = self.call(peer) else { return };
                 if call.joined == (Joined::Peer { peer: id, bridge }) {
