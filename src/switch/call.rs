@@ -16,13 +16,14 @@ use std::{
 
 use super::{
     Direction, EndReason, Status, TraceEvent,
-    accept::{Accepting, Incoming},
+    accept::Accepting,
     bridge::Joined,
     connect::{Inviting, Locating, Sent},
     core::{Core, DialogKey},
     direct::Direct,
     hearing::Hearing,
     hold::Hold,
+    incoming::Incoming,
     modify::Reinvite,
     outbound::OnTrunk,
     play::Player,

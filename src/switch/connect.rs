@@ -78,8 +78,10 @@ pub(super) struct Inviting {
     pub earlies: Vec<Early>,
     /// The early dialog whose session description is in force, by the peer's tag.
     early: Option<String>,
-    /// Nobody said anything yet: then the next place has its turn, where there is one.
+    /// Nobody said anything yet, or nothing but 100: then the next place has its turn, where there is one.
     pub silent: Option<Time>,
+    /// Somebody said 100.
+    pub trying: bool,
     /// The call is over and the INVITE cancelled; after this moment no more answer is waited for.
     canceled: Option<Time>,
 }
@@ -245,7 +247,20 @@ impl Call {
         let tx = core.request(self.id, request.clone(), hop);
         let (early, earlies, canceled) = (None, Vec::new(), None);
         let silent = Some(core.now + core.config.limits.silent);
-        let inviting = Inviting { outgoing, uri, places, tx, request, hop, offer, earlies, early, silent, canceled };
+        let inviting = Inviting {
+            outgoing,
+            uri,
+            places,
+            tx,
+            request,
+            hop,
+            offer,
+            earlies,
+            early,
+            silent,
+            trying: false,
+            canceled,
+        };
         self.enter(State::Inviting(Box::new(inviting)));
     }
 
@@ -410,7 +425,7 @@ impl Call {
         inviting.outgoing.cseq = again.headers.cseq.number;
         inviting.tx = core.request(self.id, again.clone(), inviting.hop);
         inviting.request = again;
-        inviting.silent = Some(core.now + core.config.limits.silent);
+        (inviting.silent, inviting.trying) = (Some(core.now + core.config.limits.silent), false);
         true
     }
 
