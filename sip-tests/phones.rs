@@ -127,8 +127,10 @@ const OFFICE: &str = "[[phone]]\nuser = \"cy\"\nnumber = \"203\"\npassword = \"w
 
 #[test]
 fn a_baresip_picks_up_what_rings_another_one() {
-    let server =
-        Server::start(&format!("{PHONES}{OFFICE}"), &[("extension.lua", EXTENSION), ("codes.lua", CODES), ("park.lua", "")]);
+    let server = Server::start(
+        &format!("{PHONES}{OFFICE}"),
+        &[("extension.lua", EXTENSION), ("codes.lua", CODES), ("park.lua", "")],
+    );
     let (_anna, mut anna) = registered(&server, "anna", "secret", "udp", "");
     let (_bo, mut bo) = registered(&server, "bo", "geheim", "udp", "");
     let (_cy, mut cy) = registered(&server, "cy", "word", "udp", "");
@@ -149,8 +151,10 @@ fn a_baresip_picks_up_what_rings_another_one() {
 #[test]
 fn who_a_baresip_fetches_from_where_it_was_parked_is_heard() {
     let park = "call:answer()\nlocal other = call:park('5', {timeout = 60})\nif other then call:bridge(other) end";
-    let server =
-        Server::start(&format!("{PHONES}{OFFICE}"), &[("extension.lua", EXTENSION), ("codes.lua", CODES), ("park.lua", park)]);
+    let server = Server::start(
+        &format!("{PHONES}{OFFICE}"),
+        &[("extension.lua", EXTENSION), ("codes.lua", CODES), ("park.lua", park)],
+    );
     let folder = tempfile::tempdir().unwrap();
     let file = scenario("parked");
     coded_tone(&folder.path().join("tone.pcmu"), 1000.0);

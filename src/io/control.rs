@@ -33,7 +33,9 @@ use crate::{
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, MessageRecord, Output, Progress, Trace},
+    switch::{
+        Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, MessageRecord, Output, Progress, Trace,
+    },
     verbs::{Sound, ToFlow},
 };
 

@@ -109,7 +109,9 @@ mod tests {
         assert_eq!(seen, (Some("INVITE".into()), Some("abc".into()), false, Some("x y".into())));
         assert!(Glance::new(text.as_bytes()).is_new_work());
         let new = |text: &str| Glance::new(text.as_bytes()).is_new_work();
-        assert!(new("MESSAGE sip:1@h SIP/2.0\nTo: <sip:1@h>\n\n") && !new("OPTIONS sip:1@h SIP/2.0\nTo: <sip:1@h>\n\n"));
+        assert!(
+            new("MESSAGE sip:1@h SIP/2.0\nTo: <sip:1@h>\n\n") && !new("OPTIONS sip:1@h SIP/2.0\nTo: <sip:1@h>\n\n")
+        );
         assert!(!new("MESSAGE sip:1@h SIP/2.0\nTo: <sip:1@h>;tag=5\n\n"));
         assert!(look("BYE sip:1@h SIP/2.0\nt: sip:1@h ; TAG = 5\n\n").2);
         assert!(look("BYE sip:1@h SIP/2.0\nTo: <sip:1@h>\n ;tag=5\n\n").2, "folded");

@@ -3,8 +3,9 @@
 
 use super::{
     call::{Call, End, State},
-    connect::{Inviting, Locating, Sent},
+    connect::{Inviting, Locating},
     core::Core,
+    forks::Sent,
     target,
 };
 use crate::{

@@ -32,13 +32,7 @@ pub struct MessageConfig {
 
 impl Default for MessageConfig {
     fn default() -> MessageConfig {
-        MessageConfig {
-            routes: Vec::new(),
-            kinds: vec![PLAIN.to_owned()],
-            longest: 16_384,
-            flows: 1000,
-            sending: 1000,
-        }
+        MessageConfig { routes: Vec::new(), kinds: vec![PLAIN.to_owned()], longest: 16_384, flows: 1000, sending: 1000 }
     }
 }
 

@@ -128,7 +128,13 @@ impl Switch {
         });
         let ask = (ask, MessageRecord { call: sender.call, ..about });
         let caller = Caller { account: sender.account, number: shown, ..Caller::default() };
-        tracing::info!(message = ask.1.id, to, copies = plans.len(), bytes = message.text.text.len(), "message goes out");
+        tracing::info!(
+            message = ask.1.id,
+            to,
+            copies = plans.len(),
+            bytes = message.text.text.len(),
+            "message goes out"
+        );
         core.messages.sent.messages.insert(of, Posted { ask: Some(ask), copies: plans.len(), failed: None });
         let (body, hops) = (Bytes::from(message.text.text.clone()), sender.hops);
         let message = Arc::new(message);
