@@ -39,16 +39,6 @@ fn time_of(file: &Path, received: bool, start: &str) -> Option<f64> {
     messages(file).into_iter().find(|(_, r, text)| *r == received && text.starts_with(start)).map(|(at, ..)| at)
 }
 
-/// Five seconds of a tone, as SIPp sends it.
-pub fn coded_tone(file: &Path, frequency: f64) {
-    let samples: Vec<i16> = (0..8000 * 5)
-        .map(|n| (8000.0 * (2.0 * std::f64::consts::PI * frequency * f64::from(n) / 8000.0).sin()) as i16)
-        .collect();
-    let mut coded = vec![0; samples.len()];
-    switchhook::audio::g711::encode_ulaw(&samples, &mut coded);
-    fs::write(file, coded).unwrap();
-}
-
 #[test]
 fn the_first_answer_wins_and_the_others_are_cancelled_within_200_ms() {
     let folder = tempfile::tempdir().unwrap();
@@ -112,7 +102,12 @@ fn when_all_are_busy_the_script_goes_on() {
 #[test]
 fn audio_before_the_answer_is_heard_by_the_caller() {
     let folder = tempfile::tempdir().unwrap();
-    coded_tone(&folder.path().join("tone.pcmu"), 600.0);
+    let samples: Vec<i16> = (0..8000 * 5)
+        .map(|n| (8000.0 * (2.0 * std::f64::consts::PI * 600.0 * f64::from(n) / 8000.0).sin()) as i16)
+        .collect();
+    let mut coded = vec![0; samples.len()];
+    switchhook::audio::g711::encode_ulaw(&samples, &mut coded);
+    fs::write(folder.path().join("tone.pcmu"), coded).unwrap();
     let (early, address, log) = phone(folder.path(), "uas_early_media", &["-m", "1"]);
     // What the caller hears is the right channel of a recording that begins before anybody is asked.
     let script = format!(

@@ -31,7 +31,8 @@ fn a_message_that_comes_is_told_when_it_is_answered() {
     );
     let first = &world.node().messages[0];
     assert_eq!((first.script.as_deref(), first.id.as_str()), (Some("sms.lua"), start.facts.id.as_str()));
-    assert_eq!((first.media_type.as_str(), first.bytes, first.end_ms - first.start_ms), ("text/plain", 5, 300));
+    assert_eq!((first.media_type.as_str(), first.bytes), ("text/plain", 5));
+    assert!((300..500).contains(&(first.end_ms - first.start_ms)), "{first:?}");
     assert_eq!(world.node().messages[1].media_type, "text/html");
     world.end_flow(start.flow, FlowEnd::Finished);
     world.assert_clean(0);
