@@ -11,6 +11,7 @@ use std::{
 };
 
 use switchhook::{
+    audio::progress::Progress,
     codec::{Codec, Digits, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
     media::{
@@ -171,7 +172,10 @@ impl Watched {
             }
             11 => self.command(Command::Leave { port }),
             6 => self.command(Command::Level { port, on: tick.is_multiple_of(2) }),
-            9 => self.command(Command::Detect { port, on: tick.is_multiple_of(2) }),
+            9 => {
+                let listener = tick.is_multiple_of(2).then(|| Box::new(Progress::new(8000)));
+                self.command(Command::Detect { port, listener });
+            }
             12 => self.command(Command::Chime { port, rising: tick.is_multiple_of(2) }),
             15 => self.command(Command::PassKey { port, key: '7' }),
             13 => self.command(Command::Echo { port, on: tick.is_multiple_of(2) }),

@@ -12,6 +12,7 @@ use super::{
     recorder::Recorder,
 };
 use crate::{
+    audio::progress::Progress,
     ids::{BridgeId, PlayId, PortId, RecordingId},
     time::{Epoch, Time},
     verbs::RecordEnd,
@@ -96,7 +97,7 @@ impl Engine {
             }
             Command::PassKey { port, key } => self.with(port, |port, _| port.dialer.pass(key)),
             Command::LeaveTones { port } => self.with(port, |port, _| port.tones = false),
-            Command::Detect { port, on } => self.with(port, |port, _| port.ear.set_detecting(on)),
+            Command::Detect { port, listener } => self.detect(port, listener),
             Command::Level { port, on } => self.with(port, |port, _| port.set_level(on)),
             Command::Echo { port, on } => self.with(port, |port, _| port.echo = on),
             Command::Play { port, play, sounds } => self.play(port, Player::new(play, sounds)),
@@ -215,6 +216,13 @@ impl Engine {
         self.events.spend(Spent::Tools(tools));
         if let Some(slot) = slot {
             self.settle(slot);
+        }
+    }
+
+    fn detect(&mut self, id: PortId, mut listener: Option<Box<Progress>>) {
+        self.with(id, |port, _| port.ear.set_listener(&mut listener));
+        if let Some(old) = listener {
+            self.events.spend(Spent::Listener(old));
         }
     }
 

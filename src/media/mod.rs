@@ -68,6 +68,7 @@ pub use tools::Tools;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
+    audio::progress::Progress,
     codec::{Codec, Digits, Foreign, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
     verbs::{FileFormat, Heard, RecordEnd, RecordMode},
@@ -271,8 +272,8 @@ pub enum Command {
     Detect {
         /// Which port.
         port: PortId,
-        /// On (anew) or off.
-        on: bool,
+        /// Who listens, from the beginning (its memory is made outside the engine); nobody, to end it.
+        listener: Option<Box<Progress>>,
     },
     /// Make what the port says as loud as what others say (automatic gain), or leave it as it is.
     Level {
@@ -546,6 +547,8 @@ pub enum Spent {
     Digits(Box<str>),
     /// Of encryption that was replaced.
     Shield(Box<Shield>),
+    /// Of listening for who answers that ended.
+    Listener(Box<Progress>),
     /// Of keys that were replaced, or came too late.
     Keys(Box<Pair>),
     /// Of a datagram that was sent.

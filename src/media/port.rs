@@ -164,7 +164,7 @@ impl Port {
             tones: true,
             voice: Voice::new(),
             agc: None,
-            ear: Ear::new(listens(&stream)),
+            ear: Ear::new(tools.tones),
             stream: Box::new(stream),
             reception: Reception::new(RATE),
             digits: digits::Receiver::default(),
@@ -222,7 +222,7 @@ impl Port {
         if stream.send != self.stream.send {
             self.sender.drop_collected();
         }
-        self.ear.set_listening(listens(&stream));
+        self.ear.equip(&mut tools.tones);
         self.sender.set_clock(clock(&stream));
         self.jitter.equip(&mut tools.bench);
         let old = std::mem::replace(&mut self.stream, stream);
@@ -503,11 +503,6 @@ fn kinds(stream: &Stream) -> [Kind; 128] {
     stream.comfort.into_iter().for_each(|number| set(number, Kind::Comfort));
     stream.receive_digits.iter().for_each(|digits| set(digits.number, Kind::Digits));
     kinds
-}
-
-/// Its keys come as tones: in audio that we decode, and no events are agreed on.
-fn listens(stream: &Stream) -> bool {
-    stream.receive_digits.is_empty() && stream.foreign.is_empty()
 }
 
 /// The clock of what is sent.
