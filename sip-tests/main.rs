@@ -24,4 +24,5 @@ mod sipvicious;
 mod stir;
 mod support;
 mod transfers;
+mod trunks;
 mod wires;

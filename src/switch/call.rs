@@ -16,13 +16,15 @@ use std::{
 
 use super::{
     Direction, EndReason, Status, TraceEvent,
-    accept::{Accepting, Incoming},
+    accept::Accepting,
     bridge::Joined,
-    connect::{Inviting, Locating, Sent},
+    connect::{Inviting, Locating},
     core::{Core, DialogKey},
     direct::Direct,
+    forks::Sent,
     hearing::Hearing,
     hold::Hold,
+    incoming::Incoming,
     modify::Reinvite,
     outbound::OnTrunk,
     play::Player,

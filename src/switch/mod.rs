@@ -34,11 +34,13 @@ mod errands;
 mod failover;
 mod finish;
 mod flow;
+mod forks;
 mod gather;
 pub mod guard;
 mod hearing;
 mod hold;
 mod hunt;
+mod incoming;
 mod info;
 mod key;
 mod lamps;
@@ -46,6 +48,7 @@ mod link;
 mod message;
 mod message_in;
 mod message_out;
+mod message_record;
 mod message_within;
 mod modify;
 mod network;
@@ -56,6 +59,7 @@ mod play;
 mod port;
 mod progress;
 mod proof;
+mod provisional;
 mod reason;
 mod record;
 mod refer;
@@ -63,6 +67,7 @@ mod registered;
 mod registrar;
 mod reoffer;
 mod replaces;
+mod replied;
 mod room;
 mod route;
 mod rules;
@@ -87,6 +92,7 @@ mod within;
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use guard::{Access, GuardConfig, Guarded};
 pub use message::{MessageConfig, MessageRoute};
+pub use message_record::MessageRecord;
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
 pub use progress::Progress;
@@ -314,6 +320,8 @@ pub enum Output {
     Progress(Box<Progress>),
     /// A call is over, and this is what is known of it.
     Record(Box<CallRecord>),
+    /// What became of a text message.
+    Message(Box<MessageRecord>),
     /// Something to look at, where [`Config::trace`] is on.
     Trace(Trace),
     /// Answer the operator.

@@ -9,6 +9,8 @@ mod guard;
 mod hold;
 mod incoming;
 mod info;
+mod late;
+mod message_records;
 mod messages;
 mod modify;
 mod outgoing;
@@ -57,6 +59,7 @@ struct Node {
     replies: Vec<(RequestId, Reply)>,
     stops: Vec<FlowId>,
     progress: Vec<Progress>,
+    messages: Vec<MessageRecord>,
     records: Vec<CallRecord>,
     console: Vec<ConsoleReply>,
     registered: Vec<(String, Vec<Binding>)>,
@@ -202,6 +205,7 @@ impl World {
             replies: vec![],
             stops: vec![],
             progress: vec![],
+            messages: vec![],
             records: vec![],
             console: vec![],
             registered: vec![],
@@ -282,6 +286,7 @@ impl World {
             Output::Record(record) => node.records.push(*record),
             Output::Trace(trace) => node.traces.push(trace),
             Output::Console(reply) => node.console.push(reply),
+            Output::Message(record) => node.messages.push(*record),
             Output::Registered { user, bindings } => node.registered.push((user, bindings)),
         }
     }
