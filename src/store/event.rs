@@ -49,10 +49,12 @@ pub const fn kind(status: Status) -> &'static str {
         Status::Initiated => "call.initiated",
         Status::Ringing => "call.ringing",
         Status::InProgress => "call.in_progress",
-        Status::Completed | Status::Failed | Status::NoAnswer | Status::Busy | Status::Canceled => "call.ended",
+        Status::Completed | Status::Failed | Status::NoAnswer | Status::Busy | Status::Canceled => ENDED,
     }
 }
 
+/// The kind of a call's last event.
+pub const ENDED: &str = "call.ended";
 /// The kind of the event that a server starts.
 pub const STARTED: &str = "server.started";
 

@@ -13,6 +13,8 @@ mod journal;
 mod keep;
 mod keys;
 mod registrations;
+mod retention;
+mod rows;
 mod schema;
 mod spool;
 #[cfg(test)]
