@@ -237,7 +237,8 @@ pub(crate) async fn one(
     if let Ok(call) = context.live_call(&caller, &id).await {
         return Ok(axum::Json(json!(*call)));
     }
-    if let Some(event) = context.ended(&id).await?.filter(|event| caller.0.sees(event.parties.each_ref().map(|p| &**p))) {
+    if let Some(event) = context.ended(&id).await?.filter(|event| caller.0.sees(event.parties.each_ref().map(|p| &**p)))
+    {
         let mut event: Value = serde_json::from_str(&event.line).unwrap_or_default();
         return Ok(axum::Json(event["data"].take()));
     }

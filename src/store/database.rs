@@ -39,15 +39,20 @@ impl Database {
     /// Connect with up to `connections`, and bring the tables up to date. `durable`: what is written is on the disk when
     /// that is said, even if the machine loses its power; else only if the program dies.
     pub async fn open(&self, connections: u32, durable: bool) -> Result<AnyPool, sqlx::Error> {
+        let pool = self.connect(connections, durable).await?;
+        migrate(&pool, self.is_sqlite()).await?;
+        Ok(pool)
+    }
+
+    /// As [`Self::open`], with the tables left as they are.
+    pub(super) async fn connect(&self, connections: u32, durable: bool) -> Result<AnyPool, sqlx::Error> {
         sqlx::any::install_default_drivers();
         let sqlite = self.is_sqlite();
         let options = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(5))
             .after_connect(move |connection, _| Box::pin(async move { prepare(connection, sqlite, durable).await }));
-        let pool = options.connect(&self.url).await?;
-        migrate(&pool, sqlite).await?;
-        Ok(pool)
+        options.connect(&self.url).await
     }
 }
 

@@ -181,10 +181,12 @@ mod tests {
     #[test]
     fn rows_are_cut_into_pieces_of_few_lengths_and_none_is_left() {
         let rows: Vec<usize> = (0..573).collect();
-        let cut: Vec<usize> = chunks(&rows).map(|(which, chunk)| {
-            assert_eq!(chunk.len(), ROWS[which]);
-            chunk.len()
-        }).collect();
+        let cut: Vec<usize> = chunks(&rows)
+            .map(|(which, chunk)| {
+                assert_eq!(chunk.len(), ROWS[which]);
+                chunk.len()
+            })
+            .collect();
         assert_eq!(cut, [250, 250, 50, 10, 10, 1, 1, 1]);
         assert_eq!(chunks(&rows).flat_map(|(_, chunk)| chunk).copied().collect::<Vec<_>>(), rows);
     }

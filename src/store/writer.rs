@@ -24,6 +24,13 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// A database that says nothing for so long is taken for lost: whoever it was that answered may be gone without a word.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Calls of one server that are open were left behind.
+const RECONCILE: &str = "UPDATE calls SET status = CASE WHEN answer_ms IS NULL THEN 'failed' ELSE 'completed' END, stage = 4, \
+     end_reason = 'reconciled', end_ms = $1 WHERE node = $2 AND end_reason IS NULL";
+/// So were the open ones of all servers but one; they ended nobody knows when.
+pub(super) const RECONCILE_OTHERS: &str = "UPDATE calls SET status = CASE WHEN answer_ms IS NULL THEN 'failed' ELSE 'completed' END, stage = 4, \
+     end_reason = 'reconciled', end_ms = COALESCE(answer_ms, start_ms) WHERE node <> $1 AND end_reason IS NULL";
+
 /// What the writer is told.
 #[derive(Clone, Debug)]
 pub struct WriterConfig {
@@ -196,14 +203,7 @@ impl Writer {
 
     /// Calls whose end nobody saw, since the server was gone.
     async fn reconcile(&self, work: &mut Transaction<'_, Any>, at_ms: i64) -> Result<(), sqlx::Error> {
-        let done = sqlx::query(
-            "UPDATE calls SET status = CASE WHEN answer_ms IS NULL THEN 'failed' ELSE 'completed' END, stage = 4,
-                end_reason = 'reconciled', end_ms = $1 WHERE node = $2 AND end_reason IS NULL",
-        )
-        .bind(at_ms)
-        .bind(self.node.as_str())
-        .execute(&mut **work)
-        .await?;
+        let done = sqlx::query(RECONCILE).bind(at_ms).bind(self.node.as_str()).execute(&mut **work).await?;
         if done.rows_affected() > 0 {
             tracing::warn!(calls = done.rows_affected(), "calls were left behind by an earlier run; they are over");
         }
