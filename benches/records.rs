@@ -1,14 +1,18 @@
 //! What records and events cost: calls through the journal, the spool and SQLite, without the calls themselves.
 //!
-//! `cargo bench --bench records`
+//! `cargo bench --bench records [-- flood|steady]`
 
-use std::time::Duration;
+mod shared;
+
+use std::{collections::BTreeMap, fs, thread, time::Duration};
+
+use shared::{calibrate, wait};
 
 use nix::time::{ClockId, clock_gettime};
 use switchhook::{
     ids::CallId,
     io::{Fact, clock::Clock},
-    store::{Database, JournalConfig, WriterConfig, spawn_journal, spawn_writer},
+    store::{Database, Journal, JournalConfig, WriterConfig, spawn_journal, spawn_writer},
     switch::{CallRecord, Direction, EndReason, Progress, Status},
 };
 
@@ -68,31 +72,108 @@ fn read(clock: ClockId) -> Duration {
     clock_gettime(clock).expect("every Linux has it").into()
 }
 
-fn main() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let spool = folder.path().join("spool");
-    let journal = spawn_journal(JournalConfig { folder: spool.clone(), limit: 1 << 30, clock: Clock::start() });
-    let journal = journal.expect("the folder is there");
-    let (told, _ready) = tokio::sync::oneshot::channel();
-    let database = Database::file(&folder.path().join("x.sqlite"));
-    let config = WriterConfig { database, folder: spool, event_days: 30, record_days: 0 };
-    let writer = spawn_writer(config, journal.written.clone(), told).expect("the folder is there");
-    let now = || read(ClockId::CLOCK_MONOTONIC);
-    let cpu = || read(ClockId::CLOCK_PROCESS_CPUTIME_ID);
+/// Microseconds of CPU of each thread but this one, by name.
+fn threads() -> BTreeMap<String, f64> {
+    let mut found = BTreeMap::new();
+    for thread in fs::read_dir("/proc/self/task").expect("proc is there").flatten() {
+        // A thread may end meanwhile.
+        let name = fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+        let spent = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        let ns: f64 = spent.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0.0);
+        if name.trim() != "records" {
+            *found.entry(name.trim().to_owned()).or_default() += ns / 1000.0;
+        }
+    }
+    found
+}
+
+/// Journal, spool and SQLite, in a folder that goes with it.
+struct Kept {
+    journal: Journal,
+    writer: thread::JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl Kept {
+    fn start() -> Kept {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let spool = folder.path().join("spool");
+        let journal = spawn_journal(JournalConfig { folder: spool.clone(), limit: 1 << 30, clock: Clock::start() });
+        let journal = journal.expect("the folder is there");
+        let (told, _ready) = tokio::sync::oneshot::channel();
+        let database = Database::file(&folder.path().join("x.sqlite"));
+        let config = WriterConfig { database, folder: spool, event_days: 30, record_days: 0 };
+        let writer = spawn_writer(config, journal.written.clone(), told).expect("the folder is there");
+        Kept { journal, writer, _folder: folder }
+    }
+
+    fn tell(&self, fact: Fact) {
+        self.journal.facts.blocking_send(fact).expect("the journal runs");
+    }
+
+    fn begin(&self, call: usize) {
+        for status in [Status::Initiated, Status::Ringing, Status::InProgress] {
+            self.tell(progress(call, status));
+        }
+    }
+}
+
+/// As fast as it goes.
+fn flood() {
+    let kept = Kept::start();
+    let (now, cpu) = (|| read(ClockId::CLOCK_MONOTONIC), || read(ClockId::CLOCK_PROCESS_CPUTIME_ID));
     let (began, spent) = (now(), cpu());
     for call in 0..CALLS {
-        for status in [Status::Initiated, Status::Ringing, Status::InProgress] {
-            journal.facts.blocking_send(progress(call, status)).expect("the journal runs");
-        }
-        journal.facts.blocking_send(record(call)).expect("the journal runs");
+        kept.begin(call);
+        kept.tell(record(call));
     }
-    drop(journal.facts);
-    journal.thread.join().expect("the journal ends well");
+    drop(kept.journal.facts);
+    kept.journal.thread.join().expect("the journal ends well");
     let on_disk = now() - began;
-    writer.join().expect("the writer ends well");
+    kept.writer.join().expect("the writer ends well");
     let (took, spent) = (now() - began, cpu() - spent);
-    println!("{CALLS} calls of four events each:");
+    println!("{CALLS} calls of four events each, as fast as they go:");
     println!("  on the disk after {:.2} s, in SQLite after {:.2} s", on_disk.as_secs_f64(), took.as_secs_f64());
     println!("  {:.0} calls a second into SQLite", CALLS as f64 / took.as_secs_f64());
     println!("  {:.1} us of CPU a call, journal, spool and SQLite together", spent.as_micros() as f64 / CALLS as f64);
+}
+
+/// At the pace of real calls, each of which lasts a second.
+fn steady(rate: usize, seconds: usize) {
+    let kept = Kept::start();
+    let began = read(ClockId::CLOCK_MONOTONIC);
+    let mut before = BTreeMap::new();
+    for call in 0..rate * (seconds + 1) {
+        if call == rate {
+            before = threads();
+        }
+        let due =
+            began + Duration::from_secs(1) * u32::try_from(call).expect("few") / u32::try_from(rate).expect("few");
+        let left = due.saturating_sub(read(ClockId::CLOCK_MONOTONIC));
+        wait(&[], left).expect("waiting works");
+        kept.begin(call);
+        if let Some(over) = call.checked_sub(rate) {
+            kept.tell(record(over));
+        }
+    }
+    let after = threads();
+    let calls = (rate * seconds) as f64;
+    let each = after.iter().map(|(name, us)| (name, (us - before.get(name).unwrap_or(&0.0)) / calls));
+    let total: f64 = each.clone().map(|(_, us)| us).sum();
+    let parts: Vec<String> = each.map(|(name, us)| format!("{name} {us:.1}")).collect();
+    println!("{rate} calls a second, four events each, for {seconds} s:");
+    println!("  {total:.1} us of CPU a call (target 60): {}", parts.join(", "));
+}
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let is = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
+    println!("calibration: {:.0} ms for a fixed amount of work", calibrate());
+    if is("flood") {
+        flood();
+    }
+    if is("steady") {
+        steady(500, 10);
+        steady(100, 10);
+    }
 }
