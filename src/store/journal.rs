@@ -23,7 +23,7 @@ const BATCH: usize = 1024;
 /// Events that a reader may fall behind.
 const BEHIND: usize = 16_384;
 /// How long facts gather before they are written: bringing them to the disk costs more than writing them.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 /// Calls that ended last, kept at hand: the database has them later.
 const RECENT: usize = 2048;
 /// How often a full disk is tried again.

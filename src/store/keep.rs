@@ -33,14 +33,13 @@ pub fn spawn(folder: &Path, mut jobs: mpsc::Receiver<Keep>, mut answer: Answer) 
         .block_on(Store::open(&file))
         .map_err(|error| io::Error::other(format!("{}: {error}", file.display())))?;
     thread::Builder::new().name("keep".into()).spawn(move || {
-        runtime.block_on(async {
-            while let Some(Keep { flow, id, op }) = jobs.recv().await {
-                let reply = store.run(op).await.unwrap_or_else(Reply::Failed);
-                answer(flow, id, reply);
-            }
-            // Losing the last checkpoint loses nothing: the log is read at the next start.
-            let _ = store.connection.close().await;
-        });
+        // The answer may have to wait for room, which nobody may do within the runtime.
+        while let Some(Keep { flow, id, op }) = jobs.blocking_recv() {
+            let reply = runtime.block_on(store.run(op)).unwrap_or_else(Reply::Failed);
+            answer(flow, id, reply);
+        }
+        // Losing the last checkpoint loses nothing: the log is read at the next start.
+        let _ = runtime.block_on(store.connection.close());
     })
 }
 

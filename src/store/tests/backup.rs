@@ -51,6 +51,20 @@ async fn filled(folder: &Path, database: &Database) {
     store.order(("k", "n"), "b\u{e4}", 1).await.unwrap();
 }
 
+/// What scripts keep has a thread of its own.
+fn keep_one(folder: &Path, key: &str, value: &str) {
+    let (jobs, kept) = tokio::sync::mpsc::channel(1);
+    let (answers, mut answered) = tokio::sync::mpsc::channel(1);
+    let answer = Box::new(move |_, _, reply| answers.blocking_send(reply).unwrap());
+    let thread = spawn_keep(folder, kept, answer).unwrap();
+    let op = KeepOp::Set { key: key.into(), value: Some(value.into()) };
+    let job = Keep { flow: crate::ids::FlowId(1), id: crate::ids::RequestId(1), op };
+    jobs.blocking_send(job).unwrap();
+    assert_eq!(answered.blocking_recv(), Some(crate::verbs::Reply::Done));
+    drop(jobs);
+    thread.join().unwrap();
+}
+
 fn count(counted: &Counted, table: &str) -> Option<u64> {
     counted.iter().find(|(name, _)| name == table).map(|(_, rows)| *rows)
 }
@@ -60,12 +74,7 @@ async fn a_copy_brings_everything_back_and_mixes_it_with_nothing() {
     let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let database = Database::file(&old.path().join("switchhook.sqlite"));
     filled(old.path(), &database).await;
-    let (jobs, kept) = tokio::sync::mpsc::channel(1);
-    let thread = spawn_keep(old.path(), kept, Box::new(|_, _, _| {})).unwrap();
-    let op = KeepOp::Set { key: "opened".into(), value: Some("1".into()) };
-    jobs.send(Keep { flow: crate::ids::FlowId(1), id: crate::ids::RequestId(1), op }).await.unwrap();
-    drop(jobs);
-    thread.join().unwrap();
+    std::thread::scope(|scope| scope.spawn(|| keep_one(old.path(), "opened", "1")).join().unwrap());
 
     // Somebody writes meanwhile: the copy shows one moment.
     let running = start(old.path(), &database);

@@ -1,12 +1,19 @@
-//! What records and events cost: calls through the journal, the spool and SQLite, without the calls themselves.
+//! What records, events and the API cost. Without the calls themselves: journal, spool and SQLite, as fast as they go
+//! (`flood`) and at the pace of calls (`steady`). With the real program: calls that the API starts (`api`), and what
+//! ten readers of events do to the audio of 300 calls (`pacing`).
 //!
-//! `cargo bench --bench records [-- flood|steady]`
+//! `cargo bench --bench records [-- flood|steady|api|pacing]`
 
+mod api;
+mod pacing;
+mod phone;
+#[allow(dead_code, reason = "each bench uses some of it")]
+#[path = "../shared/mod.rs"]
 mod shared;
 
 use std::{collections::BTreeMap, fs, thread, time::Duration};
 
-use shared::{calibrate, wait};
+use shared::{Failure, calibrate, wait};
 
 use nix::time::{ClockId, clock_gettime};
 use switchhook::{
@@ -75,12 +82,13 @@ fn read(clock: ClockId) -> Duration {
 /// Microseconds of CPU of each thread but this one, by name.
 fn threads() -> BTreeMap<String, f64> {
     let mut found = BTreeMap::new();
+    let this = std::process::id().to_string();
     for thread in fs::read_dir("/proc/self/task").expect("proc is there").flatten() {
         // A thread may end meanwhile.
         let name = fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
         let spent = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
         let ns: f64 = spent.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0.0);
-        if name.trim() != "records" {
+        if thread.file_name().to_str() != Some(&this) {
             *found.entry(name.trim().to_owned()).or_default() += ns / 1000.0;
         }
     }
@@ -165,7 +173,7 @@ fn steady(rate: usize, seconds: usize) {
     println!("  {total:.1} us of CPU a call (target 60): {}", parts.join(", "));
 }
 
-fn main() {
+fn main() -> Result<(), Failure> {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let is = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
     println!("calibration: {:.0} ms for a fixed amount of work", calibrate());
@@ -176,4 +184,12 @@ fn main() {
         steady(500, 10);
         steady(100, 10);
     }
+    if is("api") {
+        api::run()?;
+    }
+    if is("pacing") {
+        pacing::run()?;
+    }
+    println!("calibration: {:.0} ms for a fixed amount of work", calibrate());
+    Ok(())
 }
