@@ -14,6 +14,8 @@ mod messages;
 mod misbehaving;
 mod names;
 mod phones;
+#[path = "../src/store/tests/postgres.rs"]
+mod postgres;
 mod recordings;
 mod records;
 mod reliability;
@@ -22,6 +24,7 @@ mod secure;
 mod sipp;
 mod sipvicious;
 mod stir;
+mod store;
 mod support;
 mod transfers;
 mod trunks;

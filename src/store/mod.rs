@@ -6,13 +6,17 @@
 //!                      └──Event──▶ readers
 //! ```
 
+mod backup;
 mod calls;
+mod copy;
 mod database;
 mod event;
 mod journal;
 mod keep;
 mod keys;
 mod registrations;
+mod retention;
+mod rows;
 mod schema;
 mod spool;
 #[cfg(test)]
@@ -21,6 +25,7 @@ mod writer;
 
 use std::time::Duration;
 
+pub use backup::{BackupError, Counted, backup, restore};
 pub use calls::{CallFilter, CallView, Page, Store};
 pub use database::Database;
 pub use event::{Event, Totals};
