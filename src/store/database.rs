@@ -73,14 +73,13 @@ async fn migrate(pool: &AnyPool, sqlite: bool) -> Result<(), sqlx::Error> {
         work.execute("SELECT pg_advisory_xact_lock(8724651)").await?;
     }
     work.execute("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)").await?;
-    let row = sqlx::query("SELECT COALESCE(MAX(version), 0) FROM schema_version").fetch_one(&mut *work).await?;
-    let version = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0);
-    for (at, statements) in MIGRATIONS.iter().enumerate().skip(version) {
+    let rows = sqlx::query("SELECT version FROM schema_version").fetch_all(&mut *work).await?;
+    let done = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
+    for (version, statements) in MIGRATIONS.iter().filter(|(version, _)| !done.contains(version)) {
         for statement in *statements {
             work.execute(*statement).await?;
         }
-        let version = i64::try_from(at + 1).unwrap_or(i64::MAX);
-        sqlx::query("INSERT INTO schema_version (version) VALUES ($1)").bind(version).execute(&mut *work).await?;
+        sqlx::query("INSERT INTO schema_version (version) VALUES ($1)").bind(*version).execute(&mut *work).await?;
     }
     work.commit().await
 }

@@ -209,6 +209,10 @@ impl Writer {
             }
             query.execute(&mut **work).await?;
         }
+        for (id, (row, _)) in rows.iter().filter(|(_, (row, _))| !row.recordings.is_empty()) {
+            let parties = [row.from.as_str(), &row.to];
+            super::recordings::put(work, (&self.node, id), row.start_ms, parties, &row.recordings).await?;
+        }
         Ok(())
     }
 
@@ -230,6 +234,7 @@ impl Writer {
         for (days, statement) in [
             (self.config.event_days, "DELETE FROM events WHERE at_ms < $1"),
             (self.config.record_days, "DELETE FROM calls WHERE start_ms < $1 AND end_reason IS NOT NULL"),
+            (self.config.record_days, "DELETE FROM recordings WHERE at_ms < $1"),
             (self.config.event_days, "DELETE FROM orders WHERE at_ms < $1"),
         ] {
             if days > 0 {
@@ -300,6 +305,9 @@ struct CallRow<'a> {
     start_ms: i64,
     answer_ms: Option<i64>,
     end_ms: Option<i64>,
+    /// Only of a call that is over.
+    #[serde(default)]
+    recordings: Vec<String>,
 }
 
 type AnyQuery<'q> = Query<'q, Any, sqlx::any::AnyArguments>;
