@@ -117,6 +117,7 @@ impl Switch {
         let task = call.task.take();
         let mut asides = std::mem::take(&mut call.reoffer.asks);
         asides.extend(call.forget_texts());
+        asides.extend(call.announced.take());
         let (flow, legs) = (call.flow, std::mem::take(&mut call.legs));
         let own = flow.filter(|flow| self.flows.get(flow).is_some_and(|flow| flow.call == id));
         match own {

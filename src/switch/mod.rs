@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod accept;
+mod aside;
 mod bridge;
 mod call;
 mod cdr;
@@ -66,6 +67,7 @@ mod replaces;
 mod room;
 mod route;
 mod rules;
+mod rerun;
 mod secure;
 mod session;
 pub mod stir;
