@@ -126,10 +126,13 @@ impl Switch {
                 if let Some(flow) = flow.and_then(|flow| self.flows.get_mut(&flow)) {
                     flow.forget(id);
                 }
-                for ask in asides.into_iter().chain(task.map(|task| task.ask)) {
-                    self.reply(ask, crate::verbs::Reply::Failed(Failure::HungUp));
-                }
             }
+        }
+        // A flow that is unwound asks no more.
+        let unwound = own.map(Origin::Flow);
+        let asks = asides.into_iter().chain(task.map(|task| task.ask));
+        for ask in asks.filter(|ask| Some(ask.origin) != unwound) {
+            self.reply(ask, crate::verbs::Reply::Failed(Failure::HungUp));
         }
         for leg in legs {
             self.end_leg(leg, End::HUNG_UP);
