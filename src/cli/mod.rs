@@ -1,7 +1,9 @@
 //! The command line: what each command does, and what it prints.
 
 mod api;
+mod ask;
 mod demo;
+mod keys;
 mod ladder;
 mod phone;
 mod waveform;
@@ -51,7 +53,14 @@ enum Verb {
         #[command(flatten)]
         file: ConfFile,
         #[command(flatten)]
-        new: api::NewKey,
+        new: keys::NewKey,
+    },
+    /// Let somebody log in to the API of the server with this configuration: make a password, and print it.
+    Password {
+        #[command(flatten)]
+        file: ConfFile,
+        #[command(flatten)]
+        new: keys::NewPassword,
     },
     /// Erase all recordings of calls from or to a number.
     Erase(Erase),
@@ -89,6 +98,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Check(file) => file.load().and_then(|conf| check(&conf)),
         Verb::Api(verb) => verb.run(),
         Verb::Key { file, new } => file.load().and_then(|conf| new.run(&conf)),
+        Verb::Password { file, new } => file.load().and_then(|conf| new.run(&conf)),
         Verb::Erase(erase) => erase.file.load().and_then(|conf| erase_recordings(&conf, &erase.number)),
         Verb::Call(call) => return call.run(),
         Verb::Demo(demo) => return demo.run(),
