@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     path::Path,
     process::{Command, Output},
 };
@@ -145,6 +147,70 @@ fn the_first_start_tells_a_password_once_and_a_lost_one_is_made_anew() {
     assert!(!said.contains("shown only this once"), "{said}");
     let password = good(folder.path(), &["password", "--conf", "switchhook.toml"]);
     assert_eq!(password.trim().len(), 23);
-    let other = good(folder.path(), &["password", "--conf", "switchhook.toml", "--user", "bo", "--role", "read"]);
+    let other = "vars.moved = vars.why\ncall:sleep(60)\n";
     assert_ne!(password, other);
+}
+
+fn post(at: &str, key: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(at).unwrap();
+    let length = body.len();
+    write!(stream, "POST {path} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {length}\r\n\r\n{body}")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_real_call_is_played_to_recorded_moved_to_another_flow_and_its_recording_fetched_and_erased() {
+    let conf = "[api]\nlisten = \"127.0.0.1:0\"\n[[number]]\nnumber = \"1\"\nscript = \"some.lua\"\n";
+    let other = "vars.moved = vars.why\ncall:sleep(60)\n";
+    let server = Server::start(conf, &[("some.lua", SCRIPT), ("other.lua", other)]);
+    let line = server.wait_for("the API over HTTP");
+    let at = line.split("listening on ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+    let folder = server.folder.path().to_owned();
+    let key = good(&folder, &["key", "--conf", "switchhook.toml", "--name", "x", "--scope", "admin"]).trim().to_owned();
+    let ask = |arguments: &[&str]| good(&folder, &[arguments, &["--api", &at, "--key", &key]].concat());
+    let _peer = caller(server.sip, &folder, "1", &["-sn", "uac", "-m", "1", "-d", "60000"]);
+    let mut shown = ask(&["calls"]);
+    while !shown.contains("in_progress") {
+        breathe(server.sip);
+        shown = ask(&["calls"]);
+    }
+    let id = shown.lines().nth(1).unwrap().split_whitespace().next().unwrap();
+    let steer = |what: &str, body: &str| post(&at, &key, &format!("/v1/calls/{id}/{what}"), body);
+    assert!(steer("record", "{}").starts_with("HTTP/1.0 200"));
+    let tone = folder.join("prompts/short.wav");
+    let spec = hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let mut wav = hound::WavWriter::create(tone, spec).unwrap();
+    (0..800).for_each(|at| wav.write_sample(if at % 8 < 4 { 9000i16 } else { -9000 }).unwrap());
+    wav.finalize().unwrap();
+    assert!(steer("play", "{\"file\": \"short.wav\"}").contains("\"outcome\":\"done\""));
+    assert!(steer("mute", "").contains("done"));
+    assert!(steer("flow", "{\"script\": \"other.lua\", \"vars\": {\"why\": \"vip\"}}").contains("done"));
+    while !ask(&["calls"]).contains("other.lua") {
+        breathe(server.sip);
+    }
+    ask(&["hangup", id]);
+    let records = server.wait_for_records(1);
+    assert_eq!((&records[0]["script"], &records[0]["vars"]["moved"]), (&"other.lua".into(), &"vip".into()));
+    let mut recordings = ask(&["recordings"]);
+    while !recordings.contains(".wav") {
+        breathe(server.sip);
+        recordings = ask(&["recordings"]);
+    }
+    let recording = recordings.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let file = server.path("recordings").join(records[0]["recordings"][0].as_str().unwrap());
+    let mut stream = TcpStream::connect(&at).unwrap();
+    write!(stream, "GET /v1/recordings/{recording}/audio HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.ends_with(&fs::read(&file).unwrap()));
+    let mut samples = hound::WavReader::open(&file).unwrap();
+    assert!(samples.samples::<i16>().any(|sample| sample.unwrap().abs() > 5000), "what was played is in it");
+    let mut stream = TcpStream::connect(&at).unwrap();
+    write!(stream, "DELETE /v1/recordings/{recording} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n").unwrap();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(!file.exists());
+    assert!(server.stop().success());
 }

@@ -163,6 +163,7 @@ pub(crate) struct NewKey {
     scope: String,
     /// The numbers whose calls it may see and make; empty: all.
     #[serde(default)]
+    #[schema(max_items = 100)]
     numbers: Vec<String>,
 }
 

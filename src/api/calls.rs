@@ -101,6 +101,11 @@ fn filter(wanted: Wanted, caller: &Caller) -> Result<CallFilter, Problem> {
     ] {
         page::word(name, value.as_ref())?;
     }
+    for (name, value) in [("since_ms", wanted.since_ms), ("until_ms", wanted.until_ms)] {
+        if value.is_some_and(|at| at < 0) {
+            return Err(Problem::field(name, "allowed: ms since 1970"));
+        }
+    }
     let Wanted { status, end_reason, number, direction, since_ms, until_ms, .. } = wanted;
     let numbers = caller.0.numbers.clone();
     Ok(CallFilter { status, end_reason, number, direction, since_ms, until_ms, after, limit, numbers })

@@ -73,6 +73,7 @@ pub(crate) struct NewContact {
     name: String,
     /// Its numbers, the best first; at most 20. Spaces in them are dropped.
     #[serde(default)]
+    #[schema(max_items = 20)]
     numbers: Vec<String>,
     /// What is known, at most 10,000 characters.
     #[serde(default)]

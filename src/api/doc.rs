@@ -67,6 +67,7 @@ enum Needs {
 /// With all refusals. What is wrong is told as problem documents, which have a content type of their own.
 pub(super) fn described() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).expect("a description is plain data");
+    let schemas = document["components"]["schemas"].take();
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     let methods = paths.filter_map(Value::as_object_mut).flat_map(|methods| methods.values_mut());
     for method in methods {
@@ -81,6 +82,12 @@ pub(super) fn described() -> Value {
                 method["responses"][code] = json!({"description": why, "content": {"application/json": schema}});
             }
         }
+        // Nothing at all is a body without fields.
+        let body = &method["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        let body = body.as_str().and_then(|name| name.rsplit('/').next()).map(|name| &schemas[name]);
+        if body.is_some_and(|body| body.get("required").is_none()) {
+            method["requestBody"]["required"] = false.into();
+        }
         let responses = method["responses"].as_object_mut().into_iter().flatten();
         for (_, response) in responses {
             let Some(kinds) = response.get_mut("content").and_then(Value::as_object_mut) else { continue };
@@ -92,6 +99,7 @@ pub(super) fn described() -> Value {
             }
         }
     }
+    document["components"]["schemas"] = schemas;
     document
 }
 

@@ -40,6 +40,7 @@ pub(crate) struct NewUser {
     role: String,
     /// The numbers whose calls they may see and make; empty: all.
     #[serde(default)]
+    #[schema(max_items = 100)]
     numbers: Vec<String>,
 }
 
@@ -53,6 +54,7 @@ pub(crate) struct Change {
     role: Option<String>,
     /// The numbers whose calls they may see and make; absent: as they are.
     #[serde(default)]
+    #[schema(max_items = 100)]
     numbers: Option<Vec<String>>,
     /// Another password, 8 to 200 characters, which ends all sessions; absent: as it is.
     #[serde(default)]

@@ -106,7 +106,7 @@ impl Play {
 /// How to record.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Recording {
+pub(crate) struct NewRecording {
     /// True: the party left and what it hears right; else both mixed.
     #[serde(default)]
     stereo: bool,
@@ -116,7 +116,7 @@ pub(crate) struct Recording {
     max_s: Option<u64>,
 }
 
-impl Recording {
+impl NewRecording {
     fn verb(self) -> Result<Wish, Problem> {
         if self.max_s.is_some_and(|max| !(1..=86_400).contains(&max)) {
             return Err(Problem::field("max_s", "allowed: 1 to 86400"));
@@ -253,7 +253,7 @@ steering!(
 );
 steering!(
     /// Record the call. The answer has the recording's number.
-    record, "/v1/calls/{id}/record", Recording, |body, _| body.verb()
+    record, "/v1/calls/{id}/record", NewRecording, |body, _| body.verb()
 );
 steering!(
     /// Finish a recording.

@@ -1,5 +1,7 @@
 //! Facts on their way into the database, with each of the two kinds of database.
 
+mod desk;
+
 use std::{path::Path, process::Command, time::Duration};
 
 use tokio::sync::oneshot;
@@ -230,6 +232,7 @@ async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_whi
     let folder = tempfile::tempdir().unwrap();
     let database = postgres.database();
     keeps_and_finds(folder.path(), &database).await;
+    desk::keeps_what_people_work_with(folder.path(), &database).await;
 
     let running = start(folder.path(), &database);
     for call in 0..300 {
