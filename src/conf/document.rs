@@ -65,6 +65,9 @@ pub struct Folders {
 #[serde(deny_unknown_fields)]
 pub struct ApiTable {
     pub listen: String,
+    pub tls: bool,
+    pub requests_per_s: u64,
+    pub session_hours: u64,
     pub webhook: String,
     pub webhook_secret: String,
 }

@@ -104,8 +104,12 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let (orders, to_obey) = mpsc::channel::<Order>(64);
     let (program, seen) = mpsc::unbounded_channel::<Seen>();
     let store = super::keeping::Keeping::start(conf, clock)?;
-    let api = store.api(conf, clock, &orders)?;
-    listening.extend(api.as_ref().map(|api| format!("{}, the API over HTTP", api.at)));
+    let (reload, reloads) = mpsc::channel(8);
+    let api = store.api(conf, clock, (&orders, reload))?;
+    listening.extend(api.as_ref().map(|api| {
+        let over = if api.secure { "HTTPS" } else { "HTTP" };
+        format!("{}, the API over {over}", api.at)
+    }));
     let media = Media::start(conf, clock)?;
     let certificate = Certificate::generate().map_err(system("certificate for media"))?;
     let fingerprint = certificate.fingerprint();
@@ -133,7 +137,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         .name("control".into())
         .spawn(move || runtime.block_on(task.run(inputs, to_obey)))
         .map_err(system("control thread"))?;
-    Ok(Server { addresses, listening, orders, seen, control, media: told, config })
+    Ok(Server { addresses, listening, orders, seen, reloads, control, media: told, config })
 }
 
 /// All that the control task is made of.

@@ -1,6 +1,7 @@
 //! Facts on their way into the database, with each of the two kinds of database.
 
 mod backup;
+mod desk;
 mod postgres;
 
 use std::{path::Path, time::Duration};
@@ -201,6 +202,7 @@ async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_whi
     let folder = tempfile::tempdir().unwrap();
     let database = Database::parse(&postgres.url()).unwrap();
     keeps_and_finds(folder.path(), &database).await;
+    desk::keeps_what_people_work_with(folder.path(), &database).await;
 
     let running = start(folder.path(), &database);
     for call in 0..300 {

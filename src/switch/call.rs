@@ -15,6 +15,7 @@ use std::{
 };
 
 use super::{
+    aside::Voice,
     Direction, EndReason, Status, TraceEvent,
     accept::Accepting,
     bridge::Joined,
@@ -74,6 +75,10 @@ pub(super) struct Call {
     pub texts: VecDeque<Text>,
     pub task: Option<Task>,
     pub joined: Joined,
+    /// How it takes part there.
+    pub voice: Voice,
+    /// Who asked for what is played beside everything else.
+    pub announced: Option<Ask>,
     pub hold: Hold,
     /// Our re-INVITE, where there is one.
     pub reoffer: Reoffer,
@@ -330,6 +335,8 @@ impl Call {
             keys: VecDeque::new(),
             texts: VecDeque::new(),
             task: None,
+            voice: Voice::default(),
+            announced: None,
             joined: Joined::Alone,
             hold: Hold::default(),
             reoffer: Reoffer::default(),

@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod accept;
+mod aside;
 mod bridge;
 mod call;
 mod cdr;
@@ -71,6 +72,7 @@ mod replied;
 mod room;
 mod route;
 mod rules;
+mod rerun;
 mod secure;
 mod session;
 pub mod stir;

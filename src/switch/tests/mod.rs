@@ -1,5 +1,6 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
+mod aside;
 mod codecs;
 mod dial;
 mod direct;
