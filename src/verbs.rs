@@ -124,6 +124,13 @@ pub enum Verb {
         /// How long to listen.
         timeout: Duration,
     },
+    /// Have the call recorded by another machine as well (SIPREC, RFC 7866). Replies [`Reply::Done`] when that answered.
+    Siprec {
+        /// A `sip:` address; absent: the configuration's.
+        recorder: Option<String>,
+    },
+    /// Have it recorded there no longer. Replies [`Reply::Done`] at once.
+    SiprecStop,
     /// How does the call's audio go? Replies [`Reply::Figures`] at once; [`Failure::WrongState`] in its first seconds.
     Figures,
     /// Order something in a room, from inside or outside. Replies at once.

@@ -29,6 +29,7 @@ pub struct Document {
     pub call: Call,
     pub media: Media,
     pub recording: Recording,
+    pub siprec: Siprec,
     pub speech: Speech,
     pub script: Script,
     pub number: Vec<Number>,
@@ -163,8 +164,16 @@ pub struct Call {
     pub hold_music: String,
     pub transfer: String,
     pub reliable: bool,
+    pub fax: bool,
     pub session_timer_s: u64,
     pub session_min_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Siprec {
+    pub recorder: String,
+    pub always: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -25,6 +25,8 @@
 //! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out), `comfort` (noise) |
 //! | `bridge` | who is with whom, and the sums of what they say |
 //! | `frame`, `tools` | 20 ms of audio; the coders of a port and what else its codecs need |
+//! | `pass` | datagrams that are passed on untouched: a fax |
+//! | `tap` | what others hear of a port, outside the engine or through another port |
 //! | `shield` | what stands before a port whose stream is encrypted |
 //! | `batch`, `events` | what comes out |
 
@@ -43,6 +45,7 @@ mod gate;
 mod jitter;
 mod metrics;
 mod packets;
+mod pass;
 mod player;
 mod port;
 mod recorder;
@@ -51,6 +54,7 @@ mod room;
 mod route;
 mod sender;
 mod shield;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod tick;
@@ -63,6 +67,7 @@ pub use metrics::{Bursts, Level};
 pub use port::Port;
 pub use recorder::Ends;
 pub use shield::{Pair, Shield, ShieldKeys, Shielding};
+pub use tap::{Side, Tap, TapFrame, Tapping};
 pub use tools::Tools;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -70,7 +75,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crate::{
     audio::progress::Progress,
     codec::{Codec, Digits, Foreign, OpusWish, Rate},
-    ids::{BridgeId, PlayId, PortId, RecordingId},
+    ids::{BridgeId, PlayId, PortId, RecordingId, TapId},
     verbs::{FileFormat, Heard, RecordEnd, RecordMode},
 };
 
@@ -207,6 +212,14 @@ pub enum Command {
         stream: Box<Stream>,
         /// What its codecs need (made by [`Tools::new`] outside the engine).
         tools: Box<Tools>,
+    },
+    /// Pass datagrams on as they are to the other port of the bridge, where it does so as well, until the next
+    /// [`Command::Update`]: no audio, no reports, no encryption.
+    Pass {
+        /// Which port.
+        port: PortId,
+        /// Where SDP says that the peer receives.
+        remote: SocketAddr,
     },
     /// Encrypt from now on, or otherwise than before. Counters go on where the key stays the same.
     Shield {
@@ -346,6 +359,27 @@ pub enum Command {
         port: PortId,
         /// Which recording.
         recording: RecordingId,
+    },
+    /// Let somebody else hear a port; of too many taps, and where there is no port, the last is over at once.
+    Tap {
+        /// Which port.
+        port: PortId,
+        /// Its memory (made by [`Tapping::new`] outside the engine).
+        tapping: Box<Tapping>,
+    },
+    /// Tap it no longer.
+    Untap {
+        /// Which port.
+        port: PortId,
+        /// Which tap.
+        tap: TapId,
+    },
+    /// Send what comes out of a tap, wherever that is, while nothing else is said to the port's party.
+    Feed {
+        /// Which port.
+        port: PortId,
+        /// Which tap; it has no other consumer.
+        tap: Arc<Tap>,
     },
     /// Send digits, one after another, after those of at most four orders before: as RFC 4733 events, or as tones where
     /// the peer takes no events. Answered by one [`Event::DigitsSent`]: at once where there are more orders, or no port.
@@ -549,6 +583,10 @@ pub enum Spent {
     Shield(Box<Shield>),
     /// Of listening for who answers that ended.
     Listener(Box<Progress>),
+    /// Of a tap that is over.
+    Tap(Box<Tapping>),
+    /// A tap that fed a port.
+    Fed(Arc<Tap>),
     /// Of keys that were replaced, or came too late.
     Keys(Box<Pair>),
     /// Of a datagram that was sent.

@@ -12,12 +12,14 @@ use super::{
     gate::{Gate, Verdict},
     jitter::{Jitter, Packet, Pulled},
     metrics::{self, Metrics},
+    pass::Passing,
     player::Player,
     recorder::Recorder,
     report::Report,
     room::Voice,
     sender::{Format, Outlet, Sender},
     shield::Shield,
+    tap::{Feed, TAPS, Tapping},
 };
 use crate::{
     audio::{Convert, agc::Agc},
@@ -141,6 +143,11 @@ pub struct Port {
     pub(super) refused: u64,
     /// Where its stream is encrypted, or was.
     pub(super) shield: Option<Box<Shield>>,
+    pub(super) taps: [Option<Box<Tapping>>; TAPS],
+    /// What is said to it while nobody else does.
+    pub(super) feed: Option<Feed>,
+    /// Its datagrams are passed on untouched.
+    pub(super) passing: Option<Passing>,
     /// Closed; it only waits for its goodbye to be sent.
     pub(super) closing: bool,
 }
@@ -193,6 +200,9 @@ impl Port {
             silence_timeout: config.silence_timeout,
             refused: 0,
             shield: None,
+            taps: [const { None }; TAPS],
+            feed: None,
+            passing: None,
             closing: false,
         })
     }
@@ -210,6 +220,7 @@ impl Port {
 
     /// A new agreement; the old one comes back, to be freed elsewhere, and so does what is not needed of the tools.
     pub(super) fn update(&mut self, now: Time, stream: Box<Stream>, tools: &mut Tools) -> Box<Stream> {
+        self.passing = None;
         self.gate.handle_update(now, &stream);
         self.kinds = kinds(&stream);
         let codec = |stream: &Stream| stream.send.map(|payload| payload.codec);
@@ -233,12 +244,13 @@ impl Port {
 
     /// Where RTP goes, if the peer wants any.
     pub(super) fn destination(&self) -> Option<SocketAddr> {
-        self.gate.rtp_destination().filter(|_| self.stream.sending && self.stream.remote.is_some())
+        let wanted = self.stream.sending && self.stream.remote.is_some() && self.passing.is_none();
+        self.gate.rtp_destination().filter(|_| wanted)
     }
 
     /// Where RTCP goes: also while the stream is on hold.
     pub(super) fn rtcp_destination(&self) -> Option<SocketAddr> {
-        self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some())
+        self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some() && self.passing.is_none())
     }
 
     /// It plays, records, echoes, dials or listens: no relaying.
@@ -248,7 +260,7 @@ impl Port {
 
     /// What the party says is wanted here, whoever else hears it.
     pub(super) fn attends(&self) -> bool {
-        self.records() || self.ear.listens() || self.agc.is_some()
+        self.records() || self.is_tapped() || self.ear.listens() || self.agc.is_some()
     }
 
     pub(super) fn records(&self) -> bool {
@@ -286,7 +298,7 @@ impl Port {
     /// The rate of what surrounds it: that at which Opus is decoded.
     pub(super) fn set_rate(&mut self, around: Rate) {
         let recorded = self.recorders.iter().flatten().map(Recorder::rate).max().unwrap_or_default();
-        self.jitter.set_wish(around.max(recorded));
+        self.jitter.set_wish(around.max(recorded).max(self.tapped_rate()));
     }
 
     /// What it said in this tick, at the rate of its bridge.
@@ -431,6 +443,7 @@ impl Port {
         while let Some(order) = self.dialer.give_up() {
             events.digits_sent(self.id, order);
         }
+        self.untap(None, events);
         self.closing = true;
     }
 
@@ -478,8 +491,9 @@ impl Port {
         metrics::voip(self.reception.ssrc(), quality, self.jitter_max)
     }
 
-    fn watch(&mut self, now: Time) {
-        let should_send = self.stream.receiving && self.stream.remote.is_some();
+    pub(super) fn watch(&mut self, now: Time) {
+        // A fax has long pauses.
+        let should_send = self.stream.receiving && self.stream.remote.is_some() && self.passing.is_none();
         self.silence = match self.silence {
             _ if !should_send => Silence::Allowed,
             Silence::Allowed => Silence::Until(now + self.silence_timeout),

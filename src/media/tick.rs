@@ -95,6 +95,10 @@ impl Engine {
                 }
                 true
             }
+            (None, None) if port.feed.is_some() => {
+                port.feed.iter().for_each(|feed| feed.fill(&mut frame));
+                true
+            }
             (None, None) if port.echo && port.route == Route::Decode => {
                 frame.copy_from(&port.said);
                 true
@@ -221,6 +225,7 @@ impl Port {
     /// Records the tick, and ends what is over. True: something is.
     fn end_tick(&mut self, sent: &Frame, events: &mut Events) -> bool {
         let mut ended = false;
+        self.hear_taps(sent);
         for place in &mut self.recorders {
             if let Some(recorder) = place
                 && let Some(why) = recorder.take_frames(self.id, &self.said, sent, events)

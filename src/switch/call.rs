@@ -15,13 +15,14 @@ use std::{
 };
 
 use super::{
-    aside::Voice,
     Direction, EndReason, Status, TraceEvent,
     accept::Accepting,
+    aside::Voice,
     bridge::Joined,
     connect::{Inviting, Locating},
     core::{Core, DialogKey},
     direct::Direct,
+    fax::{Fax, FaxNews},
     forks::Sent,
     hearing::Hearing,
     hold::Hold,
@@ -35,6 +36,7 @@ use super::{
     reason::Why,
     record::Recording,
     reoffer::Reoffer,
+    siprec::Siprec,
     stir::Signature,
     task::{Ask, Task},
     transfer::Moving,
@@ -119,6 +121,12 @@ pub(super) struct Call {
     pub dearest: Vec<Codec>,
     /// Its media go from party to party, not through us.
     pub direct: Option<Box<Direct>>,
+    /// It goes to somebody else's recorder.
+    pub siprec: Option<Box<Siprec>>,
+    /// The leg to the recorder that records it.
+    pub recorder: Option<CallId>,
+    /// How far it has come from audio to a fax.
+    pub fax: Fax,
     /// Of a call that we make: the number that it shows is known to be the caller's.
     pub vouched: bool,
     /// The calls that this one dialled.
@@ -209,6 +217,8 @@ pub(super) enum Notice {
     Texted(Ask, Result<u16, Failure>),
     /// The party of a call without a port describes its media anew.
     Described,
+    /// A change from audio to a fax, or back.
+    Fax(FaxNews),
     /// The end is decided.
     Over,
 }
@@ -360,6 +370,9 @@ impl Call {
             hops: HOPS,
             dearest: Vec::new(),
             direct: None,
+            siprec: None,
+            recorder: None,
+            fax: Fax::Audio,
             vouched: true,
             legs: Vec::new(),
             over: None,
@@ -396,10 +409,12 @@ impl Call {
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);
         self.drop_described(core, 487);
+        self.drop_fax(core, 487, None);
         self.keys.clear();
         self.texts.clear();
         self.leave_trunk(core);
         self.close_port(core);
+        self.close_mouths(core);
         core.tell(self.id, Notice::Over);
     }
 

@@ -33,6 +33,7 @@ mod door;
 mod early;
 mod errands;
 mod failover;
+mod fax;
 mod finish;
 mod flow;
 mod forks;
@@ -69,12 +70,14 @@ mod registrar;
 mod reoffer;
 mod replaces;
 mod replied;
+mod rerun;
 mod room;
 mod route;
 mod rules;
-mod rerun;
 mod secure;
 mod session;
+mod siprec;
+mod siprec_words;
 pub mod stir;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
@@ -102,6 +105,7 @@ pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use secure::{Handshake, MediaSecurity};
+pub use siprec::Recorders;
 pub use switch::Switch;
 pub use trunk::{
     Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,

@@ -185,6 +185,8 @@ impl Switch {
             Verb::Mute { on } => call.mute(core, on).map(|()| Some(Reply::Done)),
             Verb::Announce { sounds } => call.announce(core, ask, &sounds).map(|()| None),
             Verb::Run { script, vars } => self.run_another(id, script, vars).map(|()| (!own).then_some(Reply::Done)),
+            Verb::Siprec { recorder } => self.begin_siprec(Some(ask), id, recorder.as_deref()),
+            Verb::SiprecStop => self.end_siprec(id),
             Verb::Room(order) => self.order_in_room(order).map(Some),
             Verb::SetVar { .. } | Verb::Mailbox { .. } | Verb::Messaging(_) | Verb::Registrations { .. } => Ok(None),
             Verb::Pickup { phone } => self.begin_pickup(id, &phone),
@@ -287,6 +289,8 @@ impl Switch {
             | Verb::Mute { .. }
             | Verb::Announce { .. }
             | Verb::Run { .. }
+            | Verb::Siprec { .. }
+            | Verb::SiprecStop
             | Verb::Mailbox { .. }
             | Verb::Messaging(_)
             | Verb::Registrations { .. }

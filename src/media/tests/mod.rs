@@ -16,10 +16,12 @@ mod bridges;
 mod chaos;
 mod codecs;
 mod life;
+mod pass;
 mod relay;
 mod rooms;
 mod shields;
 mod sounds;
+mod taps;
 mod tones;
 
 pub(super) const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };

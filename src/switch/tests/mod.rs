@@ -6,6 +6,7 @@ mod dial;
 mod direct;
 mod early;
 mod failover;
+mod fax;
 mod guard;
 mod hold;
 mod incoming;
@@ -20,6 +21,7 @@ mod random;
 mod reason;
 mod secure;
 mod session;
+mod siprec;
 mod sounds;
 mod stir;
 mod through;
@@ -470,6 +472,7 @@ fn name(command: &Command) -> &'static str {
     match command {
         Command::Open { .. } => "Open",
         Command::Update { .. } => "Update",
+        Command::Pass { .. } => "Pass",
         Command::Shield { .. } => "Shield",
         Command::Keys { .. } => "Keys",
         Command::Handshake { .. } => "Handshake",
@@ -489,6 +492,9 @@ fn name(command: &Command) -> &'static str {
         Command::Space { .. } => "Space",
         Command::RecordAs { .. } => "RecordAs",
         Command::StopRecording { .. } => "StopRecording",
+        Command::Tap { .. } => "Tap",
+        Command::Untap { .. } => "Untap",
+        Command::Feed { .. } => "Feed",
         Command::Digits { .. } => "Digits",
     }
 }
