@@ -46,6 +46,7 @@ impl Jitter {
             State::Idle | State::Buffering { .. } => self.rest(out),
         };
         self.tick += TICK;
+        self.out = 0;
         self.pause = self.pause.saturating_sub(1);
         pulled
     }
@@ -81,6 +82,7 @@ impl Jitter {
         let mut filled = 0;
         let mut pulled = Pulled::Voice;
         while filled < out.len() {
+            self.out = (filled / scale) as i64;
             let rest = &mut out[filled..];
             filled += match self.refill(1) {
                 Next::Ready => {
@@ -94,7 +96,10 @@ impl Jitter {
                 Next::Gap { samples, lost: false } if self.settle(samples) => 0,
                 Next::Gap { samples, lost } => {
                     let missing = (rest.len() / scale).min(samples as usize);
-                    pulled = Pulled::Concealed;
+                    // A talk spurt may begin within a frame: the silence before it is not made up.
+                    if lost || !self.bench.conceal.is_silent() {
+                        pulled = Pulled::Concealed;
+                    }
                     let (own, taken) = match self.own_way(Some(samples as usize)) {
                         0 => (missing, self.make_up(&mut rest[..missing * scale])),
                         own => (own, 0),
@@ -187,7 +192,7 @@ impl Jitter {
                 return Next::Gap { samples: front.place - decoded, lost: front.number > self.played + 1 };
             }
             if front.end() > decoded && front.samples > 0 {
-                let offset = self.tick - decoded + self.bench.fifo.len() as i64;
+                let offset = self.tick + self.out - decoded + self.bench.fifo.len() as i64;
                 let wait = front.place + offset - front.arrived;
                 self.wait += if self.wait == 0 { wait * 16 } else { wait - self.wait / 16 };
                 self.made_up += if front.number > self.played + 1 { self.pending } else { 0 };
