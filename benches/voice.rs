@@ -78,9 +78,12 @@ struct Heard {
     lost: u64,
 }
 
+/// Arguments: the folder of the pieces, that of the results, and (where wanted) the one codec to play through.
 fn main() -> Result<(), Box<dyn Error>> {
     let folders: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let [pieces, results] = &folders[..] else { return Err("say the folder of the pieces and that of the results".into()) };
+    let [pieces, results, only @ ..] = &folders[..] else {
+        return Err("say the folder of the pieces and that of the results".into());
+    };
     let media = Conf::load(None).map_err(|fault| fault.to_string())?.media;
     let config = Config { rtcp_interval: Duration::from_secs(1), ..media };
     fs::create_dir_all(results)?;
@@ -90,7 +93,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     names.sort();
     println!("codec,loss,burst,jitter,piece,kind,rate,file,delay_ms,concealed,late,lost");
     for (n, name) in names.iter().enumerate() {
-        for codec in CODECS {
+        // Ticks lie anywhere between packets.
+        let phase = Duration::from_millis(n as u64 * 7 % 20);
+        for codec in CODECS.into_iter().filter(|codec| only.is_empty() || only.contains(&codec.to_string())) {
             let rate = codec.rate_for(Rate::Wide);
             let speech = read(&Path::new(pieces).join(format!("{name}.{}.raw", rate.hz())))?;
             for network in NETWORKS {
@@ -107,7 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     );
                     Ok(())
                 };
-                say("engine", &through_engine(&sent, codec, &config))?;
+                say("engine", &through_engine(&sent, codec, &config, phase))?;
                 if network.jitter == 0 {
                     say("silence", &with_silence(&sent, codec))?;
                 }
@@ -158,11 +163,10 @@ fn send(speech: &[i16], codec: Codec, network: Network, seed: u64) -> Vec<Sent> 
 }
 
 /// What a recording of the leg holds.
-fn through_engine(sent: &[Sent], codec: Codec, config: &Config) -> Heard {
+fn through_engine(sent: &[Sent], codec: Codec, config: &Config, phase: Duration) -> Heard {
     let mut engine = Engine::new(config.clone(), Epoch(Duration::from_secs(1_700_000_000)));
     let mut batch = Batch::new(64);
-    // Ticks lie somewhere between packets.
-    let mut now = Time::from_start(Duration::from_millis(1007));
+    let mut now = Time::from_start(Duration::from_secs(1)) + phase;
     let slot = open(&mut engine, now, codec, config);
     let mut heard = Heard { samples: Vec::new(), delay: Duration::ZERO, concealed: 0, late: 0, lost: 0 };
     let mut delays = Vec::new();
