@@ -208,6 +208,7 @@ pub struct Media {
     pub jitter_max_ms: u64,
     pub relatch_after_ms: u64,
     pub silence_timeout_s: u64,
+    pub rtp_timeout_s: u64,
     pub rtcp_interval_s: u64,
     pub country: String,
 }

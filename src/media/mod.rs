@@ -27,6 +27,7 @@
 //! | `frame`, `tools` | 20 ms of audio; the coders of a port and what else its codecs need |
 //! | `pass` | datagrams that are passed on untouched: a fax |
 //! | `tap` | what others hear of a port, outside the engine or through another port |
+//! | `watch` | peers that fall silent |
 //! | `shield` | what stands before a port whose stream is encrypted |
 //! | `batch`, `events` | what comes out |
 
@@ -59,6 +60,7 @@ mod tap;
 mod tests;
 mod tick;
 mod tools;
+mod watch;
 
 pub use batch::{Batch, Datagram};
 pub use engine::Engine;
@@ -466,6 +468,12 @@ pub enum Event {
         /// Which port.
         port: PortId,
     },
+    /// Neither RTP nor RTCP has come for [`Config::rtp_timeout`] though the peer should send: it is gone. Told again after
+    /// as long.
+    Lost {
+        /// Which port.
+        port: PortId,
+    },
     /// What [`Command::Detect`] asked for; each thing is told once.
     Heard {
         /// Which port.
@@ -596,14 +604,16 @@ pub enum Spent {
 /// Limits of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Jitter buffer: least delay.
+    /// Jitter buffer: least delay from the coming of a packet. Below a tick, what ticks need counts.
     pub jitter_min: Duration,
-    /// Jitter buffer: most delay.
+    /// Jitter buffer: most delay above the fastest packet's coming.
     pub jitter_max: Duration,
     /// A source that was silent this long may be followed by another one.
     pub relatch_after: Duration,
     /// Tell [`Event::NoRtp`] after this long without a packet.
     pub silence_timeout: Duration,
+    /// Tell [`Event::Lost`] after this long without RTP and RTCP, but not before [`Event::NoRtp`]; absent: never.
+    pub rtp_timeout: Option<Duration>,
     /// Time between RTCP reports (RFC 3550 section 6.2 asks for about 5 s).
     pub rtcp_interval: Duration,
     /// Most ports.

@@ -388,7 +388,6 @@ fn switch_config(
         ring_limit: conf.sip.ring_limit,
         retry_after: std::time::Duration::from_secs(5),
         security: security_config(conf, fingerprint),
-        hang_up_on_silence: false,
         stir: conf.stir.clone(),
         rules: conf.rules.clone(),
         trace: wishes.trace,

@@ -488,8 +488,6 @@ pub struct Config {
     pub retry_after: Duration,
     /// Whether media is encrypted.
     pub security: MediaSecurity,
-    /// End calls whose party sends no audio though it should ([`media::Event::NoRtp`]).
-    pub hang_up_on_silence: bool,
     /// Signed callers.
     pub stir: stir::Config,
     /// How calls are kept once they are set up.

@@ -370,6 +370,11 @@ impl Switch {
                     call.handle_silence(core);
                 }
             }
+            media::Event::Lost { port } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_lost(core);
+                }
+            }
             media::Event::Quality { port, quality } => {
                 if let Some((call, core)) = self.call_of_port(port) {
                     call.handle_quality(core, quality);
