@@ -153,7 +153,7 @@ impl Watched {
             0 => {
                 let sounds =
                     [Arc::new(Pcm { rate: Rate::Narrow, samples: vec![100; 3000].into(), looped: false })].into();
-                self.command(Command::Play { port, play: PlayId(tick), sounds });
+                self.command(Command::Play { port, play: PlayId(tick), sounds, manner: Manner::default() });
             }
             3 => {
                 let blocks = (0..4).map(|_| Block { samples: Vec::with_capacity(1000) }).collect();

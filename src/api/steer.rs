@@ -20,7 +20,7 @@ use crate::{
     ids::RequestId,
     store::Scope,
     switch::{ConsoleReply, Originate},
-    verbs::{Record, Reply, Sound, Speech, Transfer, Verb, Voices},
+    verbs::{self, Record, Reply, Sound, Speech, Transfer, Verb, Voices},
 };
 
 /// What is over sooner is answered with its outcome; what takes longer goes on, and the events tell.
@@ -212,7 +212,7 @@ pub(crate) struct Plainly {}
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Play {
-    /// A file below the folder of prompts.
+    /// A file below the folder of prompts, or its `http://` or `https://` address.
     #[serde(default)]
     file: Option<String>,
     /// Text to be spoken, at most 4,000 characters.
@@ -223,13 +223,13 @@ pub(crate) struct Play {
 impl Play {
     fn verb(self) -> Result<Wish, Problem> {
         let sound = match (self.file, self.text) {
-            (Some(file), None) if !file.is_empty() && file.len() < 500 => Sound::File(file),
+            (Some(file), None) if !file.is_empty() && file.len() < 500 => Sound::named(&file),
             (None, Some(text)) if (1..=4000).contains(&text.chars().count()) => {
                 Sound::Speech(Speech { text, language: None, voice: None })
             }
             _ => return Err(Problem::field("file", "allowed: a file, or text of 1 to 4,000 characters in its place")),
         };
-        Ok(("call.play", Verb::Play { sounds: vec![sound], stop_on: String::new() }, PATIENCE))
+        Ok(("call.play", Verb::Play(verbs::Play::new(vec![sound])), PATIENCE))
     }
 }
 
@@ -254,8 +254,9 @@ impl Recording {
         let max = self.max_s.map(Duration::from_secs);
         let (file, stop_on) = (None, String::new());
         let voices = if self.stereo { Voices::Stereo } else { Voices::Mixed };
-        let (format, end_of_silence) = (None, None);
-        let record = Record { file, format, voices, max, end_of_silence, stop_on, beep: false, wait: false };
+        let (format, end_of_silence, room, rate) = (None, None, None, None);
+        let (beep, wait) = (false, false);
+        let record = Record { file, format, voices, room, rate, max, end_of_silence, stop_on, beep, wait };
         Ok(("call.record", Verb::Record(record), AGREEMENT))
     }
 }

@@ -227,7 +227,7 @@ async fn a_call_is_steered_and_the_answer_says_how_it_went() {
             let reply = match asked.verb {
                 Verb::Hold { .. } => Reply::Failed(Failure::WrongState),
                 // It takes its time.
-                Verb::Play { .. } => continue,
+                Verb::Play(_) => continue,
                 Verb::Hangup => Reply::Done,
                 other => panic!("{other:?}"),
             };

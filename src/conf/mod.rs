@@ -19,6 +19,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod trunks;
+mod web;
 mod wires;
 
 pub use document::Document;

@@ -37,7 +37,7 @@ fn word(verb: &Verb) -> String {
         Verb::Ring => "ring".into(),
         Verb::Hangup => "hangup".into(),
         Verb::Reject { code, .. } => format!("reject {code}"),
-        Verb::Play { sounds, .. } => match &sounds[0] {
+        Verb::Play(play) => match &play.sounds[0] {
             Sound::Speech(_) => "say".into(),
             Sound::Tone { tone: Tone::Beep, .. } => "beep".into(),
             other => format!("play {other:?}"),
@@ -58,7 +58,9 @@ fn word(verb: &Verb) -> String {
 /// What each verb gets where a story does not say otherwise.
 pub(super) fn usual(verb: &Verb) -> Reply {
     match verb {
-        Verb::Play { .. } => Reply::Played { key: None, length: Duration::from_secs(2) },
+        Verb::Play(play) if !play.wait => Reply::Playing(PlayId(4)),
+        Verb::Steer { .. } => Reply::At(Duration::from_secs(1)),
+        Verb::Play(_) => Reply::Played { key: None, length: Duration::from_secs(2) },
         Verb::Gather(_) => Reply::Digits { digits: String::new(), why: GatherEnd::NoInput },
         Verb::Dial(_) | Verb::Park { .. } => Reply::Dialed { call: CallId(8), target: 0 },
         Verb::Bridge { .. } => Reply::Left(LeaveReason::PeerHungUp),

@@ -258,7 +258,7 @@ impl World {
                 }
             }
             Output::Media { worker, command } => self.command(at, worker, command),
-            Output::Load { load, sound } => {
+            Output::Load { load, sound, .. } => {
                 node.loads.push((load, sound));
                 if self.automatic {
                     let pcm = Pcm { rate: Rate::Narrow, samples: vec![0; 8000].into(), looped: false };
@@ -291,7 +291,7 @@ impl World {
         let event = match &command {
             Command::Close { port } => Some(media::Event::Closed { port: *port, quality: Quality::default() }),
             // What is longer than five seconds (the beeps of a hold) plays on.
-            Command::Play { port, play, sounds }
+            Command::Play { port, play, sounds, .. }
                 if self.nodes[at].plays_end
                     && sounds.iter().all(|s| !s.looped)
                     && sounds.iter().map(|s| s.samples.len()).sum::<usize>() < 40_000 =>
@@ -301,6 +301,9 @@ impl World {
             }
             Command::Stop { port, play } => {
                 Some(media::Event::PlayDone { port: *port, play: *play, samples: 800, finished: false })
+            }
+            Command::Steer { port, play, .. } => {
+                Some(media::Event::PlayAt { port: *port, play: *play, at: 4000 })
             }
             Command::StopRecording { port, recording } => {
                 let (port, recording) = (*port, *recording);
@@ -478,6 +481,8 @@ fn name(command: &Command) -> &'static str {
         Command::Echo { on: true, .. } => "Echo on",
         Command::Echo { on: false, .. } => "Echo off",
         Command::Play { .. } => "Play",
+        Command::Steer { .. } => "Steer",
+        Command::RecordBridge { .. } => "RecordBridge",
         Command::Stop { .. } => "Stop",
         Command::Record { .. } => "Record",
         Command::Space { .. } => "Space",

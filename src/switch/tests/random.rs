@@ -85,7 +85,7 @@ fn verb(number: u8, other: CallId) -> Verb {
         2 | 3 => Verb::Answer,
         4 => Verb::Reject { code: 486, reason: None },
         5 => Verb::Hangup,
-        6 => Verb::Play { sounds: vec![Sound::File("a.wav".into())], stop_on: "#".into() },
+        6 => Verb::Play(Play { stop_on: "#".into(), ..Play::new(vec![Sound::File("a.wav".into())]) }),
         7 => Verb::Sleep(secs(1)),
         8 => hunt(3, Strategy::All, true),
         9 => hunt(2, Strategy::InTurn, true),
