@@ -9,7 +9,6 @@ use crate::hooks::WebConfig;
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each key is explained where users read it: in conf/switchhook.toml")]
 pub struct WebTable {
     pub hosts: Vec<String>,
     pub timeout_ms: u64,

@@ -1,6 +1,6 @@
 //! Recordings of bridges: all that is said in a room, whoever comes and goes, as long as somebody is in it.
 
-use super::{Block, Ends, Engine, Event, Frame, Layout, bridge::BridgeSlot, recorder::Recorder};
+use super::{Block, Ends, Engine, Frame, Layout, bridge::BridgeSlot, recorder::Recorder};
 use crate::{
     codec::Rate,
     ids::{BridgeId, PortId, RecordingId},

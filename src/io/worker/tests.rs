@@ -16,7 +16,7 @@ use crate::{
         media_ports::{self, MediaPorts},
     },
     media::{Block, Ends, Layout, Payload, Pcm, Role, Shape, Stream},
-    verbs::FileFormat,
+    verbs::{FileFormat, Manner},
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);

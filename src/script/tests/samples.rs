@@ -4,11 +4,12 @@ use std::{cell::RefCell, collections::BTreeSet, fs, path::Path};
 
 use super::*;
 use crate::{
-    ids::RecordingId,
+    ids::{PlayId, RecordingId},
     script::{
         Library,
         ask::{OF_CALL, OF_RECORDING, OF_STORE},
         check,
+        play::OF_PLAYING,
         texts::{OF_MESSAGE, OF_MESSAGES, OF_PHONES},
     },
     verbs::{Failure, GatherEnd, LeaveReason, Messaging, RecordEnd, Sound, Text, Tone},
@@ -312,6 +313,7 @@ fn the_stubs_name_all_there_is_and_nothing_else() {
     let all = [
         ("call", &OF_CALL[..]),
         ("recording", &OF_RECORDING),
+        ("playing", &OF_PLAYING),
         ("store", &OF_STORE),
         ("message", &OF_MESSAGE),
         ("messages", &OF_MESSAGES),

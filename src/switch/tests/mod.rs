@@ -18,6 +18,7 @@ mod reason;
 mod secure;
 mod session;
 mod sounds;
+mod steer;
 mod stir;
 mod through;
 mod topology;
@@ -43,7 +44,10 @@ use crate::{
     media::{Command, Pcm, Quality},
     sip::{Hop, Interface, Limits as SipLimits, Message, Method, Request as SipRequest, Response, Transport},
     time::Epoch,
-    verbs::{self, Dial, Gather, Origin, Record, RecordEnd, RecordMode, Strategy, Verb, Voices},
+    verbs::{
+        self, Dial, Gather, Manner, Origin, Play, PlayKey, Record, RecordEnd, RecordMode, SoundFault, Steer, Strategy, Verb,
+        Voices,
+    },
 };
 
 /// How long a datagram travels.
@@ -66,6 +70,8 @@ struct Node {
     moves: Vec<(PortId, WorkerId, WorkerId)>,
     handshakes: Vec<(PortId, Handshake)>,
     loads: Vec<(LoadId, Sound)>,
+    /// For which rates they were asked.
+    rates: Vec<Rate>,
     queries: Vec<(QueryId, String)>,
     files: Vec<(RecordingId, String)>,
     looks: Vec<String>,
@@ -211,6 +217,7 @@ impl World {
             moves: vec![],
             handshakes: vec![],
             loads: vec![],
+            rates: vec![],
             queries: vec![],
             files: vec![],
             looks: vec![],
@@ -258,8 +265,9 @@ impl World {
                 }
             }
             Output::Media { worker, command } => self.command(at, worker, command),
-            Output::Load { load, sound, .. } => {
+            Output::Load { load, sound, rate } => {
                 node.loads.push((load, sound));
+                node.rates.push(rate);
                 if self.automatic {
                     let pcm = Pcm { rate: Rate::Narrow, samples: vec![0; 8000].into(), looped: false };
                     self.input(at, Input::Loaded { load, result: Ok(Arc::new(pcm)) });

@@ -57,7 +57,7 @@ fn deed() -> impl Choice<Value = Deed> {
         6 => (0..3usize, prop::sample::select(vec![180u16, 183, 200, 200, 302, 404, 486, 487, 503, 603]), any::<bool>())
             .prop_map(|(phone, code, body)| Deed::Phone { phone, code, body }),
         3 => (0..3usize).prop_map(|phone| Deed::PhoneAnswers { phone }),
-        8 => (0..22u8).prop_map(Deed::Verb),
+        8 => (0..25u8).prop_map(Deed::Verb),
         1 => prop::sample::select(vec!['1', '#', '*']).prop_map(Deed::Key),
         1 => any::<bool>().prop_map(Deed::EndFlow),
         3 => prop::sample::select(vec![1u64, 100, 3000, 21_000, 40_000]).prop_map(Deed::Wait),
@@ -96,6 +96,8 @@ fn verb(number: u8, other: CallId) -> Verb {
             file: None,
             format: None,
             voices: Voices::Stereo,
+            room: None,
+            rate: None,
             max: None,
             end_of_silence: None,
             beep: true,
@@ -109,6 +111,20 @@ fn verb(number: u8, other: CallId) -> Verb {
         18 => Verb::Messaging(Messaging::Await { timeout: secs(2) }),
         19 => Verb::Messaging(Messaging::Answer { code: 200, reason: None }),
         20 => Verb::Park { slot: "1".into(), timeout: secs(3) },
+        21 => Verb::Steer { play: None, steer: Steer::Pause },
+        22 => Verb::Play(Play { wait: false, ..Play::new(vec![Sound::File("a.wav".into())]) }),
+        23 => Verb::Record(Record {
+            file: None,
+            format: None,
+            voices: Voices::Mixed,
+            room: Some("r".into()),
+            rate: None,
+            max: None,
+            end_of_silence: None,
+            beep: false,
+            stop_on: String::new(),
+            wait: false,
+        }),
         _ => Verb::SetVar { name: "x".into(), value: Some("y".into()) },
     }
 }
