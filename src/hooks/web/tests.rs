@@ -32,7 +32,7 @@ async fn server(answers: Vec<Vec<u8>>) -> (String, Arc<AtomicUsize>) {
             let length = stream.read(&mut asked).await.unwrap();
             let at = counted.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
             let known = String::from_utf8_lossy(&asked[..length]).contains("If-None-Match: \"1\"");
-            let same = b"HTTP/1.1 304 Not Modified\r\n\r\n".to_vec();
+            let same = b"HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=0\r\n\r\n".to_vec();
             let tagged = answers[at].windows(9).any(|nine| nine == b"ETag: \"1\"");
             let answer = if known && tagged { same } else { answers[at].clone() };
             let _ = stream.write_all(&answer).await;

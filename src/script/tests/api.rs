@@ -386,7 +386,7 @@ fn the_log_has_levels_and_takes_anything() {
 const MISUSE: &[(&str, &str)] = &[
     (
         "call:play()",
-        "call:play: the sound must be a WAV file, a table with say, tone or silence, or a list of these, not nothing",
+        "call:play: the sound must be a file, an http(s) address, a table with say, tone or silence, or a list of these, not nothing",
     ),
     (
         "call:play('../x.wav')",
@@ -394,7 +394,7 @@ const MISUSE: &[(&str, &str)] = &[
     ),
     ("call:play('/etc/x.wav')", "call:play: the sound must be a path below the folder"),
     ("call:play({})", "call:play: the sound must have 1 to 64 sounds, not 0"),
-    ("call:play({'a.wav', 5})", "call:play: the sound[2] must be a WAV file"),
+    ("call:play({'a.wav', 5})", "call:play: the sound[2] must be a file"),
     (
         "call:play('a', {stop_on = 'x'})",
         "call:play: option 'stop_on' must be at most 128 digits out of '0123456789*#ABCD', or 'any', not the text 'x'",
