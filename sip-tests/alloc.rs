@@ -11,6 +11,7 @@ use std::{
 };
 
 use switchhook::{
+    audio::progress::Progress,
     codec::{Codec, Digits, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
     media::{
@@ -60,6 +61,7 @@ fn config() -> Config {
         jitter_max: Duration::from_millis(200),
         relatch_after: Duration::from_secs(5),
         silence_timeout: Duration::from_secs(3),
+        rtp_timeout: Some(Duration::from_secs(5)),
         rtcp_interval: Duration::from_secs(1),
         max_ports: 8,
     }
@@ -171,7 +173,10 @@ impl Watched {
             }
             11 => self.command(Command::Leave { port }),
             6 => self.command(Command::Level { port, on: tick.is_multiple_of(2) }),
-            9 => self.command(Command::Detect { port, on: tick.is_multiple_of(2) }),
+            9 => {
+                let listener = tick.is_multiple_of(2).then(|| Box::new(Progress::new(8000)));
+                self.command(Command::Detect { port, listener });
+            }
             12 => self.command(Command::Chime { port, rising: tick.is_multiple_of(2) }),
             15 => self.command(Command::PassKey { port, key: '7' }),
             13 => self.command(Command::Echo { port, on: tick.is_multiple_of(2) }),

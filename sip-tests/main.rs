@@ -3,11 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod api;
 mod baresip;
 mod browser;
 mod carrier;
 mod command_line;
 mod docs;
+mod fax;
 mod kamailio;
 mod listening;
 mod messages;
@@ -23,9 +25,11 @@ mod reliability;
 mod ring_all;
 mod secure;
 mod sipp;
+mod siprec;
 mod sipvicious;
 mod stir;
 mod store;
 mod support;
 mod transfers;
+mod trunks;
 mod wires;

@@ -33,7 +33,9 @@ use crate::{
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, Output, Progress, Trace},
+    switch::{
+        Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, MessageRecord, Output, Progress, Trace,
+    },
     verbs::{Sound, ToFlow},
 };
 
@@ -93,13 +95,15 @@ pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 13] {
     ]
 }
 
-/// What the store is told of calls.
+/// What the store is told of calls and messages.
 #[derive(Debug)]
 pub enum Fact {
     /// A call has come further.
     Progress(Box<Progress>),
     /// A call is over.
     Record(Box<CallRecord>),
+    /// What became of a text message.
+    Message(Box<MessageRecord>),
 }
 
 /// What the program asks of the control task.
@@ -348,6 +352,7 @@ impl Control {
                 self.record(&record);
                 self.keep(Fact::Record(record));
             }
+            Output::Message(record) => self.keep(Fact::Message(record)),
             Output::Trace(trace) => self.tell(Seen::Trace(trace)),
             Output::Console(reply) => self.reply(reply),
             Output::Registered { user, bindings } => self.keep_registrations(user, bindings),

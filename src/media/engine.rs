@@ -12,6 +12,7 @@ use super::{
     recorder::Recorder,
 };
 use crate::{
+    audio::progress::Progress,
     ids::{BridgeId, PlayId, PortId, RecordingId},
     time::{Epoch, Time},
     verbs::RecordEnd,
@@ -75,6 +76,7 @@ impl Engine {
         match command {
             Command::Open { port, memory } => self.open(now, port, memory),
             Command::Update { port, stream, tools } => self.update(now, port, stream, tools),
+            Command::Pass { port, remote } => self.pass(now, port, remote),
             Command::Shield { port, shield } => self.shield(port, shield),
             Command::Keys { port, keys } => self.set_keys(port, keys),
             Command::Handshake { port, bytes } => self.hand_over(port, bytes),
@@ -96,7 +98,7 @@ impl Engine {
             }
             Command::PassKey { port, key } => self.with(port, |port, _| port.dialer.pass(key)),
             Command::LeaveTones { port } => self.with(port, |port, _| port.tones = false),
-            Command::Detect { port, on } => self.with(port, |port, _| port.ear.set_detecting(on)),
+            Command::Detect { port, listener } => self.detect(port, listener),
             Command::Level { port, on } => self.with(port, |port, _| port.set_level(on)),
             Command::Echo { port, on } => self.with(port, |port, _| port.echo = on),
             Command::Play { port, play, sounds } => self.play(port, Player::new(play, sounds)),
@@ -122,6 +124,9 @@ impl Engine {
             Command::StopRecording { port, recording } => {
                 self.with(port, |port, events| port.stop_recording(recording, events));
             }
+            Command::Tap { port, tapping } => self.tap(port, tapping),
+            Command::Untap { port, tap } => self.untap(port, tap),
+            Command::Feed { port, tap } => self.feed(port, tap),
             Command::Digits { port, digits, length, gap } => self.dial(port, Order { digits, length, gap }),
         }
     }
@@ -218,6 +223,13 @@ impl Engine {
         }
     }
 
+    fn detect(&mut self, id: PortId, mut listener: Option<Box<Progress>>) {
+        self.with(id, |port, _| port.ear.set_listener(&mut listener));
+        if let Some(old) = listener {
+            self.events.spend(Spent::Listener(old));
+        }
+    }
+
     /// The name is gone at once; the slot is free, and the closing told, when the goodbye is on its way.
     fn close(&mut self, now: Time, id: PortId) {
         let Some(slot) = self.names.remove(&id) else { return };
@@ -310,7 +322,7 @@ impl Engine {
     }
 
     /// Do something to a port that may change what becomes of its audio.
-    fn with(&mut self, id: PortId, what: impl FnOnce(&mut Port, &mut Events)) {
+    pub(super) fn with(&mut self, id: PortId, what: impl FnOnce(&mut Port, &mut Events)) {
         let Some(slot) = self.slot(id) else { return };
         if let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) {
             what(port, &mut self.events);

@@ -22,15 +22,7 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
         (Reply::Failed(failure), _) => failed(lua, failure)?,
         (Reply::Done, _) => vec![Value::Boolean(true)],
         (Reply::Played { key, length }, _) => vec![Value::Boolean(true), digit(lua, key)?, seconds(length)],
-        (Reply::Digits { digits, why }, _) => {
-            let (word, key) = match why {
-                GatherEnd::Max => ("max", None),
-                GatherEnd::Terminator(key) => ("terminator", Some(key)),
-                GatherEnd::Timeout => ("timeout", None),
-                GatherEnd::NoInput => ("no_input", None),
-            };
-            vec![digits.into_lua(lua)?, word.into_lua(lua)?, digit(lua, key)?]
-        }
+        (Reply::Digits { digits, why }, _) => gathered(lua, digits, why)?,
         (Reply::Recording(id), Want::Recording(leg)) => {
             let table = object(lua, &kinds.recording, leg)?;
             table.raw_set("_recording", id.0.cast_signed())?;
@@ -81,6 +73,17 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
         (Reply::Recording(_), _) => vec![Value::Boolean(true)],
     };
     Ok(MultiValue::from_vec(values))
+}
+
+/// The keys, why no more are waited for, and the key that ended it.
+fn gathered(lua: &Lua, digits: String, why: GatherEnd) -> mlua::Result<Vec<Value>> {
+    let (word, key) = match why {
+        GatherEnd::Max => ("max", None),
+        GatherEnd::Terminator(key) => ("terminator", Some(key)),
+        GatherEnd::Timeout => ("timeout", None),
+        GatherEnd::NoInput => ("no_input", None),
+    };
+    Ok(vec![digits.into_lua(lua)?, word.into_lua(lua)?, digit(lua, key)?])
 }
 
 /// What became of a recording.

@@ -12,7 +12,7 @@ use crate::{
     ids::{LoadId, PortId, RecordingId, WorkerId},
     media::{self, Batch, Channel, Command, Engine, Event, Pcm, Slot},
     sip::{Hop, Target, Transport},
-    switch::{CallRecord, Config, ConsoleReply, Input, Output, Progress, Trace},
+    switch::{CallRecord, Config, ConsoleReply, Input, MessageRecord, Output, Progress, Trace},
     time::{Epoch, Time},
     verbs::{Sound, ToFlow},
 };
@@ -62,6 +62,8 @@ pub struct Host {
     pub recordings: BTreeMap<RecordingId, Recording>,
     /// How calls came along.
     pub progress: Vec<Progress>,
+    /// What became of text messages.
+    pub messages: Vec<MessageRecord>,
     /// Records of finished calls.
     pub records: Vec<CallRecord>,
     /// What was traced.
@@ -87,6 +89,7 @@ impl Host {
             prompts: BTreeMap::new(),
             recordings: BTreeMap::new(),
             progress: Vec::new(),
+            messages: Vec::new(),
             records: Vec::new(),
             traces: Vec::new(),
             console: Vec::new(),
@@ -235,6 +238,7 @@ impl Host {
             Output::Stop { flow } => self.flows.handle(now, ToFlow::Stop { flow }),
             Output::Progress(progress) => self.progress.push(*progress),
             Output::Record(record) => self.records.push(*record),
+            Output::Message(record) => self.messages.push(*record),
             Output::Trace(trace) => self.traces.push(trace),
             Output::Console(reply) => self.console.push(reply),
             Output::Registered { .. } => {}

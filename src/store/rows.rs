@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::Deserialize;
 use sqlx::{Any, AssertSqlSafe, Transaction, any::AnyArguments, query::Query};
 
+use super::recordings;
 use crate::switch::Status;
 
 /// Rows in one statement. Few lengths, since each is a statement of its own to the database.
@@ -94,6 +95,9 @@ impl Statements {
             }
             query.execute(&mut **work).await?;
         }
+        for (id, row, _) in rows.iter().filter(|(_, row, _)| !row.recordings.is_empty()) {
+            recordings::put(work, (node, id), row.start_ms, [&row.from, &row.to], &row.recordings).await?;
+        }
         Ok(())
     }
 
@@ -155,6 +159,9 @@ struct CallRow<'a> {
     start_ms: i64,
     answer_ms: Option<i64>,
     end_ms: Option<i64>,
+    /// Only of a call that is over.
+    #[serde(default)]
+    recordings: Vec<String>,
 }
 
 type AnyQuery<'q> = Query<'q, Any, AnyArguments>;

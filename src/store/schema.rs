@@ -1,8 +1,13 @@
 //! The tables, and how older ones become these.
 
-/// Steps by their numbers, in order; a database notes those that it has taken. What is here never changes, new ones
-/// follow. The statements mean the same to SQLite and PostgreSQL.
-pub const MIGRATIONS: &[(i64, &[&str])] = &[(1, FIRST), (10, LEANER)];
+use super::desk_schema;
+
+/// A step towards the present tables: its number, by which the database remembers that it was done, and what it does.
+pub type Step = (i64, &'static [&'static str]);
+
+/// What is here never changes, new steps follow; those that are missing are done in this order. The statements mean the
+/// same to SQLite and PostgreSQL.
+pub const MIGRATIONS: [Step; 3] = [(1, FIRST), (10, LEANER), (20, desk_schema::TABLES)];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE spool (node TEXT PRIMARY KEY, done BIGINT NOT NULL)",

@@ -1,6 +1,7 @@
 //! Facts on their way into the database, with each of the two kinds of database.
 
 mod backup;
+mod desk;
 mod postgres;
 
 use std::{path::Path, time::Duration};
@@ -12,7 +13,7 @@ use super::*;
 use crate::{
     ids::CallId,
     io::{Fact, clock::Clock},
-    switch::{CallRecord, Direction, EndReason, Progress, Status},
+    switch::{CallRecord, Direction, EndReason, MessageRecord, Progress, Status},
 };
 
 fn progress(id: &str, status: Status) -> Fact {
@@ -64,6 +65,24 @@ fn record(id: &str, at_ms: u64) -> Fact {
     }))
 }
 
+fn message(direction: Direction, code: Option<u16>) -> Fact {
+    Fact::Message(Box::new(MessageRecord {
+        id: "1-m2".into(),
+        direction,
+        call: Some("a-1".into()),
+        from: "4711".into(),
+        to: "100".into(),
+        trunk: None,
+        script: Some("sms.lua".into()),
+        media_type: "text/plain".into(),
+        bytes: 5,
+        start_ms: 1_800_000_000_000,
+        end_ms: 1_800_000_000_300,
+        code,
+        error: None,
+    }))
+}
+
 struct Running {
     journal: Journal,
     writer: std::thread::JoinHandle<()>,
@@ -108,6 +127,8 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
         running.tell(progress("a-1", step)).await;
         running.tell(progress("a-2", step)).await;
     }
+    // A message is no event of its call, and no call.
+    running.tell(message(Direction::Inbound, Some(200))).await;
     running.tell(record("a-1", 1_800_000_000_000)).await;
     for call in 0..130 {
         running.tell(record(&format!("b-{call:03}"), 1_800_000_100_000 + 10 * (call / 2))).await;
@@ -181,6 +202,7 @@ async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_whi
     let folder = tempfile::tempdir().unwrap();
     let database = Database::parse(&postgres.url()).unwrap();
     keeps_and_finds(folder.path(), &database).await;
+    desk::keeps_what_people_work_with(folder.path(), &database).await;
 
     let running = start(folder.path(), &database);
     for call in 0..300 {
@@ -259,6 +281,33 @@ async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), all).await.expect("all that waited comes");
+}
+
+#[tokio::test]
+async fn what_became_of_a_message_is_an_event_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig { folder: folder.path().into(), limit: 1 << 30, clock: Clock::start() };
+    let journal = spawn_journal(config).unwrap();
+    let (to, follow) = oneshot::channel();
+    journal.questions.send(Question::Follow(to)).await.unwrap();
+    let mut reader = follow.await.unwrap();
+    for (direction, code, kind) in [
+        (Direction::Inbound, Some(202), "message.received"),
+        (Direction::Inbound, Some(404), "message.refused"),
+        (Direction::Outbound, Some(200), "message.sent"),
+        (Direction::Outbound, None, "message.failed"),
+    ] {
+        journal.facts.send(message(direction, code)).await.unwrap();
+        let event = reader.recv().await.unwrap();
+        assert_eq!((event.kind, event.call.as_str()), (kind, ""));
+        assert_eq!(event.parties, ["4711", "100"]);
+        let line: serde_json::Value = serde_json::from_str(&event.line).unwrap();
+        assert_eq!((&line["call"], &line["data"]["bytes"]), (&serde_json::Value::Null, &5.into()));
+        assert_eq!(line["data"]["code"], serde_json::json!(code));
+    }
+    let (to, live) = oneshot::channel();
+    journal.questions.send(Question::Live(to)).await.unwrap();
+    assert!(live.await.unwrap().is_empty(), "it is no call");
 }
 
 #[tokio::test]

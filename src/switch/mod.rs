@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod accept;
+mod aside;
 mod bridge;
 mod call;
 mod cdr;
@@ -32,13 +33,16 @@ mod door;
 mod early;
 mod errands;
 mod failover;
+mod fax;
 mod finish;
 mod flow;
+mod forks;
 mod gather;
 pub mod guard;
 mod hearing;
 mod hold;
 mod hunt;
+mod incoming;
 mod info;
 mod key;
 mod lamps;
@@ -46,6 +50,7 @@ mod link;
 mod message;
 mod message_in;
 mod message_out;
+mod message_record;
 mod message_within;
 mod modify;
 mod network;
@@ -56,6 +61,7 @@ mod play;
 mod port;
 mod progress;
 mod proof;
+mod provisional;
 mod reason;
 mod record;
 mod refer;
@@ -63,11 +69,15 @@ mod registered;
 mod registrar;
 mod reoffer;
 mod replaces;
+mod replied;
+mod rerun;
 mod room;
 mod route;
 mod rules;
 mod secure;
 mod session;
+mod siprec;
+mod siprec_words;
 pub mod stir;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
@@ -87,6 +97,7 @@ mod within;
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use guard::{Access, GuardConfig, Guarded};
 pub use message::{MessageConfig, MessageRoute};
+pub use message_record::MessageRecord;
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
 pub use progress::Progress;
@@ -94,6 +105,7 @@ pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use secure::{Handshake, MediaSecurity};
+pub use siprec::Recorders;
 pub use switch::Switch;
 pub use trunk::{
     Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
@@ -314,6 +326,8 @@ pub enum Output {
     Progress(Box<Progress>),
     /// A call is over, and this is what is known of it.
     Record(Box<CallRecord>),
+    /// What became of a text message.
+    Message(Box<MessageRecord>),
     /// Something to look at, where [`Config::trace`] is on.
     Trace(Trace),
     /// Answer the operator.
@@ -474,8 +488,6 @@ pub struct Config {
     pub retry_after: Duration,
     /// Whether media is encrypted.
     pub security: MediaSecurity,
-    /// End calls whose party sends no audio though it should ([`media::Event::NoRtp`]).
-    pub hang_up_on_silence: bool,
     /// Signed callers.
     pub stir: stir::Config,
     /// How calls are kept once they are set up.

@@ -231,8 +231,8 @@ impl Switch {
 
     /// A call that waits in a room is told that it is out of it.
     fn left(&mut self, id: CallId, why: LeaveReason) {
-        let waits = |call: &Box<Call>| matches!(call.task.as_ref().map(|task| &task.doing), Some(Doing::Room { .. }));
-        if self.calls.get(&id).is_some_and(waits) {
+        let task = self.calls.get(&id).and_then(|call| call.task.as_ref());
+        if matches!(task.map(|task| &task.doing), Some(Doing::Room { .. })) {
             self.finish_task(id, Reply::Left(why));
         }
     }
