@@ -178,7 +178,8 @@ impl Live {
             }
             Fact::Message(record) => {
                 let kind = kind_of_message(&record);
-                let line = text(&Line { id, at_ms, kind, call: None, order: 0, data: Some(&*record) });
+                let line = Line { id, at_ms, kind, call: None, order: 0, data: Some(&*record) };
+                let line = text(&line, &mut self.buffer);
                 Event { id, kind, call: String::new(), parties: [record.from, record.to], line }
             }
         }
