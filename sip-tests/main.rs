@@ -18,6 +18,7 @@ mod names;
 mod phones;
 #[path = "../src/store/tests/postgres.rs"]
 mod postgres;
+mod readers;
 mod recordings;
 mod records;
 mod reliability;
