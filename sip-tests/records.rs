@@ -24,16 +24,16 @@ fn program(server: &Server, arguments: &[&str]) -> String {
 }
 
 /// Where the API of a server that was just started listens.
-fn api(server: &Server) -> String {
+pub fn api(server: &Server) -> String {
     let line = server.wait_for("the API over HTTP");
     line.split("listening on ").nth(1).and_then(|rest| rest.split(',').next()).expect("an address").to_owned()
 }
 
-fn key(server: &Server) -> String {
+pub fn key(server: &Server) -> String {
     program(server, &["key", "--conf", "switchhook.toml", "--name", "test", "--scope", "admin"]).trim().to_owned()
 }
 
-fn connect(at: &str, key: &str, path: &str) -> BufReader<TcpStream> {
+pub fn connect(at: &str, key: &str, path: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(at).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n").unwrap();
     let mut reader = BufReader::new(stream);
