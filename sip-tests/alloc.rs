@@ -61,6 +61,7 @@ fn config() -> Config {
         jitter_max: Duration::from_millis(200),
         relatch_after: Duration::from_secs(5),
         silence_timeout: Duration::from_secs(3),
+        rtp_timeout: Some(Duration::from_secs(5)),
         rtcp_interval: Duration::from_secs(1),
         max_ports: 8,
     }

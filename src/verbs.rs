@@ -11,7 +11,7 @@ pub use heard::{Figures, Heard};
 pub use record::{FileFormat, Record, RecordEnd, RecordMode, Voices, leg_files};
 pub use rooms::{Entry, Member, RoomOrder};
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 mod message;
 
@@ -124,6 +124,13 @@ pub enum Verb {
         /// How long to listen.
         timeout: Duration,
     },
+    /// Have the call recorded by another machine as well (SIPREC, RFC 7866). Replies [`Reply::Done`] when that answered.
+    Siprec {
+        /// A `sip:` address; absent: the configuration's.
+        recorder: Option<String>,
+    },
+    /// Have it recorded there no longer. Replies [`Reply::Done`] at once.
+    SiprecStop,
     /// How does the call's audio go? Replies [`Reply::Figures`] at once; [`Failure::WrongState`] in its first seconds.
     Figures,
     /// Order something in a room, from inside or outside. Replies at once.
@@ -189,6 +196,25 @@ pub enum Verb {
     Registrations {
         /// Its number or user.
         phone: String,
+    },
+    /// The party is no longer heard in bridges and rooms, or again; it hears as before. Replies [`Reply::Done`] at once.
+    Mute {
+        /// True: no longer heard.
+        on: bool,
+    },
+    /// Play sounds beside whatever the call does otherwise, where nothing else is played to it. Replies
+    /// [`Reply::Played`] at the end; [`Failure::WrongState`] where something else is played or begins to be.
+    Announce {
+        /// What to play, gapless.
+        sounds: Vec<Sound>,
+    },
+    /// End the call's flow, as if its call had ended, with all calls that it dialled; the call itself goes on with this
+    /// script. Replies [`Reply::Done`] at once, where the script's own call asked for it: never.
+    Run {
+        /// The script.
+        script: Arc<str>,
+        /// Its variables.
+        vars: Vec<(String, String)>,
     },
     /// Set the vars that the call record keeps. Replies [`Reply::Done`] at once.
     SetVar {

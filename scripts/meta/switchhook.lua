@@ -251,6 +251,21 @@ function call:kick(room, options) end
 ---@return boolean|Reason? beep The machine's beep was heard: speak now.
 function call:detect(options) end
 
+---@class SiprecOptions
+---@field recorder? string A sip: address; the operator's `siprec.recorder`.
+
+---Have the call recorded by another machine as well (SIPREC), until `siprec_stop` or the end of the call. It hears what
+---the party says on one line, and what it hears on another.
+---@param options? SiprecOptions
+---@return true? ok
+---@return Reason? reason
+function call:siprec(options) end
+
+---Have it recorded there no longer.
+---@return true? ok
+---@return Reason? reason
+function call:siprec_stop() end
+
 ---How the audio of a call goes. Shares are 0 to 1, times are seconds.
 ---@class Quality
 ---@field mos? number Mean opinion score of what is heard here (E-model), 1 to 4.5.

@@ -29,6 +29,7 @@ pub struct Document {
     pub call: Call,
     pub media: Media,
     pub recording: Recording,
+    pub siprec: Siprec,
     pub speech: Speech,
     pub script: Script,
     pub number: Vec<Number>,
@@ -65,6 +66,9 @@ pub struct Folders {
 #[serde(deny_unknown_fields)]
 pub struct ApiTable {
     pub listen: String,
+    pub tls: bool,
+    pub requests_per_s: u64,
+    pub session_hours: u64,
     pub webhook: String,
     pub webhook_secret: String,
 }
@@ -160,8 +164,16 @@ pub struct Call {
     pub hold_music: String,
     pub transfer: String,
     pub reliable: bool,
+    pub fax: bool,
     pub session_timer_s: u64,
     pub session_min_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Siprec {
+    pub recorder: String,
+    pub always: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -196,6 +208,7 @@ pub struct Media {
     pub jitter_max_ms: u64,
     pub relatch_after_ms: u64,
     pub silence_timeout_s: u64,
+    pub rtp_timeout_s: u64,
     pub rtcp_interval_s: u64,
     pub country: String,
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Document, Fault, settings::At};
+use super::{Document, Fault, document::Siprec, settings::At};
 use crate::{
-    sip::SessionWish,
-    switch::{HoldRule, Rules, TransferRule},
+    sip::{SessionWish, Uri},
+    switch::{HoldRule, Recorders, Rules, TransferRule},
 };
 
 impl At<'_> {
@@ -22,6 +22,7 @@ impl At<'_> {
                 _ => TransferRule::Trusted,
             },
             reliable: call.reliable,
+            fax: call.fax,
             session: SessionWish {
                 expires: match call.session_timer_s {
                     0 => Duration::ZERO,
@@ -30,7 +31,25 @@ impl At<'_> {
                 min: self.seconds("call.session_min_s", call.session_min_s, 90..=86_400)?,
             },
             hold_music: self.prompt("call.hold_music", &call.hold_music)?,
+            recorders: self.recorders(&document.siprec)?,
         })
+    }
+
+    fn recorders(&self, siprec: &Siprec) -> Result<Recorders, Fault> {
+        let usual = match siprec.recorder.as_str() {
+            "" => None,
+            text => match Uri::parse(text).ok().filter(Uri::is_sip) {
+                Some(uri) => Some(uri),
+                None => {
+                    let found = format_args!("\"{text}\"");
+                    return Err(self.fault("siprec.recorder", found, "a sip: or sips: address, or empty"));
+                }
+            },
+        };
+        if siprec.always && usual.is_none() {
+            return Err(self.fault("siprec.always", "true", "false, where siprec.recorder is empty"));
+        }
+        Ok(Recorders { usual, always: siprec.always })
     }
 
     /// A path below the prompt folder; empty: none.

@@ -387,6 +387,10 @@ impl At<'_> {
             jitter_max: self.millis("media.jitter_max_ms", media.jitter_max_ms, media.jitter_min_ms.max(20)..=1000)?,
             relatch_after: self.millis("media.relatch_after_ms", media.relatch_after_ms, 100..=600_000)?,
             silence_timeout: self.seconds("media.silence_timeout_s", media.silence_timeout_s, 1..=86_400)?,
+            rtp_timeout: match media.rtp_timeout_s {
+                0 => None,
+                found => Some(self.seconds("media.rtp_timeout_s", found, media.silence_timeout_s..=86_400)?),
+            },
             rtcp_interval: self.seconds("media.rtcp_interval_s", media.rtcp_interval_s, 1..=300)?,
             max_ports: self.number("sip.max_calls", document.sip.max_calls, 1..=1_000_000)?,
         })

@@ -6,7 +6,7 @@ mod certificates;
 mod https;
 mod speech;
 
-pub use archive::{ArchiveConfig, Destination, Place, S3Key, Upload, erase, spawn as spawn_archive};
+pub use archive::{ArchiveConfig, Destination, Place, S3Key, Upload, erase, erase_file, spawn as spawn_archive};
 pub use certificates::{Config as CertificatesConfig, spawn as spawn_certificates};
 pub use https::connector as https_connector;
 pub use speech::{Config as SpeechConfig, spawn as spawn_speech, version as speech_version};

@@ -466,7 +466,8 @@ impl Control {
             error = record.error,
             "call ended"
         );
-        if let Err(Full(ToDisk::CallRecord(line))) = self.ends.disk.push(ToDisk::CallRecord(line)) {
+        let recorded = !record.recordings.is_empty();
+        if let Err(Full(ToDisk::CallRecord { line, .. })) = self.ends.disk.push(ToDisk::CallRecord { line, recorded }) {
             tracing::error!(record = line, "the disk cannot follow: this call's record is only in this line");
         }
     }

@@ -76,6 +76,7 @@ impl Engine {
         match command {
             Command::Open { port, memory } => self.open(now, port, memory),
             Command::Update { port, stream, tools } => self.update(now, port, stream, tools),
+            Command::Pass { port, remote } => self.pass(now, port, remote),
             Command::Shield { port, shield } => self.shield(port, shield),
             Command::Keys { port, keys } => self.set_keys(port, keys),
             Command::Handshake { port, bytes } => self.hand_over(port, bytes),
@@ -123,6 +124,9 @@ impl Engine {
             Command::StopRecording { port, recording } => {
                 self.with(port, |port, events| port.stop_recording(recording, events));
             }
+            Command::Tap { port, tapping } => self.tap(port, tapping),
+            Command::Untap { port, tap } => self.untap(port, tap),
+            Command::Feed { port, tap } => self.feed(port, tap),
             Command::Digits { port, digits, length, gap } => self.dial(port, Order { digits, length, gap }),
         }
     }
@@ -318,7 +322,7 @@ impl Engine {
     }
 
     /// Do something to a port that may change what becomes of its audio.
-    fn with(&mut self, id: PortId, what: impl FnOnce(&mut Port, &mut Events)) {
+    pub(super) fn with(&mut self, id: PortId, what: impl FnOnce(&mut Port, &mut Events)) {
         let Some(slot) = self.slot(id) else { return };
         if let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) {
             what(port, &mut self.events);

@@ -25,6 +25,9 @@
 //! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out), `comfort` (noise) |
 //! | `bridge` | who is with whom, and the sums of what they say |
 //! | `frame`, `tools` | 20 ms of audio; the coders of a port and what else its codecs need |
+//! | `pass` | datagrams that are passed on untouched: a fax |
+//! | `tap` | what others hear of a port, outside the engine or through another port |
+//! | `watch` | peers that fall silent |
 //! | `shield` | what stands before a port whose stream is encrypted |
 //! | `batch`, `events` | what comes out |
 
@@ -43,6 +46,7 @@ mod gate;
 mod jitter;
 mod metrics;
 mod packets;
+mod pass;
 mod player;
 mod port;
 mod recorder;
@@ -51,10 +55,12 @@ mod room;
 mod route;
 mod sender;
 mod shield;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod tick;
 mod tools;
+mod watch;
 
 pub use batch::{Batch, Datagram};
 pub use engine::Engine;
@@ -63,6 +69,7 @@ pub use metrics::{Bursts, Level};
 pub use port::Port;
 pub use recorder::Ends;
 pub use shield::{Pair, Shield, ShieldKeys, Shielding};
+pub use tap::{Side, Tap, TapFrame, Tapping};
 pub use tools::Tools;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -70,7 +77,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crate::{
     audio::progress::Progress,
     codec::{Codec, Digits, Foreign, OpusWish, Rate},
-    ids::{BridgeId, PlayId, PortId, RecordingId},
+    ids::{BridgeId, PlayId, PortId, RecordingId, TapId},
     verbs::{FileFormat, Heard, RecordEnd, RecordMode},
 };
 
@@ -207,6 +214,14 @@ pub enum Command {
         stream: Box<Stream>,
         /// What its codecs need (made by [`Tools::new`] outside the engine).
         tools: Box<Tools>,
+    },
+    /// Pass datagrams on as they are to the other port of the bridge, where it does so as well, until the next
+    /// [`Command::Update`]: no audio, no reports, no encryption.
+    Pass {
+        /// Which port.
+        port: PortId,
+        /// Where SDP says that the peer receives.
+        remote: SocketAddr,
     },
     /// Encrypt from now on, or otherwise than before. Counters go on where the key stays the same.
     Shield {
@@ -347,6 +362,27 @@ pub enum Command {
         /// Which recording.
         recording: RecordingId,
     },
+    /// Let somebody else hear a port; of too many taps, and where there is no port, the last is over at once.
+    Tap {
+        /// Which port.
+        port: PortId,
+        /// Its memory (made by [`Tapping::new`] outside the engine).
+        tapping: Box<Tapping>,
+    },
+    /// Tap it no longer.
+    Untap {
+        /// Which port.
+        port: PortId,
+        /// Which tap.
+        tap: TapId,
+    },
+    /// Send what comes out of a tap, wherever that is, while nothing else is said to the port's party.
+    Feed {
+        /// Which port.
+        port: PortId,
+        /// Which tap; it has no other consumer.
+        tap: Arc<Tap>,
+    },
     /// Send digits, one after another, after those of at most four orders before: as RFC 4733 events, or as tones where
     /// the peer takes no events. Answered by one [`Event::DigitsSent`]: at once where there are more orders, or no port.
     Digits {
@@ -429,6 +465,12 @@ pub enum Event {
     },
     /// No packet has come for [`Config::silence_timeout`] though the peer should send.
     NoRtp {
+        /// Which port.
+        port: PortId,
+    },
+    /// Neither RTP nor RTCP has come for [`Config::rtp_timeout`] though the peer should send: it is gone. Told again after
+    /// as long.
+    Lost {
         /// Which port.
         port: PortId,
     },
@@ -549,6 +591,10 @@ pub enum Spent {
     Shield(Box<Shield>),
     /// Of listening for who answers that ended.
     Listener(Box<Progress>),
+    /// Of a tap that is over.
+    Tap(Box<Tapping>),
+    /// A tap that fed a port.
+    Fed(Arc<Tap>),
     /// Of keys that were replaced, or came too late.
     Keys(Box<Pair>),
     /// Of a datagram that was sent.
@@ -558,14 +604,16 @@ pub enum Spent {
 /// Limits of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Jitter buffer: least delay.
+    /// Jitter buffer: least delay from the coming of a packet. Below a tick, what ticks need counts.
     pub jitter_min: Duration,
-    /// Jitter buffer: most delay.
+    /// Jitter buffer: most delay above the fastest packet's coming.
     pub jitter_max: Duration,
     /// A source that was silent this long may be followed by another one.
     pub relatch_after: Duration,
     /// Tell [`Event::NoRtp`] after this long without a packet.
     pub silence_timeout: Duration,
+    /// Tell [`Event::Lost`] after this long without RTP and RTCP, but not before [`Event::NoRtp`]; absent: never.
+    pub rtp_timeout: Option<Duration>,
     /// Time between RTCP reports (RFC 3550 section 6.2 asks for about 5 s).
     pub rtcp_interval: Duration,
     /// Most ports.

@@ -33,7 +33,7 @@ const DETECT_TIME: Duration = Duration::from_secs(20);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 32] = [
+pub(super) const OF_CALL: [&str; 34] = [
     "answer",
     "bridge",
     "deafen",
@@ -62,6 +62,8 @@ pub(super) const OF_CALL: [&str; 32] = [
     "say",
     "send_digits",
     "send_message",
+    "siprec",
+    "siprec_stop",
     "sleep",
     "tone",
     "transfer",
@@ -174,9 +176,8 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             };
             Verb::Bridge { other: CallId(other), stop_on: options.digits("stop_on", "")? }
         }
-        "join" | "listen" | "detect" | "quality" | "members" | "mute" | "deafen" | "kick" => {
-            company(name, function, given)?
-        }
+        "siprec" | "siprec_stop" | "join" | "listen" | "detect" | "quality" | "members" | "mute" | "deafen"
+        | "kick" => company(name, function, given)?,
         "echo" => {
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
@@ -222,6 +223,11 @@ fn company(name: &str, function: &str, given: &Arguments) -> Result<Verb, Refusa
             let timeout = options.seconds("timeout", 1.0)?.unwrap_or(DETECT_TIME);
             Verb::Detect { beep: options.flag("beep", false)?, timeout }
         }
+        "siprec" => {
+            let options = Options::new(function, &given.a, &["recorder"], false)?;
+            Verb::Siprec { recorder: options.text("recorder", 256)? }
+        }
+        "siprec_stop" => Verb::SiprecStop,
         "quality" => Verb::Figures,
         "members" => Verb::Room(RoomOrder::Members { room: Given::argument(function, "the room", &given.a).text(64)? }),
         _ => Verb::Room(room_order(name, function, given)?),

@@ -104,8 +104,12 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let (orders, to_obey) = mpsc::channel::<Order>(64);
     let (program, seen) = mpsc::unbounded_channel::<Seen>();
     let store = super::keeping::Keeping::start(conf, clock)?;
-    let api = store.api(conf, clock, &orders)?;
-    listening.extend(api.as_ref().map(|api| format!("{}, the API over HTTP", api.at)));
+    let (reload, reloads) = mpsc::channel(8);
+    let api = store.api(conf, clock, (&orders, reload))?;
+    listening.extend(api.as_ref().map(|api| {
+        let over = if api.secure { "HTTPS" } else { "HTTP" };
+        format!("{}, the API over {over}", api.at)
+    }));
     let media = Media::start(conf, clock)?;
     let certificate = Certificate::generate().map_err(system("certificate for media"))?;
     let fingerprint = certificate.fingerprint();
@@ -133,7 +137,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         .name("control".into())
         .spawn(move || runtime.block_on(task.run(inputs, to_obey)))
         .map_err(system("control thread"))?;
-    Ok(Server { addresses, listening, orders, seen, control, media: told, config })
+    Ok(Server { addresses, listening, orders, seen, reloads, control, media: told, config })
 }
 
 /// All that the control task is made of.
@@ -384,7 +388,6 @@ fn switch_config(
         ring_limit: conf.sip.ring_limit,
         retry_after: std::time::Duration::from_secs(5),
         security: security_config(conf, fingerprint),
-        hang_up_on_silence: false,
         stir: conf.stir.clone(),
         rules: conf.rules.clone(),
         trace: wishes.trace,

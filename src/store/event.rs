@@ -49,7 +49,7 @@ pub const fn kind(status: Status) -> &'static str {
         Status::Initiated => "call.initiated",
         Status::Ringing => "call.ringing",
         Status::InProgress => "call.in_progress",
-        Status::Completed | Status::Failed | Status::NoAnswer | Status::Busy | Status::Canceled => "call.ended",
+        Status::Completed | Status::Failed | Status::NoAnswer | Status::Busy | Status::Canceled => ENDED,
     }
 }
 
@@ -63,6 +63,8 @@ fn kind_of_message(record: &MessageRecord) -> &'static str {
     }
 }
 
+/// The kind of a call's last event.
+pub const ENDED: &str = "call.ended";
 /// The kind of the event that a server starts.
 pub const STARTED: &str = "server.started";
 

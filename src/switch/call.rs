@@ -17,10 +17,12 @@ use std::{
 use super::{
     Direction, EndReason, Status, TraceEvent,
     accept::Accepting,
+    aside::Voice,
     bridge::Joined,
     connect::{Inviting, Locating},
     core::{Core, DialogKey},
     direct::Direct,
+    fax::{Fax, FaxNews},
     forks::Sent,
     hearing::Hearing,
     hold::Hold,
@@ -34,6 +36,7 @@ use super::{
     reason::Why,
     record::Recording,
     reoffer::Reoffer,
+    siprec::Siprec,
     stir::Signature,
     task::{Ask, Task},
     transfer::Moving,
@@ -74,6 +77,10 @@ pub(super) struct Call {
     pub texts: VecDeque<Text>,
     pub task: Option<Task>,
     pub joined: Joined,
+    /// How it takes part there.
+    pub voice: Voice,
+    /// Who asked for what is played beside everything else.
+    pub announced: Option<Ask>,
     pub hold: Hold,
     /// Our re-INVITE, where there is one.
     pub reoffer: Reoffer,
@@ -114,6 +121,12 @@ pub(super) struct Call {
     pub dearest: Vec<Codec>,
     /// Its media go from party to party, not through us.
     pub direct: Option<Box<Direct>>,
+    /// It goes to somebody else's recorder.
+    pub siprec: Option<Box<Siprec>>,
+    /// The leg to the recorder that records it.
+    pub recorder: Option<CallId>,
+    /// How far it has come from audio to a fax.
+    pub fax: Fax,
     /// Of a call that we make: the number that it shows is known to be the caller's.
     pub vouched: bool,
     /// The calls that this one dialled.
@@ -204,6 +217,8 @@ pub(super) enum Notice {
     Texted(Ask, Result<u16, Failure>),
     /// The party of a call without a port describes its media anew.
     Described,
+    /// A change from audio to a fax, or back.
+    Fax(FaxNews),
     /// The end is decided.
     Over,
 }
@@ -261,6 +276,8 @@ impl End {
     };
     /// The session timer ran out.
     pub const EXPIRED: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
+    /// The peer's media stopped, and its reports with them.
+    pub const GONE: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
     /// The peer's signalling went wrong.
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 
@@ -330,6 +347,8 @@ impl Call {
             keys: VecDeque::new(),
             texts: VecDeque::new(),
             task: None,
+            voice: Voice::default(),
+            announced: None,
             joined: Joined::Alone,
             hold: Hold::default(),
             reoffer: Reoffer::default(),
@@ -353,6 +372,9 @@ impl Call {
             hops: HOPS,
             dearest: Vec::new(),
             direct: None,
+            siprec: None,
+            recorder: None,
+            fax: Fax::Audio,
             vouched: true,
             legs: Vec::new(),
             over: None,
@@ -389,10 +411,12 @@ impl Call {
         self.over = Some(Over { at: core.now, status, end, code, until });
         self.forget_loads(core);
         self.drop_described(core, 487);
+        self.drop_fax(core, 487, None);
         self.keys.clear();
         self.texts.clear();
         self.leave_trunk(core);
         self.close_port(core);
+        self.close_mouths(core);
         core.tell(self.id, Notice::Over);
     }
 

@@ -192,6 +192,7 @@ impl Call {
             return match self.port.open() {
                 Some(_) => self.invite(core),
                 None if self.direct.is_some() => self.invite(core),
+                None if self.siprec.is_some() => self.open_mouths(core, hop, place.address.is_ipv6()),
                 None => self.open_port(core, hop, place.address.is_ipv6()),
             };
         }
@@ -261,7 +262,11 @@ impl Call {
             headers.push(name, value.as_str());
         }
         outgoing.carrier.dress(core, &own, &mut headers);
-        Request { method: Method::Invite, uri: uri.clone(), headers, body }
+        let mut request = Request { method: Method::Invite, uri: uri.clone(), headers, body };
+        if let Some(siprec) = &self.siprec {
+            siprec.dress(&self.name, &mut request);
+        }
+        request
     }
 
     /// Ringing took too long, or the answer to a CANCEL.

@@ -103,6 +103,8 @@ impl Switch {
         if call.direct.is_some() {
             return self.directly_reoffered(id, &result);
         }
+        self.fax_reoffered(id, &result);
+        let Some((call, _)) = self.call(id) else { return };
         if result.is_err() {
             // The session stays what it was.
             let held = call.port.open().and_then(|open| open.agreed.as_ref()).is_some_and(|a| !a.direction.receives());

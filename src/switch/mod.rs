@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod accept;
+mod aside;
 mod bridge;
 mod call;
 mod cdr;
@@ -32,6 +33,7 @@ mod door;
 mod early;
 mod errands;
 mod failover;
+mod fax;
 mod finish;
 mod flow;
 mod forks;
@@ -68,11 +70,14 @@ mod registrar;
 mod reoffer;
 mod replaces;
 mod replied;
+mod rerun;
 mod room;
 mod route;
 mod rules;
 mod secure;
 mod session;
+mod siprec;
+mod siprec_words;
 pub mod stir;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
@@ -100,6 +105,7 @@ pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use secure::{Handshake, MediaSecurity};
+pub use siprec::Recorders;
 pub use switch::Switch;
 pub use trunk::{
     Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
@@ -482,8 +488,6 @@ pub struct Config {
     pub retry_after: Duration,
     /// Whether media is encrypted.
     pub security: MediaSecurity,
-    /// End calls whose party sends no audio though it should ([`media::Event::NoRtp`]).
-    pub hang_up_on_silence: bool,
     /// Signed callers.
     pub stir: stir::Config,
     /// How calls are kept once they are set up.

@@ -51,6 +51,7 @@ impl Call {
             return Err(Failure::Limit("sounds in one play"));
         }
         self.forget_loads(core);
+        self.announcement_over(core);
         self.hold.on_air = false;
         let made = sounds.iter().map(|sound| core.make(sound)).collect::<Result<Vec<_>, _>>()?;
         let missing = made.iter().zip(sounds).enumerate().filter(|(_, (made, _))| made.is_none());
@@ -122,6 +123,7 @@ impl Call {
     pub fn hush(&mut self, core: &mut Core) {
         self.stop_playing(core);
         self.player = Player::Idle;
+        self.announcement_over(core);
         self.hold.on_air = false;
     }
 
@@ -140,6 +142,9 @@ impl Switch {
     pub(super) fn play_ended(&mut self, id: CallId, samples: u64) {
         let Some((call, core)) = self.call(id) else { return };
         let now = core.now;
+        if let Some(ask) = call.announced.take() {
+            return self.reply(ask, Reply::Played { key: None, length: length(samples) });
+        }
         match call.task.as_mut().map(|task| &mut task.doing) {
             Some(Doing::Play { key, .. }) => {
                 let reply = Reply::Played { key: *key, length: length(samples) };
@@ -159,6 +164,9 @@ impl Switch {
     pub(super) fn play_failed(&mut self, id: CallId, why: String) {
         let Some((call, _)) = self.call(id) else { return };
         tracing::warn!(call = %call.name, why, "cannot play");
+        if let Some(ask) = call.announced.take() {
+            return self.reply(ask, Reply::Failed(Failure::Sound(why)));
+        }
         match call.task.as_ref().map(|task| &task.doing) {
             Some(Doing::Play { .. } | Doing::Gather(_) | Doing::Beep(_)) => {
                 self.finish_task(id, Reply::Failed(Failure::Sound(why)))

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::Recorders;
 use crate::sip::{LEAST_SESSION, SessionWish};
 
 /// What the operator chose.
@@ -17,14 +18,26 @@ pub struct Rules {
     pub reliable: bool,
     /// Whose REFER is followed.
     pub transfer: TransferRule,
+    /// Two parties of a bridge may change to a fax (T.38).
+    pub fax: bool,
     /// Session timers.
     pub session: SessionWish,
+    /// Other people's machines that record calls (SIPREC).
+    pub recorders: Recorders,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
         let session = SessionWish { expires: Duration::from_secs(1800), min: LEAST_SESSION };
-        Rules { hold: HoldRule::Music, hold_music: None, reliable: true, transfer: TransferRule::Trusted, session }
+        Rules {
+            hold: HoldRule::Music,
+            hold_music: None,
+            reliable: true,
+            transfer: TransferRule::Trusted,
+            fax: true,
+            session,
+            recorders: Recorders::default(),
+        }
     }
 }
 

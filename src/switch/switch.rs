@@ -88,7 +88,9 @@ impl Switch {
                 }
             }
             Input::PortOpened { port, result } => {
-                if let Some((call, core)) = self.call_of_port(port) {
+                if let Some((call, core)) = self.call_of_port(port)
+                    && !call.mouth_opened(core, port, &result)
+                {
                     call.handle_port(core, result);
                 }
             }
@@ -317,6 +319,7 @@ impl Switch {
             Notice::Text => self.on_text(id),
             Notice::Texted(ask, result) => self.on_texted(ask, result),
             Notice::Described => self.on_described(id),
+            Notice::Fax(news) => self.on_fax(id, news),
             Notice::Over => self.on_over(id),
         }
     }
@@ -324,9 +327,10 @@ impl Switch {
     fn on_answered(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id).filter(|call| call.over.is_none()) else { return };
         tracing::info!(call = %call.name, "answered");
-        if self.target_answers(id) || self.replacement_answered(id) {
+        if self.target_answers(id) || self.replacement_answered(id) || self.recorder_answers(id) {
             return;
         }
+        self.record_always(id);
         let Some(call) = self.calls.get(&id) else { return };
         match (call.parent, call.order.is_some(), call.task.as_ref().map(|task| &task.doing)) {
             (Some(_), ..) => self.leg_answers(id),
@@ -366,6 +370,11 @@ impl Switch {
                     call.handle_silence(core);
                 }
             }
+            media::Event::Lost { port } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_lost(core);
+                }
+            }
             media::Event::Quality { port, quality } => {
                 if let Some((call, core)) = self.call_of_port(port) {
                     call.handle_quality(core, quality);
@@ -383,7 +392,9 @@ impl Switch {
                 self.on_record_done(recording, (samples, missed), why);
             }
             media::Event::Closed { port, quality } => {
-                if let Some((call, core)) = self.call_of_port(port) {
+                if let Some((call, core)) = self.call_of_port(port)
+                    && !call.mouth_closed(core, port)
+                {
                     call.handle_closed(core, quality);
                 }
             }

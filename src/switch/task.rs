@@ -182,6 +182,11 @@ impl Switch {
             Verb::Resume => self.begin_resume(ask, id),
             Verb::Transfer(wish) => self.begin_transfer(ask, id, &wish),
             Verb::Figures => call.figures().map(Some),
+            Verb::Mute { on } => call.mute(core, on).map(|()| Some(Reply::Done)),
+            Verb::Announce { sounds } => call.announce(core, ask, &sounds).map(|()| None),
+            Verb::Run { script, vars } => self.run_another(id, script, vars).map(|()| (!own).then_some(Reply::Done)),
+            Verb::Siprec { recorder } => self.begin_siprec(Some(ask), id, recorder.as_deref()),
+            Verb::SiprecStop => self.end_siprec(id),
             Verb::Room(order) => self.order_in_room(order).map(Some),
             Verb::SetVar { .. } | Verb::Mailbox { .. } | Verb::Messaging(_) | Verb::Registrations { .. } => Ok(None),
             Verb::Pickup { phone } => self.begin_pickup(id, &phone),
@@ -281,6 +286,11 @@ impl Switch {
             | Verb::Sleep(_)
             | Verb::Room(_)
             | Verb::Figures
+            | Verb::Mute { .. }
+            | Verb::Announce { .. }
+            | Verb::Run { .. }
+            | Verb::Siprec { .. }
+            | Verb::SiprecStop
             | Verb::Mailbox { .. }
             | Verb::Messaging(_)
             | Verb::Registrations { .. }
@@ -421,7 +431,7 @@ impl Call {
         Ok(Some(Reply::Done))
     }
 
-    fn echo(&mut self, core: &mut Core, on: bool) {
+    pub(super) fn echo(&mut self, core: &mut Core, on: bool) {
         if let Some(port) = self.port.open().map(|open| open.id) {
             self.command(core, Command::Echo { port, on });
         }

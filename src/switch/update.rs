@@ -86,9 +86,8 @@ impl Call {
     fn owes_answer(&self) -> bool {
         match &self.state {
             State::Incoming(incoming) => !incoming.has_early_media() && !incoming.has_offered(),
-            State::Accepting(_) | State::Locating(_) | State::Inviting(_) | State::Talking { .. } | State::Gone => {
-                false
-            }
+            State::Talking { .. } => self.fax.waits(),
+            State::Accepting(_) | State::Locating(_) | State::Inviting(_) | State::Gone => false,
         }
     }
 

@@ -165,7 +165,7 @@ fn a_full_disk_is_told_once_and_gives_the_blocks_back() {
     bench.block(R, &[1]);
     assert!(matches!(wait(bench.worker.inbox()), ToWorker::Command(Command::Space { .. })));
     bench.inbox.push(ToDisk::Done { recording: R, samples: 1 }).unwrap();
-    bench.inbox.push(ToDisk::CallRecord("{}".into())).unwrap();
+    bench.inbox.push(ToDisk::CallRecord { line: "{}".into(), recorded: false }).unwrap();
     assert!(matches!(bench.told(), FromDisk::CallRecordLost { record, .. } if record == "{}"));
 }
 
@@ -280,7 +280,7 @@ fn call_records_are_lines_that_are_added() {
     let path = bench.folder.path().join("calls.jsonl");
     fs::write(&path, "{\"old\":1}\n").unwrap();
     for record in ["{\"call\":1}", "{\"call\":2}"] {
-        bench.inbox.push(ToDisk::CallRecord(record.into())).unwrap();
+        bench.inbox.push(ToDisk::CallRecord { line: record.into(), recorded: false }).unwrap();
     }
     bench.inbox.push(ToDisk::Shutdown).unwrap();
     bench.disk.join();

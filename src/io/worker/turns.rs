@@ -289,6 +289,7 @@ fn port_of(command: &Command) -> PortId {
     match command {
         Command::Open { port, .. }
         | Command::Update { port, .. }
+        | Command::Pass { port, .. }
         | Command::Shield { port, .. }
         | Command::Keys { port, .. }
         | Command::Handshake { port, .. }
@@ -307,6 +308,9 @@ fn port_of(command: &Command) -> PortId {
         | Command::Space { port, .. }
         | Command::RecordAs { port, .. }
         | Command::StopRecording { port, .. }
+        | Command::Tap { port, .. }
+        | Command::Untap { port, .. }
+        | Command::Feed { port, .. }
         | Command::Digits { port, .. } => *port,
     }
 }

@@ -185,6 +185,7 @@ proptest! {
                 Event::Digit { .. }
                 | Event::Latched { .. }
                 | Event::NoRtp { .. }
+                | Event::Lost { .. }
                 | Event::Handshake { .. }
                 | Event::Loudest { .. }
                 | Event::Heard { .. }

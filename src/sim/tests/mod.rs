@@ -79,7 +79,6 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         ring_limit: conf.sip.ring_limit,
         retry_after: secs(5),
         security: Default::default(),
-        hang_up_on_silence: false,
         stir: Default::default(),
         rules: Rules::default(),
         trace: true,

@@ -1,10 +1,12 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
+mod aside;
 mod codecs;
 mod dial;
 mod direct;
 mod early;
 mod failover;
+mod fax;
 mod guard;
 mod hold;
 mod incoming;
@@ -19,6 +21,7 @@ mod random;
 mod reason;
 mod secure;
 mod session;
+mod siprec;
 mod sounds;
 mod stir;
 mod through;
@@ -149,6 +152,7 @@ fn config(at: SocketAddr) -> Config {
             jitter_max: millis(200),
             relatch_after: secs(1),
             silence_timeout: secs(10),
+            rtp_timeout: None,
             rtcp_interval: secs(5),
             max_ports: 100,
         },
@@ -162,7 +166,6 @@ fn config(at: SocketAddr) -> Config {
         ring_limit: secs(180),
         retry_after: secs(30),
         security: Default::default(),
-        hang_up_on_silence: false,
         stir: Default::default(),
         rules: Rules::default(),
         trace: false,
@@ -469,6 +472,7 @@ fn name(command: &Command) -> &'static str {
     match command {
         Command::Open { .. } => "Open",
         Command::Update { .. } => "Update",
+        Command::Pass { .. } => "Pass",
         Command::Shield { .. } => "Shield",
         Command::Keys { .. } => "Keys",
         Command::Handshake { .. } => "Handshake",
@@ -488,6 +492,9 @@ fn name(command: &Command) -> &'static str {
         Command::Space { .. } => "Space",
         Command::RecordAs { .. } => "RecordAs",
         Command::StopRecording { .. } => "StopRecording",
+        Command::Tap { .. } => "Tap",
+        Command::Untap { .. } => "Untap",
+        Command::Feed { .. } => "Feed",
         Command::Digits { .. } => "Digits",
     }
 }

@@ -221,11 +221,15 @@ fn a_room_gathers_calls_of_several_flows_on_one_thread_and_ends_with_the_last() 
 }
 
 #[test]
-fn silence_ends_the_call_where_that_is_wanted() {
-    for (wanted, calls) in [(false, 1), (true, 0)] {
-        let (mut world, ..) = answered_in(World::with(|config| config.hang_up_on_silence = wanted));
-        let (port, worker) = world.node().opened[0];
-        world.input(0, Input::Media { worker, event: media::Event::NoRtp { port } });
-        assert_eq!(world.node().switch.counts().calls, calls);
-    }
+fn silence_is_noted_and_a_party_that_is_gone_is_hung_up_and_its_record_says_why() {
+    let (mut world, ..) = answered();
+    let (port, worker) = world.node().opened[0];
+    world.input(0, Input::Media { worker, event: media::Event::NoRtp { port } });
+    assert_eq!(world.node().switch.counts().calls, 1);
+    world.input(0, Input::Media { worker, event: media::Event::Lost { port } });
+    assert_eq!(world.node().switch.counts().calls, 0);
+    let record = &world.node().records[0];
+    assert_eq!((record.status, record.end_reason), (Status::Completed, EndReason::TelephonyError));
+    let error = record.error.as_deref().unwrap();
+    assert!(error.starts_with("neither audio nor reports came any more: no packet came"), "{error}");
 }
