@@ -81,7 +81,10 @@ fn a_script_answers_a_message_with_one_of_its_own() {
         serde_json::from_str::<serde_json::Value>(&data.expect("an event")).unwrap()
     };
     let (sent, received) = (told(), told());
-    assert_eq!((&sent["kind"], &sent["data"]["bytes"], &sent["data"]["code"]), (&"message.sent".into(), &9.into(), &200.into()));
+    assert_eq!(
+        (&sent["kind"], &sent["data"]["bytes"], &sent["data"]["code"]),
+        (&"message.sent".into(), &9.into(), &200.into())
+    );
     assert_eq!((&received["kind"], &received["data"]["script"]), (&"message.received".into(), &"text.lua".into()));
     assert!(!format!("{sent}{received}").to_lowercase().contains("hello"), "what it says is not told");
 }
