@@ -97,9 +97,9 @@ fn measure(rate: u32, calls: usize) -> Result<(), Failure> {
             while !over.load(Ordering::Relaxed) || quiet < 10 {
                 quiet += 1;
                 let _ = wait(&[&phone.socket], Duration::from_millis(100));
-                while let Ok(took @ (Took::Invite(_) | Took::Other)) = phone.take() {
+                while let Ok(took @ (Took::Invite | Took::Other)) = phone.take() {
                     quiet = 0;
-                    invited.fetch_add(usize::from(matches!(took, Took::Invite(_))), Ordering::Relaxed);
+                    invited.fetch_add(usize::from(matches!(took, Took::Invite)), Ordering::Relaxed);
                 }
             }
         });

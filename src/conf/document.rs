@@ -10,6 +10,7 @@ use super::{
     phones::{PhoneTable, PhonesTable},
     stir::Stir,
     trunks::{OutboundTable, TrunkTable},
+    web::WebTable,
 };
 
 /// The whole file.
@@ -31,6 +32,7 @@ pub struct Document {
     pub recording: Recording,
     pub siprec: Siprec,
     pub speech: Speech,
+    pub web: WebTable,
     pub script: Script,
     pub number: Vec<Number>,
     pub stir: Stir,
@@ -216,6 +218,7 @@ pub struct Media {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Recording {
+    pub max_rate: u64,
     pub keep_days: u64,
     pub max_gb: u64,
     pub upload: String,

@@ -24,6 +24,7 @@
 //! | `route` | relay, decode or drop: decided at every change |
 //! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out), `comfort` (noise) |
 //! | `bridge` | who is with whom, and the sums of what they say |
+//! | `room`, `tape` | what a bridge of three and more is beyond a sum; the recording of a bridge |
 //! | `frame`, `tools` | 20 ms of audio; the coders of a port and what else its codecs need |
 //! | `pass` | datagrams that are passed on untouched: a fax |
 //! | `tap` | what others hear of a port, outside the engine or through another port |
@@ -47,6 +48,7 @@ mod jitter;
 mod metrics;
 mod packets;
 mod pass;
+mod pcm;
 mod player;
 mod port;
 mod recorder;
@@ -56,6 +58,7 @@ mod route;
 mod sender;
 mod shield;
 mod tap;
+mod tape;
 #[cfg(test)]
 mod tests;
 mod tick;
@@ -66,6 +69,7 @@ pub use batch::{Batch, Datagram};
 pub use engine::Engine;
 pub use frame::{Frame, MAX_FRAME};
 pub use metrics::{Bursts, Level};
+pub use pcm::{Block, Layout, Pcm, Shape};
 pub use port::Port;
 pub use recorder::Ends;
 pub use shield::{Pair, Shield, ShieldKeys, Shielding};
@@ -78,7 +82,7 @@ use crate::{
     audio::progress::Progress,
     codec::{Codec, Digits, Foreign, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId, TapId},
-    verbs::{FileFormat, Heard, RecordEnd, RecordMode},
+    verbs::{Heard, Manner, RecordEnd, RecordMode, Steer},
 };
 
 /// Samples a second in which the engine counts time; its audio may have more ([`Rate`]).
@@ -140,60 +144,6 @@ pub struct Payload {
     pub number: u8,
     /// What it carries.
     pub codec: Codec,
-}
-
-/// Sound in memory, shared by all that play it: mono. The sounds of one play best have one rate: a change of rate waits
-/// for the next tick.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Pcm {
-    /// Of the samples.
-    pub rate: Rate,
-    /// The samples.
-    pub samples: Box<[i16]>,
-    /// Begin again at the end, for ever (tones with a cadence).
-    pub looped: bool,
-}
-
-/// A piece of a recording on its way to the disk and back: filled by the engine, emptied by the disk. Its rate is that of
-/// its recording ([`Command::Record`]).
-#[derive(Debug, Default)]
-pub struct Block {
-    /// Interleaved samples; the capacity is given by the maker and never exceeded.
-    pub samples: Vec<i16>,
-}
-
-/// How a recording is laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// One channel: what the party says and hears, added.
-    Mix,
-    /// One channel: only what the party says.
-    Party,
-    /// Two channels: left what the party says, right what it hears.
-    Stereo,
-}
-
-impl Layout {
-    /// How many channels the file has.
-    pub const fn channels(self) -> u16 {
-        match self {
-            Layout::Mix | Layout::Party => 1,
-            Layout::Stereo => 2,
-        }
-    }
-}
-
-/// How a recording becomes files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// What is in the blocks.
-    pub layout: Layout,
-    /// What is in the file.
-    pub format: FileFormat,
-    /// The two channels of [`Layout::Stereo`] go to two files, named by [`crate::verbs::leg_files`].
-    pub apart: bool,
-    /// Samples a second.
-    pub rate: u32,
 }
 
 /// What the engine is told to do.
@@ -313,6 +263,17 @@ pub enum Command {
         play: PlayId,
         /// What.
         sounds: Box<[Arc<Pcm>]>,
+        /// How.
+        manner: Manner,
+    },
+    /// Do something to a play. Answered by [`Event::PlayAt`], unless the play is over.
+    Steer {
+        /// Which port.
+        port: PortId,
+        /// Which play.
+        play: PlayId,
+        /// What.
+        steer: Steer,
     },
     /// Stop playing; nothing happens where `play` is over.
     Stop {
@@ -331,6 +292,22 @@ pub enum Command {
         /// What goes into which channel.
         layout: Layout,
         /// Of the samples in the blocks, whatever the rate of the call is or becomes.
+        rate: Rate,
+        /// When it ends by itself.
+        ends: Ends,
+        /// Empty blocks with their capacity.
+        blocks: Vec<Block>,
+    },
+    /// Record what all say who are heard in a bridge, until the last of them leaves. As [`Command::Record`]; `name` stands
+    /// for a port in all that is said about it, and is nobody else's.
+    RecordBridge {
+        /// Which bridge.
+        bridge: BridgeId,
+        /// In place of a port.
+        name: PortId,
+        /// Its name.
+        recording: RecordingId,
+        /// Of the samples in the blocks.
         rate: Rate,
         /// When it ends by itself.
         ends: Ends,
@@ -439,6 +416,15 @@ pub enum Event {
         port: PortId,
         /// `0-9 * # A-D`.
         key: char,
+    },
+    /// Where a play is, after [`Command::Steer`].
+    PlayAt {
+        /// Which port.
+        port: PortId,
+        /// Which play.
+        play: PlayId,
+        /// Samples since the beginning of its first sound, at [`RATE`].
+        at: u64,
     },
     /// A play ended.
     PlayDone {

@@ -45,6 +45,7 @@ impl Engine {
                 self.tick_port(now, Slot(self.cursor as u32), out);
                 self.cursor += 1;
             }
+            self.run_tapes();
             self.cursor = 0;
             self.tick += 1;
             self.next += TICK;

@@ -20,7 +20,7 @@ use crate::{
         handshakes::{Certificate, Handshakes},
         media_ports::{self, MediaPorts},
         ring::Ring,
-        sounds::{self, LoadFile, SpeakText},
+        sounds::{self, FetchSound, LoadFile, SpeakText},
         streams::{
             self, Listener,
             tls::{Tls, TlsError},
@@ -124,6 +124,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,
         speech: start_speech(conf, inbox.clone())?,
+        web: start_web(conf, clock, inbox.clone())?,
         certificates: start_certificates(conf, inbox.clone())?,
         flows: start_scripts(conf, clock, inbox)?,
         registrations: Registrations::start(conf, clock)?,
@@ -149,6 +150,7 @@ struct Task {
     streams: mpsc::Sender<streams::ToStreams>,
     sounds: std_mpsc::SyncSender<LoadFile>,
     speech: mpsc::Sender<SpeakText>,
+    web: mpsc::Sender<FetchSound>,
     certificates: mpsc::Sender<String>,
     flows: ToFlows,
     handshakes: Handshakes,
@@ -168,6 +170,7 @@ impl Task {
             streams: self.streams,
             sounds: self.sounds,
             speech: self.speech,
+            web: self.web,
             certificates: self.certificates,
             flows: self.flows,
             handshakes: self.handshakes,
@@ -315,6 +318,12 @@ fn start_sounds(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<std_mpsc::Syn
 fn start_speech(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<SpeakText>, StartError> {
     let (sender, jobs) = mpsc::channel(4096);
     hooks::spawn_speech(conf.speech.clone(), jobs, inbox).map_err(system("speech thread"))?;
+    Ok(sender)
+}
+
+fn start_web(conf: &Conf, clock: Clock, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<FetchSound>, StartError> {
+    let (sender, jobs) = mpsc::channel(4096);
+    hooks::spawn_web(conf.web.clone(), clock, jobs, inbox).map_err(system("web thread"))?;
     Ok(sender)
 }
 

@@ -14,7 +14,7 @@ use crate::{
     sip::{Hop, Target, Transport},
     switch::{CallRecord, Config, ConsoleReply, Input, MessageRecord, Output, Progress, Trace},
     time::{Epoch, Time},
-    verbs::{Sound, ToFlow},
+    verbs::{NoSound, Sound, SoundFault, ToFlow},
 };
 
 /// Where the first RTP port lies.
@@ -36,6 +36,8 @@ pub struct Recording {
     pub file: String,
     /// Its channels.
     pub layout: media::Layout,
+    /// Samples a second.
+    pub rate: u32,
     /// Interleaved samples.
     pub samples: Vec<i16>,
     port: PortId,
@@ -56,7 +58,7 @@ pub struct Host {
     next_port: u16,
     /// Where names lead to.
     pub names: BTreeMap<String, Vec<Target>>,
-    /// Sounds by path.
+    /// Sounds by path, or by address.
     pub prompts: BTreeMap<String, Arc<Pcm>>,
     /// Recordings, in order of their ids.
     pub recordings: BTreeMap<RecordingId, Recording>,
@@ -228,9 +230,10 @@ impl Host {
                     self.place(worker, port);
                 }
             }
-            Output::Load { load, sound } => self.load(now, load, &sound),
+            Output::Load { load, sound, rate: _ } => self.load(now, load, &sound),
             Output::OpenRecording { recording, file, shape, port, worker } => {
-                let kept = Recording { file, layout: shape.layout, samples: Vec::new(), port, worker };
+                let (layout, rate) = (shape.layout, shape.rate);
+                let kept = Recording { file, layout, rate, samples: Vec::new(), port, worker };
                 self.recordings.insert(recording, kept);
             }
             Output::Start(start) => self.flows.handle(now, ToFlow::Start(Box::new(start))),
@@ -269,10 +272,13 @@ impl Host {
 
     fn load(&mut self, now: Time, load: LoadId, sound: &Sound) {
         let result = match sound {
-            Sound::File(path) => self.prompts.get(path).cloned().ok_or_else(|| format!("{path}: no such file")),
+            Sound::File(path) | Sound::Web(path) => {
+                let missing = || NoSound::new(SoundFault::Missing, format!("{path}: no such file"));
+                self.prompts.get(path).cloned().ok_or_else(missing)
+            }
             // A voice that hums a note for 50 ms a letter: long and loud enough to be recognised.
             Sound::Speech(speech) => Ok(super::hum(440.0, speech.text.chars().count() * 400)),
-            Sound::Tone { .. } | Sound::Silence(_) => Err("the switch makes these by itself".into()),
+            Sound::Tone { .. } | Sound::Silence(_) => unreachable!("the switch makes these by itself"),
         };
         self.exchange.handle(now, Input::Loaded { load, result });
     }

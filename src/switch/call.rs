@@ -44,10 +44,10 @@ use super::{
 };
 use crate::{
     codec::Codec,
-    ids::{CallId, FlowId, RequestId, WorkerId},
+    ids::{CallId, FlowId, PlayId, RequestId, WorkerId},
     sip::{Dialog, Reliable, SessionTimer},
     time::Time,
-    verbs::{Failure, Text},
+    verbs::{Failure, NoSound, Text},
 };
 
 /// Most keys that wait for a [`crate::verbs::Verb::Gather`] to come.
@@ -201,10 +201,12 @@ pub(super) enum Notice {
     Key(char),
     /// A key came by INFO.
     InfoKey(char),
+    /// All of it is there, and it begins.
+    Playing(PlayId),
     /// What was being played is over.
     Played { samples: u64 },
     /// It could not be played.
-    NotPlayed(String),
+    NotPlayed(NoSound),
     /// Our re-INVITE is through.
     Reoffered(Result<(), Failure>),
     /// How a transfer goes that we asked the party for: a code, or why none will come.
@@ -409,7 +411,7 @@ impl Call {
         core.trace(self.id, TraceEvent::Call(format!("over: {status}, {}", end.reason)));
         let until = core.now + core.config.limits.closing;
         self.over = Some(Over { at: core.now, status, end, code, until });
-        self.forget_loads(core);
+        self.forget_play(core);
         self.drop_described(core, 487);
         self.drop_fax(core, 487, None);
         self.keys.clear();

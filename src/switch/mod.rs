@@ -10,12 +10,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    codec::Codec,
+    codec::{Codec, Rate},
     facts::Start,
     ids::{CallId, FlowId, InterfaceId, LoadId, PortId, QueryId, RecordingId, RequestId, WorkerId},
     media, sip,
     time::Time,
-    verbs::{Failure, FlowEnd, Reply, Request, Sound},
+    verbs::{Failure, FlowEnd, NoSound, Reply, Request, Sound},
 };
 
 mod accept;
@@ -79,9 +79,11 @@ mod secure;
 mod session;
 mod siprec;
 mod siprec_words;
+mod steer;
 pub mod stir;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
+mod tape;
 mod target;
 mod task;
 #[cfg(test)]
@@ -163,7 +165,7 @@ pub enum Input {
         /// Which load.
         load: LoadId,
         /// The sound, else why there is none.
-        result: Result<Arc<media::Pcm>, String>,
+        result: Result<Arc<media::Pcm>, NoSound>,
     },
     /// Answers [`Output::Look`], exactly once.
     Found {
@@ -286,12 +288,14 @@ pub enum Output {
         /// What.
         command: media::Command,
     },
-    /// Load a [`Sound::File`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`].
+    /// Load a [`Sound::File`], fetch a [`Sound::Web`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`].
     Load {
         /// Name of the load.
         load: LoadId,
         /// What.
         sound: Sound,
+        /// The highest rate that is of use.
+        rate: Rate,
     },
     /// Create the file of a recording; blocks follow from the worker. Answered by [`Input::RecordingWritten`] at its
     /// end.

@@ -53,6 +53,16 @@ impl Room {
         self.bridge
     }
 
+    /// The media thread of all its ports.
+    pub fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// Who is there, in the order in which their calls began.
+    pub fn members(&self) -> impl Iterator<Item = CallId> {
+        self.members.keys().copied()
+    }
+
     /// Whether a chime is to be heard for this one, who leaves.
     fn remove(&mut self, id: CallId) -> bool {
         if self.loudest == Some(id) {

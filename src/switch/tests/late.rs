@@ -69,7 +69,7 @@ fn our_offer_goes_out_before_the_answer_and_the_prack_brings_the_callers() {
 #[test]
 fn an_answer_that_is_asked_for_meanwhile_waits_for_the_prack() {
     let (mut world, mut caller, flow, call) = late("Supported: 100rel\r\n");
-    world.ask(flow, call, Verb::Play { sounds: vec![Sound::Silence(secs(9))], stop_on: String::new() });
+    world.ask(flow, call, Verb::Play(Play::new(vec![Sound::Silence(secs(9))])));
     world.settle();
     let early = world.response_at(caller.at, 183);
     let update = sdp_at("198.51.100.7", 4444);
