@@ -14,6 +14,7 @@ mod messages;
 mod misbehaving;
 mod names;
 mod phones;
+mod playing;
 mod recordings;
 mod records;
 mod reliability;

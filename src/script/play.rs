@@ -16,8 +16,7 @@ use crate::{
 };
 
 /// Functions of something that is being played.
-pub(super) const OF_PLAYING: [&str; 8] =
-    ["back", "forward", "pause", "position", "resume", "seek", "stop", "volume"];
+pub(super) const OF_PLAYING: [&str; 8] = ["back", "forward", "pause", "position", "resume", "seek", "stop", "volume"];
 
 /// The options of all that plays.
 const KNOWN: [&str; 8] = ["stop_on", "volume", "times", "loop", "from", "keys", "step", "wait"];

@@ -228,7 +228,8 @@ impl Core {
                     return Ok(Some(made.clone()));
                 }
                 let made = audio::tone::tone(tone, *length, &self.config.country);
-                let unheard_of = |unknown: audio::tone::UnknownTone| NoSound::new(SoundFault::Missing, unknown.to_string());
+                let unheard_of =
+                    |unknown: audio::tone::UnknownTone| NoSound::new(SoundFault::Missing, unknown.to_string());
                 let made = made.map_err(|unknown| Failure::Sound(unheard_of(unknown)))?;
                 let keep = self.tones.len() < TONES && made.samples.len() <= TONE_SAMPLES;
                 let made =

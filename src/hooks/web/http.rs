@@ -260,7 +260,8 @@ mod tests {
         let of = |url: &str| Url::parse(url).map(|u| (u.secure, u.host, u.port, u.path));
         assert_eq!(of("http://X.example/a?b#c"), Some((false, "x.example".into(), 80, "/a?b".into())));
         assert_eq!(of("https://x.example:8443"), Some((true, "x.example".into(), 8443, "/".into())));
-        for url in ["ftp://x/", "http://", "http://u@x/", "http://x:0/", "http://x/a b", "http://x/\r\nA: b", "http://[::1]/"]
+        for url in
+            ["ftp://x/", "http://", "http://u@x/", "http://x:0/", "http://x/a b", "http://x/\r\nA: b", "http://[::1]/"]
         {
             assert_eq!(of(url), None, "{url}");
         }
@@ -318,7 +319,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_version_that_is_here_is_asked_for_by_its_name() {
-        let text = "HTTP/1.1 200 OK\r\nETag: \"7\"\r\nLast-Modified: yesterday\r\nCache-Control: public, max-age=60\r\n\r\n";
+        let text =
+            "HTTP/1.1 200 OK\r\nETag: \"7\"\r\nLast-Modified: yesterday\r\nCache-Control: public, max-age=60\r\n\r\n";
         let (found, asked) = answer(text, None, 10).await;
         assert!(!asked.contains("If-"), "{asked}");
         let Ok(Answer::Body { version, keep, .. }) = found else { panic!("{found:?}") };

@@ -271,8 +271,7 @@ fn each_side_has_a_file_of_its_own_where_they_are_kept_apart() {
             bench.block(R, &both);
         }
         assert_eq!(bench.done(R, 32_000), Ok(name.clone()));
-        let [said, heard] =
-            leg_files(&name).map(|name| decoded(bench.path(&name)));
+        let [said, heard] = leg_files(&name).map(|name| decoded(bench.path(&name)));
         loud(&said);
         assert!(heard.iter().all(|s| s.unsigned_abs() < 50), "{name}: the other side said nothing");
         assert!(said.len().abs_diff(heard.len()) <= 1, "both are as long");

@@ -98,7 +98,12 @@ fn apply(world: &mut World, phones: &mut [Option<Phone>], asked: &mut Asked, ste
         Step::Play(n, length, looped) => {
             asked.plays += 1;
             let sounds = [Arc::new(Pcm { rate: Rate::Narrow, samples: vec![1; length.into()].into(), looped })].into();
-            world.command(Command::Play { port: name(phones, n), play: PlayId(asked.plays), sounds, manner: Manner::default() });
+            world.command(Command::Play {
+                port: name(phones, n),
+                play: PlayId(asked.plays),
+                sounds,
+                manner: Manner::default(),
+            });
         }
         Step::Steer(n, play, which) => {
             let time = Duration::from_millis(30);

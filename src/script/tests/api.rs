@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     ids::RecordingId,
     verbs::{
-        Dial, Failure, Gather, GatherEnd, LeaveReason, Manner, NoSound, Play, PlayKey, Record, RecordEnd, RecordMode, SignalTone, Sound, SoundFault, Speech, Steer,
-        Strategy, Tone, Voices,
+        Dial, Failure, Gather, GatherEnd, LeaveReason, Manner, NoSound, Play, PlayKey, Record, RecordEnd, RecordMode,
+        SignalTone, Sound, SoundFault, Speech, Steer, Strategy, Tone, Voices,
     },
 };
 
@@ -291,10 +291,7 @@ fn replies_read_as_the_guide_says() {
         (Failure::HungUp, "nil\thangup"),
         (Failure::Busy, "nil\tbusy"),
         (Failure::Refused(603), "nil\trefused\t603"),
-        (
-            Failure::Sound(NoSound::new(SoundFault::Missing, "no such file")),
-            "nil\tsound\tno such file\tmissing",
-        ),
+        (Failure::Sound(NoSound::new(SoundFault::Missing, "no such file")), "nil\tsound\tno such file\tmissing"),
         (Failure::Limit("ports"), "nil\tlimit\tports"),
         (Failure::Store("disk full".into()), "nil\tstore\tdisk full"),
     ] {

@@ -106,7 +106,8 @@ fn a_wideband_call_is_played_to_and_recorded_in_wideband() {
         let mut phone = config(PHONE, &[]);
         phone.codecs = vec![codec];
         world.add(PHONE, phone, &[("phone.lua", "call:record{file = 'heard.wav'} call:sleep(60)")]);
-        let high = (0..96_000).map(|n| (8000.0 * (std::f64::consts::TAU * 6000.0 * f64::from(n) / 48_000.0).sin()) as i16);
+        let high =
+            (0..96_000).map(|n| (8000.0 * (std::f64::consts::TAU * 6000.0 * f64::from(n) / 48_000.0).sin()) as i16);
         let pcm = Pcm { rate: Rate::Full, samples: high.collect(), looped: false };
         world.host(SERVER).prompts.insert("high.wav".into(), std::sync::Arc::new(pcm));
         call(&mut world, "sip:100@10.0.0.1");
@@ -133,11 +134,16 @@ fn a_wideband_call_is_played_to_and_recorded_in_wideband() {
 fn a_room_is_recorded_from_its_first_to_its_last_whoever_ordered_it() {
     let mut world = World::new(Weather::CALM, 3);
     let server = config(SERVER, &[("100", "room.lua"), ("101", "first.lua"), ("102", "last.lua")]);
-    let first = "call:answer() call:record{room = 'lobby', file = 'early'} vars.early = select(2, call:record{room = 'lobby'})
+    let first =
+        "call:answer() call:record{room = 'lobby', file = 'early'} vars.early = select(2, call:record{room = 'lobby'})
         call:join('lobby')";
     let room = "call:answer() local r = call:record{room = 'lobby', file = 'room', rate = 16000}
         vars.recorded = r and 'yes' call:join('lobby')";
-    world.add(SERVER, server, &[("room.lua", room), ("first.lua", first), ("last.lua", "call:answer() call:join('lobby')")]);
+    world.add(
+        SERVER,
+        server,
+        &[("room.lua", room), ("first.lua", first), ("last.lua", "call:answer() call:join('lobby')")],
+    );
     for (last, hums) in [(2u8, 6.0), (3, 3.0), (4, 8.0)] {
         let phone = format!("call:play('me.wav', {{stop_on = ''}}) call:sleep({hums} - 3) call:hangup()");
         add_phone(&mut world, other(last), "", &phone);

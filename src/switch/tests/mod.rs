@@ -45,8 +45,8 @@ use crate::{
     sip::{Hop, Interface, Limits as SipLimits, Message, Method, Request as SipRequest, Response, Transport},
     time::Epoch,
     verbs::{
-        self, Dial, Gather, Manner, Origin, Play, PlayKey, Record, RecordEnd, RecordMode, SoundFault, Steer, Strategy, Verb,
-        Voices,
+        self, Dial, Gather, Manner, Origin, Play, PlayKey, Record, RecordEnd, RecordMode, SoundFault, Steer, Strategy,
+        Verb, Voices,
     },
 };
 
@@ -310,9 +310,7 @@ impl World {
             Command::Stop { port, play } => {
                 Some(media::Event::PlayDone { port: *port, play: *play, samples: 800, finished: false })
             }
-            Command::Steer { port, play, .. } => {
-                Some(media::Event::PlayAt { port: *port, play: *play, at: 4000 })
-            }
+            Command::Steer { port, play, .. } => Some(media::Event::PlayAt { port: *port, play: *play, at: 4000 }),
             Command::StopRecording { port, recording } => {
                 let (port, recording) = (*port, *recording);
                 Some(media::Event::RecordDone { port, recording, samples: 16_000, missed: 0, why: RecordEnd::Stopped })
