@@ -16,6 +16,7 @@ mod messages;
 mod misbehaving;
 mod names;
 mod phones;
+mod playing;
 #[path = "../src/store/tests/postgres.rs"]
 mod postgres;
 mod readers;
