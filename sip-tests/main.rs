@@ -19,6 +19,7 @@ mod records;
 mod reliability;
 mod ring_all;
 mod secure;
+mod silent;
 mod sipp;
 mod sipvicious;
 mod stir;
