@@ -3,17 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod api;
 mod baresip;
 mod browser;
 mod carrier;
 mod command_line;
 mod docs;
+mod fax;
 mod kamailio;
 mod listening;
 mod messages;
 mod misbehaving;
 mod names;
 mod phones;
+#[path = "../src/store/tests/postgres.rs"]
+mod postgres;
 mod recordings;
 mod records;
 mod reliability;
@@ -21,8 +25,11 @@ mod ring_all;
 mod secure;
 mod silent;
 mod sipp;
+mod siprec;
 mod sipvicious;
 mod stir;
+mod store;
 mod support;
 mod transfers;
+mod trunks;
 mod wires;

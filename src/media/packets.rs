@@ -27,6 +27,9 @@ impl Engine {
         packet: &[u8],
         out: &mut Batch,
     ) {
+        if self.is_passing(slot) {
+            return self.handle_passed(now, (slot, channel), from, packet, out);
+        }
         if self.is_shielded(slot) {
             return self.handle_shielded(now, slot, channel, from, packet, out);
         }

@@ -12,12 +12,14 @@ use super::{
     gate::{Gate, Verdict},
     jitter::{Jitter, Packet, Pulled},
     metrics::{self, Metrics},
+    pass::Passing,
     player::Player,
     recorder::Recorder,
     report::Report,
     room::Voice,
     sender::{Format, Outlet, Sender},
     shield::Shield,
+    tap::{Feed, TAPS, Tapping},
     watch::Watch,
 };
 use crate::{
@@ -130,6 +132,11 @@ pub struct Port {
     pub(super) refused: u64,
     /// Where its stream is encrypted, or was.
     pub(super) shield: Option<Box<Shield>>,
+    pub(super) taps: [Option<Box<Tapping>>; TAPS],
+    /// What is said to it while nobody else does.
+    pub(super) feed: Option<Feed>,
+    /// Its datagrams are passed on untouched.
+    pub(super) passing: Option<Passing>,
     /// Closed; it only waits for its goodbye to be sent.
     pub(super) closing: bool,
 }
@@ -153,7 +160,7 @@ impl Port {
             tones: true,
             voice: Voice::new(),
             agc: None,
-            ear: Ear::new(listens(&stream)),
+            ear: Ear::new(tools.tones),
             stream: Box::new(stream),
             reception: Reception::new(RATE),
             digits: digits::Receiver::default(),
@@ -181,6 +188,9 @@ impl Port {
             watch: Watch::new(config),
             refused: 0,
             shield: None,
+            taps: [const { None }; TAPS],
+            feed: None,
+            passing: None,
             closing: false,
         })
     }
@@ -198,6 +208,7 @@ impl Port {
 
     /// A new agreement; the old one comes back, to be freed elsewhere, and so does what is not needed of the tools.
     pub(super) fn update(&mut self, now: Time, stream: Box<Stream>, tools: &mut Tools) -> Box<Stream> {
+        self.passing = None;
         self.gate.handle_update(now, &stream);
         self.kinds = kinds(&stream);
         let codec = |stream: &Stream| stream.send.map(|payload| payload.codec);
@@ -210,7 +221,7 @@ impl Port {
         if stream.send != self.stream.send {
             self.sender.drop_collected();
         }
-        self.ear.set_listening(listens(&stream));
+        self.ear.equip(&mut tools.tones);
         self.sender.set_clock(clock(&stream));
         self.jitter.equip(&mut tools.bench);
         let old = std::mem::replace(&mut self.stream, stream);
@@ -221,12 +232,13 @@ impl Port {
 
     /// Where RTP goes, if the peer wants any.
     pub(super) fn destination(&self) -> Option<SocketAddr> {
-        self.gate.rtp_destination().filter(|_| self.stream.sending && self.stream.remote.is_some())
+        let wanted = self.stream.sending && self.stream.remote.is_some() && self.passing.is_none();
+        self.gate.rtp_destination().filter(|_| wanted)
     }
 
     /// Where RTCP goes: also while the stream is on hold.
     pub(super) fn rtcp_destination(&self) -> Option<SocketAddr> {
-        self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some())
+        self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some() && self.passing.is_none())
     }
 
     /// It plays, records, echoes, dials or listens: no relaying.
@@ -236,7 +248,7 @@ impl Port {
 
     /// What the party says is wanted here, whoever else hears it.
     pub(super) fn attends(&self) -> bool {
-        self.records() || self.ear.listens() || self.agc.is_some()
+        self.records() || self.is_tapped() || self.ear.listens() || self.agc.is_some()
     }
 
     pub(super) fn records(&self) -> bool {
@@ -274,7 +286,7 @@ impl Port {
     /// The rate of what surrounds it: that at which Opus is decoded.
     pub(super) fn set_rate(&mut self, around: Rate) {
         let recorded = self.recorders.iter().flatten().map(Recorder::rate).max().unwrap_or_default();
-        self.jitter.set_wish(around.max(recorded));
+        self.jitter.set_wish(around.max(recorded).max(self.tapped_rate()));
     }
 
     /// What it said in this tick, at the rate of its bridge.
@@ -418,6 +430,7 @@ impl Port {
         while let Some(order) = self.dialer.give_up() {
             events.digits_sent(self.id, order);
         }
+        self.untap(None, events);
         self.closing = true;
     }
 
@@ -454,8 +467,10 @@ impl Port {
         metrics::voip(self.reception.ssrc(), quality, self.jitter_max)
     }
 
-    fn expect_audio(&mut self, now: Time) {
-        self.watch.set(now, self.stream.receiving && self.stream.remote.is_some());
+    pub(super) fn expect_audio(&mut self, now: Time) {
+        // A fax has long pauses.
+        let expected = self.stream.receiving && self.stream.remote.is_some() && self.passing.is_none();
+        self.watch.set(now, expected);
     }
 }
 
@@ -473,11 +488,6 @@ fn kinds(stream: &Stream) -> [Kind; 128] {
     stream.comfort.into_iter().for_each(|number| set(number, Kind::Comfort));
     stream.receive_digits.iter().for_each(|digits| set(digits.number, Kind::Digits));
     kinds
-}
-
-/// Its keys come as tones: in audio that we decode, and no events are agreed on.
-fn listens(stream: &Stream) -> bool {
-    stream.receive_digits.is_empty() && stream.foreign.is_empty()
 }
 
 /// The clock of what is sent.

@@ -45,6 +45,7 @@ impl Engine {
                 self.tick_port(now, Slot(self.cursor as u32), out);
                 self.cursor += 1;
             }
+            self.run_tapes();
             self.cursor = 0;
             self.tick += 1;
             self.next += TICK;
@@ -94,6 +95,10 @@ impl Engine {
                         self.add_whispers(bridge, slot, &mut frame);
                     }
                 }
+                true
+            }
+            (None, None) if port.feed.is_some() => {
+                port.feed.iter().for_each(|feed| feed.fill(&mut frame));
                 true
             }
             (None, None) if port.echo && port.route == Route::Decode => {
@@ -227,6 +232,7 @@ impl Port {
     /// Records the tick, and ends what is over. True: something is.
     fn end_tick(&mut self, sent: &Frame, events: &mut Events) -> bool {
         let mut ended = false;
+        self.hear_taps(sent);
         for place in &mut self.recorders {
             if let Some(recorder) = place
                 && let Some(why) = recorder.take_frames(self.id, &self.said, sent, events)

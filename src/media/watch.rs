@@ -113,7 +113,11 @@ mod tests {
         let expected = [(30, Silent::Quiet), (300, Silent::Lost), (600, Silent::Lost)];
         assert_eq!(told(&mut silent, 0, 700), expected);
         assert_eq!(told(&mut watch(None), 0, 700), [(30, Silent::Quiet)]);
-        assert_eq!(told(&mut watch(Some(10)), 0, 35), [(30, Silent::Quiet), (31, Silent::Lost)], "no sooner than silence");
+        assert_eq!(
+            told(&mut watch(Some(10)), 0, 35),
+            [(30, Silent::Quiet), (31, Silent::Lost)],
+            "no sooner than silence"
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
         handshakes::{Certificate, Handshakes},
         media_ports::{self, MediaPorts},
         ring::Ring,
-        sounds::{self, LoadFile, SpeakText},
+        sounds::{self, FetchSound, LoadFile, SpeakText},
         streams::{
             self, Listener,
             tls::{Tls, TlsError},
@@ -104,8 +104,12 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let (orders, to_obey) = mpsc::channel::<Order>(64);
     let (program, seen) = mpsc::unbounded_channel::<Seen>();
     let store = super::keeping::Keeping::start(conf, clock)?;
-    let api = store.api(conf, clock, &orders)?;
-    listening.extend(api.as_ref().map(|api| format!("{}, the API over HTTP", api.at)));
+    let (reload, reloads) = mpsc::channel(8);
+    let api = store.api(conf, clock, (&orders, reload))?;
+    listening.extend(api.as_ref().map(|api| {
+        let over = if api.secure { "HTTPS" } else { "HTTP" };
+        format!("{}, the API over {over}", api.at)
+    }));
     let media = Media::start(conf, clock)?;
     let certificate = Certificate::generate().map_err(system("certificate for media"))?;
     let fingerprint = certificate.fingerprint();
@@ -120,6 +124,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,
         speech: start_speech(conf, inbox.clone())?,
+        web: start_web(conf, clock, inbox.clone())?,
         certificates: start_certificates(conf, inbox.clone())?,
         flows: start_scripts(conf, clock, inbox)?,
         registrations: Registrations::start(conf, clock)?,
@@ -133,7 +138,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         .name("control".into())
         .spawn(move || runtime.block_on(task.run(inputs, to_obey)))
         .map_err(system("control thread"))?;
-    Ok(Server { addresses, listening, orders, seen, control, media: told, config })
+    Ok(Server { addresses, listening, orders, seen, reloads, control, media: told, config })
 }
 
 /// All that the control task is made of.
@@ -145,6 +150,7 @@ struct Task {
     streams: mpsc::Sender<streams::ToStreams>,
     sounds: std_mpsc::SyncSender<LoadFile>,
     speech: mpsc::Sender<SpeakText>,
+    web: mpsc::Sender<FetchSound>,
     certificates: mpsc::Sender<String>,
     flows: ToFlows,
     handshakes: Handshakes,
@@ -164,6 +170,7 @@ impl Task {
             streams: self.streams,
             sounds: self.sounds,
             speech: self.speech,
+            web: self.web,
             certificates: self.certificates,
             flows: self.flows,
             handshakes: self.handshakes,
@@ -311,6 +318,12 @@ fn start_sounds(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<std_mpsc::Syn
 fn start_speech(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<SpeakText>, StartError> {
     let (sender, jobs) = mpsc::channel(4096);
     hooks::spawn_speech(conf.speech.clone(), jobs, inbox).map_err(system("speech thread"))?;
+    Ok(sender)
+}
+
+fn start_web(conf: &Conf, clock: Clock, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<FetchSound>, StartError> {
+    let (sender, jobs) = mpsc::channel(4096);
+    hooks::spawn_web(conf.web.clone(), clock, jobs, inbox).map_err(system("web thread"))?;
     Ok(sender)
 }
 

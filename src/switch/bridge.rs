@@ -3,6 +3,7 @@
 use super::{
     call::Call,
     core::Core,
+    fax::ALONE,
     switch::Switch,
     task::{Ask, Doing, Task},
 };
@@ -31,9 +32,12 @@ pub(super) enum Joined {
 
 impl Call {
     pub fn enter_bridge(&mut self, core: &mut Core, bridge: BridgeId, role: Role, joined: Joined) {
+        self.voice.role = role;
         if let Some(port) = self.port.open().map(|open| open.id) {
+            let role = self.voice.heard();
             self.command(core, Command::Join { bridge, port, role });
         }
+        self.voice.bridge = Some(bridge);
         self.joined = joined;
     }
 
@@ -41,6 +45,7 @@ impl Call {
         if let Some(port) = self.port.open().map(|open| open.id) {
             self.command(core, Command::Leave { port });
         }
+        self.voice.bridge = None;
         self.joined = Joined::Alone;
     }
 }
@@ -84,6 +89,8 @@ impl Switch {
             Joined::Alone => {}
             Joined::Peer { peer, bridge } => {
                 call.leave_bridge(core);
+                self.end_fax(id, ALONE);
+                self.end_fax(peer, ALONE);
                 self.dismiss_watchers(peer);
                 let Some((call, core)) = self.call(peer) else { return };
                 if call.joined == (Joined::Peer { peer: id, bridge }) {

@@ -10,15 +10,16 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    codec::Codec,
+    codec::{Codec, Rate},
     facts::Start,
     ids::{CallId, FlowId, InterfaceId, LoadId, PortId, QueryId, RecordingId, RequestId, WorkerId},
     media, sip,
     time::Time,
-    verbs::{Failure, FlowEnd, Reply, Request, Sound},
+    verbs::{Failure, FlowEnd, NoSound, Reply, Request, Sound},
 };
 
 mod accept;
+mod aside;
 mod bridge;
 mod call;
 mod cdr;
@@ -32,13 +33,16 @@ mod door;
 mod early;
 mod errands;
 mod failover;
+mod fax;
 mod finish;
 mod flow;
+mod forks;
 mod gather;
 pub mod guard;
 mod hearing;
 mod hold;
 mod hunt;
+mod incoming;
 mod info;
 mod key;
 mod lamps;
@@ -46,6 +50,7 @@ mod link;
 mod message;
 mod message_in;
 mod message_out;
+mod message_record;
 mod message_within;
 mod modify;
 mod network;
@@ -56,6 +61,7 @@ mod play;
 mod port;
 mod progress;
 mod proof;
+mod provisional;
 mod reason;
 mod record;
 mod refer;
@@ -63,14 +69,20 @@ mod registered;
 mod registrar;
 mod reoffer;
 mod replaces;
+mod replied;
+mod rerun;
 mod room;
 mod route;
 mod rules;
 mod secure;
 mod session;
+mod siprec;
+mod siprec_words;
+mod steer;
 pub mod stir;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
+mod tape;
 mod target;
 mod task;
 #[cfg(test)]
@@ -87,6 +99,7 @@ mod within;
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use guard::{Access, GuardConfig, Guarded};
 pub use message::{MessageConfig, MessageRoute};
+pub use message_record::MessageRecord;
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
 pub use progress::Progress;
@@ -94,6 +107,7 @@ pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use secure::{Handshake, MediaSecurity};
+pub use siprec::Recorders;
 pub use switch::Switch;
 pub use trunk::{
     Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
@@ -150,7 +164,7 @@ pub enum Input {
         /// Which load.
         load: LoadId,
         /// The sound, else why there is none.
-        result: Result<Arc<media::Pcm>, String>,
+        result: Result<Arc<media::Pcm>, NoSound>,
     },
     /// Answers [`Output::Look`], exactly once.
     Found {
@@ -273,12 +287,14 @@ pub enum Output {
         /// What.
         command: media::Command,
     },
-    /// Load a [`Sound::File`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`].
+    /// Load a [`Sound::File`], fetch a [`Sound::Web`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`].
     Load {
         /// Name of the load.
         load: LoadId,
         /// What.
         sound: Sound,
+        /// The highest rate that is of use.
+        rate: Rate,
     },
     /// Create the file of a recording; blocks follow from the worker. Answered by [`Input::RecordingWritten`] at its
     /// end.
@@ -314,6 +330,8 @@ pub enum Output {
     Progress(Box<Progress>),
     /// A call is over, and this is what is known of it.
     Record(Box<CallRecord>),
+    /// What became of a text message.
+    Message(Box<MessageRecord>),
     /// Something to look at, where [`Config::trace`] is on.
     Trace(Trace),
     /// Answer the operator.

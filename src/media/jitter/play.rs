@@ -141,7 +141,9 @@ impl Jitter {
     /// follows. False: that cannot be done.
     fn join(&mut self, gap: usize) -> bool {
         let State::Playing { decoded } = self.state else { return false };
-        let Some(front) = self.store.front().filter(|front| !self.own && front.codec != Codec::Opus) else { return false };
+        let Some(front) = self.store.front().filter(|front| !self.own && front.codec != Codec::Opus) else {
+            return false;
+        };
         let length = usize::from(front.samples);
         if gap + length > ROOM || !self.bench.conceal.can_join(length) {
             return false;

@@ -423,7 +423,13 @@ fn packets_that_come_twice_or_out_of_order_change_nothing() {
     let mixed = play_with(&Scene { min: 40, ..CALM }, |jitter, packet, n| {
         let own = (packet.number, packet.timestamp, packet.payload.to_vec());
         let mut push = |of: &(u64, u32, Vec<u8>)| {
-            jitter.push(Packet { number: of.0, timestamp: of.1, codec: Codec::Pcmu, payload: &of.2, early: packet.early });
+            jitter.push(Packet {
+                number: of.0,
+                timestamp: of.1,
+                codec: Codec::Pcmu,
+                payload: &of.2,
+                early: packet.early,
+            });
         };
         // Every fifth comes after the next one; each comes again at once, and again two packets later.
         if n % 5 == 2 {

@@ -16,10 +16,12 @@ mod bridges;
 mod chaos;
 mod codecs;
 mod life;
+mod pass;
 mod relay;
 mod rooms;
 mod shields;
 mod sounds;
+mod taps;
 mod tones;
 mod traces;
 
@@ -198,7 +200,7 @@ impl World {
 
     fn play(&mut self, phone: &Phone, play: u64, samples: Vec<i16>) {
         let sounds = [Arc::new(Pcm { rate: Rate::Narrow, samples: samples.into(), looped: false })].into();
-        self.command(Command::Play { port: phone.port, play: PlayId(play), sounds });
+        self.command(Command::Play { port: phone.port, play: PlayId(play), sounds, manner: Manner::default() });
     }
 
     fn record(&mut self, phone: &Phone, recording: u64, layout: Layout) {

@@ -9,6 +9,7 @@ mod media;
 mod nat;
 mod overload;
 mod phone;
+mod playing;
 mod quality;
 mod recording;
 mod ring_all;
