@@ -135,6 +135,8 @@ fn payload(codec: Codec) -> Payload {
 fn send(speech: &[i16], codec: Codec, network: Network, seed: u64) -> Vec<Sent> {
     let rate = codec.rate_for(Rate::Wide);
     let mut encoder = Encoder::new(&[codec], OpusWish { fec: true, ..OpusWish::default() });
+    // As the reports of the leg would tell.
+    encoder.set_loss(network.loss as u8);
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let share = f64::from(network.loss) / 100.0;
     // So many of those that do not follow a burst begin one, that the share comes out.

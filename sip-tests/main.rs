@@ -25,6 +25,7 @@ mod records;
 mod reliability;
 mod ring_all;
 mod secure;
+mod silent;
 mod sipp;
 mod siprec;
 mod sipvicious;

@@ -17,6 +17,7 @@ SUITES = [
     ("allocations on the media path", ["--test", "alloc"]),
     ("the real program against SIPp, baresip, Kamailio and sipvicious", ["--test", "sip"]),
 ]
+VOICE = "voice quality: PESQ of speech through bad networks"
 SCHEMA = "schemathesis: the API and its description"
 FUZZING = "cargo-fuzz: message, framing, SDP, sequences of messages"
 TELL_EACH_S = 30
@@ -67,6 +68,14 @@ def fuzz() -> tuple[str, str, float]:
     return result, "; ".join(found), time.monotonic() - began
 
 
+def voice() -> tuple[str, str, float]:
+    """Writes docs/voice-quality.md, and fails where a limit is not held."""
+    began = time.monotonic()
+    code, said = watched(VOICE, [sys.executable, "docs/tools/voice_quality.py"], dict(os.environ))
+    found = [line for line in said.splitlines() if line.startswith(("FAILED", "voice quality:"))]
+    return "ok" if code == 0 else "FAILED", "; ".join(found), time.monotonic() - began
+
+
 def schema() -> tuple[str, str, float]:
     """Whatever the API's description allows is asked; where schemathesis cannot be had it says so."""
     began = time.monotonic()
@@ -81,6 +90,8 @@ def schema() -> tuple[str, str, float]:
 def main() -> int:
     wanted = lambda name: len(sys.argv) < 2 or any(word.lower() in name.lower() for word in sys.argv[1:])
     rows = [(name, *run(name, arguments)) for name, arguments in SUITES if wanted(name)]
+    if wanted(VOICE):
+        rows.append((VOICE, *voice()))
     if wanted(SCHEMA):
         rows.append((SCHEMA, *schema()))
     if wanted(FUZZING):

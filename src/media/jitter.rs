@@ -265,8 +265,14 @@ impl Jitter {
 
     /// How much longer than wanted packets wait; negative: too short.
     fn excess(&self) -> i64 {
-        let target = self.transit.target(self.min, self.max);
+        let target = self.transit.target(self.least(), self.max);
         self.offset().zip(target).map_or(0, |(offset, target)| offset - target)
+    }
+
+    /// The least delay. An Opus packet holds what was lost before it (FEC): where packets are lost, it is waited for.
+    fn least(&self) -> i64 {
+        let waits = self.own && self.made_up > 0;
+        if waits { self.min.max(2 * TICK) } else { self.min }
     }
 
     fn is_new(&mut self, number: i64) -> bool {
@@ -317,7 +323,7 @@ impl Jitter {
 
     /// The offset for the first packet of a talk spurt.
     fn first_offset(&mut self, transit: i64, needed: i64) -> i64 {
-        let (Some(target), Some(least)) = (self.transit.target(self.min, self.max), self.transit.least()) else {
+        let (Some(target), Some(least)) = (self.transit.target(self.least(), self.max), self.transit.least()) else {
             return needed.max(transit + self.min);
         };
         let fits = (needed..=needed + self.max).contains(&target);
@@ -355,7 +361,7 @@ impl Jitter {
     /// Where more waits than the most that may wait, skip what is too old.
     fn catch_up(&mut self) {
         let least = self.transit.least().unwrap_or(i64::MAX / 2);
-        let Some(target) = self.transit.target(self.min, self.max) else { return };
+        let Some(target) = self.transit.target(self.least(), self.max) else { return };
         if self.offset().is_none_or(|offset| offset <= least + self.max + TICK) {
             return;
         }

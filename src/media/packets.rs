@@ -161,6 +161,9 @@ impl Engine {
         if let Some(told) = port.report.handle(now, epoch, ours, packet) {
             port.metrics.told = Some(told);
         }
+        if let Some(lost) = port.report.peer_lost() {
+            port.sender.encoder().set_loss((u16::from(lost) * 100).div_ceil(256) as u8);
+        }
     }
 }
 

@@ -128,7 +128,7 @@ impl Jitter {
         }
         if self.bench.conceal.is_silent() || self.own_made >= SILENT {
             // The talk spurt is over. Packets that wait, wait for one that begins.
-            let waiting = self.store.front().and(self.transit.target(self.min, self.max));
+            let waiting = self.store.front().and(self.transit.target(self.least(), self.max));
             self.enter(waiting.map_or(State::Idle, |offset| State::Buffering { offset }));
         } else if pulled == Pulled::Voice {
             let mean = out.iter().map(|&s| i32::from(s).abs()).sum::<i32>() / out.len() as i32;

@@ -23,6 +23,7 @@ mod shields;
 mod sounds;
 mod taps;
 mod tones;
+mod traces;
 
 pub(super) const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };
 pub(super) const PCMA: Payload = Payload { number: 8, codec: Codec::Pcma };
@@ -170,7 +171,8 @@ impl World {
             timestamp: n as u32 * 1000,
             ssrc: 7 + n as u32,
         };
-        let encoder = audio::Encoder::new(&[payload.codec], OpusWish { fec: true, ..OpusWish::default() });
+        let mut encoder = audio::Encoder::new(&[payload.codec], OpusWish { fec: true, ..OpusWish::default() });
+        encoder.set_loss(10);
         Phone { port, slot, from: address(n), payload, next, spoken: 0, tone: 100.0 + 300.0 * n as f64, encoder }
     }
 
