@@ -235,6 +235,7 @@ impl Writer {
             (self.config.event_days, "DELETE FROM events WHERE at_ms < $1"),
             (self.config.record_days, "DELETE FROM calls WHERE start_ms < $1 AND end_reason IS NOT NULL"),
             (self.config.record_days, "DELETE FROM recordings WHERE at_ms < $1"),
+            (self.config.record_days, "DELETE FROM transcripts WHERE at_ms < $1"),
             (self.config.event_days, "DELETE FROM orders WHERE at_ms < $1"),
         ] {
             if days > 0 {
