@@ -154,8 +154,11 @@ fn the_first_start_tells_a_password_once_and_a_lost_one_is_made_anew() {
 fn post(at: &str, key: &str, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(at).unwrap();
     let length = body.len();
-    write!(stream, "POST {path} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {length}\r\n\r\n{body}")
-        .unwrap();
+    write!(
+        stream,
+        "POST {path} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -181,7 +184,8 @@ fn a_real_call_is_played_to_recorded_moved_to_another_flow_and_its_recording_fet
     let steer = |what: &str, body: &str| post(&at, &key, &format!("/v1/calls/{id}/{what}"), body);
     assert!(steer("record", "{}").starts_with("HTTP/1.0 200"));
     let tone = folder.join("prompts/short.wav");
-    let spec = hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let spec =
+        hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
     let mut wav = hound::WavWriter::create(tone, spec).unwrap();
     (0..800).for_each(|at| wav.write_sample(if at % 8 < 4 { 9000i16 } else { -9000 }).unwrap());
     wav.finalize().unwrap();
@@ -202,14 +206,16 @@ fn a_real_call_is_played_to_recorded_moved_to_another_flow_and_its_recording_fet
     let recording = recordings.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     let file = server.path("recordings").join(records[0]["recordings"][0].as_str().unwrap());
     let mut stream = TcpStream::connect(&at).unwrap();
-    write!(stream, "GET /v1/recordings/{recording}/audio HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n").unwrap();
+    write!(stream, "GET /v1/recordings/{recording}/audio HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n")
+        .unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     assert!(answer.ends_with(&fs::read(&file).unwrap()));
     let mut samples = hound::WavReader::open(&file).unwrap();
     assert!(samples.samples::<i16>().any(|sample| sample.unwrap().abs() > 5000), "what was played is in it");
     let mut stream = TcpStream::connect(&at).unwrap();
-    write!(stream, "DELETE /v1/recordings/{recording} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n").unwrap();
+    write!(stream, "DELETE /v1/recordings/{recording} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n")
+        .unwrap();
     stream.read_to_end(&mut answer).unwrap();
     assert!(!file.exists());
     assert!(server.stop().success());

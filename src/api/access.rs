@@ -200,11 +200,7 @@ pub(crate) async fn make(
 #[utoipa::path(delete, path = "/v1/keys/{id}", tag = "access", security(("key" = [])),
     params(("id" = String, Path, description = "The key's id")), responses(
     (status = 204, description = "It opens nothing any more")))]
-pub(crate) async fn remove(
-    State(context): State<Shared>,
-    caller: Caller,
-    Id(id): Id,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn remove(State(context): State<Shared>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
     caller.need_everywhere(Scope::Admin)?;
     let removed = context.store().await?.remove_key(&id).await.map_err(|error| problem::database(&error))?;
     if !removed {

@@ -142,11 +142,7 @@ pub(crate) async fn make(
 #[utoipa::path(get, path = "/v1/contacts/{id}", tag = "contacts", security(("key" = [])),
     params(("id" = String, Path, description = "The contact's id")), responses(
     (status = 200, description = "The contact", body = Contact)))]
-pub(crate) async fn one(
-    State(context): State<Shared>,
-    caller: Caller,
-    Id(id): Id,
-) -> Result<Json<Contact>, Problem> {
+pub(crate) async fn one(State(context): State<Shared>, caller: Caller, Id(id): Id) -> Result<Json<Contact>, Problem> {
     caller.need_everywhere(Scope::Read)?;
     let found = context.store().await?.contact(&id).await.map_err(|error| problem::database(&error))?;
     found.map(|contact| Json(shown(contact))).ok_or_else(|| Problem::no_such("contact"))

@@ -14,7 +14,10 @@ use super::{
     access::Caller,
     problem::{self, Body, Id, Numbered, Problem},
 };
-use crate::{script::Program, store::{self, Scope}};
+use crate::{
+    script::Program,
+    store::{self, Scope},
+};
 
 /// Longest body of an upload: a script of a megabyte, as JSON.
 pub const LONGEST: usize = 3 << 20;
@@ -246,7 +249,9 @@ mod tests {
             assert!(matches!(kind(good), Ok(Kind::Lua)), "{good}");
         }
         assert!(matches!(kind("flow.json"), Ok(Kind::Document)));
-        for bad in ["menu", ".lua", "../a.lua", "/a.lua", "a//b.lua", "a/.b.lua", "a b.lua", "a\\b.lua", "x.exe", "./a.lua"] {
+        for bad in
+            ["menu", ".lua", "../a.lua", "/a.lua", "a//b.lua", "a/.b.lua", "a b.lua", "a\\b.lua", "x.exe", "./a.lua"]
+        {
             assert!(kind(bad).is_err(), "{bad}");
         }
     }

@@ -102,12 +102,7 @@ impl Certificates {
 }
 
 /// Take connections from now on, by a task of their own, and end those that are `idle` for so long.
-pub(super) fn open(
-    listener: TcpListener,
-    at: SocketAddr,
-    certificates: Option<Certificates>,
-    idle: Duration,
-) -> Ready {
+pub(super) fn open(listener: TcpListener, at: SocketAddr, certificates: Option<Certificates>, idle: Duration) -> Ready {
     let (to, connections) = mpsc::channel(16);
     tokio::spawn(take(listener, certificates, to, idle));
     Ready { at, connections }

@@ -72,7 +72,11 @@ fn role(text: &str) -> Result<Scope, Problem> {
 
 pub(super) fn checked_password(text: &str) -> Result<(), Problem> {
     let length = text.chars().count();
-    if (SHORTEST..=200).contains(&length) { Ok(()) } else { Err(Problem::field("password", "allowed: 8 to 200 characters")) }
+    if (SHORTEST..=200).contains(&length) {
+        Ok(())
+    } else {
+        Err(Problem::field("password", "allowed: 8 to 200 characters"))
+    }
 }
 
 /// Hash a password, beside everything else: it takes its time.
@@ -149,11 +153,7 @@ pub(crate) async fn change(
 #[utoipa::path(delete, path = "/v1/users/{id}", tag = "access", security(("key" = [])),
     params(("id" = String, Path, description = "The name")), responses(
     (status = 204, description = "They are out")))]
-pub(crate) async fn remove(
-    State(context): State<Shared>,
-    caller: Caller,
-    Id(name): Id,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn remove(State(context): State<Shared>, caller: Caller, Id(name): Id) -> Result<StatusCode, Problem> {
     caller.need_everywhere(Scope::Admin)?;
     let removed = context.store().await?.remove_person(&name).await.map_err(|error| problem::database(&error))?;
     if !removed {

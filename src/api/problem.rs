@@ -56,7 +56,10 @@ impl Problem {
     pub(super) fn too_often(wait: Duration) -> Problem {
         let detail = "slow down";
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_often", "Too many requests", detail);
-        Problem { retry_after_s: Some(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)), ..problem }
+        Problem {
+            retry_after_s: Some(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)),
+            ..problem
+        }
     }
 
     pub(super) fn gone() -> Problem {

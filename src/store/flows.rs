@@ -75,9 +75,8 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let one = |row: &AnyRow| {
-            Ok(Activity { flow: row.try_get(0)?, newest: row.try_get(1)?, active: row.try_get(2)? })
-        };
+        let one =
+            |row: &AnyRow| Ok(Activity { flow: row.try_get(0)?, newest: row.try_get(1)?, active: row.try_get(2)? });
         rows.iter().map(one).collect()
     }
 

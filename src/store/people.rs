@@ -42,8 +42,7 @@ impl Store {
 
     /// Everybody, by name.
     pub async fn people(&self) -> Result<Vec<Person>, sqlx::Error> {
-        let rows =
-            sqlx::query("SELECT name, role, numbers FROM people ORDER BY name").fetch_all(&self.pool).await?;
+        let rows = sqlx::query("SELECT name, role, numbers FROM people ORDER BY name").fetch_all(&self.pool).await?;
         rows.iter().map(person).collect()
     }
 

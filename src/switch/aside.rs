@@ -1,11 +1,6 @@
 //! What is done to a call beside its flow: its party is muted, and something is announced to it.
 
-use super::{
-    call::Call,
-    core::Core,
-    play::Player,
-    task::Ask,
-};
+use super::{call::Call, core::Core, play::Player, task::Ask};
 use crate::{
     ids::BridgeId,
     media::{Command, Role},

@@ -15,9 +15,9 @@ use std::{
 };
 
 use super::{
-    aside::Voice,
     Direction, EndReason, Status, TraceEvent,
     accept::{Accepting, Incoming},
+    aside::Voice,
     bridge::Joined,
     connect::{Inviting, Locating, Sent},
     core::{Core, DialogKey},

@@ -53,7 +53,8 @@ impl Bench {
 #[tokio::test]
 async fn contacts_are_kept_found_changed_and_forgotten() {
     let bench = Bench::new().await;
-    let anna = json!({"name": "Anna 100%", "numbers": ["+49 30 1234", "4711"], "notes": "likes tea", "vars": {"shop": "7"}});
+    let anna =
+        json!({"name": "Anna 100%", "numbers": ["+49 30 1234", "4711"], "notes": "likes tea", "vars": {"shop": "7"}});
     let (code, made) = bench.post("/v1/contacts", &anna).await;
     assert_eq!((code, &made["numbers"]), (201, &json!(["+49301234", "4711"])));
     let id = made["id"].as_str().unwrap();
@@ -61,7 +62,12 @@ async fn contacts_are_kept_found_changed_and_forgotten() {
     let found = async |query: &str| {
         let (code, page) = bench.get(&format!("/v1/contacts?{query}")).await;
         assert_eq!(code, 200, "{page}");
-        page["contacts"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        page["contacts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(found("number=4711").await, ["Anna 100%"]);
     assert_eq!(found("text=aNNa").await, ["Anna 100%"]);
@@ -86,7 +92,8 @@ async fn contacts_are_kept_found_changed_and_forgotten() {
 #[tokio::test]
 async fn a_flow_is_uploaded_in_versions_and_the_one_that_is_activated_is_the_file() {
     let bench = Bench::new().await;
-    let upload = async |flow: &str, text: &str| bench.post(&format!("/v1/flows/{flow}/versions"), &json!({"text": text})).await;
+    let upload =
+        async |flow: &str, text: &str| bench.post(&format!("/v1/flows/{flow}/versions"), &json!({"text": text})).await;
     assert_eq!(upload("menu.lua", "call:answer()").await, (201, json!({"flow": "menu.lua", "version": 1})));
     assert_eq!(upload("menu.lua", "call:hangup()").await.1["version"], 2);
     assert_eq!(upload("shop%2Fmenu.lua", "call:answer()").await.1["flow"], "shop/menu.lua");
@@ -138,7 +145,8 @@ async fn recordings_are_listed_fetched_and_erased_by_who_may_hear_them() {
     for fact in [record("7-1", "4711", &["day/a.wav", "day/b.mp3"]), record("7-2", "4712", &["../../secret"])] {
         bench.journal.facts.send(fact).await.unwrap();
     }
-    let all = bench.ask_until("/v1/recordings", |_, page| page["recordings"].as_array().is_some_and(|r| r.len() == 3)).await;
+    let all =
+        bench.ask_until("/v1/recordings", |_, page| page["recordings"].as_array().is_some_and(|r| r.len() == 3)).await;
     assert_eq!(all["recordings"][0]["id"], "7-2.0");
     let (_, key) = bench.store.make_key("n", Scope::Read, &["4711".into()], 1).await.unwrap();
     let (_, its) = bench.ask("GET", "/v1/recordings", &key, "", "").await;
@@ -149,7 +157,9 @@ async fn recordings_are_listed_fetched_and_erased_by_who_may_hear_them() {
     let (_, rest) = bench.get(&format!("/v1/recordings?call=7-1&cursor={next}")).await;
     assert_eq!((rest["recordings"][0]["file"].as_str(), rest["next"].as_str()), (Some("day/a.wav"), None));
     let mut stream = TcpStream::connect(bench.at).await.unwrap();
-    let ask = format!("GET /v1/recordings/7-1.0/audio HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n");
+    let ask = format!(
+        "GET /v1/recordings/7-1.0/audio HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
+    );
     stream.write_all(ask.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

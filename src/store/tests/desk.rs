@@ -109,7 +109,9 @@ async fn a_database_of_before_gets_the_steps_that_it_lacks_and_no_other_twice() 
         let table = statement.split(' ').nth(2).unwrap();
         pool.execute(sqlx::AssertSqlSafe(format!("DROP TABLE {table}"))).await.unwrap();
     }
-    for undone in ["DROP INDEX audit_by_time", "ALTER TABLE audit DROP COLUMN id", "DELETE FROM schema_version WHERE version > 1"] {
+    for undone in
+        ["DROP INDEX audit_by_time", "ALTER TABLE audit DROP COLUMN id", "DELETE FROM schema_version WHERE version > 1"]
+    {
         pool.execute(undone).await.unwrap();
     }
     pool.close().await;
