@@ -53,6 +53,11 @@ id!(
     QueryId, "q"
 );
 
+id!(
+    /// One tap of a port.
+    TapId, "t"
+);
+
 /// A media thread, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u8);

@@ -21,7 +21,7 @@ use super::{
     problem::{self, Id, Params, Problem},
 };
 use crate::{
-    store::{CallFilter, Question, Scope},
+    store::{CallFilter, Event, Question, Scope},
     switch::Progress,
 };
 
@@ -79,6 +79,13 @@ impl Context {
         let (to, live) = oneshot::channel();
         self.questions.send(Question::Live(to)).await.map_err(|_| Problem::gone())?;
         live.await.map_err(|_| Problem::gone())
+    }
+
+    /// The end of a call that was over not long ago: the database may not have it yet.
+    async fn ended(&self, id: &str) -> Result<Option<Arc<Event>>, Problem> {
+        let (to, found) = oneshot::channel();
+        self.questions.send(Question::Ended(id.to_owned(), to)).await.map_err(|_| Problem::gone())?;
+        found.await.map_err(|_| Problem::gone())
     }
 
     /// The call with this id that is not over, and that the key may see.
@@ -221,6 +228,11 @@ pub(crate) async fn one(
     caller.need(Scope::Read)?;
     if let Ok(call) = context.live_call(&caller, &id).await {
         return Ok(axum::Json(json!(*call)));
+    }
+    if let Some(event) = context.ended(&id).await?.filter(|event| caller.0.sees(event.parties.each_ref().map(|p| &**p)))
+    {
+        let mut event: Value = serde_json::from_str(&event.line).unwrap_or_default();
+        return Ok(axum::Json(event["data"].take()));
     }
     kept(&context, &caller, &id).await.map(axum::Json)
 }

@@ -92,7 +92,8 @@ pub(super) fn database(error: &sqlx::Error) -> Problem {
 /// Something could not be done to a call.
 pub(super) fn failure(failure: &Failure) -> Problem {
     let detail = match failure {
-        Failure::Sound(why) | Failure::Media(why) | Failure::Store(why) => why.clone(),
+        Failure::Sound(why) => why.text.clone(),
+        Failure::Media(why) | Failure::Store(why) => why.clone(),
         Failure::Refused(code) => format!("refused with {code}"),
         Failure::Denied(why) | Failure::Limit(why) => (*why).to_owned(),
         _ => "the call does not allow it now".to_owned(),

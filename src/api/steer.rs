@@ -82,7 +82,7 @@ pub(crate) struct Plainly {}
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Play {
-    /// A file below the folder of prompts.
+    /// A file below the folder of prompts, or its `http://` or `https://` address.
     #[serde(default)]
     file: Option<String>,
     /// Text to be spoken, at most 4,000 characters.
@@ -93,7 +93,7 @@ pub(crate) struct Play {
 impl Play {
     fn verb(self) -> Result<Wish, Problem> {
         let sound = match (self.file, self.text) {
-            (Some(file), None) if !file.is_empty() && file.len() < 500 => Sound::File(file),
+            (Some(file), None) if !file.is_empty() && file.len() < 500 => Sound::named(&file),
             (None, Some(text)) if (1..=4000).contains(&text.chars().count()) => {
                 Sound::Speech(Speech { text, language: None, voice: None })
             }
@@ -124,8 +124,9 @@ impl NewRecording {
         let max = self.max_s.map(Duration::from_secs);
         let (file, stop_on) = (None, String::new());
         let voices = if self.stereo { Voices::Stereo } else { Voices::Mixed };
-        let (format, end_of_silence) = (None, None);
-        let record = Record { file, format, voices, max, end_of_silence, stop_on, beep: false, wait: false };
+        let (format, end_of_silence, room, rate) = (None, None, None, None);
+        let (beep, wait) = (false, false);
+        let record = Record { file, format, voices, room, rate, max, end_of_silence, stop_on, beep, wait };
         Ok(("call.record", Verb::Record(record), AGREEMENT))
     }
 }

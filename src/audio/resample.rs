@@ -1,20 +1,32 @@
-//! From any rate to 8,000 Hz, for whole sounds in memory.
+//! From any rate to one of ours, for whole sounds in memory.
 
 use rubato::{Fft, FixedSync, Indexing, Resampler, WindowFunction, audioadapter_buffers::direct::InterleavedSlice};
 
-use crate::audio::RATE;
+use crate::codec::Rate;
 
-/// Bring mono samples (full scale: 1.0) from `rate` to 8,000 Hz. Only an eighth of a second of the source is held at a
+/// Our rate for a sound of `rate` samples a second: the highest that has something to gain, and is at most `most`. What
+/// 22,050 or 24,000 samples a second have beyond 16,000 is hardly missed in speech, and 48,000 take three times the memory.
+pub(super) fn fitting(rate: u32, most: Rate) -> Rate {
+    let own = match rate {
+        ..=8000 => Rate::Narrow,
+        8001..=24_000 => Rate::Wide,
+        24_001.. => Rate::Full,
+    };
+    own.min(most)
+}
+
+/// Bring mono samples (full scale: 1.0) from `rate` to that of `to`. Only an eighth of a second of the source is held at a
 /// time.
-pub(super) fn to_8000(rate: u32, mut samples: impl Iterator<Item = f32>) -> Vec<i16> {
-    if rate == RATE {
+pub(super) fn bring(rate: u32, to: Rate, mut samples: impl Iterator<Item = f32>) -> Vec<i16> {
+    if rate == to.hz() {
         return samples.map(to_i16).collect();
     }
-    // One transform over an eighth of a second: a filter that long falls from full level at 3.9 kHz to nothing at 4 kHz.
+    // One transform over an eighth of a second: to 8 kHz, a filter that long falls from full level at 3.9 kHz to nothing at
+    // 4 kHz.
     let chunk = (rate / 8) as usize;
     let mut resampler = Fft::<f32>::new_custom(
         rate as usize,
-        RATE as usize,
+        to.hz() as usize,
         chunk,
         1,
         1,
@@ -37,7 +49,7 @@ pub(super) fn to_8000(rate: u32, mut samples: impl Iterator<Item = f32>) -> Vec<
         }
         count += had as u64;
         if had < needed {
-            wanted = (count * u64::from(RATE)).div_ceil(u64::from(rate)) as usize;
+            wanted = (count * u64::from(to.hz())).div_ceil(u64::from(rate)) as usize;
         }
         if made.len() >= wanted {
             break;

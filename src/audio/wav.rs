@@ -1,11 +1,14 @@
-//! WAV files: read any usual kind as 8,000 Hz mono, write the head of a 16-bit one.
+//! WAV files: read any usual kind as mono at one of our rates, write the head of a 16-bit one.
 //!
 //! Read are PCM of 8, 16, 24 and 32 bits, floats of 32 and 64 bits, A-law and µ-law, plain or in the extensible form,
 //! 1 to 8 channels (mixed to one), 4 to 192 kHz. The bytes may come from anywhere; what is wrong is told in a sentence.
 
 use std::ops::Range;
 
-use crate::audio::{g711, resample};
+use crate::{
+    audio::{g711, resample},
+    codec::Rate,
+};
 
 /// The largest file that is read, in bytes.
 pub const LARGEST: usize = 128 << 20;
@@ -52,8 +55,8 @@ pub enum WavError {
     Rate(u32),
 }
 
-/// Read a WAV file: mono samples at 8,000 Hz.
-pub fn decode(bytes: &[u8]) -> Result<Vec<i16>, WavError> {
+/// Read a WAV file: mono samples at the rate that fits it best, up to `most`.
+pub fn decode(bytes: &[u8], most: Rate) -> Result<(Rate, Vec<i16>), WavError> {
     if bytes.len() > LARGEST {
         return Err(WavError::TooLarge(bytes.len()));
     }
@@ -64,7 +67,8 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<i16>, WavError> {
         return Err(WavError::TooLong(seconds));
     }
     let mono = data.chunks_exact(format.frame_bytes()).map(|frame| format.mono(frame));
-    Ok(resample::to_8000(format.rate, mono))
+    let rate = resample::fitting(format.rate, most);
+    Ok((rate, resample::bring(format.rate, rate, mono)))
 }
 
 /// The head of a file of 16-bit PCM. `samples` counts those of one channel; it may be 0 while they are not known yet,

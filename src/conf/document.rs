@@ -10,6 +10,7 @@ use super::{
     phones::{PhoneTable, PhonesTable},
     stir::Stir,
     trunks::{OutboundTable, TrunkTable},
+    web::WebTable,
 };
 
 /// The whole file.
@@ -29,7 +30,9 @@ pub struct Document {
     pub call: Call,
     pub media: Media,
     pub recording: Recording,
+    pub siprec: Siprec,
     pub speech: Speech,
+    pub web: WebTable,
     pub script: Script,
     pub number: Vec<Number>,
     pub stir: Stir,
@@ -163,8 +166,16 @@ pub struct Call {
     pub hold_music: String,
     pub transfer: String,
     pub reliable: bool,
+    pub fax: bool,
     pub session_timer_s: u64,
     pub session_min_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Siprec {
+    pub recorder: String,
+    pub always: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -199,6 +210,7 @@ pub struct Media {
     pub jitter_max_ms: u64,
     pub relatch_after_ms: u64,
     pub silence_timeout_s: u64,
+    pub rtp_timeout_s: u64,
     pub rtcp_interval_s: u64,
     pub country: String,
 }
@@ -206,6 +218,7 @@ pub struct Media {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Recording {
+    pub max_rate: u64,
     pub keep_days: u64,
     pub max_gb: u64,
     pub upload: String,

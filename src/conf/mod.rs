@@ -20,6 +20,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod trunks;
+mod web;
 mod wires;
 
 pub use api::ApiConf;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Document, Fault, settings::At};
+use super::{Document, Fault, document::Siprec, settings::At};
 use crate::{
-    sip::SessionWish,
-    switch::{HoldRule, Rules, TransferRule},
+    codec::Rate,
+    sip::{SessionWish, Uri},
+    switch::{HoldRule, Recorders, Rules, TransferRule},
+    verbs::Sound,
 };
 
 impl At<'_> {
@@ -22,6 +24,7 @@ impl At<'_> {
                 _ => TransferRule::Trusted,
             },
             reliable: call.reliable,
+            fax: call.fax,
             session: SessionWish {
                 expires: match call.session_timer_s {
                     0 => Duration::ZERO,
@@ -29,19 +32,46 @@ impl At<'_> {
                 },
                 min: self.seconds("call.session_min_s", call.session_min_s, 90..=86_400)?,
             },
+            record_rate: self.rate("recording.max_rate", document.recording.max_rate)?,
             hold_music: self.prompt("call.hold_music", &call.hold_music)?,
+            recorders: self.recorders(&document.siprec)?,
         })
     }
 
-    /// A path below the prompt folder; empty: none.
+    fn recorders(&self, siprec: &Siprec) -> Result<Recorders, Fault> {
+        let usual = match siprec.recorder.as_str() {
+            "" => None,
+            text => match Uri::parse(text).ok().filter(Uri::is_sip) {
+                Some(uri) => Some(uri),
+                None => {
+                    let found = format_args!("\"{text}\"");
+                    return Err(self.fault("siprec.recorder", found, "a sip: or sips: address, or empty"));
+                }
+            },
+        };
+        if siprec.always && usual.is_none() {
+            return Err(self.fault("siprec.always", "true", "false, where siprec.recorder is empty"));
+        }
+        Ok(Recorders { usual, always: siprec.always })
+    }
+
+    fn rate(&self, key: &str, found: u64) -> Result<Rate, Fault> {
+        let rate = u32::try_from(found).ok().and_then(Rate::from_hz);
+        rate.ok_or_else(|| self.fault(key, found, Rate::ALL.map(|rate| rate.hz().to_string()).join(", ")))
+    }
+
+    /// A path below the prompt folder, or an address of the web; empty: none.
     fn prompt(&self, key: &str, found: &str) -> Result<Option<String>, Fault> {
+        if let Sound::Web(url) = Sound::named(found) {
+            return Ok(Some(url));
+        }
         let bad = found.contains(['\\', '\0']) || found.split('/').any(|part| matches!(part, "" | "." | ".."));
         match found {
             "" => Ok(None),
             _ if bad => Err(self.fault(
                 key,
                 format_args!("\"{found}\""),
-                "a path below the prompt folder, without '..', or empty",
+                "a path below the prompt folder, without '..', an http(s) address, or empty",
             )),
             path => Ok(Some(path.to_owned())),
         }

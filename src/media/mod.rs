@@ -24,7 +24,11 @@
 //! | `route` | relay, decode or drop: decided at every change |
 //! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out), `comfort` (noise) |
 //! | `bridge` | who is with whom, and the sums of what they say |
+//! | `room`, `tape` | what a bridge of three and more is beyond a sum; the recording of a bridge |
 //! | `frame`, `tools` | 20 ms of audio; the coders of a port and what else its codecs need |
+//! | `pass` | datagrams that are passed on untouched: a fax |
+//! | `tap` | what others hear of a port, outside the engine or through another port |
+//! | `watch` | peers that fall silent |
 //! | `shield` | what stands before a port whose stream is encrypted |
 //! | `batch`, `events` | what comes out |
 
@@ -43,6 +47,8 @@ mod gate;
 mod jitter;
 mod metrics;
 mod packets;
+mod pass;
+mod pcm;
 mod player;
 mod port;
 mod recorder;
@@ -51,26 +57,32 @@ mod room;
 mod route;
 mod sender;
 mod shield;
+mod tap;
+mod tape;
 #[cfg(test)]
 mod tests;
 mod tick;
 mod tools;
+mod watch;
 
 pub use batch::{Batch, Datagram};
 pub use engine::Engine;
 pub use frame::{Frame, MAX_FRAME};
 pub use metrics::{Bursts, Level};
+pub use pcm::{Block, Layout, Pcm, Shape};
 pub use port::Port;
 pub use recorder::Ends;
 pub use shield::{Pair, Shield, ShieldKeys, Shielding};
+pub use tap::{Side, Tap, TapFrame, Tapping};
 pub use tools::Tools;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
+    audio::progress::Progress,
     codec::{Codec, Digits, Foreign, OpusWish, Rate},
-    ids::{BridgeId, PlayId, PortId, RecordingId},
-    verbs::{FileFormat, Heard, RecordEnd, RecordMode},
+    ids::{BridgeId, PlayId, PortId, RecordingId, TapId},
+    verbs::{Heard, Manner, RecordEnd, RecordMode, Steer},
 };
 
 /// Samples a second in which the engine counts time; its audio may have more ([`Rate`]).
@@ -134,60 +146,6 @@ pub struct Payload {
     pub codec: Codec,
 }
 
-/// Sound in memory, shared by all that play it: mono. The sounds of one play best have one rate: a change of rate waits
-/// for the next tick.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Pcm {
-    /// Of the samples.
-    pub rate: Rate,
-    /// The samples.
-    pub samples: Box<[i16]>,
-    /// Begin again at the end, for ever (tones with a cadence).
-    pub looped: bool,
-}
-
-/// A piece of a recording on its way to the disk and back: filled by the engine, emptied by the disk. Its rate is that of
-/// its recording ([`Command::Record`]).
-#[derive(Debug, Default)]
-pub struct Block {
-    /// Interleaved samples; the capacity is given by the maker and never exceeded.
-    pub samples: Vec<i16>,
-}
-
-/// How a recording is laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// One channel: what the party says and hears, added.
-    Mix,
-    /// One channel: only what the party says.
-    Party,
-    /// Two channels: left what the party says, right what it hears.
-    Stereo,
-}
-
-impl Layout {
-    /// How many channels the file has.
-    pub const fn channels(self) -> u16 {
-        match self {
-            Layout::Mix | Layout::Party => 1,
-            Layout::Stereo => 2,
-        }
-    }
-}
-
-/// How a recording becomes files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// What is in the blocks.
-    pub layout: Layout,
-    /// What is in the file.
-    pub format: FileFormat,
-    /// The two channels of [`Layout::Stereo`] go to two files, named by [`crate::verbs::leg_files`].
-    pub apart: bool,
-    /// Samples a second.
-    pub rate: u32,
-}
-
 /// What the engine is told to do.
 #[derive(Debug)]
 pub enum Command {
@@ -206,6 +164,14 @@ pub enum Command {
         stream: Box<Stream>,
         /// What its codecs need (made by [`Tools::new`] outside the engine).
         tools: Box<Tools>,
+    },
+    /// Pass datagrams on as they are to the other port of the bridge, where it does so as well, until the next
+    /// [`Command::Update`]: no audio, no reports, no encryption.
+    Pass {
+        /// Which port.
+        port: PortId,
+        /// Where SDP says that the peer receives.
+        remote: SocketAddr,
     },
     /// Encrypt from now on, or otherwise than before. Counters go on where the key stays the same.
     Shield {
@@ -271,8 +237,8 @@ pub enum Command {
     Detect {
         /// Which port.
         port: PortId,
-        /// On (anew) or off.
-        on: bool,
+        /// Who listens, from the beginning (its memory is made outside the engine); nobody, to end it.
+        listener: Option<Box<Progress>>,
     },
     /// Make what the port says as loud as what others say (automatic gain), or leave it as it is.
     Level {
@@ -297,6 +263,17 @@ pub enum Command {
         play: PlayId,
         /// What.
         sounds: Box<[Arc<Pcm>]>,
+        /// How.
+        manner: Manner,
+    },
+    /// Do something to a play. Answered by [`Event::PlayAt`], unless the play is over.
+    Steer {
+        /// Which port.
+        port: PortId,
+        /// Which play.
+        play: PlayId,
+        /// What.
+        steer: Steer,
     },
     /// Stop playing; nothing happens where `play` is over.
     Stop {
@@ -315,6 +292,22 @@ pub enum Command {
         /// What goes into which channel.
         layout: Layout,
         /// Of the samples in the blocks, whatever the rate of the call is or becomes.
+        rate: Rate,
+        /// When it ends by itself.
+        ends: Ends,
+        /// Empty blocks with their capacity.
+        blocks: Vec<Block>,
+    },
+    /// Record what all say who are heard in a bridge, until the last of them leaves. As [`Command::Record`]; `name` stands
+    /// for a port in all that is said about it, and is nobody else's.
+    RecordBridge {
+        /// Which bridge.
+        bridge: BridgeId,
+        /// In place of a port.
+        name: PortId,
+        /// Its name.
+        recording: RecordingId,
+        /// Of the samples in the blocks.
         rate: Rate,
         /// When it ends by itself.
         ends: Ends,
@@ -345,6 +338,27 @@ pub enum Command {
         port: PortId,
         /// Which recording.
         recording: RecordingId,
+    },
+    /// Let somebody else hear a port; of too many taps, and where there is no port, the last is over at once.
+    Tap {
+        /// Which port.
+        port: PortId,
+        /// Its memory (made by [`Tapping::new`] outside the engine).
+        tapping: Box<Tapping>,
+    },
+    /// Tap it no longer.
+    Untap {
+        /// Which port.
+        port: PortId,
+        /// Which tap.
+        tap: TapId,
+    },
+    /// Send what comes out of a tap, wherever that is, while nothing else is said to the port's party.
+    Feed {
+        /// Which port.
+        port: PortId,
+        /// Which tap; it has no other consumer.
+        tap: Arc<Tap>,
     },
     /// Send digits, one after another, after those of at most four orders before: as RFC 4733 events, or as tones where
     /// the peer takes no events. Answered by one [`Event::DigitsSent`]: at once where there are more orders, or no port.
@@ -403,6 +417,15 @@ pub enum Event {
         /// `0-9 * # A-D`.
         key: char,
     },
+    /// Where a play is, after [`Command::Steer`].
+    PlayAt {
+        /// Which port.
+        port: PortId,
+        /// Which play.
+        play: PlayId,
+        /// Samples since the beginning of its first sound, at [`RATE`].
+        at: u64,
+    },
     /// A play ended.
     PlayDone {
         /// Which port.
@@ -428,6 +451,12 @@ pub enum Event {
     },
     /// No packet has come for [`Config::silence_timeout`] though the peer should send.
     NoRtp {
+        /// Which port.
+        port: PortId,
+    },
+    /// Neither RTP nor RTCP has come for [`Config::rtp_timeout`] though the peer should send: it is gone. Told again after
+    /// as long.
+    Lost {
         /// Which port.
         port: PortId,
     },
@@ -546,6 +575,12 @@ pub enum Spent {
     Digits(Box<str>),
     /// Of encryption that was replaced.
     Shield(Box<Shield>),
+    /// Of listening for who answers that ended.
+    Listener(Box<Progress>),
+    /// Of a tap that is over.
+    Tap(Box<Tapping>),
+    /// A tap that fed a port.
+    Fed(Arc<Tap>),
     /// Of keys that were replaced, or came too late.
     Keys(Box<Pair>),
     /// Of a datagram that was sent.
@@ -555,14 +590,16 @@ pub enum Spent {
 /// Limits of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Jitter buffer: least delay.
+    /// Jitter buffer: least delay from the coming of a packet. Below a tick, what ticks need counts.
     pub jitter_min: Duration,
-    /// Jitter buffer: most delay.
+    /// Jitter buffer: most delay above the fastest packet's coming.
     pub jitter_max: Duration,
     /// A source that was silent this long may be followed by another one.
     pub relatch_after: Duration,
     /// Tell [`Event::NoRtp`] after this long without a packet.
     pub silence_timeout: Duration,
+    /// Tell [`Event::Lost`] after this long without RTP and RTCP, but not before [`Event::NoRtp`]; absent: never.
+    pub rtp_timeout: Option<Duration>,
     /// Time between RTCP reports (RFC 3550 section 6.2 asks for about 5 s).
     pub rtcp_interval: Duration,
     /// Most ports.

@@ -27,6 +27,9 @@ impl Engine {
         packet: &[u8],
         out: &mut Batch,
     ) {
+        if self.is_passing(slot) {
+            return self.handle_passed(now, (slot, channel), from, packet, out);
+        }
         if self.is_shielded(slot) {
             return self.handle_shielded(now, slot, channel, from, packet, out);
         }
@@ -60,6 +63,7 @@ impl Engine {
             }
             Kind::Audio(_) | Kind::Comfort | Kind::Foreign(_) | Kind::Refused => {}
         }
+        let before = self.next - now;
         let Some(port) = self.port(slot) else { return };
         match (port.route, accepted.kind) {
             (Route::Relay(to), kind) => {
@@ -68,7 +72,7 @@ impl Engine {
                 }
                 self.relay(now, (slot, to), &accepted, out);
             }
-            (Route::Decode, Kind::Audio(codec)) => port.hear(codec, &accepted),
+            (Route::Decode, Kind::Audio(codec)) => port.hear(codec, &accepted, before),
             (Route::Decode, Kind::Comfort) => port.hear_comfort(&accepted),
             (Route::Decode, Kind::Digits | Kind::Foreign(_) | Kind::Refused) => port.pass_over(&accepted),
             (Route::Idle, kind) => {
@@ -152,6 +156,7 @@ impl Engine {
             port.refused += 1;
             return;
         }
+        port.watch.handle_rtcp(now);
         let ours = port.sender.ssrc();
         if let Some(told) = port.report.handle(now, epoch, ours, packet) {
             port.metrics.told = Some(told);

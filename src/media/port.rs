@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    Config, Event, Frame, Payload, Quality, RATE, Slot, Stream, Tools,
+    Config, Event, Frame, Payload, Quality, RATE, Slot, Stream, TICK, Tools,
     chance::Chance,
     comfort::Comfort,
     dialer::Dialer,
@@ -12,12 +12,15 @@ use super::{
     gate::{Gate, Verdict},
     jitter::{Jitter, Packet, Pulled},
     metrics::{self, Metrics},
+    pass::Passing,
     player::Player,
     recorder::Recorder,
     report::Report,
     room::Voice,
     sender::{Format, Outlet, Sender},
     shield::Shield,
+    tap::{Feed, TAPS, Tapping},
+    watch::Watch,
 };
 use crate::{
     audio::{Convert, agc::Agc},
@@ -68,17 +71,6 @@ pub(super) enum Hearing {
     Nothing,
     Audio(Codec),
     Foreign,
-}
-
-/// The watch for a peer that falls silent.
-#[derive(Clone, Copy, Debug)]
-enum Silence {
-    /// It need not send.
-    Allowed,
-    /// It should send before this.
-    Until(Time),
-    /// It did not, and this was told.
-    Told,
 }
 
 /// A packet that passed the gate.
@@ -136,11 +128,15 @@ pub struct Port {
     pub(super) metrics: Metrics,
     jitter_max: Duration,
     pub(super) chance: Chance,
-    silence: Silence,
-    silence_timeout: Duration,
+    pub(super) watch: Watch,
     pub(super) refused: u64,
     /// Where its stream is encrypted, or was.
     pub(super) shield: Option<Box<Shield>>,
+    pub(super) taps: [Option<Box<Tapping>>; TAPS],
+    /// What is said to it while nobody else does.
+    pub(super) feed: Option<Feed>,
+    /// Its datagrams are passed on untouched.
+    pub(super) passing: Option<Passing>,
     /// Closed; it only waits for its goodbye to be sent.
     pub(super) closing: bool,
 }
@@ -164,7 +160,7 @@ impl Port {
             tones: true,
             voice: Voice::new(),
             agc: None,
-            ear: Ear::new(listens(&stream)),
+            ear: Ear::new(tools.tones),
             stream: Box::new(stream),
             reception: Reception::new(RATE),
             digits: digits::Receiver::default(),
@@ -189,10 +185,12 @@ impl Port {
             metrics: Metrics::default(),
             jitter_max: config.jitter_max,
             chance,
-            silence: Silence::Allowed,
-            silence_timeout: config.silence_timeout,
+            watch: Watch::new(config),
             refused: 0,
             shield: None,
+            taps: [const { None }; TAPS],
+            feed: None,
+            passing: None,
             closing: false,
         })
     }
@@ -205,11 +203,12 @@ impl Port {
     /// The engine has it now.
     pub(super) fn open(&mut self, now: Time, interval: Duration) {
         self.report.plan(now, interval, &mut self.chance);
-        self.watch(now);
+        self.expect_audio(now);
     }
 
     /// A new agreement; the old one comes back, to be freed elsewhere, and so does what is not needed of the tools.
     pub(super) fn update(&mut self, now: Time, stream: Box<Stream>, tools: &mut Tools) -> Box<Stream> {
+        self.passing = None;
         self.gate.handle_update(now, &stream);
         self.kinds = kinds(&stream);
         let codec = |stream: &Stream| stream.send.map(|payload| payload.codec);
@@ -222,23 +221,24 @@ impl Port {
         if stream.send != self.stream.send {
             self.sender.drop_collected();
         }
-        self.ear.set_listening(listens(&stream));
+        self.ear.equip(&mut tools.tones);
         self.sender.set_clock(clock(&stream));
         self.jitter.equip(&mut tools.bench);
         let old = std::mem::replace(&mut self.stream, stream);
         self.hearing = Hearing::Nothing;
-        self.watch(now);
+        self.expect_audio(now);
         old
     }
 
     /// Where RTP goes, if the peer wants any.
     pub(super) fn destination(&self) -> Option<SocketAddr> {
-        self.gate.rtp_destination().filter(|_| self.stream.sending && self.stream.remote.is_some())
+        let wanted = self.stream.sending && self.stream.remote.is_some() && self.passing.is_none();
+        self.gate.rtp_destination().filter(|_| wanted)
     }
 
     /// Where RTCP goes: also while the stream is on hold.
     pub(super) fn rtcp_destination(&self) -> Option<SocketAddr> {
-        self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some())
+        self.gate.rtcp_destination().filter(|_| self.stream.remote.is_some() && self.passing.is_none())
     }
 
     /// It plays, records, echoes, dials or listens: no relaying.
@@ -248,7 +248,7 @@ impl Port {
 
     /// What the party says is wanted here, whoever else hears it.
     pub(super) fn attends(&self) -> bool {
-        self.records() || self.ear.listens() || self.agc.is_some()
+        self.records() || self.is_tapped() || self.ear.listens() || self.agc.is_some()
     }
 
     pub(super) fn records(&self) -> bool {
@@ -286,7 +286,7 @@ impl Port {
     /// The rate of what surrounds it: that at which Opus is decoded.
     pub(super) fn set_rate(&mut self, around: Rate) {
         let recorded = self.recorders.iter().flatten().map(Recorder::rate).max().unwrap_or_default();
-        self.jitter.set_wish(around.max(recorded));
+        self.jitter.set_wish(around.max(recorded).max(self.tapped_rate()));
     }
 
     /// What it said in this tick, at the rate of its bridge.
@@ -338,9 +338,7 @@ impl Port {
                 return None;
             }
         }
-        if let Silence::Until(_) | Silence::Told = self.silence {
-            self.silence = Silence::Until(now + self.silence_timeout);
-        }
+        self.watch.handle_rtp(now);
         let (number, restarted) = match self.reception.handle(now, &header) {
             Place::At(number) => (number, false),
             Place::Restarted(number) => (number, true),
@@ -350,11 +348,12 @@ impl Port {
         self.stream.receiving.then_some(Accepted { kind, header, payload, number, restarted })
     }
 
-    /// Audio to be heard at its tick.
-    pub(super) fn hear(&mut self, codec: Codec, packet: &Accepted<'_>) {
+    /// Audio to be heard at its tick; it came `before` the next one.
+    pub(super) fn hear(&mut self, codec: Codec, packet: &Accepted<'_>, before: Duration) {
         let Accepted { number, header, payload, .. } = *packet;
         self.comfort = None;
-        self.jitter.push(Packet { number, timestamp: header.timestamp, codec, payload });
+        let early = (before.min(TICK).as_micros() / 125) as u16;
+        self.jitter.push(Packet { number, timestamp: header.timestamp, codec, payload, early });
     }
 
     /// A packet without audio, such as digits.
@@ -431,18 +430,8 @@ impl Port {
         while let Some(order) = self.dialer.give_up() {
             events.digits_sent(self.id, order);
         }
+        self.untap(None, events);
         self.closing = true;
-    }
-
-    /// The peer should have sent, and this has not been told yet.
-    pub(super) fn fell_silent(&mut self, now: Time) -> bool {
-        match self.silence {
-            Silence::Until(at) if at <= now => {
-                self.silence = Silence::Told;
-                true
-            }
-            Silence::Until(_) | Silence::Allowed | Silence::Told => false,
-        }
     }
 
     /// What it saw.
@@ -478,14 +467,10 @@ impl Port {
         metrics::voip(self.reception.ssrc(), quality, self.jitter_max)
     }
 
-    fn watch(&mut self, now: Time) {
-        let should_send = self.stream.receiving && self.stream.remote.is_some();
-        self.silence = match self.silence {
-            _ if !should_send => Silence::Allowed,
-            Silence::Allowed => Silence::Until(now + self.silence_timeout),
-            Silence::Until(at) => Silence::Until(at),
-            Silence::Told => Silence::Told,
-        };
+    pub(super) fn expect_audio(&mut self, now: Time) {
+        // A fax has long pauses.
+        let expected = self.stream.receiving && self.stream.remote.is_some() && self.passing.is_none();
+        self.watch.set(now, expected);
     }
 }
 
@@ -503,11 +488,6 @@ fn kinds(stream: &Stream) -> [Kind; 128] {
     stream.comfort.into_iter().for_each(|number| set(number, Kind::Comfort));
     stream.receive_digits.iter().for_each(|digits| set(digits.number, Kind::Digits));
     kinds
-}
-
-/// Its keys come as tones: in audio that we decode, and no events are agreed on.
-fn listens(stream: &Stream) -> bool {
-    stream.receive_digits.is_empty() && stream.foreign.is_empty()
 }
 
 /// The clock of what is sent.

@@ -8,6 +8,7 @@ use super::{
     events::Events,
     port::{Port, Route},
     sender::Outlet,
+    watch::Silent,
 };
 use crate::{
     codec::{Codec, Digits, Rate},
@@ -44,6 +45,7 @@ impl Engine {
                 self.tick_port(now, Slot(self.cursor as u32), out);
                 self.cursor += 1;
             }
+            self.run_tapes();
             self.cursor = 0;
             self.tick += 1;
             self.next += TICK;
@@ -95,6 +97,10 @@ impl Engine {
                 }
                 true
             }
+            (None, None) if port.feed.is_some() => {
+                port.feed.iter().for_each(|feed| feed.fill(&mut frame));
+                true
+            }
             (None, None) if port.echo && port.route == Route::Decode => {
                 frame.copy_from(&port.said);
                 true
@@ -113,9 +119,14 @@ impl Engine {
             // The next one says more.
             drop(self.events.offer(Event::Quality { port: port.id, quality }));
         }
-        if port.fell_silent(now) {
-            // Where the queue is nearly full, nobody could act on it anyway.
-            drop(self.events.offer(Event::NoRtp { port: port.id }));
+        if let Some(silent) = port.watch.handle_timeout(now) {
+            let port = port.id;
+            let event = match silent {
+                Silent::Quiet => Event::NoRtp { port },
+                Silent::Lost => Event::Lost { port },
+            };
+            // Where the queue is nearly full, nobody could act on it anyway; a loss is told again.
+            drop(self.events.offer(event));
         }
         if changed {
             self.settle(slot);
@@ -221,6 +232,7 @@ impl Port {
     /// Records the tick, and ends what is over. True: something is.
     fn end_tick(&mut self, sent: &Frame, events: &mut Events) -> bool {
         let mut ended = false;
+        self.hear_taps(sent);
         for place in &mut self.recorders {
             if let Some(recorder) = place
                 && let Some(why) = recorder.take_frames(self.id, &self.said, sent, events)

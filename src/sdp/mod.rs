@@ -6,8 +6,9 @@
 //!   peer's answer makes of ours. The last two give an [`Agreed`], or a [`Refusal`] for a 488.
 //!
 //! One audio stream over RTP/AVP or RTP/AVPF, or over their encrypted kin where [`Security`] wants that, is taken; every
-//! other m-line is refused with port 0.
+//! other m-line is refused with port 0. Within a session audio may give way to a [`Fax`], and come back.
 
+mod fax;
 mod foreign;
 pub mod fuzz;
 mod keying;
@@ -16,18 +17,21 @@ mod offer;
 mod parse;
 mod print;
 mod security;
+mod siprec;
 
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+pub use fax::{Fax, fax_answer, fax_offer};
 pub use foreign::Format;
 pub use keying::{Crypto, Keying, Setup};
 pub use negotiate::{Agreed, Refusal, accept, answer};
 pub use offer::{Local, offer, reoffer};
 pub use parse::{MAX_BYTES, MAX_FORMATS, MAX_MEDIA, ParseError};
 pub use security::{Keys, Policy, Proposal, Protection, Secret, Security};
+pub use siprec::{accept_both, offer_both};
 
 use crate::codec::Codec;
 
@@ -93,6 +97,10 @@ pub struct Media {
     pub maps: BTreeMap<u8, RtpMap>,
     /// `a=fmtp` by payload type.
     pub parameters: BTreeMap<u8, String>,
+    /// `a=label` (RFC 4574), of lines of our own.
+    pub label: Option<u8>,
+    /// `a=T38...`, as written.
+    pub fax: Vec<String>,
     /// What it says about encryption.
     pub keying: Keying,
 }

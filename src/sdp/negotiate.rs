@@ -73,6 +73,12 @@ pub enum Refusal {
         /// What is missing.
         why: String,
     },
+    /// There is no fax.
+    #[error("no fax over UDPTL: {why}")]
+    NoFax {
+        /// What is there.
+        why: String,
+    },
     /// No address to send to.
     #[error("the connection address cannot be used: {address}")]
     BadAddress {
@@ -234,7 +240,7 @@ fn no_line(media: &[Media], judged: &[Result<(), String>]) -> Refusal {
     }
 }
 
-fn refused(line: &Media) -> Media {
+pub(super) fn refused(line: &Media) -> Media {
     let mut formats = line.formats.clone();
     if formats.is_empty() {
         formats.push("0".into()); // the grammar asks for one
@@ -351,11 +357,11 @@ impl Remote {
         let host = line.connection.as_ref().or(session.connection.as_ref());
         if line.keying.with(&session.keying).has_ice() {
             // Where packets go, the checks will tell. What stands here is often no address at all, or of the other family.
-            let address = usable(host, local).unwrap_or_else(|_| local.nowhere());
+            let address = usable(host, local.address.ip()).unwrap_or_else(|_| local.nowhere());
             let rtp = Some(SocketAddr::new(address, line.port));
             return Ok(Remote { rtp, rtcp: rtp, direction });
         }
-        let address = usable(host, local)?;
+        let address = usable(host, local.address.ip())?;
         if address.is_unspecified() {
             // RFC 3264 section 8.4: the older way of saying "send me nothing".
             let direction = Direction::new(direction.sends(), false);
@@ -366,7 +372,7 @@ impl Remote {
             Some((0, _)) => None,
             Some((port, None)) => Some((address, *port)),
             // An address that cannot be used costs reports, not the call.
-            Some((port, host)) => usable(host.as_ref(), local).ok().map(|address| (address, *port)),
+            Some((port, host)) => usable(host.as_ref(), local.address.ip()).ok().map(|address| (address, *port)),
         };
         let rtcp = rtcp.filter(|(address, _)| !address.is_unspecified()).map(SocketAddr::from);
         Ok(Remote { rtp: Some(SocketAddr::new(address, line.port)), rtcp, direction })
@@ -374,7 +380,7 @@ impl Remote {
 }
 
 /// An address that we may and can send to, or 0.0.0.0.
-fn usable(host: Option<&Host>, local: &Local) -> Result<IpAddr, Refusal> {
+pub(super) fn usable(host: Option<&Host>, ours: IpAddr) -> Result<IpAddr, Refusal> {
     let bad = |address: String| Err(Refusal::BadAddress { address });
     let address = match host {
         None => return bad("none".into()),
@@ -385,7 +391,7 @@ fn usable(host: Option<&Host>, local: &Local) -> Result<IpAddr, Refusal> {
     if address.is_multicast() || address == Ipv4Addr::BROADCAST {
         return bad(address.to_string());
     }
-    let ours = local.address.ip().to_canonical();
+    let ours = ours.to_canonical();
     if address.is_ipv4() != ours.is_ipv4() && !address.is_unspecified() {
         return Err(Refusal::OtherFamily { theirs: address, ours });
     }

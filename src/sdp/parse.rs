@@ -158,6 +158,7 @@ impl Media {
                     self.parameters.entry(number).or_insert_with(|| text.to_owned());
                 }
             }
+            _ if self.fax_attribute(attribute) => {}
             name if self.keying.attribute(name, value) => {}
             name => self.direction = Direction::from_name(name).or(self.direction),
         }

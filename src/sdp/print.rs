@@ -53,6 +53,10 @@ impl Display for Media {
             Some((port, None)) => write!(f, "a=rtcp:{port}\r\n")?,
             None => {}
         }
+        if let Some(label) = self.label {
+            write!(f, "a=label:{label}\r\n")?;
+        }
+        self.fax.iter().try_for_each(|attribute| write!(f, "a={attribute}\r\n"))?;
         self.keying.print(f)?;
         match self.direction {
             Some(direction) => write!(f, "a={}\r\n", direction.name()),

@@ -5,8 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::codec::{Digits, OpusWish, Rate};
 
+mod fax;
 mod samples;
 mod security;
+mod siprec;
 use samples::*;
 
 fn local() -> Local {

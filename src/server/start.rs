@@ -20,7 +20,7 @@ use crate::{
         handshakes::{Certificate, Handshakes},
         media_ports::{self, MediaPorts},
         ring::Ring,
-        sounds::{self, LoadFile, SpeakText},
+        sounds::{self, FetchSound, LoadFile, SpeakText},
         streams::{
             self, Listener,
             tls::{Tls, TlsError},
@@ -124,6 +124,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,
         speech: start_speech(conf, inbox.clone())?,
+        web: start_web(conf, clock, inbox.clone())?,
         certificates: start_certificates(conf, inbox.clone())?,
         flows: start_scripts(conf, clock, inbox)?,
         registrations: Registrations::start(conf, clock)?,
@@ -149,6 +150,7 @@ struct Task {
     streams: mpsc::Sender<streams::ToStreams>,
     sounds: std_mpsc::SyncSender<LoadFile>,
     speech: mpsc::Sender<SpeakText>,
+    web: mpsc::Sender<FetchSound>,
     certificates: mpsc::Sender<String>,
     flows: ToFlows,
     handshakes: Handshakes,
@@ -168,6 +170,7 @@ impl Task {
             streams: self.streams,
             sounds: self.sounds,
             speech: self.speech,
+            web: self.web,
             certificates: self.certificates,
             flows: self.flows,
             handshakes: self.handshakes,
@@ -318,6 +321,12 @@ fn start_speech(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<
     Ok(sender)
 }
 
+fn start_web(conf: &Conf, clock: Clock, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<FetchSound>, StartError> {
+    let (sender, jobs) = mpsc::channel(4096);
+    hooks::spawn_web(conf.web.clone(), clock, jobs, inbox).map_err(system("web thread"))?;
+    Ok(sender)
+}
+
 fn start_certificates(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<String>, StartError> {
     let (sender, jobs) = mpsc::channel(256);
     hooks::spawn_certificates(conf.certificates.clone(), jobs, inbox).map_err(system("certificates thread"))?;
@@ -388,7 +397,6 @@ fn switch_config(
         ring_limit: conf.sip.ring_limit,
         retry_after: std::time::Duration::from_secs(5),
         security: security_config(conf, fingerprint),
-        hang_up_on_silence: false,
         stir: conf.stir.clone(),
         rules: conf.rules.clone(),
         trace: wishes.trace,

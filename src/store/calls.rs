@@ -125,7 +125,9 @@ impl Store {
 
     /// One call.
     pub async fn call(&self, id: &str) -> Result<Option<CallView>, sqlx::Error> {
-        let text = format!("{COLUMNS} WHERE id = $1 ORDER BY start_ms DESC LIMIT 1");
+        // By the key of the table, whose first part is one of a few names.
+        let text =
+            format!("{COLUMNS} WHERE node IN (SELECT node FROM spool) AND id = $1 ORDER BY start_ms DESC LIMIT 1");
         let row = sqlx::query(AssertSqlSafe(text)).bind(id).fetch_optional(&self.pool).await?;
         row.as_ref().map(view).transpose()
     }

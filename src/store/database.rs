@@ -32,22 +32,27 @@ impl Database {
         Database { url: format!("sqlite://{escaped}?mode=rwc") }
     }
 
-    fn is_sqlite(&self) -> bool {
+    pub(super) fn is_sqlite(&self) -> bool {
         self.url.starts_with("sqlite:")
     }
 
     /// Connect with up to `connections`, and bring the tables up to date. `durable`: what is written is on the disk when
     /// that is said, even if the machine loses its power; else only if the program dies.
     pub async fn open(&self, connections: u32, durable: bool) -> Result<AnyPool, sqlx::Error> {
+        let pool = self.connect(connections, durable).await?;
+        migrate(&pool, self.is_sqlite()).await?;
+        Ok(pool)
+    }
+
+    /// As [`Self::open`], with the tables left as they are.
+    pub(super) async fn connect(&self, connections: u32, durable: bool) -> Result<AnyPool, sqlx::Error> {
         sqlx::any::install_default_drivers();
         let sqlite = self.is_sqlite();
         let options = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(5))
             .after_connect(move |connection, _| Box::pin(async move { prepare(connection, sqlite, durable).await }));
-        let pool = options.connect(&self.url).await?;
-        migrate(&pool, sqlite).await?;
-        Ok(pool)
+        options.connect(&self.url).await
     }
 }
 
@@ -74,8 +79,8 @@ async fn migrate(pool: &AnyPool, sqlite: bool) -> Result<(), sqlx::Error> {
     }
     work.execute("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)").await?;
     let rows = sqlx::query("SELECT version FROM schema_version").fetch_all(&mut *work).await?;
-    let done = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
-    for (version, statements) in MIGRATIONS.iter().filter(|(version, _)| !done.contains(version)) {
+    let taken = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
+    for (version, statements) in MIGRATIONS.iter().filter(|(version, _)| !taken.contains(version)) {
         for statement in *statements {
             work.execute(*statement).await?;
         }

@@ -7,8 +7,10 @@
 //! ```
 
 mod audit;
+mod backup;
 mod calls;
 mod contacts;
+mod copy;
 mod database;
 mod desk_schema;
 mod event;
@@ -20,6 +22,8 @@ mod password;
 mod people;
 mod recordings;
 mod registrations;
+mod retention;
+mod rows;
 mod schema;
 mod spool;
 #[cfg(test)]
@@ -30,6 +34,7 @@ mod writer;
 use std::time::Duration;
 
 pub use audit::Done;
+pub use backup::{BackupError, Counted, backup, restore};
 pub use calls::{CallFilter, CallView, Page, Store};
 pub use contacts::{Contact, ContactFilter};
 pub use database::Database;

@@ -3,25 +3,33 @@
 
 use std::{collections::BTreeMap, io, path::PathBuf, thread, time::Duration};
 
-use serde::Deserialize;
-use sqlx::{Any, AnyPool, AssertSqlSafe, Row, Transaction, query::Query};
+use sqlx::{Any, AnyPool, Row, Transaction};
 use tokio::sync::{oneshot, watch};
 
 use super::{
     Database,
     event::{STARTED, Written},
+    retention::Retention,
+    rows::{EventRow, Statements},
     spool::{self, Tail},
 };
 
 /// Lines in one transaction.
 const BATCH: usize = 2000;
-/// Lines gather for so long: one transaction for many costs little more than one for one.
-const GATHER: Duration = Duration::from_millis(50);
+/// Lines gather for so long: one transaction for many costs little more than one for one, and a call whose steps come
+/// together is written once.
+const GATHER: Duration = Duration::from_millis(250);
 /// A lost database is looked for again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Rows in one statement. Few lengths, since each is a statement of its own to the database.
-const ROWS: [usize; 3] = [50, 8, 1];
-const DAY_MS: i64 = 86_400_000;
+/// A database that says nothing for so long is taken for lost: whoever it was that answered may be gone without a word.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Calls of one server that are open were left behind.
+const RECONCILE: &str = "UPDATE calls SET status = CASE WHEN answer_ms IS NULL THEN 'failed' ELSE 'completed' END, stage = 4, \
+     end_reason = 'reconciled', end_ms = $1 WHERE node = $2 AND end_reason IS NULL";
+/// So were the open ones of all servers but one; they ended nobody knows when.
+pub(super) const RECONCILE_OTHERS: &str = "UPDATE calls SET status = CASE WHEN answer_ms IS NULL THEN 'failed' ELSE 'completed' END, stage = 4, \
+     end_reason = 'reconciled', end_ms = COALESCE(answer_ms, start_ms) WHERE node <> $1 AND end_reason IS NULL";
 
 /// What the writer is told.
 #[derive(Clone, Debug)]
@@ -45,7 +53,10 @@ pub fn spawn(
 ) -> io::Result<thread::JoinHandle<()>> {
     let node = spool::name(&config.folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let writer = Writer { config, node, written, ready: Some(ready), pool: None, failing: false };
+    let retention = Retention::new(config.event_days, config.record_days);
+    let statements = Statements::new(config.database.is_sqlite());
+    let writer =
+        Writer { config, node, written, ready: Some(ready), pool: None, failing: false, retention, statements };
     thread::Builder::new().name("store".into()).spawn(move || runtime.block_on(writer.run()))
 }
 
@@ -56,6 +67,8 @@ struct Writer {
     ready: Option<oneshot::Sender<()>>,
     pool: Option<AnyPool>,
     failing: bool,
+    retention: Retention,
+    statements: Statements,
 }
 
 /// Why a turn failed.
@@ -65,6 +78,8 @@ enum Trouble {
     Database(#[from] sqlx::Error),
     #[error("the spool: {0}")]
     Spool(#[from] io::Error),
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Silent,
 }
 
 impl Writer {
@@ -96,7 +111,6 @@ impl Writer {
         self.pool = Some(pool.clone());
         let mut done = self.position(&pool).await?;
         let mut tail = Tail::after(&self.config.folder, done);
-        let mut last_day = 0;
         loop {
             let open = self.written.has_changed().is_ok();
             let end = *self.written.borrow_and_update();
@@ -107,14 +121,12 @@ impl Writer {
                     done = end;
                     break;
                 };
-                let mut work = pool.begin().await?;
-                let day = self.apply(&mut work, &lines, last).await? / DAY_MS;
-                if day > last_day {
-                    self.forget(&mut work, day).await?;
-                }
-                work.commit().await?;
-                (done, last_day) = (last, day.max(last_day));
+                let put = tokio::time::timeout(PATIENCE, self.put(&pool, &lines, last)).await;
+                let latest = put.map_err(|_| Trouble::Silent)??;
+                done = last;
                 tail.forget(done)?;
+                self.retention.look(&pool, latest).await?;
+                self.retention.step(&pool).await?;
             }
             if std::mem::take(&mut self.failing) {
                 tracing::warn!("the database is there again, and has all that waited for it");
@@ -125,6 +137,10 @@ impl Writer {
             }
             if !open {
                 return Ok(());
+            }
+            // Nothing waits: there is time to forget something, piece by piece.
+            if self.retention.step(&pool).await? {
+                continue;
             }
             if self.written.changed().await.is_ok() {
                 super::wait(GATHER).await;
@@ -139,7 +155,14 @@ impl Writer {
         Ok(u64::try_from(done).unwrap_or(0))
     }
 
-    /// Gives the moment of the last line.
+    /// All of it or nothing. Gives the moment of the last line.
+    async fn put(&self, pool: &AnyPool, lines: &[(u64, String)], last: u64) -> Result<i64, sqlx::Error> {
+        let mut work = pool.begin().await?;
+        let latest = self.apply(&mut work, lines, last).await?;
+        work.commit().await?;
+        Ok(latest)
+    }
+
     async fn apply(
         &self,
         work: &mut Transaction<'_, Any>,
@@ -158,18 +181,16 @@ impl Writer {
             events.push(EventRow { id: *number, at_ms: latest, kind: event.kind, call: event.call, line });
             if event.kind == STARTED {
                 // What came before belongs to an earlier run: whatever of it is open was left behind.
-                self.put_calls(work, std::mem::take(&mut calls)).await?;
+                self.statements.put_calls(work, &self.node, &std::mem::take(&mut calls)).await?;
                 self.reconcile(work, latest).await?;
             }
             if let (Some(id), Some(data)) = (event.call, event.data) {
-                match serde_json::from_str::<CallRow>(data.get()) {
-                    Ok(row) => drop(calls.insert(id, (row, data.get()))),
-                    Err(error) => tracing::error!(number, line, %error, "a call cannot be read; it is only here"),
-                }
+                // A call's last line is how far it has come.
+                calls.insert(id, data.get());
             }
         }
-        self.put_calls(work, calls).await?;
-        self.put_events(work, &events).await?;
+        self.statements.put_calls(work, &self.node, &calls).await?;
+        self.statements.put_events(work, &self.node, &events).await?;
         sqlx::query(
             "INSERT INTO spool (node, done) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET done = excluded.done",
         )
@@ -182,19 +203,13 @@ impl Writer {
 
     /// Calls whose end nobody saw, since the server was gone.
     async fn reconcile(&self, work: &mut Transaction<'_, Any>, at_ms: i64) -> Result<(), sqlx::Error> {
-        let done = sqlx::query(
-            "UPDATE calls SET status = CASE WHEN answer_ms IS NULL THEN 'failed' ELSE 'completed' END, stage = 4,
-                end_reason = 'reconciled', end_ms = $1 WHERE node = $2 AND end_reason IS NULL",
-        )
-        .bind(at_ms)
-        .bind(self.node.as_str())
-        .execute(&mut **work)
-        .await?;
+        let done = sqlx::query(RECONCILE).bind(at_ms).bind(self.node.as_str()).execute(&mut **work).await?;
         if done.rows_affected() > 0 {
             tracing::warn!(calls = done.rows_affected(), "calls were left behind by an earlier run; they are over");
         }
         Ok(())
     }
+<<<<<<< HEAD
 
     async fn put_calls(
         &self,
@@ -320,4 +335,6 @@ impl CallRow<'_> {
         let query = query.bind(i64::from(self.status.rank())).bind(self.end_reason).bind(self.code.map(i64::from));
         query.bind(self.start_ms).bind(self.answer_ms).bind(self.end_ms).bind(document)
     }
+=======
+>>>>>>> int
 }

@@ -3,6 +3,7 @@
 use super::{
     call::Call,
     core::Core,
+    fax::ALONE,
     switch::Switch,
     task::{Ask, Doing, Task},
 };
@@ -88,6 +89,8 @@ impl Switch {
             Joined::Alone => {}
             Joined::Peer { peer, bridge } => {
                 call.leave_bridge(core);
+                self.end_fax(id, ALONE);
+                self.end_fax(peer, ALONE);
                 self.dismiss_watchers(peer);
                 let Some((call, core)) = self.call(peer) else { return };
                 if call.joined == (Joined::Peer { peer: id, bridge }) {

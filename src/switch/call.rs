@@ -16,14 +16,21 @@ use std::{
 
 use super::{
     Direction, EndReason, Status, TraceEvent,
+<<<<<<< HEAD
     accept::{Accepting, Incoming},
+=======
+    accept::Accepting,
+>>>>>>> int
     aside::Voice,
     bridge::Joined,
-    connect::{Inviting, Locating, Sent},
+    connect::{Inviting, Locating},
     core::{Core, DialogKey},
     direct::Direct,
+    fax::{Fax, FaxNews},
+    forks::Sent,
     hearing::Hearing,
     hold::Hold,
+    incoming::Incoming,
     modify::Reinvite,
     outbound::OnTrunk,
     play::Player,
@@ -33,6 +40,7 @@ use super::{
     reason::Why,
     record::Recording,
     reoffer::Reoffer,
+    siprec::Siprec,
     stir::Signature,
     task::{Ask, Task},
     transfer::Moving,
@@ -40,10 +48,10 @@ use super::{
 };
 use crate::{
     codec::Codec,
-    ids::{CallId, FlowId, RequestId, WorkerId},
+    ids::{CallId, FlowId, PlayId, RequestId, WorkerId},
     sip::{Dialog, Reliable, SessionTimer},
     time::Time,
-    verbs::{Failure, Text},
+    verbs::{Failure, NoSound, Text},
 };
 
 /// Most keys that wait for a [`crate::verbs::Verb::Gather`] to come.
@@ -117,6 +125,12 @@ pub(super) struct Call {
     pub dearest: Vec<Codec>,
     /// Its media go from party to party, not through us.
     pub direct: Option<Box<Direct>>,
+    /// It goes to somebody else's recorder.
+    pub siprec: Option<Box<Siprec>>,
+    /// The leg to the recorder that records it.
+    pub recorder: Option<CallId>,
+    /// How far it has come from audio to a fax.
+    pub fax: Fax,
     /// Of a call that we make: the number that it shows is known to be the caller's.
     pub vouched: bool,
     /// The calls that this one dialled.
@@ -191,10 +205,12 @@ pub(super) enum Notice {
     Key(char),
     /// A key came by INFO.
     InfoKey(char),
+    /// All of it is there, and it begins.
+    Playing(PlayId),
     /// What was being played is over.
     Played { samples: u64 },
     /// It could not be played.
-    NotPlayed(String),
+    NotPlayed(NoSound),
     /// Our re-INVITE is through.
     Reoffered(Result<(), Failure>),
     /// How a transfer goes that we asked the party for: a code, or why none will come.
@@ -207,6 +223,8 @@ pub(super) enum Notice {
     Texted(Ask, Result<u16, Failure>),
     /// The party of a call without a port describes its media anew.
     Described,
+    /// A change from audio to a fax, or back.
+    Fax(FaxNews),
     /// The end is decided.
     Over,
 }
@@ -264,6 +282,8 @@ impl End {
     };
     /// The session timer ran out.
     pub const EXPIRED: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
+    /// The peer's media stopped, and its reports with them.
+    pub const GONE: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
     /// The peer's signalling went wrong.
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 
@@ -358,6 +378,9 @@ impl Call {
             hops: HOPS,
             dearest: Vec::new(),
             direct: None,
+            siprec: None,
+            recorder: None,
+            fax: Fax::Audio,
             vouched: true,
             legs: Vec::new(),
             over: None,
@@ -392,12 +415,14 @@ impl Call {
         core.trace(self.id, TraceEvent::Call(format!("over: {status}, {}", end.reason)));
         let until = core.now + core.config.limits.closing;
         self.over = Some(Over { at: core.now, status, end, code, until });
-        self.forget_loads(core);
+        self.forget_play(core);
         self.drop_described(core, 487);
+        self.drop_fax(core, 487, None);
         self.keys.clear();
         self.texts.clear();
         self.leave_trunk(core);
         self.close_port(core);
+        self.close_mouths(core);
         core.tell(self.id, Notice::Over);
     }
 

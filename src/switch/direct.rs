@@ -83,7 +83,7 @@ impl Call {
         true
     }
 
-    fn answer_directly(&mut self, core: &mut Core, tx: ServerTx, request: &Request, body: Bytes) {
+    pub fn answer_directly(&mut self, core: &mut Core, tx: ServerTx, request: &Request, body: Bytes) {
         if request.method == Method::Invite {
             return self.accept_reinvite(core, tx, request, body, None);
         }
@@ -148,7 +148,7 @@ impl Switch {
         }
     }
 
-    fn partner(&self, id: CallId) -> Option<CallId> {
+    pub(super) fn partner(&self, id: CallId) -> Option<CallId> {
         match self.calls.get(&id)?.joined {
             Joined::Peer { peer, .. } => Some(peer),
             Joined::Alone | Joined::Room(_) | Joined::Watch { .. } => None,
@@ -157,6 +157,9 @@ impl Switch {
 
     /// A party describes its media anew: the other one is asked.
     pub(super) fn on_described(&mut self, id: CallId) {
+        if self.recorder_described(id) {
+            return;
+        }
         let direct = self.calls.get(&id).and_then(|call| call.direct.as_ref());
         let Some(direct) = direct else { return };
         let body = direct.waiting.as_ref().map_or(&direct.theirs, |(_, request)| &request.body).clone();

@@ -5,8 +5,8 @@ use super::{
     CallQuality, CallRecord, Output,
     call::{Call, State},
     cdr,
-    connect::Sent,
     core::Core,
+    forks::Sent,
     port::Port,
     switch::Switch,
 };
@@ -57,7 +57,7 @@ impl Switch {
         if !call.recorded {
             let late = over.until <= self.core.now;
             let flow = call.flow.and_then(|flow| self.flows.get(&flow)).is_some_and(|flow| flow.call == id);
-            if !late && (flow || !call.port.is_gone() || !call.recordings.is_empty()) {
+            if !late && (flow || !call.is_silent() || !call.recordings.is_empty()) {
                 return;
             }
             call.give_up_waiting(&mut self.core);
@@ -66,7 +66,7 @@ impl Switch {
                 self.core.out.push_back(Output::Record(Box::new(record)));
             }
         }
-        if matches!(call.state, State::Gone) && call.port.is_gone() {
+        if matches!(call.state, State::Gone) && call.is_silent() {
             self.remove(id);
         }
     }
@@ -94,9 +94,15 @@ impl Switch {
 }
 
 impl Call {
+    /// None of its ports is left in the world.
+    fn is_silent(&self) -> bool {
+        self.port.is_gone() && self.siprec.as_ref().is_none_or(|siprec| siprec.is_gone())
+    }
+
     /// What has not come by now is not waited for.
     fn give_up_waiting(&mut self, core: &mut Core) {
         self.abandon_port(core);
+        self.abandon_mouths(core);
         for recording in self.recordings.drain(..) {
             core.recordings.remove(&recording.id);
         }

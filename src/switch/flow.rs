@@ -113,6 +113,7 @@ impl Switch {
         self.loosen(id);
         self.leg_over(id);
         self.silence_recordings(id);
+        self.siprec_over(id);
         let Some((call, _)) = self.call(id) else { return };
         let task = call.task.take();
         let mut asides = std::mem::take(&mut call.reoffer.asks);

@@ -45,7 +45,7 @@ impl Call {
     }
 
     fn hold_music(&self, core: &Core) -> Vec<Sound> {
-        let configured = || core.config.rules.hold_music.clone().map(Sound::File);
+        let configured = || core.config.rules.hold_music.as_deref().map(Sound::named);
         match self.hold.music.clone().or_else(configured).filter(|_| !self.hold.broken) {
             Some(music) => vec![music],
             None => vec![Sound::Tone { tone: Tone::Beep, length: None }, Sound::Silence(PAUSE)],
@@ -103,6 +103,8 @@ impl Switch {
         if call.direct.is_some() {
             return self.directly_reoffered(id, &result);
         }
+        self.fax_reoffered(id, &result);
+        let Some((call, _)) = self.call(id) else { return };
         if result.is_err() {
             // The session stays what it was.
             let held = call.port.open().and_then(|open| open.agreed.as_ref()).is_some_and(|a| !a.direction.receives());

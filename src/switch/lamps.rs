@@ -341,7 +341,7 @@ fn document(calls: &[Shown], account: &str, version: u32) -> String {
 }
 
 /// Text as XML can hold it.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars().filter(|c| !c.is_control()) {
         match char {

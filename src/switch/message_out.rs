@@ -19,6 +19,7 @@ use super::{
     Direction, Output,
     call::End,
     core::Core,
+    message_record::{MessageRecord, Outside},
     message_within::content_type,
     outbound::{Carrier, Plan},
     registrar::Reach,
@@ -47,6 +48,8 @@ pub(super) struct Sender {
     pub account: String,
     /// Max-Forwards: one less than that of the message which it follows from, so that no message goes round for ever.
     pub hops: u32,
+    /// The id of the call whose script sends it; absent: it is no call's.
+    pub call: Option<String>,
 }
 
 /// Messages on their way.
@@ -60,8 +63,8 @@ pub(super) struct Sent {
 
 /// One message.
 struct Posted {
-    /// Who is to be told; absent: is told.
-    ask: Option<Ask>,
+    /// Who is to be told, and what is to be told of it; absent: all that is done.
+    ask: Option<(Ask, MessageRecord)>,
     /// Copies that are on their way.
     copies: usize,
     failed: Option<Failure>,
@@ -116,9 +119,23 @@ impl Switch {
         let from = target::from(&shown, &core.own_contact(), "none")?;
         let plans = core.plans(&to)?;
         let of = core.id();
+        let about = core.about_message(Outside {
+            direction: Direction::Outbound,
+            from: &shown,
+            to: &to,
+            media_type: message.text.kind.clone(),
+            bytes: message.text.text.len(),
+        });
+        let ask = (ask, MessageRecord { call: sender.call, ..about });
         let caller = Caller { account: sender.account, number: shown, ..Caller::default() };
+        tracing::info!(
+            message = ask.1.id,
+            to,
+            copies = plans.len(),
+            bytes = message.text.text.len(),
+            "message goes out"
+        );
         core.messages.sent.messages.insert(of, Posted { ask: Some(ask), copies: plans.len(), failed: None });
-        tracing::info!(to, copies = plans.len(), bytes = message.text.text.len(), "message goes out");
         let (body, hops) = (Bytes::from(message.text.text.clone()), sender.hops);
         let message = Arc::new(message);
         for plan in plans {
@@ -149,7 +166,7 @@ impl Switch {
             Direction::Inbound => call.about.to.clone(),
             Direction::Outbound => call.about.from.clone(),
         };
-        Ok(Sender { from, account: call.caller(&self.core, None).account, hops: HOPS })
+        Ok(Sender { from, account: call.caller(&self.core, None).account, hops: HOPS, call: Some(call.name.clone()) })
     }
 }
 
@@ -355,17 +372,19 @@ impl Core {
         posted.copies -= 1;
         let last = posted.copies == 0;
         let told = match result {
-            Ok(code) => posted.ask.take().map(|ask| (ask, Reply::Sent { code })),
+            Ok(code) => posted.ask.take().map(|ask| (ask, Ok(code))),
             Err(failure) => {
                 let failure = posted.failed.get_or_insert(failure).clone();
-                posted.ask.take_if(|_| last).map(|ask| (ask, Reply::Failed(failure)))
+                posted.ask.take_if(|_| last).map(|ask| (ask, Err(failure)))
             }
         };
         if last {
             self.messages.sent.messages.remove(&copy.of);
         }
-        if let Some((ask, reply)) = told {
-            self.reply(ask, reply);
+        if let Some(((ask, about), result)) = told {
+            let trunk = copy.carrier.now.as_ref().map(|way| way.trunk.clone());
+            self.tell_message(MessageRecord { trunk, ..about }, result.as_ref().copied());
+            self.reply(ask, result.map_or_else(Reply::Failed, |code| Reply::Sent { code }));
         }
     }
 }

@@ -10,12 +10,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    codec::Codec,
+    codec::{Codec, Rate},
     facts::Start,
     ids::{CallId, FlowId, InterfaceId, LoadId, PortId, QueryId, RecordingId, RequestId, WorkerId},
     media, sip,
     time::Time,
-    verbs::{Failure, FlowEnd, Reply, Request, Sound},
+    verbs::{Failure, FlowEnd, NoSound, Reply, Request, Sound},
 };
 
 mod accept;
@@ -33,13 +33,16 @@ mod door;
 mod early;
 mod errands;
 mod failover;
+mod fax;
 mod finish;
 mod flow;
+mod forks;
 mod gather;
 pub mod guard;
 mod hearing;
 mod hold;
 mod hunt;
+mod incoming;
 mod info;
 mod key;
 mod lamps;
@@ -47,6 +50,7 @@ mod link;
 mod message;
 mod message_in;
 mod message_out;
+mod message_record;
 mod message_within;
 mod modify;
 mod network;
@@ -57,6 +61,7 @@ mod play;
 mod port;
 mod progress;
 mod proof;
+mod provisional;
 mod reason;
 mod record;
 mod refer;
@@ -64,15 +69,23 @@ mod registered;
 mod registrar;
 mod reoffer;
 mod replaces;
+<<<<<<< HEAD
+=======
+mod replied;
+>>>>>>> int
 mod rerun;
 mod room;
 mod route;
 mod rules;
 mod secure;
 mod session;
+mod siprec;
+mod siprec_words;
+mod steer;
 pub mod stir;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
+mod tape;
 mod target;
 mod task;
 #[cfg(test)]
@@ -89,6 +102,7 @@ mod within;
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use guard::{Access, GuardConfig, Guarded};
 pub use message::{MessageConfig, MessageRoute};
+pub use message_record::MessageRecord;
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
 pub use progress::Progress;
@@ -96,6 +110,7 @@ pub use registrar::{Binding, Registrar};
 pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use secure::{Handshake, MediaSecurity};
+pub use siprec::Recorders;
 pub use switch::Switch;
 pub use trunk::{
     Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
@@ -152,7 +167,7 @@ pub enum Input {
         /// Which load.
         load: LoadId,
         /// The sound, else why there is none.
-        result: Result<Arc<media::Pcm>, String>,
+        result: Result<Arc<media::Pcm>, NoSound>,
     },
     /// Answers [`Output::Look`], exactly once.
     Found {
@@ -275,12 +290,14 @@ pub enum Output {
         /// What.
         command: media::Command,
     },
-    /// Load a [`Sound::File`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`].
+    /// Load a [`Sound::File`], fetch a [`Sound::Web`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`].
     Load {
         /// Name of the load.
         load: LoadId,
         /// What.
         sound: Sound,
+        /// The highest rate that is of use.
+        rate: Rate,
     },
     /// Create the file of a recording; blocks follow from the worker. Answered by [`Input::RecordingWritten`] at its
     /// end.
@@ -316,6 +333,8 @@ pub enum Output {
     Progress(Box<Progress>),
     /// A call is over, and this is what is known of it.
     Record(Box<CallRecord>),
+    /// What became of a text message.
+    Message(Box<MessageRecord>),
     /// Something to look at, where [`Config::trace`] is on.
     Trace(Trace),
     /// Answer the operator.
@@ -476,8 +495,6 @@ pub struct Config {
     pub retry_after: Duration,
     /// Whether media is encrypted.
     pub security: MediaSecurity,
-    /// End calls whose party sends no audio though it should ([`media::Event::NoRtp`]).
-    pub hang_up_on_silence: bool,
     /// Signed callers.
     pub stir: stir::Config,
     /// How calls are kept once they are set up.

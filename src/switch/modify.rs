@@ -26,7 +26,9 @@ impl Call {
     /// An INVITE within the dialog; its CSeq is in order.
     pub fn handle_reinvite(&mut self, core: &mut Core, tx: ServerTx, request: &Request) {
         match &mut self.state {
-            State::Talking { .. } if self.reoffer.is_asked() => return core.answer(tx, request, 491, &[]),
+            State::Talking { .. } if self.reoffer.is_asked() || self.fax.waits() => {
+                return core.answer(tx, request, 491, &[]);
+            }
             State::Talking { dialog, reinvite: None } => dialog.refresh_target(&request.headers),
             // An INVITE of one side is under way: the other one has to come back (RFC 3261 section 14.2).
             State::Talking { reinvite: Some(_), .. } | State::Accepting(_) | State::Inviting(_) => {
@@ -48,6 +50,12 @@ impl Call {
                 let fields = [("Accept", SDP), ("Warning", &warning(&bad.why))];
                 return core.answer(tx, request, bad.code, &fields);
             }
+        };
+        let offer = match offer {
+            Some(fax) if fax.is_fax() => return self.fax_offered(core, tx, request, fax),
+            Some(audio) => Some(audio),
+            None if self.describe_fax(core, tx, request) => return,
+            None => None,
         };
         // RFC 3264 section 8.4: whoever was on hold is resumed by an offer that says so, so ours asks for everything.
         let Some(local) = self.local(core) else { return core.answer(tx, request, 488, &[]) };

@@ -151,6 +151,7 @@ impl Call {
         let tools = media::Tools::new(&stream);
         let held = !agreed.direction.sends();
         open.agreed = Some(agreed);
+        self.audio_again(core);
         self.command(core, Command::Update { port, stream, tools });
         if std::mem::replace(&mut self.hold.by_party, held) != held {
             core.tell(self.id, Notice::Held);
@@ -289,7 +290,7 @@ fn heard(agreed: &sdp::Agreed) -> Heard {
 }
 
 /// The agreement in the engine's words.
-fn stream(agreed: &sdp::Agreed) -> Stream {
+pub(super) fn stream(agreed: &sdp::Agreed) -> Stream {
     let payload = |&(number, codec): &(u8, Codec)| Payload { number, codec };
     let (sending, receiving) = match agreed.direction {
         sdp::Direction::SendRecv => (true, true),
@@ -314,7 +315,7 @@ fn stream(agreed: &sdp::Agreed) -> Stream {
 }
 
 /// Before anything is agreed: send nothing, take what our offer would name.
-fn unagreed(core: &Core) -> Stream {
+pub(super) fn unagreed(core: &Core) -> Stream {
     let payload = |codec: &Codec| codec.static_payload_type().map(|number| Payload { number, codec: *codec });
     let receive: Vec<Payload> = core.config.codecs.iter().filter_map(payload).collect();
     Stream {

@@ -14,8 +14,8 @@ use super::{
     TraceEvent,
     accept::description,
     call::{Call, End, Notice, State},
-    connect::Sent,
     core::{Core, SDP},
+    forks::Sent,
     rules,
     task::Ask,
 };
@@ -46,7 +46,7 @@ enum Step {
     /// To be sent as soon as no other INVITE is under way.
     Wanted,
     Asked(Box<Asked>),
-    /// It met the peer's, and is sent again at this moment.
+    /// It is sent at this moment: it met the peer's, or there is no hurry.
     BackOff(Time),
 }
 
@@ -101,9 +101,17 @@ impl Call {
         }
     }
 
+    /// As [`Call::reoffer`], but not before this moment, where none is under way.
+    pub fn reoffer_at(&mut self, moment: Time) {
+        if matches!(self.reoffer.step, Step::Idle) {
+            self.reoffer.tries = 0;
+            self.reoffer.step = Step::BackOff(moment);
+        }
+    }
+
     /// Send the re-INVITE that is wanted, if nothing is in its way.
     pub fn go_on_reoffering(&mut self, core: &mut Core) {
-        let free = matches!(&self.state, State::Talking { reinvite: None, .. });
+        let free = matches!(&self.state, State::Talking { reinvite: None, .. }) && !self.fax.waits();
         if !matches!(self.reoffer.step, Step::Wanted) || !free || self.over.is_some() {
             return;
         }
@@ -114,8 +122,10 @@ impl Call {
             return core.tell(self.id, Notice::Reoffered(Err(Failure::WrongState)));
         }
         let agreed = self.port.open().and_then(|open| open.agreed.as_ref());
-        let described =
-            |local: &sdp::Local| agreed.map_or_else(|| sdp::offer(local), |agreed| sdp::reoffer(local, agreed));
+        let described = |local: &sdp::Local| match agreed {
+            Some(agreed) => self.fax.offer(agreed, local).unwrap_or_else(|| sdp::reoffer(local, agreed)),
+            None => sdp::offer(local),
+        };
         let offer = local.map(|local| (described(&local), local));
         let body = offer.as_ref().map_or(told.unwrap_or_default(), |(offer, _)| offer.to_string().into());
         let State::Talking { dialog, .. } = &mut self.state else { return };
@@ -195,7 +205,11 @@ impl Call {
         self.learn_peer(&response.headers);
         self.session = SessionTimer::uac(core.now, &response.headers);
         let Some(offer) = offer else { return self.hear_reoffered(core, response) };
-        let agreed = match description(&response.headers, &response.body) {
+        let answer = description(&response.headers, &response.body);
+        if offer.0.is_fax() {
+            return self.take_fax_answer(core, &offer, answer.ok().flatten());
+        }
+        let agreed = match answer {
             Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map_err(|refusal| refusal.to_string()),
             Ok(None) => Err("the answer to the re-INVITE has no session description".to_owned()),
             Err(bad) => Err(bad.why),
@@ -204,7 +218,7 @@ impl Call {
             Ok(agreed) => {
                 self.agree(core, agreed);
                 let asked = offer.1.direction;
-                if asked == self.wanted_direction() {
+                if asked == self.wanted_direction() && !self.fax.is_wanted() {
                     core.tell(self.id, Notice::Reoffered(Ok(())));
                 } else {
                     self.reoffer(core);

@@ -3,28 +3,48 @@
 
 use std::time::Duration;
 
-use crate::sip::{LEAST_SESSION, SessionWish};
+use super::Recorders;
+use crate::{
+    codec::Rate,
+    sip::{LEAST_SESSION, SessionWish},
+};
 
 /// What the operator chose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
     /// What happens to the other party when one of a bridge holds.
     pub hold: HoldRule,
-    /// WAV file below the prompt folder that a waiting party hears; absent: a beep every ten seconds.
+    /// What a waiting party hears, by its path below the prompt folder or its address in the web; absent: a beep every ten
+    /// seconds.
     pub hold_music: Option<String>,
+    /// The highest rate of recordings, where a flow does not say.
+    pub record_rate: Rate,
     /// Ask for provisional answers that are sure to arrive, and give them to who knows them (RFC 3262); false: only
     /// to callers who demand it.
     pub reliable: bool,
     /// Whose REFER is followed.
     pub transfer: TransferRule,
+    /// Two parties of a bridge may change to a fax (T.38).
+    pub fax: bool,
     /// Session timers.
     pub session: SessionWish,
+    /// Other people's machines that record calls (SIPREC).
+    pub recorders: Recorders,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
         let session = SessionWish { expires: Duration::from_secs(1800), min: LEAST_SESSION };
-        Rules { hold: HoldRule::Music, hold_music: None, reliable: true, transfer: TransferRule::Trusted, session }
+        Rules {
+            hold: HoldRule::Music,
+            hold_music: None,
+            record_rate: Rate::Full,
+            reliable: true,
+            transfer: TransferRule::Trusted,
+            fax: true,
+            session,
+            recorders: Recorders::default(),
+        }
     }
 }
 

@@ -88,7 +88,9 @@ impl Switch {
                 }
             }
             Input::PortOpened { port, result } => {
-                if let Some((call, core)) = self.call_of_port(port) {
+                if let Some((call, core)) = self.call_of_port(port)
+                    && !call.mouth_opened(core, port, &result)
+                {
                     call.handle_port(core, result);
                 }
             }
@@ -299,6 +301,7 @@ impl Switch {
                 self.pass_key(id, key, true);
                 self.on_key(id, key);
             }
+            Notice::Playing(play) => self.play_begins(id, play),
             Notice::Played { samples } => {
                 if !self.music_over(id, samples > 0) {
                     self.play_ended(id, samples);
@@ -317,6 +320,7 @@ impl Switch {
             Notice::Text => self.on_text(id),
             Notice::Texted(ask, result) => self.on_texted(ask, result),
             Notice::Described => self.on_described(id),
+            Notice::Fax(news) => self.on_fax(id, news),
             Notice::Over => self.on_over(id),
         }
     }
@@ -324,9 +328,10 @@ impl Switch {
     fn on_answered(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id).filter(|call| call.over.is_none()) else { return };
         tracing::info!(call = %call.name, "answered");
-        if self.target_answers(id) || self.replacement_answered(id) {
+        if self.target_answers(id) || self.replacement_answered(id) || self.recorder_answers(id) {
             return;
         }
+        self.record_always(id);
         let Some(call) = self.calls.get(&id) else { return };
         match (call.parent, call.order.is_some(), call.task.as_ref().map(|task| &task.doing)) {
             (Some(_), ..) => self.leg_answers(id),
@@ -349,6 +354,11 @@ impl Switch {
                     call.handle_played(core, play, samples);
                 }
             }
+            media::Event::PlayAt { port, play, at } => {
+                if let Some(id) = self.call_of_port(port).map(|(call, _)| call.id) {
+                    self.on_play_at(id, play, at);
+                }
+            }
             media::Event::DigitsSent { port } => {
                 if let Some(id) = self.call_of_port(port).map(|(call, _)| call.id) {
                     self.digits_sent(id);
@@ -364,6 +374,11 @@ impl Switch {
             media::Event::NoRtp { port } => {
                 if let Some((call, core)) = self.call_of_port(port) {
                     call.handle_silence(core);
+                }
+            }
+            media::Event::Lost { port } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_lost(core);
                 }
             }
             media::Event::Quality { port, quality } => {
@@ -383,7 +398,9 @@ impl Switch {
                 self.on_record_done(recording, (samples, missed), why);
             }
             media::Event::Closed { port, quality } => {
-                if let Some((call, core)) = self.call_of_port(port) {
+                if let Some((call, core)) = self.call_of_port(port)
+                    && !call.mouth_closed(core, port)
+                {
                     call.handle_closed(core, quality);
                 }
             }

@@ -289,6 +289,7 @@ fn port_of(command: &Command) -> PortId {
     match command {
         Command::Open { port, .. }
         | Command::Update { port, .. }
+        | Command::Pass { port, .. }
         | Command::Shield { port, .. }
         | Command::Keys { port, .. }
         | Command::Handshake { port, .. }
@@ -302,11 +303,16 @@ fn port_of(command: &Command) -> PortId {
         | Command::LeaveTones { port }
         | Command::Echo { port, .. }
         | Command::Play { port, .. }
+        | Command::Steer { port, .. }
+        | Command::RecordBridge { name: port, .. }
         | Command::Stop { port, .. }
         | Command::Record { port, .. }
         | Command::Space { port, .. }
         | Command::RecordAs { port, .. }
         | Command::StopRecording { port, .. }
+        | Command::Tap { port, .. }
+        | Command::Untap { port, .. }
+        | Command::Feed { port, .. }
         | Command::Digits { port, .. } => *port,
     }
 }

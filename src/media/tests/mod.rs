@@ -16,10 +16,12 @@ mod bridges;
 mod chaos;
 mod codecs;
 mod life;
+mod pass;
 mod relay;
 mod rooms;
 mod shields;
 mod sounds;
+mod taps;
 mod tones;
 
 pub(super) const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };
@@ -54,6 +56,7 @@ fn config() -> Config {
         jitter_max: Duration::from_millis(200),
         relatch_after: Duration::from_secs(5),
         silence_timeout: Duration::from_secs(10),
+        rtp_timeout: Some(Duration::from_secs(60)),
         rtcp_interval: Duration::from_secs(5),
         max_ports: 8,
     }
@@ -195,7 +198,7 @@ impl World {
 
     fn play(&mut self, phone: &Phone, play: u64, samples: Vec<i16>) {
         let sounds = [Arc::new(Pcm { rate: Rate::Narrow, samples: samples.into(), looped: false })].into();
-        self.command(Command::Play { port: phone.port, play: PlayId(play), sounds });
+        self.command(Command::Play { port: phone.port, play: PlayId(play), sounds, manner: Manner::default() });
     }
 
     fn record(&mut self, phone: &Phone, recording: u64, layout: Layout) {

@@ -63,7 +63,7 @@ fn an_announcement_does_not_talk_into_what_is_played_and_ends_when_the_flow_play
     world.nodes[0].plays_end = false;
     order(&mut world, 1, call, say("news.wav"));
     assert!(told(&world, 1).is_empty(), "it is on the air");
-    let play = Verb::Play { sounds: vec![Sound::File("menu.wav".into())], stop_on: String::new() };
+    let play = Verb::Play(Play::new(vec![Sound::File("menu.wav".into())]));
     let play = world.ask(flow, call, play);
     world.settle();
     assert_eq!(told(&world, 1), [&Reply::Failed(Failure::WrongState)]);

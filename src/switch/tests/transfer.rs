@@ -176,7 +176,7 @@ fn a_caller_that_leaves_at_once_is_replaced_all_the_same() {
 /// The dialog that phone B has with us, and a request of B's in it.
 pub(super) struct Phone {
     at: &'static str,
-    dialog: sip::Dialog,
+    pub(super) dialog: sip::Dialog,
     count: u32,
 }
 

@@ -13,6 +13,7 @@ use super::{random::dialogs, transfer::Phone, *};
 const A: &str = PHONE;
 const B: &str = "203.0.113.1:5060";
 const C: &str = "203.0.113.9:5060";
+const FAX: &str = "v=0\r\nc=IN IP4 203.0.113.1\r\nm=image 7000 udptl t38\r\n";
 
 struct Chance(u64);
 
@@ -140,7 +141,8 @@ impl Story {
         if code == 200 && invite.headers.to.tag().is_none() {
             self.phones.insert(at, Phone::new(at, &invite, &tag));
         }
-        let body = sdp_at("203.0.113.1", 4100);
+        let fax = invite.body.windows(5).any(|five| five == b"udptl") && self.chance.below(4) > 0;
+        let body = if fax { FAX.to_owned() } else { sdp_at("203.0.113.1", 4100) };
         self.world.say(place, answer(&invite, code, &tag, (code == 200).then_some(&body)));
         self.world.settle();
         let replies = self.world.node().replies.iter().rev();
@@ -216,6 +218,10 @@ impl Story {
             28 => self.world.run(secs(self.chance.of(&[21, 33, 61]))),
             29 => self.world.lose = Box::new(|_| true),
             30 => self.world.lose = Box::new(|_| false),
+            31 => self.caller("INVITE", Some(FAX), ""),
+            33 => self.ask(Verb::Siprec { recorder: Some(format!("sip:c@{C}")) }),
+            34 => self.ask(Verb::SiprecStop),
+            32 => self.phone(B, Method::Invite, &[("Content-Type", "application/sdp")], FAX),
             _ => {
                 let other = self.peer.unwrap_or(CallId(1));
                 self.ask(Verb::Bridge { other, stop_on: String::new() });
@@ -274,7 +280,7 @@ fn every_order_of_events_on_two_legs_ends_every_dialog_once_and_leaves_nothing()
         let mut story = Story::new(seed);
         let mut told = Vec::new();
         for _ in 0..2 + story.chance.below(9) {
-            let event = story.chance.below(32);
+            let event = story.chance.below(36);
             told.push(event);
             story.happen(event);
         }
