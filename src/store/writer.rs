@@ -209,4 +209,132 @@ impl Writer {
         }
         Ok(())
     }
+<<<<<<< HEAD
+
+    async fn put_calls(
+        &self,
+        work: &mut Transaction<'_, Any>,
+        calls: BTreeMap<&str, (CallRow<'_>, &str)>,
+    ) -> Result<(), sqlx::Error> {
+        let rows: Vec<_> = calls.into_iter().collect();
+        for chunk in chunks(&rows) {
+            let mut query = sqlx::query(AssertSqlSafe(insert(CALLS, chunk.len(), CALLS_CONFLICT)));
+            for (id, (row, document)) in chunk {
+                query = row.bind(query, &self.node, id, document);
+            }
+            query.execute(&mut **work).await?;
+        }
+        for (id, (row, _)) in rows.iter().filter(|(_, (row, _))| !row.recordings.is_empty()) {
+            let parties = [row.from.as_str(), &row.to];
+            super::recordings::put(work, (&self.node, id), row.start_ms, parties, &row.recordings).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_events(&self, work: &mut Transaction<'_, Any>, events: &[EventRow<'_>]) -> Result<(), sqlx::Error> {
+        for chunk in chunks(events) {
+            let mut query =
+                sqlx::query(AssertSqlSafe(insert(EVENTS, chunk.len(), "ON CONFLICT (node, id) DO NOTHING")));
+            for event in chunk {
+                query = query.bind(self.node.as_str()).bind(i64::try_from(event.id).unwrap_or(i64::MAX));
+                query = query.bind(event.at_ms).bind(event.kind).bind(event.call).bind(event.line);
+            }
+            query.execute(&mut **work).await?;
+        }
+        Ok(())
+    }
+
+    /// Let go what is older than it is to be kept.
+    async fn forget(&self, work: &mut Transaction<'_, Any>, day: i64) -> Result<(), sqlx::Error> {
+        for (days, statement) in [
+            (self.config.event_days, "DELETE FROM events WHERE at_ms < $1"),
+            (self.config.record_days, "DELETE FROM calls WHERE start_ms < $1 AND end_reason IS NOT NULL"),
+            (self.config.record_days, "DELETE FROM recordings WHERE at_ms < $1"),
+            (self.config.record_days, "DELETE FROM transcripts WHERE at_ms < $1"),
+            (self.config.event_days, "DELETE FROM orders WHERE at_ms < $1"),
+        ] {
+            if days > 0 {
+                let before = (day - i64::from(days)).saturating_mul(DAY_MS);
+                sqlx::query(statement).bind(before).execute(&mut **work).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const CALLS: (&str, usize) = (
+    "calls (node, id, parent, direction, caller, called, trunk, script, status, stage, end_reason, code, start_ms, \
+     answer_ms, end_ms, document)",
+    16,
+);
+/// A call never goes back.
+const CALLS_CONFLICT: &str = "ON CONFLICT (node, id) DO UPDATE SET trunk = excluded.trunk, script = excluded.script, \
+     status = excluded.status, stage = excluded.stage, end_reason = excluded.end_reason, code = excluded.code, \
+     answer_ms = excluded.answer_ms, end_ms = excluded.end_ms, document = excluded.document \
+     WHERE excluded.stage >= calls.stage AND calls.stage < 4";
+const EVENTS: (&str, usize) = ("events (node, id, at_ms, kind, call, document)", 6);
+
+/// The statement for so many rows.
+fn insert((table, columns): (&str, usize), rows: usize, conflict: &str) -> String {
+    let mut text = format!("INSERT INTO {table} VALUES ");
+    for row in 0..rows {
+        let marks: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        text.push_str(&marks.join(", "));
+        text.push(')');
+    }
+    text.push(' ');
+    text.push_str(conflict);
+    text
+}
+
+/// Cut into pieces of the few lengths.
+fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let length = ROWS.into_iter().find(|length| *length <= rows.len())?;
+        let (now, later) = rows.split_at(length);
+        rows = later;
+        Some(now)
+    })
+}
+
+struct EventRow<'a> {
+    id: u64,
+    at_ms: i64,
+    kind: &'a str,
+    call: Option<&'a str>,
+    line: &'a str,
+}
+
+/// The columns of a call, from its progress or its record.
+#[derive(Deserialize)]
+struct CallRow<'a> {
+    parent: Option<&'a str>,
+    direction: &'a str,
+    from: String,
+    to: String,
+    trunk: Option<String>,
+    script: Option<String>,
+    status: crate::switch::Status,
+    end_reason: Option<&'a str>,
+    code: Option<u16>,
+    start_ms: i64,
+    answer_ms: Option<i64>,
+    end_ms: Option<i64>,
+    /// Only of a call that is over.
+    #[serde(default)]
+    recordings: Vec<String>,
+}
+
+type AnyQuery<'q> = Query<'q, Any, sqlx::any::AnyArguments>;
+
+impl CallRow<'_> {
+    fn bind<'q>(&'q self, query: AnyQuery<'q>, node: &'q str, id: &'q str, document: &'q str) -> AnyQuery<'q> {
+        let query = query.bind(node).bind(id).bind(self.parent).bind(self.direction).bind(&self.from).bind(&self.to);
+        let query = query.bind(&self.trunk).bind(&self.script).bind(self.status.to_string());
+        let query = query.bind(i64::from(self.status.rank())).bind(self.end_reason).bind(self.code.map(i64::from));
+        query.bind(self.start_ms).bind(self.answer_ms).bind(self.end_ms).bind(document)
+    }
+=======
+>>>>>>> int
 }

@@ -70,7 +70,10 @@ mod registered;
 mod registrar;
 mod reoffer;
 mod replaces;
+<<<<<<< HEAD
+=======
 mod replied;
+>>>>>>> int
 mod rerun;
 mod room;
 mod route;
