@@ -84,7 +84,7 @@ impl Retention {
             Job::Orders(before) => sqlx::query(ORDERS).bind(*before),
         };
         let gone = query.execute(pool).await?.rows_affected();
-        if matches!(job, Job::Orders(_) | Job::Recordings(_)) || gone < PIECE.unsigned_abs() {
+        if matches!(job, Job::Orders(_) | Job::Recordings(_) | Job::Transcripts(_)) || gone < PIECE.unsigned_abs() {
             self.jobs.pop_front();
         }
         Ok(true)
