@@ -71,9 +71,20 @@ impl Source {
         });
         let (orders, _) = mpsc::channel(1);
         let (replies, answers) = mpsc::unbounded_channel();
-        let ends = api::Ends { orders: orders.downgrade(), replies: answers, questions: journal.questions.clone() };
-        let listen = "127.0.0.1:0".parse().unwrap();
-        let at = api::spawn(api::Config { listen, database, clock }, ends).unwrap();
+        let (orders_weak, questions) = (orders.downgrade(), journal.questions.clone());
+        // Nobody reloads here.
+        let ends = api::Ends { orders: orders_weak, replies: answers, questions, reload: mpsc::channel(1).0 };
+        let config = api::Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            database,
+            clock,
+            tls: None,
+            requests_per_s: 0,
+            session: Duration::from_secs(3600),
+            scripts: folder.path().to_owned(),
+            recordings: folder.path().to_owned(),
+        };
+        let at = api::spawn(config, ends).unwrap();
         Source { at, key, journal, clock, _ends: (orders, replies), _folder: folder }
     }
 
