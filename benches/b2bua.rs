@@ -8,6 +8,7 @@
 //! without words, all of it.
 //! Figures depend on the machine and on what else it does; the calibration line (a fixed amount of work) tells how much.
 
+#[allow(dead_code, reason = "each bench uses some of it")]
 mod shared;
 
 use std::{collections::VecDeque, io::ErrorKind, net::UdpSocket, time::Duration};

@@ -6,6 +6,7 @@
 //! the program. Nothing is resent: what gets lost is a failed call. Run: `cargo bench --bench calls [-- seconds]`.
 //! Figures depend on the machine and on what else it does; the calibration line (a fixed amount of work) tells how much.
 
+#[allow(dead_code, reason = "each bench uses some of it")]
 mod shared;
 
 use std::{

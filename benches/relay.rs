@@ -337,6 +337,7 @@ fn engine_config(max_ports: usize) -> Config {
         jitter_max: Duration::from_millis(200),
         relatch_after: Duration::from_millis(500),
         silence_timeout: Duration::from_secs(60),
+        rtp_timeout: None,
         rtcp_interval: Duration::from_secs(5),
         max_ports,
     }

@@ -55,6 +55,7 @@ fn run(codecs: &[Codec], groups: usize, seconds: usize) -> (usize, f64) {
         jitter_max: Duration::from_millis(200),
         relatch_after: Duration::from_secs(2),
         silence_timeout: Duration::from_secs(30),
+        rtp_timeout: None,
         rtcp_interval: Duration::from_secs(5),
         max_ports: codecs.len() * groups,
     };

@@ -11,6 +11,7 @@ use std::{
 };
 
 use switchhook::{
+    audio::progress::Progress,
     codec::{Codec, Digits, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId},
     media::{
@@ -20,6 +21,7 @@ use switchhook::{
     rtp::{self, Header, srtp::Seal},
     secure::{Key, Suite},
     time::{Epoch, Time},
+    verbs::{Manner, Steer},
 };
 
 struct Counting;
@@ -60,6 +62,7 @@ fn config() -> Config {
         jitter_max: Duration::from_millis(200),
         relatch_after: Duration::from_secs(5),
         silence_timeout: Duration::from_secs(3),
+        rtp_timeout: Some(Duration::from_secs(5)),
         rtcp_interval: Duration::from_secs(1),
         max_ports: 8,
     }
@@ -123,8 +126,10 @@ impl Watched {
                 Event::RecordDone { .. } => self.told[1] += 1,
                 Event::Digit { .. } => self.told[2] += 1,
                 Event::DigitsSent { .. } => self.told[3] += 1,
-                Event::Latched { .. }
+                Event::PlayAt { .. }
+                | Event::Latched { .. }
                 | Event::NoRtp { .. }
+                | Event::Lost { .. }
                 | Event::Handshake { .. }
                 | Event::Quality { .. }
                 | Event::Loudest { .. }
@@ -151,9 +156,21 @@ impl Watched {
         let port = PortId(n);
         match tick % 23 {
             0 => {
-                let sounds =
-                    [Arc::new(Pcm { rate: Rate::Narrow, samples: vec![100; 3000].into(), looped: false })].into();
-                self.command(Command::Play { port, play: PlayId(tick), sounds });
+                let sound = |rate| Arc::new(Pcm { rate, samples: vec![100; 3000].into(), looped: false });
+                let sounds = [sound(Rate::Narrow), sound(Rate::ALL[n as usize % 3])].into();
+                let manner = Manner { volume: -3.0, times: Some(2), from: Duration::from_millis(10) };
+                self.command(Command::Play { port, play: PlayId(tick), sounds, manner });
+            }
+            1 => {
+                let play = PlayId(tick.saturating_sub(1));
+                let steer = [Steer::Pause, Steer::Forward(Duration::from_millis(50)), Steer::Volume(3.0)];
+                self.command(Command::Steer { port: PortId((tick - 1) % PORTS), play, steer: steer[n as usize % 3] });
+            }
+            2 => {
+                let blocks = (0..4).map(|_| Block { samples: Vec::with_capacity(1000) }).collect();
+                let (name, recording) = (PortId(1_000_000 + tick), RecordingId(tick));
+                let (rate, ends) = (Rate::Wide, Ends { after: Some(9000), quiet: None });
+                self.command(Command::RecordBridge { bridge: BridgeId(1), name, recording, rate, ends, blocks });
             }
             3 => {
                 let blocks = (0..4).map(|_| Block { samples: Vec::with_capacity(1000) }).collect();
@@ -171,7 +188,10 @@ impl Watched {
             }
             11 => self.command(Command::Leave { port }),
             6 => self.command(Command::Level { port, on: tick.is_multiple_of(2) }),
-            9 => self.command(Command::Detect { port, on: tick.is_multiple_of(2) }),
+            9 => {
+                let listener = tick.is_multiple_of(2).then(|| Box::new(Progress::new(8000)));
+                self.command(Command::Detect { port, listener });
+            }
             12 => self.command(Command::Chime { port, rising: tick.is_multiple_of(2) }),
             15 => self.command(Command::PassKey { port, key: '7' }),
             13 => self.command(Command::Echo { port, on: tick.is_multiple_of(2) }),

@@ -34,10 +34,13 @@ fn a_fax_between_two_machines_goes_through_untouched() {
     let folder = tempfile::tempdir().unwrap();
     let ((a, a_port), (b, b_port)) = (machine(), machine());
     let (bob, bobs, bobs_log) = phone(folder.path(), "uas_fax", &["-m", "1", "-key", "fax", &b_port]);
-    let script = format!("local peer, why = call:dial{{'sip:bob@{bobs}', timeout = 20}}\nif not peer then error(why) end\ncall:bridge(peer)\n");
+    let script = format!(
+        "local peer, why = call:dial{{'sip:bob@{bobs}', timeout = 20}}\nif not peer then error(why) end\ncall:bridge(peer)\n"
+    );
     let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", &script)]);
     let (file, log) = (scenario("fax_caller"), folder.path().join("caller.log"));
-    let arguments = ["-sf", file.to_str().unwrap(), "-m", "1", "-key", "fax", &a_port, "-message_file", log.to_str().unwrap()];
+    let arguments =
+        ["-sf", file.to_str().unwrap(), "-m", "1", "-key", "fax", &a_port, "-message_file", log.to_str().unwrap()];
     let call = caller(server.sip, folder.path(), "100", &arguments);
     // The called one hears last, so that both are through.
     let (to_b, to_a) = (told(&bobs_log, &server), told(&log, &server));

@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use crate::{
@@ -29,6 +30,17 @@ impl Kamailio {
     }
 
     pub fn start_at(folder: &Path, switch: SocketAddr, algorithm: &str, address: SocketAddr) -> Kamailio {
+        Kamailio::start_with(folder, switch, algorithm, address, Duration::from_secs(30))
+    }
+
+    /// `patience`: how long it waits for the first word of what lies behind it, before it says 408.
+    pub fn start_with(
+        folder: &Path,
+        switch: SocketAddr,
+        algorithm: &str,
+        address: SocketAddr,
+        patience: Duration,
+    ) -> Kamailio {
         let tls = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let files = certificates(folder);
         let template =
@@ -39,7 +51,8 @@ impl Kamailio {
             .replace("SWITCH_PORT", &switch.port().to_string())
             .replace("TRUST_FILE", files.0.to_str().unwrap())
             .replace("OWN_FILE", files.1.to_str().unwrap())
-            .replace("ALGORITHM", algorithm);
+            .replace("ALGORITHM", algorithm)
+            .replace("PATIENCE_MS", &patience.as_millis().to_string());
         let file = folder.join("kamailio.cfg");
         fs::write(&file, text).unwrap();
         let mut command = Command::new("kamailio");

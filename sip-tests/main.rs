@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod api;
 mod baresip;
 mod browser;
 mod carrier;
@@ -16,15 +17,22 @@ mod messages;
 mod misbehaving;
 mod names;
 mod phones;
+mod playing;
+#[path = "../src/store/tests/postgres.rs"]
+mod postgres;
+mod readers;
 mod recordings;
 mod records;
 mod reliability;
 mod ring_all;
 mod secure;
+mod silent;
 mod sipp;
 mod siprec;
 mod sipvicious;
 mod stir;
+mod store;
 mod support;
 mod transfers;
+mod trunks;
 mod wires;

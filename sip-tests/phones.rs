@@ -117,6 +117,59 @@ fn baresip_transfers_its_partner_to_a_third_phone_and_leaves() {
     server.wait_until_idle();
 }
 
+const CODES: &str = include_str!("../scripts/codes.lua");
+/// A third phone; 88 and the number of one that rings picks it up, 77 and a slot fetches who is parked there.
+const OFFICE: &str = "[[phone]]\nuser = \"cy\"\nnumber = \"203\"\npassword = \"word\"\n\
+    [[number]]\nnumber = \"88*\"\nscript = \"codes.lua\"\nvars = { code = \"88\", what = \"pickup\" }\n\
+    [[number]]\nnumber = \"77*\"\nscript = \"codes.lua\"\nvars = { code = \"77\", what = \"fetch\" }\n\
+    [[number]]\nnumber = \"700\"\nscript = \"park.lua\"\n";
+
+#[test]
+fn a_baresip_picks_up_what_rings_another_one() {
+    let server = Server::start(
+        &format!("{PHONES}{OFFICE}"),
+        &[("extension.lua", EXTENSION), ("codes.lua", CODES), ("park.lua", "")],
+    );
+    let (_anna, mut anna) = registered(&server, "anna", "secret", "udp", "");
+    let (_bo, mut bo) = registered(&server, "bo", "geheim", "udp", "");
+    let (_cy, mut cy) = registered(&server, "cy", "word", "udp", "");
+    anna.tell("dial", &format!("sip:202@{}", server.sip));
+    bo.wait_for_event("CALL_INCOMING");
+    cy.dial(&format!("sip:88202@{}", server.sip));
+    anna.wait_for_event("CALL_ESTABLISHED");
+    bo.wait_for_event("CALL_CLOSED");
+    assert_eq!(server.counts()["calls"], 2, "the two that talk");
+    cy.tell("hangup", "");
+    anna.wait_for_event("CALL_CLOSED");
+    let records = server.wait_for_records(3);
+    let rang = records.iter().find(|record| record["direction"] == "outbound").expect("the phone that rang");
+    assert_eq!(rang["status"], "canceled", "{records:#?}");
+    server.wait_until_idle();
+}
+
+#[test]
+fn who_a_baresip_fetches_from_where_it_was_parked_is_heard() {
+    let park = "call:answer()\nlocal other = call:park('5', {timeout = 60})\nif other then call:bridge(other) end";
+    let server = Server::start(
+        &format!("{PHONES}{OFFICE}"),
+        &[("extension.lua", EXTENSION), ("codes.lua", CODES), ("park.lua", park)],
+    );
+    let (_anna, mut anna) = registered(&server, "anna", "secret", "udp", "");
+    let (cys, mut cy) = registered(&server, "cy", "word", "udp", "");
+    anna.dial(&format!("sip:700@{}", server.sip));
+    wait(&server, 300);
+    cy.dial(&format!("sip:775@{}", server.sip));
+    wait(&server, 1500);
+    cy.tell("hangup", "");
+    anna.wait_for_event("CALL_CLOSED");
+    cy.wait_for_event("CALL_CLOSED");
+    drop(cy);
+    let (channels, _) = read_wav(&heard(cys.path()));
+    let heard = seconds_of(&channels[0], 600.0);
+    assert!(heard > 0.5, "{heard} s of the one who was parked");
+    server.wait_until_idle();
+}
+
 #[test]
 fn baresip_with_a_wrong_password_stays_outside() {
     let server = Server::start(PHONES, &[("extension.lua", EXTENSION)]);

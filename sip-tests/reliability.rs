@@ -47,6 +47,11 @@ fn a_caller_acknowledges_early_media_and_changes_its_own_before_the_answer() {
 }
 
 #[test]
+fn a_caller_without_an_offer_gets_ours_before_the_answer() {
+    calls("late_offer_prack", "call:progress() call:sleep(0.4) call:answer() call:sleep(60)");
+}
+
+#[test]
 fn a_phone_that_wants_its_provisional_answers_acknowledged_gets_a_prack_for_each() {
     bridged("routed", "uas_prack", CONNECT);
 }
@@ -54,6 +59,11 @@ fn a_phone_that_wants_its_provisional_answers_acknowledged_gets_a_prack_for_each
 #[test]
 fn a_caller_holds_and_resumes_by_update() {
     calls("update_caller", TALK);
+}
+
+#[test]
+fn a_phone_that_we_called_moves_its_early_media_and_holds_by_update() {
+    bridged("routed", "uas_updates", CONNECT);
 }
 
 #[test]
@@ -101,6 +111,17 @@ fn a_phone_that_moved_is_followed_and_the_chase_ends() {
 fn the_caller_hears_each_step_in_order_and_the_cause_of_the_end() {
     let plain = CONNECT.replace(", early_media = true", "");
     bridged("told_how_far", "uas_order", &plain);
+}
+
+#[test]
+fn ringing_early_media_and_answer_come_to_the_caller_in_the_phones_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let (process, at, _) = phone(folder.path(), "uas_order", &["-m", "1"]);
+    let conf = format!("[[number]]\nnumber = \"100\"\ndial = [\"sip:bob@{at}\"]\n");
+    let server = Server::start(&conf, &[]);
+    one_call(&server, "hears_in_order", folder.path());
+    passes(process, folder.path());
+    server.wait_until_idle();
 }
 
 #[test]

@@ -68,8 +68,14 @@ impl Server {
 
     /// End it by this signal, and start it again with the same folder and port.
     pub fn restart(&mut self, name: &str) {
+        self.restart_after(name, |_| {});
+    }
+
+    /// As [`Server::restart`], with something done in between.
+    pub fn restart_after(&mut self, name: &str, between: impl FnOnce(&Server)) {
         signal(self.pid(), name);
         self.process.wait();
+        between(self);
         let file = self.path("switchhook.toml");
         let conf = fs::read_to_string(&file).unwrap();
         let conf = conf.replacen("bind = \"127.0.0.1:0\"", &format!("bind = \"{}\"", self.sip), 1);

@@ -46,6 +46,22 @@ fn a_caller_connects_two_whom_it_called_and_is_out() {
 }
 
 #[test]
+fn who_takes_the_place_of_a_call_talks_with_its_partner() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bob, bobs, _) = phone(folder.path(), "uas_answer_at_once", &["-m", "1"]);
+    let conf = format!("[call]\ntransfer = \"all\"\n{}", numbers(&[("100", "a.lua")]));
+    let server = Server::start(&conf, &[("a.lua", &bridge_to("bob", bobs))]);
+    let file = scenario("replaces");
+    let arguments = ["-sf", file.to_str().unwrap(), "-m", "1", "-cid_str", "%u-%p"];
+    passes(caller(server.sip, folder.path(), "100", &arguments), folder.path());
+    passes(bob, folder.path());
+    server.wait_until_idle();
+    let records = server.wait_for_records(3);
+    assert_eq!(records.iter().filter(|record| record["transferred"] == true).count(), 1, "{records:#?}");
+    assert!(records.iter().all(|record| record["status"] == "completed"), "{records:#?}");
+}
+
+#[test]
 fn what_became_of_a_transfer_is_told_in_one_word() {
     let script = "call:answer()
         local ok, why, code = call:transfer('sip:carol@127.0.0.1:9')

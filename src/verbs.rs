@@ -4,14 +4,18 @@
 //! Times are [`Duration`]s; digits are the characters `0-9 * # A-D`.
 
 mod heard;
+mod play;
 mod record;
 mod rooms;
+mod sound;
 
 pub use heard::{Figures, Heard};
+pub use play::{Manner, Play, PlayKey, Steer, VOLUME};
 pub use record::{FileFormat, Record, RecordEnd, RecordMode, Voices, leg_files};
 pub use rooms::{Entry, Member, RoomOrder};
+pub use sound::{NoSound, SignalTone, Sound, SoundFault, Speech, Tone};
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 mod message;
 
@@ -19,7 +23,7 @@ pub use message::{Message, Messaging, Registration, Text};
 
 use crate::{
     facts::Start,
-    ids::{CallId, FlowId, RecordingId, RequestId},
+    ids::{CallId, FlowId, PlayId, RecordingId, RequestId},
 };
 
 /// Who asked, hence who gets the reply.
@@ -62,12 +66,20 @@ pub enum Verb {
     },
     /// End the call: BYE, CANCEL or 603, as its state asks for. The flow goes on for its own call's `on_hangup` only.
     Hangup,
-    /// Play sounds one after another. Replies [`Reply::Played`] at the end. Opens early media if the call is unanswered.
-    Play {
-        /// What to play, gapless.
-        sounds: Vec<Sound>,
-        /// Digits that stop it; empty: none does.
-        stop_on: String,
+    /// Play sounds one after another. Replies [`Reply::Played`] at the end, or [`Reply::Playing`] where nobody waits for
+    /// it. Opens early media if the call is unanswered.
+    Play(Play),
+    /// Do something to what the call is playing. Replies [`Reply::At`].
+    Steer {
+        /// Which play; absent: whatever it is.
+        play: Option<PlayId>,
+        /// What.
+        steer: Steer,
+    },
+    /// Stop what the call is playing. Replies [`Reply::Done`] at once; the play is answered for itself.
+    StopPlay {
+        /// Which play; absent: whatever it is.
+        play: Option<PlayId>,
     },
     /// Collect digits. Replies [`Reply::Digits`].
     Gather(Gather),
@@ -197,6 +209,25 @@ pub enum Verb {
         /// Its number or user.
         phone: String,
     },
+    /// The party is no longer heard in bridges and rooms, or again; it hears as before. Replies [`Reply::Done`] at once.
+    Mute {
+        /// True: no longer heard.
+        on: bool,
+    },
+    /// Play sounds beside whatever the call does otherwise, where nothing else is played to it. Replies
+    /// [`Reply::Played`] at the end; [`Failure::WrongState`] where something else is played or begins to be.
+    Announce {
+        /// What to play, gapless.
+        sounds: Vec<Sound>,
+    },
+    /// End the call's flow, as if its call had ended, with all calls that it dialled; the call itself goes on with this
+    /// script. Replies [`Reply::Done`] at once, where the script's own call asked for it: never.
+    Run {
+        /// The script.
+        script: Arc<str>,
+        /// Its variables.
+        vars: Vec<(String, String)>,
+    },
     /// Set the vars that the call record keeps. Replies [`Reply::Done`] at once.
     SetVar {
         /// Name.
@@ -204,64 +235,6 @@ pub enum Verb {
         /// Value; absent: forget it.
         value: Option<String>,
     },
-}
-
-/// One sound to play.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Sound {
-    /// A WAV file, by its path below the prompt folder.
-    File(String),
-    /// Text spoken by the speech engine.
-    Speech(Speech),
-    /// A signal tone, for `length` (absent: for ever).
-    Tone {
-        /// Which one.
-        tone: Tone,
-        /// How long; absent: until stopped.
-        length: Option<Duration>,
-    },
-    /// Nothing to be heard.
-    Silence(Duration),
-}
-
-/// What the speech engine is asked to say.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Speech {
-    /// The words; at most 4,000 characters.
-    pub text: String,
-    /// BCP 47 language, such as `en-US`; absent: the configuration's.
-    pub language: Option<String>,
-    /// The engine's own voice name; absent: the configuration's.
-    pub voice: Option<String>,
-}
-
-/// Signal tones as networks play them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SignalTone {
-    /// The far end rings.
-    Ringing,
-    /// The far end is busy.
-    Busy,
-    /// No way through.
-    Congestion,
-    /// Ready to dial.
-    Dial,
-}
-
-/// A tone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Tone {
-    /// One short 1,000 Hz beep.
-    Beep,
-    /// A network's signal, in the cadence of `country` (ISO 3166 alpha-2, lower case; absent: the configuration's).
-    Signal {
-        /// Which signal.
-        signal: SignalTone,
-        /// Whose cadence.
-        country: Option<String>,
-    },
-    /// Up to two frequencies, in Hz (20 to 3,800), without cadence.
-    Frequencies(Vec<u16>),
 }
 
 /// How to collect digits.
@@ -342,6 +315,10 @@ impl Transfer {
 pub enum Reply {
     /// Done, nothing to tell.
     Done,
+    /// Something is being played now.
+    Playing(PlayId),
+    /// Where a play is, from the beginning of its first sound.
+    At(Duration),
     /// Playing ended.
     Played {
         /// The digit that stopped it, if one did.
@@ -468,7 +445,7 @@ pub enum Failure {
     /// Dial: no way there (name not found, nothing listens, 404, 503, ...).
     Unreachable,
     /// A sound could not be had; what and why.
-    Sound(String),
+    Sound(NoSound),
     /// No media in common, or none could be opened.
     Media(String),
     /// The disk took no more of a recording, or none of it; why. What it took can be played.

@@ -39,7 +39,7 @@ pub fn now() -> Duration {
 pub struct Server {
     child: Child,
     pub sip: SocketAddr,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Server {
@@ -67,7 +67,7 @@ impl Server {
             .stdout(File::create(&out)?)
             .stderr(File::create(&log)?)
             .spawn()?;
-        let mut server = Server { child, sip: SocketAddr::from(([127, 0, 0, 1], 0)), _folder: folder };
+        let mut server = Server { child, sip: SocketAddr::from(([127, 0, 0, 1], 0)), folder };
         for _ in 0..3000 {
             wait(&[], Duration::from_millis(10))?;
             let text = fs::read_to_string(&out)?;
@@ -78,6 +78,11 @@ impl Server {
             }
         }
         Err(format!("the server did not start: {}", fs::read_to_string(&log)?).into())
+    }
+
+    /// What it has told so far.
+    pub fn told(&self) -> Result<String, Failure> {
+        Ok(fs::read_to_string(self.folder.path().join("out"))?)
     }
 
     /// Microseconds of CPU, user and system, in all; and by thread's name.

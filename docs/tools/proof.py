@@ -17,6 +17,8 @@ SUITES = [
     ("allocations on the media path", ["--test", "alloc"]),
     ("the real program against SIPp, baresip, Kamailio and sipvicious", ["--test", "sip"]),
 ]
+VOICE = "voice quality: PESQ of speech through bad networks"
+SCHEMA = "schemathesis: the API and its description"
 FUZZING = "cargo-fuzz: message, framing, SDP, sequences of messages"
 TELL_EACH_S = 30
 
@@ -66,9 +68,32 @@ def fuzz() -> tuple[str, str, float]:
     return result, "; ".join(found), time.monotonic() - began
 
 
+def voice() -> tuple[str, str, float]:
+    """Writes docs/voice-quality.md, and fails where a limit is not held."""
+    began = time.monotonic()
+    code, said = watched(VOICE, [sys.executable, "docs/tools/voice_quality.py"], dict(os.environ))
+    found = [line for line in said.splitlines() if line.startswith(("FAILED", "voice quality:"))]
+    return "ok" if code == 0 else "FAILED", "; ".join(found), time.monotonic() - began
+
+
+def schema() -> tuple[str, str, float]:
+    """Whatever the API's description allows is asked; where schemathesis cannot be had it says so."""
+    began = time.monotonic()
+    build = subprocess.run(["cargo", "build", "--locked", "--release"], check=False)
+    command = [sys.executable, "docs/tools/schema.py"]
+    code, said = watched(SCHEMA, command, {**os.environ, "EXAMPLES": "100"}) if build.returncode == 0 else (1, "")
+    found = re.findall(r"\d+ generated.*", said)
+    result = {0: "ok", 3: "left out"}.get(code, "FAILED")
+    return result, found[-1] if found else "", time.monotonic() - began
+
+
 def main() -> int:
     wanted = lambda name: len(sys.argv) < 2 or any(word.lower() in name.lower() for word in sys.argv[1:])
     rows = [(name, *run(name, arguments)) for name, arguments in SUITES if wanted(name)]
+    if wanted(VOICE):
+        rows.append((VOICE, *voice()))
+    if wanted(SCHEMA):
+        rows.append((SCHEMA, *schema()))
     if wanted(FUZZING):
         rows.append((FUZZING, *fuzz()))
     for name, result, tests, seconds in rows:

@@ -23,7 +23,8 @@
 ---| "store"             # the store failed; detail says why
 ---| "cannot_wait"       # called from where Lua cannot wait
 
----A sound: a WAV file below the prompt folder, or a table that says what to speak, which tone, or how long silence.
+---A sound: a WAV, MP3 or Ogg file below the prompt folder, the http(s) address of one, or a table that says what to speak,
+---which tone, or how long silence.
 ---@alias Sound string|SpokenSound|ToneSound|SilentSound
 
 ---@class SpokenSound
@@ -93,14 +94,93 @@ function call:hangup() end
 
 ---@class PlayOptions
 ---@field stop_on? string Digits that stop it; "any" for all.
+---@field volume? number Louder or softer than the sound is, in dB, -60 to 20; 0.
+---@field times? integer How often all of it is played; 1.
+---@field loop? boolean Play it for ever; false.
+---@field from? number Seconds that are left out at the beginning, the first time; 0.
+---@field keys? PlayKeys Digits of the party that do something to it.
+---@field step? number How far `back` and `forward` of `keys` go, in seconds; 5.
+---@field wait? boolean False: return when it begins, and give an object to steer it by; true.
+
+---One digit each.
+---@class PlayKeys
+---@field pause? string Pauses it, or lets it go on.
+---@field back? string Goes back by a step.
+---@field forward? string Goes forward by a step.
+---@field restart? string Goes to the beginning.
+---@field louder? string By 3 dB.
+---@field softer? string By 3 dB.
 
 ---Play a sound, or several without a gap.
 ---@param sound Sound|Sound[]
 ---@param options? PlayOptions
----@return true? ok
+---@return true|Playing|nil ok With `wait = false`: what to steer it by.
 ---@return string|Reason? key The digit that stopped it, or the reason.
 ---@return number|string? seconds How long it played, or the detail.
+---@return SoundFault? fault With the reason "sound": what is wrong, in a word.
 function call:play(sound, options) end
+
+---What is wrong with a sound that cannot be had.
+---@alias SoundFault
+---| "missing"     # no such file, here or on its server
+---| "unreadable"  # it is there, but cannot be read
+---| "format"      # no WAV, MP3 or Ogg
+---| "too_large"   # larger than allowed
+---| "denied"      # the operator does not allow to go there
+---| "timeout"     # its server took too long
+---| "unreachable" # its server cannot be reached, or does not prove who it is
+---| "status"      # its server answered with an error
+---| "engine"      # the speech engine failed
+---| "overload"    # too many sounds are being loaded
+
+---Something that is being played: what call:play, call:say and call:tone give with `wait = false`. Each function tells
+---where it is then, in seconds from the beginning of the first sound; `nil, "wrong_state"` when it is over.
+---@class Playing
+playing = {}
+
+---Silence, and time stands still.
+---@return number? seconds
+---@return Reason? reason
+function playing:pause() end
+
+---Go on.
+---@return number? seconds
+---@return Reason? reason
+function playing:resume() end
+
+---Go on from a place.
+---@param seconds number From the beginning of the first sound.
+---@return number? seconds
+---@return Reason? reason
+function playing:seek(seconds) end
+
+---Go forward.
+---@param seconds number
+---@return number? seconds
+---@return Reason? reason
+function playing:forward(seconds) end
+
+---Go back, not before the beginning.
+---@param seconds number
+---@return number? seconds
+---@return Reason? reason
+function playing:back(seconds) end
+
+---So loud from now on.
+---@param volume number In dB beside the sound as it is, -60 to 20.
+---@return number? seconds
+---@return Reason? reason
+function playing:volume(volume) end
+
+---Where it is.
+---@return number? seconds
+---@return Reason? reason
+function playing:position() end
+
+---End it.
+---@return true? ok
+---@return Reason? reason
+function playing:stop() end
 
 ---@class SayOptions: PlayOptions
 ---@field language? string BCP 47 tag such as "en-US".
@@ -150,6 +230,8 @@ function call:gather(options) end
 ---@field party_only? boolean Only what the party says; false.
 ---@field format? "wav"|"mp3"|"ogg" What kind of file; as the file's ending says, else "wav".
 ---@field legs? boolean Two files, `...-said` with the party and `...-heard` with what it hears; false.
+---@field room? string Record all who are heard in this conference room, in place of the call.
+---@field rate? 8000|16000|48000 Samples a second; those of the call (G.711 8000, G.722 16000, Opus 48000) without it.
 ---@field max? number Ends after so many seconds of audio.
 ---@field end_of_silence? number Ends when the party was silent for so many seconds.
 ---@field stop_on? string Digits of the party that end it; "any" for all.

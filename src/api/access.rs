@@ -1,36 +1,102 @@
-//! Who asks: keys and their scopes.
+//! Who asks: keys and sessions, and their scopes.
 
 use axum::{
     Json,
-    extract::{FromRequestParts, Path, State},
-    http::{StatusCode, header, request::Parts},
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use super::{
     Context, Shared,
-    problem::{self, Body, Problem},
+    limit::Knock,
+    problem::{self, Body, Id, Problem},
 };
 use crate::store::{Key, Scope};
 
-/// A caller of the API who showed a good key.
+/// The name of the cookie that holds a session.
+pub(super) const COOKIE: &str = "switchhook";
+
+/// A caller of the API who showed a good key, or a session.
 pub(crate) struct Caller(pub Key);
+
+/// What somebody shows.
+pub(super) enum Shown<'a> {
+    /// The secret of a key.
+    Key(&'a str),
+    /// The token of a session.
+    Session(&'a str),
+    /// The token of a session, in a cookie: the browser shows it by itself.
+    Cookie(&'a str),
+}
+
+/// What is shown, if anything.
+pub(super) fn shown(headers: &HeaderMap) -> Option<Shown<'_>> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (scheme, secret) = value.to_str().ok()?.split_once(' ')?;
+        let secret = scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())?;
+        return Some(if secret.starts_with("sws_") { Shown::Session(secret) } else { Shown::Key(secret) });
+    }
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut cookies = cookies.flat_map(|value| value.split(';')).filter_map(|one| one.trim().split_once('='));
+    cookies.find(|(name, _)| *name == COOKIE).map(|(_, token)| Shown::Cookie(token))
+}
+
+/// False where a page of somebody else's makes the browser ask: what it asks comes with our cookie all the same.
+fn is_own_page(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = text(header::ORIGIN) else { return true };
+    origin.split_once("://").map(|(_, host)| host) == text(header::HOST)
+}
 
 impl FromRequestParts<Shared> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, context: &Shared) -> Result<Caller, Problem> {
-        let shown = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let secret = shown.and_then(|value| {
-            let (scheme, secret) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
-        });
         let refused = |detail| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "No access", detail);
-        let secret = secret.ok_or_else(|| refused("a key is wanted: Authorization: Bearer swh_..."))?;
-        let found = context.store().await?.find_key(secret).await.map_err(|error| problem::database(&error))?;
-        found.map(Caller).ok_or_else(|| refused("this key is not known"))
+        let shown = shown(&parts.headers);
+        let shown = shown.ok_or_else(|| refused("a key is wanted: Authorization: Bearer swh_..., or a session"))?;
+        let store = context.store().await?;
+        let found = match shown {
+            Shown::Key(secret) => store.find_key(secret).await,
+            Shown::Cookie(_) if !is_own_page(&parts.headers) => return Err(refused("another site's page asks")),
+            Shown::Session(token) | Shown::Cookie(token) => {
+                let found = store.find_session(token, context.now_ms()).await;
+                found.map(|person| person.map(|person| person.key()))
+            }
+        };
+        let key = found.map_err(|error| problem::database(&error))?;
+        let key = key.ok_or_else(|| refused("this key or session is not known"))?;
+        context.knock(&key.id).await?;
+        Ok(Caller(key))
     }
+}
+
+impl Context {
+    /// Who has this key comes: not too often.
+    async fn knock(&self, id: &str) -> Result<(), Problem> {
+        if self.config.requests_per_s == 0 {
+            return Ok(());
+        }
+        let (answer, wait) = oneshot::channel();
+        self.door.send(Knock::Key(id.to_owned(), answer)).await.map_err(|_| Problem::gone())?;
+        wait.await.map_err(|_| Problem::gone())?.map_or(Ok(()), |wait| Err(Problem::too_often(wait)))
+    }
+}
+
+/// Neither empty nor too long, and without control characters.
+pub(super) fn plain(text: &str, most: usize) -> bool {
+    !text.is_empty() && text.chars().count() <= most && !text.contains(char::is_control)
+}
+
+/// Numbers that a key or a person is for.
+pub(super) fn checked_numbers(numbers: &[String]) -> Result<(), Problem> {
+    if numbers.len() > 100 || !numbers.iter().all(|number| plain(number, 100) && !number.contains(',')) {
+        return Err(Problem::field("numbers", "allowed: up to 100 numbers"));
+    }
+    Ok(())
 }
 
 impl Caller {
@@ -97,13 +163,13 @@ pub(crate) struct NewKey {
     scope: String,
     /// The numbers whose calls it may see and make; empty: all.
     #[serde(default)]
+    #[schema(max_items = 100)]
     numbers: Vec<String>,
 }
 
 /// All keys.
-#[utoipa::path(get, path = "/v1/keys", tag = "keys", security(("key" = [])), responses(
-    (status = 200, description = "All keys, without their secrets", body = [KeyView]),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(get, path = "/v1/keys", tag = "access", security(("key" = [])), responses(
+    (status = 200, description = "All keys, without their secrets", body = [KeyView])))]
 pub(crate) async fn list(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<KeyView>>, Problem> {
     caller.need_everywhere(Scope::Admin)?;
     let keys = context.store().await?.keys().await.map_err(|error| problem::database(&error))?;
@@ -111,10 +177,8 @@ pub(crate) async fn list(State(context): State<Shared>, caller: Caller) -> Resul
 }
 
 /// Make a key.
-#[utoipa::path(post, path = "/v1/keys", tag = "keys", security(("key" = [])), request_body = NewKey, responses(
-    (status = 201, description = "The key, with its secret, which is shown this once", body = KeyView),
-    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-    (status = 413, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(post, path = "/v1/keys", tag = "access", security(("key" = [])), request_body = NewKey, responses(
+    (status = 201, description = "The key, with its secret, which is shown this once", body = KeyView)))]
 pub(crate) async fn make(
     State(context): State<Shared>,
     caller: Caller,
@@ -122,13 +186,10 @@ pub(crate) async fn make(
 ) -> Result<(StatusCode, Json<KeyView>), Problem> {
     caller.need_everywhere(Scope::Admin)?;
     let scope: Scope = new.scope.parse().map_err(|allowed| Problem::field("scope", format!("allowed: {allowed}")))?;
-    let plain = |text: &str| !text.is_empty() && text.chars().count() <= 100 && !text.contains(char::is_control);
-    if !plain(&new.name) {
+    if !plain(&new.name, 100) {
         return Err(Problem::field("name", "allowed: 1 to 100 characters"));
     }
-    if new.numbers.len() > 100 || !new.numbers.iter().all(|number| plain(number) && !number.contains(',')) {
-        return Err(Problem::field("numbers", "allowed: up to 100 numbers"));
-    }
+    checked_numbers(&new.numbers)?;
     let made = context.store().await?.make_key(&new.name, scope, &new.numbers, context.now_ms()).await;
     let (key, secret) = made.map_err(|error| problem::database(&error))?;
     caller.note(&context, "key.make", &key.id).await;
@@ -136,16 +197,10 @@ pub(crate) async fn make(
 }
 
 /// Forget a key.
-#[utoipa::path(delete, path = "/v1/keys/{id}", tag = "keys", security(("key" = [])),
+#[utoipa::path(delete, path = "/v1/keys/{id}", tag = "access", security(("key" = [])),
     params(("id" = String, Path, description = "The key's id")), responses(
-    (status = 204, description = "It opens nothing any more"),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
-    (status = 503, body = Problem)))]
-pub(crate) async fn remove(
-    State(context): State<Shared>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+    (status = 204, description = "It opens nothing any more")))]
+pub(crate) async fn remove(State(context): State<Shared>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
     caller.need_everywhere(Scope::Admin)?;
     let removed = context.store().await?.remove_key(&id).await.map_err(|error| problem::database(&error))?;
     if !removed {

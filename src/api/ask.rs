@@ -10,7 +10,7 @@ use tokio::{
 use super::{Context, problem::Problem};
 use crate::{
     ids::{CallId, RequestId},
-    io::Order,
+    io,
     switch::{ConsoleReply, Input, Originate, TrunkNews},
     verbs::{Origin, Request, Verb},
 };
@@ -24,9 +24,20 @@ pub(super) enum Ask {
     /// Do this to a call.
     Do { call: CallId, verb: Verb, answer: oneshot::Sender<ConsoleReply> },
     /// Make a call.
-    Call { originate: Box<Originate>, answer: oneshot::Sender<ConsoleReply> },
+    Call { order: Box<Order>, answer: oneshot::Sender<ConsoleReply> },
     /// How do the carriers stand, as far as they told?
     Trunks { answer: oneshot::Sender<Standings> },
+}
+
+/// A call to be made.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// Which.
+    pub originate: Originate,
+    /// What it does when it is answered; it ends when that is over. Absent: whatever its script says.
+    pub then: Option<Verb>,
+    /// It is hung up so long after its answer; absent: never.
+    pub limit: Option<Duration>,
 }
 
 /// What carriers told last, by name.
@@ -45,47 +56,123 @@ pub(super) struct Standing {
 pub(super) async fn answer(
     mut asks: mpsc::Receiver<Ask>,
     mut replies: mpsc::UnboundedReceiver<ConsoleReply>,
-    orders: mpsc::WeakSender<Order>,
+    orders: mpsc::WeakSender<io::Order>,
 ) {
-    let mut waiting: HashMap<RequestId, oneshot::Sender<ConsoleReply>> = HashMap::new();
-    let mut trunks = Standings::new();
-    let mut last = FIRST_REQUEST;
+    let (waiting, then, ends, trunks) = Default::default();
+    let mut desk = Desk { orders, last: FIRST_REQUEST, waiting, then, ends, trunks };
     loop {
-        tokio::select! {
+        let go_on = tokio::select! {
             reply = replies.recv() => match reply {
                 None => return,
-                Some(ConsoleReply::Trunk { trunk, news }) => stand(trunks.entry(trunk.to_string()).or_default(), news),
-                Some(reply) => {
-                    if let Some(asked) = reply.request().and_then(|request| waiting.remove(&request)) {
-                        // Who asked may have lost patience.
-                        let _ = asked.send(reply);
-                    }
-                }
+                Some(reply) => desk.reply(reply).await,
             },
-            Some(ask) = asks.recv() => {
-                waiting.retain(|_, asked| !asked.is_closed());
-                last += 1;
-                let id = RequestId(last);
-                let (input, answer) = match ask {
-                    Ask::Trunks { answer } => {
-                        drop(answer.send(trunks.clone()));
-                        continue;
-                    }
-                    Ask::Do { call, verb, answer } => {
-                        (Input::Request(Request { origin: Origin::Console, id, call, verb }), answer)
-                    }
-                    Ask::Call { originate, answer } => {
-                        (Input::Originate(Originate { request: id, ..*originate }), answer)
-                    }
-                };
-                waiting.insert(id, answer);
-                let Some(orders) = orders.upgrade() else { return };
-                if orders.send(Order::Input(Box::new(input))).await.is_err() {
-                    return;
-                }
-            }
+            Some(ask) = asks.recv() => desk.ask(ask).await,
+        };
+        if go_on.is_none() {
+            return;
         }
     }
+}
+
+/// What was asked, and what is to be done when the answers come.
+struct Desk {
+    orders: mpsc::WeakSender<io::Order>,
+    last: u64,
+    waiting: HashMap<RequestId, oneshot::Sender<ConsoleReply>>,
+    /// What calls do when they are answered, and how long they may last; by the order that made them.
+    then: HashMap<RequestId, (Option<Verb>, Option<Duration>)>,
+    /// Calls that end when what they do is over, by what they were asked to do.
+    ends: HashMap<RequestId, CallId>,
+    trunks: Standings,
+}
+
+impl Desk {
+    /// None: the server is gone.
+    async fn ask(&mut self, ask: Ask) -> Option<()> {
+        self.waiting.retain(|_, asked| !asked.is_closed());
+        let (input, answer) = match ask {
+            Ask::Trunks { answer } => {
+                drop(answer.send(self.trunks.clone()));
+                return Some(());
+            }
+            Ask::Do { call, verb, answer } => {
+                let id = self.next();
+                (Input::Request(Request { origin: Origin::Console, id, call, verb }), (id, answer))
+            }
+            Ask::Call { order, answer } => {
+                let id = self.next();
+                let Order { originate, then, limit } = *order;
+                if then.is_some() || limit.is_some() {
+                    self.then.insert(id, (then, limit));
+                }
+                (Input::Originate(Originate { request: id, ..originate }), (id, answer))
+            }
+        };
+        self.waiting.insert(answer.0, answer.1);
+        tell(&self.orders, input).await
+    }
+
+    /// None: the server is gone.
+    async fn reply(&mut self, reply: ConsoleReply) -> Option<()> {
+        match &reply {
+            ConsoleReply::Trunk { trunk, news } => {
+                stand(self.trunks.entry(trunk.to_string()).or_default(), news.clone());
+                return Some(());
+            }
+            ConsoleReply::Answered { request, call } => {
+                if let Some((then, limit)) = self.then.remove(request) {
+                    self.go_on(*call, then, limit).await?;
+                }
+            }
+            ConsoleReply::Failed { request, .. } | ConsoleReply::Ended { request, .. } => {
+                self.then.remove(request);
+            }
+            ConsoleReply::Reply { request, .. } => {
+                if let Some(call) = self.ends.remove(request) {
+                    let id = self.next();
+                    tell(&self.orders, hangup(id, call)).await?;
+                }
+            }
+            ConsoleReply::Calling { .. } | ConsoleReply::Drained | ConsoleReply::Alarm(_) => {}
+        }
+        if let Some(asked) = reply.request().and_then(|request| self.waiting.remove(&request)) {
+            // Who asked may have lost patience.
+            let _ = asked.send(reply);
+        }
+        Some(())
+    }
+
+    /// A call that was ordered is answered.
+    async fn go_on(&mut self, call: CallId, then: Option<Verb>, limit: Option<Duration>) -> Option<()> {
+        if let Some(verb) = then {
+            let id = self.next();
+            self.ends.insert(id, call);
+            tell(&self.orders, Input::Request(Request { origin: Origin::Console, id, call, verb })).await?;
+        }
+        if let Some(limit) = limit {
+            let (id, orders) = (self.next(), self.orders.clone());
+            tokio::spawn(async move {
+                // Nothing comes: that is the point. A call that is over by then is not found.
+                let _ = timeout(limit, std::future::pending::<()>()).await;
+                tell(&orders, hangup(id, call)).await
+            });
+        }
+        Some(())
+    }
+
+    fn next(&mut self) -> RequestId {
+        self.last += 1;
+        RequestId(self.last)
+    }
+}
+
+fn hangup(id: RequestId, call: CallId) -> Input {
+    Input::Request(Request { origin: Origin::Console, id, call, verb: Verb::Hangup })
+}
+
+/// None: the server is gone.
+async fn tell(orders: &mpsc::WeakSender<io::Order>, input: Input) -> Option<()> {
+    orders.upgrade()?.send(io::Order::Input(Box::new(input))).await.ok()
 }
 
 fn stand(standing: &mut Standing, news: TrunkNews) {
@@ -115,10 +202,9 @@ impl Context {
     }
 
     /// Make a call; the answer is its first reply.
-    pub(super) async fn originate(&self, originate: Originate) -> Result<ConsoleReply, Problem> {
+    pub(super) async fn originate(&self, order: Order) -> Result<ConsoleReply, Problem> {
         let (answer, answered) = oneshot::channel();
-        let originate = Box::new(originate);
-        self.asks.send(Ask::Call { originate, answer }).await.map_err(|_| Problem::gone())?;
+        self.asks.send(Ask::Call { order: Box::new(order), answer }).await.map_err(|_| Problem::gone())?;
         answered.await.map_err(|_| Problem::gone())
     }
 

@@ -5,11 +5,10 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -18,10 +17,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Context, Shared,
     access::Caller,
-    problem::{self, Params, Problem},
+    page,
+    problem::{self, Id, Params, Problem},
 };
 use crate::{
-    store::{CallFilter, Question, Scope},
+    store::{CallFilter, Event, Question, Scope},
     switch::Progress,
 };
 
@@ -35,21 +35,28 @@ pub(crate) struct Wanted {
     #[param(required = false)]
     live: bool,
     /// `queued`, `initiated`, `ringing`, `in_progress`, `completed`, `failed`, `no_answer`, `busy` or `canceled`.
+    #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     status: Option<String>,
     /// Such as `caller_hangup`.
+    #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     end_reason: Option<String>,
     /// Between this number and another.
+    #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     number: Option<String>,
     /// `inbound` or `outbound`.
+    #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     direction: Option<String>,
     /// Began then or later, in ms since 1970.
+    #[param(minimum = 0, maximum = 9007199254740991i64)]
     since_ms: Option<i64>,
     /// Began before that, in ms since 1970.
+    #[param(minimum = 0, maximum = 9007199254740991i64)]
     until_ms: Option<i64>,
     /// At most so many, 1 to 500; else 50.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// The `next` of the page before.
+    #[param(pattern = "^[0-9]{1,15}_[0-9A-Za-z.-]{0,64}$")]
     cursor: Option<String>,
     /// `json`, `jsonl` or `csv`.
     #[param(pattern = "^(json|jsonl|csv)$")]
@@ -74,6 +81,13 @@ impl Context {
         live.await.map_err(|_| Problem::gone())
     }
 
+    /// The end of a call that was over not long ago: the database may not have it yet.
+    async fn ended(&self, id: &str) -> Result<Option<Arc<Event>>, Problem> {
+        let (to, found) = oneshot::channel();
+        self.questions.send(Question::Ended(id.to_owned(), to)).await.map_err(|_| Problem::gone())?;
+        found.await.map_err(|_| Problem::gone())
+    }
+
     /// The call with this id that is not over, and that the key may see.
     pub(super) async fn live_call(&self, caller: &Caller, id: &str) -> Result<Arc<Progress>, Problem> {
         let (to, found) = oneshot::channel();
@@ -84,32 +98,20 @@ impl Context {
 }
 
 fn filter(wanted: Wanted, caller: &Caller) -> Result<CallFilter, Problem> {
-    let limit = wanted.limit.unwrap_or(50);
-    if !(1..=500).contains(&limit) {
-        return Err(Problem::field("limit", "allowed: 1 to 500"));
-    }
-    let cursor = |text: &String| {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
-        serde_json::from_slice::<(i64, String)>(&bytes).ok()
-    };
-    let after = match &wanted.cursor {
-        None => None,
-        Some(text) => {
-            Some(cursor(text).ok_or_else(|| Problem::field("cursor", "allowed: the `next` of an answer of before"))?)
-        }
-    };
+    let limit = page::limit(wanted.limit)?;
+    let after = page::read(wanted.cursor.as_deref())?;
     for (name, value) in [
         ("status", &wanted.status),
         ("end_reason", &wanted.end_reason),
         ("number", &wanted.number),
         ("direction", &wanted.direction),
     ] {
-        if value.as_ref().is_some_and(|text| text.len() > 200 || text.contains('\0')) {
-            return Err(Problem::field(name, "allowed: up to 200 characters"));
-        }
+        page::word(name, value.as_ref())?;
     }
-    if after.as_ref().is_some_and(|(_, id)| id.contains('\0')) {
-        return Err(Problem::field("cursor", "allowed: the `next` of an answer of before"));
+    for (name, value) in [("since_ms", wanted.since_ms), ("until_ms", wanted.until_ms)] {
+        if value.is_some_and(|at| at < 0) {
+            return Err(Problem::field(name, "allowed: ms since 1970"));
+        }
     }
     let Wanted { status, end_reason, number, direction, since_ms, until_ms, .. } = wanted;
     let numbers = caller.0.numbers.clone();
@@ -132,8 +134,7 @@ fn passes(filter: &CallFilter, call: &Progress) -> bool {
 /// Calls, the newest first.
 #[utoipa::path(get, path = "/v1/calls", tag = "calls", security(("key" = [])), params(Wanted), responses(
     (status = 200, description = "Calls that the key may see", content(
-        (Calls = "application/json"), (String = "application/jsonl"), (String = "text/csv"))),
-    (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
+        (Calls = "application/json"), (String = "application/jsonl"), (String = "text/csv")))))]
 pub(crate) async fn list(
     State(context): State<Shared>,
     caller: Caller,
@@ -155,8 +156,7 @@ pub(crate) async fn list(
         let page = context.store().await?.calls(&filter).await.map_err(|error| problem::database(&error))?;
         (page.calls.into_iter().map(|call| call.document).collect(), page.next)
     };
-    let next = next.map(|place| BASE64_URL_SAFE_NO_PAD.encode(json!(place).to_string()));
-    let calls = Calls { calls, next };
+    let calls = Calls { calls, next: page::next(next) };
     match format.as_deref().unwrap_or("json") {
         "json" => Ok(axum::Json(calls).into_response()),
         "jsonl" => {
@@ -219,25 +219,25 @@ fn csv(calls: &[Value]) -> String {
 /// A call, as kept; where the database has nothing yet, as it stands.
 #[utoipa::path(get, path = "/v1/calls/{id}", tag = "calls", security(("key" = [])),
     params(("id" = String, Path, description = "The call's id")), responses(
-    (status = 200, description = "Its record; while it goes on, how it stands", body = Object),
-    (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, description = "Its record; while it goes on, how it stands", body = Object)))]
 pub(crate) async fn one(
     State(context): State<Shared>,
     caller: Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<axum::Json<Value>, Problem> {
     caller.need(Scope::Read)?;
     if let Ok(call) = context.live_call(&caller, &id).await {
         return Ok(axum::Json(json!(*call)));
     }
+    if let Some(event) = context.ended(&id).await?.filter(|event| caller.0.sees(event.parties.each_ref().map(|p| &**p)))
+    {
+        let mut event: Value = serde_json::from_str(&event.line).unwrap_or_default();
+        return Ok(axum::Json(event["data"].take()));
+    }
     kept(&context, &caller, &id).await.map(axum::Json)
 }
 
-async fn kept(context: &Context, caller: &Caller, id: &str) -> Result<Value, Problem> {
-    // PostgreSQL knows no text with this in it.
-    if id.contains('\0') {
-        return Err(Problem::no_such("call"));
-    }
+pub(super) async fn kept(context: &Context, caller: &Caller, id: &str) -> Result<Value, Problem> {
     let found = context.store().await?.call(id).await.map_err(|error| problem::database(&error))?;
     let found = found.filter(|call| caller.0.sees([&call.parties[0], &call.parties[1]]));
     found.map(|call| call.document).ok_or_else(|| Problem::no_such("call"))
@@ -246,12 +246,11 @@ async fn kept(context: &Context, caller: &Caller, id: &str) -> Result<Value, Pro
 /// What happened to a call, in order.
 #[utoipa::path(get, path = "/v1/calls/{id}/events", tag = "calls", security(("key" = [])),
     params(("id" = String, Path, description = "The call's id")), responses(
-    (status = 200, description = "Its events", body = [Object]),
-    (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, description = "Its events", body = [Object])))]
 pub(crate) async fn events(
     State(context): State<Shared>,
     caller: Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<axum::Json<Vec<Value>>, Problem> {
     caller.need(Scope::Read)?;
     kept(&context, &caller, &id).await?;

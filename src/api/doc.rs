@@ -1,13 +1,15 @@
 //! The description of the API (OpenAPI 3.1), made from the code, and a page that shows it.
 
 use axum::{Json, response::Html};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
-use super::{access, calls, events, look, steer};
+use super::{
+    access, audit, calls, contacts, events, flows, login, look, people, recordings, reload, start, steer, transcripts,
+};
 
 /// All of it but for what [`described`] puts right.
 #[derive(OpenApi)]
@@ -15,10 +17,16 @@ use super::{access, calls, events, look, steer};
     info(title = "Switchhook", description = "Calls to look at, to make and to steer, and the events of all calls.",
          license(name = "Apache-2.0 OR MIT")),
     paths(
-        look::health, look::metrics, look::numbers, look::trunks, look::phones,
-        calls::list, calls::one, calls::events,
-        steer::start, steer::hangup, steer::play, steer::record, steer::hold, steer::resume, steer::transfer,
-        steer::digits, events::stream, events::socket, access::list, access::make, access::remove,
+        look::health, look::metrics, look::numbers, look::trunks, look::phones, reload::reload,
+        calls::list, calls::one, calls::events, transcripts::one, transcripts::add,
+        start::start, start::quick, steer::hangup, steer::play, steer::record, steer::record_stop, steer::record_mode,
+        steer::hold, steer::resume, steer::mute, steer::unmute, steer::transfer, steer::digits, steer::flow,
+        start::listen, events::stream, events::socket,
+        contacts::list, contacts::make, contacts::one, contacts::change, contacts::remove,
+        flows::list, flows::versions, flows::upload, flows::version, flows::activate,
+        recordings::list, recordings::one, recordings::audio, recordings::erase,
+        access::list, access::make, access::remove, people::list, people::make, people::change, people::remove,
+        login::begin, login::look, login::end, audit::list,
     ),
     modifiers(&Keys)
 )]
@@ -38,16 +46,52 @@ pub(super) async fn document() -> Json<Value> {
     Json(described())
 }
 
-/// What is wrong is told as problem documents, which have a content type of their own.
+/// What all requests may be refused with, unless they say something of their own: who needs a key, or sends something.
+const REFUSALS: [(&str, &str, Needs); 7] = [
+    ("400", "Something in the request is not as it should be", Needs::Body),
+    ("401", "No key or session, or none that is known", Needs::Key),
+    ("403", "The key does not go so far", Needs::Key),
+    ("404", "There is no such thing", Needs::Name),
+    ("413", "The request is too large", Needs::Body),
+    ("429", "The key asks too often; Retry-After says when to come again", Needs::Key),
+    ("503", "The database does not answer, or the server stops", Needs::Key),
+];
+
+/// Which requests a refusal is for.
+enum Needs {
+    Key,
+    Body,
+    Name,
+}
+
+/// With all refusals. What is wrong is told as problem documents, which have a content type of their own.
 pub(super) fn described() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).expect("a description is plain data");
+    let schemas = document["components"]["schemas"].take();
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     let methods = paths.filter_map(Value::as_object_mut).flat_map(|methods| methods.values_mut());
     for method in methods {
+        for (code, why, needs) in REFUSALS {
+            let concerned = match needs {
+                Needs::Key => method.get("security").is_some(),
+                Needs::Body => method.get("requestBody").is_some() || has(method, "query"),
+                Needs::Name => has(method, "path"),
+            };
+            if concerned && method["responses"].get(code).is_none() {
+                let schema = json!({"schema": {"$ref": PROBLEM}});
+                method["responses"][code] = json!({"description": why, "content": {"application/json": schema}});
+            }
+        }
+        // Nothing at all is a body without fields.
+        let body = &method["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        let body = body.as_str().and_then(|name| name.rsplit('/').next()).map(|name| &schemas[name]);
+        if body.is_some_and(|body| body.get("required").is_none()) {
+            method["requestBody"]["required"] = false.into();
+        }
         let responses = method["responses"].as_object_mut().into_iter().flatten();
         for (_, response) in responses {
             let Some(kinds) = response.get_mut("content").and_then(Value::as_object_mut) else { continue };
-            let is_problem = |kind: &Value| kind["schema"]["$ref"] == "#/components/schemas/Problem";
+            let is_problem = |kind: &Value| kind["schema"]["$ref"] == PROBLEM;
             if kinds.get("application/json").is_some_and(is_problem)
                 && let Some(kind) = kinds.remove("application/json")
             {
@@ -55,8 +99,16 @@ pub(super) fn described() -> Value {
             }
         }
     }
+    document["components"]["schemas"] = schemas;
     document
 }
+
+/// Is there a parameter in this place?
+fn has(method: &Value, place: &str) -> bool {
+    method["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["in"] == place))
+}
+
+const PROBLEM: &str = "#/components/schemas/Problem";
 
 /// A page that shows it.
 pub(super) async fn page() -> Html<&'static str> {

@@ -97,8 +97,7 @@ async fn reader(context: &Context, caller: Caller, interest: Interest) -> Result
 /// Each has its number as `id`, its kind as `event` and the whole as `data`. The event `lost` says how many were lost
 /// since the one before, because they were read too slowly.
 #[utoipa::path(get, path = "/v1/events", tag = "events", security(("key" = [])), params(Interest), responses(
-    (status = 200, description = "A stream that does not end", body = String, content_type = "text/event-stream"),
-    (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, description = "A stream that does not end", body = String, content_type = "text/event-stream")))]
 pub(crate) async fn stream(
     State(context): State<Shared>,
     caller: Caller,
@@ -121,9 +120,7 @@ fn lost_line(lost: u64) -> String {
 
 /// Events as they happen, over a WebSocket: each message is one event.
 #[utoipa::path(get, path = "/v1/events/socket", tag = "events", security(("key" = [])), params(Interest), responses(
-    (status = 101, description = "A WebSocket that sends events"),
-    (status = 400, body = Problem), (status = 401, body = Problem), (status = 426, body = Problem),
-    (status = 503, body = Problem)))]
+    (status = 101, description = "A WebSocket that sends events"), (status = 426, body = Problem)))]
 pub(crate) async fn socket(
     State(context): State<Shared>,
     caller: Caller,

@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Context {
-    async fn view(&self) -> Result<View, Problem> {
+    pub(super) async fn view(&self) -> Result<View, Problem> {
         let (to, view) = oneshot::channel();
         let orders = self.orders.upgrade().ok_or_else(Problem::gone)?;
         orders.send(Order::View(to)).await.map_err(|_| Problem::gone())?;
@@ -56,8 +56,7 @@ pub(crate) async fn health(State(context): State<Shared>) -> Result<Response, Pr
 
 /// Figures for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "server", security(("key" = [])), responses(
-    (status = 200, description = "Figures, in Prometheus' text format", body = String, content_type = "text/plain"),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, description = "Figures, in Prometheus' text format", body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(context): State<Shared>, caller: Caller) -> Result<Response, Problem> {
     caller.need_everywhere(Scope::Read)?;
     let (view, totals, live) = (context.view().await?, context.totals().await?, context.live().await?);
@@ -121,8 +120,7 @@ pub(crate) struct Number {
 
 /// Numbers, and the scripts that answer them.
 #[utoipa::path(get, path = "/v1/numbers", tag = "server", security(("key" = [])), responses(
-    (status = 200, description = "All numbers", body = [Number]),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, description = "All numbers", body = [Number])))]
 pub(crate) async fn numbers(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<Number>>, Problem> {
     caller.need_everywhere(Scope::Read)?;
     let numbers = context.view().await?.numbers.into_iter();
@@ -143,8 +141,7 @@ pub(crate) struct Trunk {
 
 /// Carriers, and how they stand.
 #[utoipa::path(get, path = "/v1/trunks", tag = "server", security(("key" = [])), responses(
-    (status = 200, description = "All carriers", body = [Trunk]),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, description = "All carriers", body = [Trunk])))]
 pub(crate) async fn trunks(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<Trunk>>, Problem> {
     caller.need_everywhere(Scope::Read)?;
     let mut standings = context.standings().await?;
@@ -175,8 +172,7 @@ pub(crate) struct Phone {
 
 /// Registered phones.
 #[utoipa::path(get, path = "/v1/phones", tag = "server", security(("key" = [])), responses(
-    (status = 200, description = "All contacts", body = [Phone]),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, description = "All contacts", body = [Phone])))]
 pub(crate) async fn phones(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<Phone>>, Problem> {
     caller.need_everywhere(Scope::Read)?;
     let phones = context.view().await?.phones.into_iter();

@@ -5,32 +5,46 @@
 
 mod access;
 mod ask;
+mod audit;
 mod calls;
+mod contacts;
 mod doc;
 mod events;
+mod flows;
+mod limit;
+mod listen;
+mod login;
 mod look;
+mod page;
+mod people;
 mod problem;
+mod recordings;
+mod reload;
+mod start;
 mod steer;
 #[cfg(test)]
 mod tests;
+mod transcripts;
 mod webhook;
 
-use std::{io, net::SocketAddr, sync::Arc, thread};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    routing::{delete, get, post},
+    routing::{delete, get, patch, post},
 };
 use tokio::sync::{OnceCell, mpsc};
 
 use crate::{
     io::{Order, clock::Clock},
-    store::{Database, Question, Scope, Store},
+    store::{Database, Person, Question, Scope, Store, fresh_password},
     switch::ConsoleReply,
 };
 pub use ask::FIRST_REQUEST;
+pub use listen::{MOST_CONNECTIONS, Secure};
 use problem::Problem;
+pub use reload::Reload;
 pub use webhook::{Address, WebhookConfig, spawn as spawn_webhook};
 
 /// Longest body of a request.
@@ -45,6 +59,16 @@ pub struct Config {
     pub database: Database,
     /// The process's clock.
     pub clock: Clock,
+    /// Certificates; absent: plain HTTP.
+    pub tls: Option<Secure>,
+    /// How often a key may ask in a second; twice as often at once. 0: as often as it likes.
+    pub requests_per_s: u32,
+    /// How long a session lasts.
+    pub session: Duration,
+    /// The folder of scripts.
+    pub scripts: PathBuf,
+    /// The folder of recordings.
+    pub recordings: PathBuf,
 }
 
 /// The rest of the server, from here.
@@ -56,6 +80,8 @@ pub struct Ends {
     pub replies: mpsc::UnboundedReceiver<ConsoleReply>,
     /// The journal.
     pub questions: mpsc::Sender<Question>,
+    /// The program around, which reads the configuration.
+    pub reload: mpsc::Sender<Reload>,
 }
 
 /// What all requests share.
@@ -64,6 +90,8 @@ pub(crate) struct Context {
     orders: mpsc::WeakSender<Order>,
     questions: mpsc::Sender<Question>,
     asks: mpsc::Sender<ask::Ask>,
+    door: mpsc::Sender<limit::Knock>,
+    reload: mpsc::Sender<Reload>,
     store: OnceCell<Store>,
 }
 
@@ -84,20 +112,29 @@ impl Context {
 /// Start the thread. It ends with the server. Gives where it listens.
 pub fn spawn(config: Config, ends: Ends) -> io::Result<SocketAddr> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let certificates = config.tls.clone().map(|secure| listen::Certificates::load(secure, config.clock)).transpose()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(config.listen))?;
     let at = listener.local_addr()?;
-    thread::Builder::new().name("api".into()).spawn(move || runtime.block_on(serve(config, ends, listener)))?;
+    thread::Builder::new().name("api".into()).spawn(move || {
+        runtime.block_on(async {
+            let listener = listen::open(listener, at, certificates, listen::IDLE);
+            serve(config, ends, listener).await;
+        });
+    })?;
     Ok(at)
 }
 
-async fn serve(config: Config, ends: Ends, listener: tokio::net::TcpListener) {
+async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
     let (asks, asked) = mpsc::channel(256);
-    let Ends { orders, replies, questions } = ends;
+    let (door, knocks) = mpsc::channel(256);
+    let Ends { orders, replies, questions, reload } = ends;
     let answering = ask::answer(asked, replies, orders.clone());
-    let context = Arc::new(Context { config, orders, questions, asks, store: OnceCell::new() });
+    let limiting = limit::keep(knocks, config.requests_per_s, config.clock);
+    let context = Arc::new(Context { config, orders, questions, asks, door, reload, store: OnceCell::new() });
     tokio::select! {
         // The server is gone.
         () = answering => {}
+        () = limiting => {}
         done = axum::serve(listener, router(context.clone())).into_future() => {
             if let Err(error) = done {
                 tracing::error!(%error, "the API has stopped");
@@ -107,20 +144,28 @@ async fn serve(config: Config, ends: Ends, listener: tokio::net::TcpListener) {
     }
 }
 
-/// Whoever starts a server without keys gets one, shown this once.
+/// Whoever starts a server without keys gets one, and a password to log in where nobody can; each shown this once.
 async fn first_key(context: Shared) {
     let made = async {
         let store = context.store().await?;
-        let none = store.keys().await.map_err(|error| problem::database(&error))?.is_empty();
-        if none {
+        if store.keys().await.map_err(|error| problem::database(&error))?.is_empty() {
             let made = store.make_key("first", Scope::Admin, &[], context.now_ms()).await;
             let (_, secret) = made.map_err(|error| problem::database(&error))?;
             println!("API key with all rights, shown only this once: {secret}");
         }
+        if store.people().await.map_err(|error| problem::database(&error))?.is_empty() {
+            let plain = fresh_password();
+            let password = people::hashed(plain.clone()).await?;
+            let admin = Person { name: "admin".into(), role: Scope::Admin, numbers: Vec::new() };
+            let added = store.add_person(&admin, &password, context.now_ms()).await;
+            if added.map_err(|error| problem::database(&error))? {
+                println!("user admin may log in with this password, shown only this once: {plain}");
+            }
+        }
         Ok::<(), Problem>(())
     };
     if let Err(problem) = made.await {
-        tracing::error!(why = problem.detail, "no first key was made for the API");
+        tracing::error!(why = problem.detail, "no first key or password was made for the API");
     }
     std::future::pending().await
 }
@@ -131,25 +176,63 @@ fn router(context: Shared) -> Router {
         .route("/metrics", get(look::metrics))
         .route("/openapi.json", get(doc::document))
         .route("/docs", get(doc::page))
-        .route("/v1/calls", get(calls::list).post(steer::start))
-        .route("/v1/calls/{id}", get(calls::one))
-        .route("/v1/calls/{id}/events", get(calls::events))
-        .route("/v1/calls/{id}/hangup", post(steer::hangup))
-        .route("/v1/calls/{id}/play", post(steer::play))
-        .route("/v1/calls/{id}/record", post(steer::record))
-        .route("/v1/calls/{id}/hold", post(steer::hold))
-        .route("/v1/calls/{id}/resume", post(steer::resume))
-        .route("/v1/calls/{id}/transfer", post(steer::transfer))
-        .route("/v1/calls/{id}/digits", post(steer::digits))
+        .route("/v1/reload", post(reload::reload))
         .route("/v1/events", get(events::stream))
         .route("/v1/events/socket", get(events::socket))
         .route("/v1/numbers", get(look::numbers))
         .route("/v1/trunks", get(look::trunks))
         .route("/v1/phones", get(look::phones))
-        .route("/v1/keys", get(access::list).post(access::make))
-        .route("/v1/keys/{id}", delete(access::remove))
+        .merge(calls())
+        .merge(kept())
+        .merge(access())
         .fallback(problem::nothing_here)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .with_state(context)
+}
+
+fn calls() -> Router<Shared> {
+    Router::new()
+        .route("/v1/calls", get(calls::list).post(start::start))
+        .route("/v1/quick-calls", post(start::quick))
+        .route("/v1/calls/{id}", get(calls::one))
+        .route("/v1/calls/{id}/events", get(calls::events))
+        .route("/v1/calls/{id}/transcript", get(transcripts::one).post(transcripts::add))
+        .route("/v1/calls/{id}/hangup", post(steer::hangup))
+        .route("/v1/calls/{id}/play", post(steer::play))
+        .route("/v1/calls/{id}/record", post(steer::record))
+        .route("/v1/calls/{id}/record/stop", post(steer::record_stop))
+        .route("/v1/calls/{id}/record/mode", post(steer::record_mode))
+        .route("/v1/calls/{id}/hold", post(steer::hold))
+        .route("/v1/calls/{id}/resume", post(steer::resume))
+        .route("/v1/calls/{id}/mute", post(steer::mute))
+        .route("/v1/calls/{id}/unmute", post(steer::unmute))
+        .route("/v1/calls/{id}/listen", post(start::listen))
+        .route("/v1/calls/{id}/transfer", post(steer::transfer))
+        .route("/v1/calls/{id}/digits", post(steer::digits))
+        .route("/v1/calls/{id}/flow", post(steer::flow))
+}
+
+fn kept() -> Router<Shared> {
+    let uploads = post(flows::upload).layer(DefaultBodyLimit::max(flows::LONGEST)).get(flows::versions);
+    Router::new()
+        .route("/v1/contacts", get(contacts::list).post(contacts::make))
+        .route("/v1/contacts/{id}", get(contacts::one).put(contacts::change).delete(contacts::remove))
+        .route("/v1/flows", get(flows::list))
+        .route("/v1/flows/{id}/versions", uploads)
+        .route("/v1/flows/{id}/versions/{version}", get(flows::version))
+        .route("/v1/flows/{id}/activate", post(flows::activate))
+        .route("/v1/recordings", get(recordings::list))
+        .route("/v1/recordings/{id}", get(recordings::one).delete(recordings::erase))
+        .route("/v1/recordings/{id}/audio", get(recordings::audio))
+}
+
+fn access() -> Router<Shared> {
+    Router::new()
+        .route("/v1/session", get(login::look).post(login::begin).delete(login::end))
+        .route("/v1/keys", get(access::list).post(access::make))
+        .route("/v1/keys/{id}", delete(access::remove))
+        .route("/v1/users", get(people::list).post(people::make))
+        .route("/v1/users/{id}", patch(people::change).delete(people::remove))
+        .route("/v1/audit", get(audit::list))
 }

@@ -1,5 +1,7 @@
 //! Errors as problem documents (RFC 9457), and readers of requests that name the field that is wrong.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
@@ -26,11 +28,14 @@ pub struct Problem {
     /// The field of the request that is to blame; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// When to come again, in seconds; absent: that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl ToString) -> Problem {
-        Problem { kind, status: status.as_u16(), title, detail: detail.to_string(), field: None }
+        Problem { kind, status: status.as_u16(), title, detail: detail.to_string(), field: None, retry_after_s: None }
     }
 
     pub(super) fn field(field: impl ToString, detail: impl ToString) -> Problem {
@@ -41,6 +46,20 @@ impl Problem {
 
     pub(super) fn no_such(what: &str) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", format!("there is no such {what}"))
+    }
+
+    pub(super) fn conflict(kind: &'static str, detail: impl ToString) -> Problem {
+        Problem::new(StatusCode::CONFLICT, kind, "It could not be done", detail)
+    }
+
+    /// There is room again after `wait`.
+    pub(super) fn too_often(wait: Duration) -> Problem {
+        let detail = "slow down";
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_often", "Too many requests", detail);
+        Problem {
+            retry_after_s: Some(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)),
+            ..problem
+        }
     }
 
     pub(super) fn gone() -> Problem {
@@ -56,6 +75,9 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
         }
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response
     }
 }
@@ -70,7 +92,8 @@ pub(super) fn database(error: &sqlx::Error) -> Problem {
 /// Something could not be done to a call.
 pub(super) fn failure(failure: &Failure) -> Problem {
     let detail = match failure {
-        Failure::Sound(why) | Failure::Media(why) | Failure::Store(why) => why.clone(),
+        Failure::Sound(why) => why.text.clone(),
+        Failure::Media(why) | Failure::Store(why) => why.clone(),
         Failure::Refused(code) => format!("refused with {code}"),
         Failure::Denied(why) | Failure::Limit(why) => (*why).to_owned(),
         _ => "the call does not allow it now".to_owned(),
@@ -91,6 +114,37 @@ pub(super) async fn nothing_here() -> Problem {
 pub(super) async fn wrong_method() -> Problem {
     let title = "Not with this method";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", title, "see /openapi.json for what there is")
+}
+
+/// The part of the path that names something.
+pub(super) struct Id(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Id, Problem> {
+        let read = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+        // PostgreSQL knows no text with this in it, and nothing of ours has such a name.
+        match read {
+            Ok(axum::extract::Path(id)) if !id.contains('\0') => Ok(Id(id)),
+            Ok(_) | Err(_) => Err(Problem::no_such("thing of this name")),
+        }
+    }
+}
+
+/// A name and a number in the path.
+pub(super) struct Numbered(pub String, pub i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Numbered {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Numbered, Problem> {
+        let read = axum::extract::Path::<(String, i64)>::from_request_parts(parts, state).await;
+        match read {
+            Ok(axum::extract::Path((id, number))) if !id.contains('\0') => Ok(Numbered(id, number)),
+            Ok(_) | Err(_) => Err(Problem::no_such("thing of this name")),
+        }
+    }
 }
 
 /// A JSON body.

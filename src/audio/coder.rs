@@ -84,6 +84,13 @@ impl Encoder {
         }
     }
 
+    /// The peer lost so many percent of late: see [`opus::Encoder::set_loss`].
+    pub fn set_loss(&mut self, percent: u8) {
+        if let Some(opus) = &mut self.opus {
+            opus.set_loss(percent);
+        }
+    }
+
     /// What the peer wants of Opus is something else now.
     pub fn set_wish(&mut self, wish: OpusWish) {
         if let Some(opus) = &mut self.opus {

@@ -33,6 +33,9 @@ const LOW_6: [i32; 64] = [
     -728, 24808, 21904, 19008, 16704, 14984, 13512, 12280, 11192, 10232, 9360, 8576, 7856, 7192, 6576, 6000, 5456,
     4944, 4464, 4008, 3576, 3168, 2776, 2400, 2032, 1688, 1360, 1040, 728, 432, 136, -432, -136,
 ];
+const LOW_MOST: i32 = LOW_LEVELS[LOW_LEVELS.len() - 1];
+/// How many decision levels are not above a value.
+static LOW_STEPS: [u8; LOW_MOST as usize + 1] = low_steps();
 const HIGH_2: [i32; 4] = [-7408, -1616, 7408, 1616];
 /// Steps of the logarithmic scale factors by code (blocks LOGSCL, LOGSCH).
 const LOW_SCALE: [i32; 16] = [-60, 3042, 1198, 538, 334, 172, 58, -30, 3042, 1198, 538, 334, 172, 58, -30, -60];
@@ -46,6 +49,7 @@ const LINEAR: [i32; 32] = [
 const FILTER: [i16; TAPS] = [3, -11, 12, 32, -210, 951, 3876, -805, 362, -156, 53, -11];
 const BACKWARDS: [i16; TAPS] = [-11, 53, -156, 362, -805, 3876, 951, -210, 32, 12, -11, 3];
 const TAPS: usize = 12;
+const ZEROS: usize = 8;
 /// Pairs of samples that are filtered in one go.
 const PIECE: usize = 160;
 
@@ -59,9 +63,10 @@ struct Band {
     a: [i32; 2],
     r: [i32; 2],
     p: [i32; 2],
-    /// Zeros: coefficients and the last six differences.
-    b: [i32; 6],
-    d: [i32; 6],
+    /// Zeros: coefficients and twice the last six differences, the newest first. Two more places, always zero, make
+    /// them as wide as a vector register: that halves the cost of a sample.
+    b: [i16; ZEROS],
+    d: [i16; ZEROS],
     /// Scale factor: logarithmic, linear.
     nb: i32,
     det: i32,
@@ -69,7 +74,7 @@ struct Band {
 
 impl Band {
     const fn new(det: i32) -> Band {
-        Band { s: 0, sz: 0, a: [0; 2], r: [0; 2], p: [0; 2], b: [0; 6], d: [0; 6], nb: 0, det }
+        Band { s: 0, sz: 0, a: [0; 2], r: [0; 2], p: [0; 2], b: [0; ZEROS], d: [0; ZEROS], nb: 0, det }
     }
 
     /// The scale factors follow (blocks LOGSCL/SCALEL, LOGSCH/SCALEH).
@@ -94,13 +99,15 @@ impl Band {
         let most = 15360 - a2;
         let a1 = a1.clamp(-most, most);
         // UPZERO, FILTEZ
-        let step = if d == 0 { 0 } else { 128 };
-        for (b, past) in self.b.iter_mut().zip(&self.d) {
-            let step = if (d ^ past) >= 0 { step } else { -step };
-            *b = saturate(*b + (-*b >> 8) + step);
+        let step: i16 = if d == 0 { 0 } else { 128 };
+        let (d, past) = (saturate(2 * d) as i16, self.d);
+        self.d = [d, past[0], past[1], past[2], past[3], past[4], 0, 0];
+        for (b, past) in self.b.iter_mut().zip(&past) {
+            let sign = (d ^ past) >> 15;
+            *b = b.wrapping_add(b.wrapping_neg() >> 8).saturating_add((step ^ sign) - sign);
         }
-        self.d = [d, self.d[0], self.d[1], self.d[2], self.d[3], self.d[4]];
-        let products = self.b.iter().zip(&self.d).map(|(b, d)| (b * saturate(2 * d)) >> 15);
+        (self.b[6], self.b[7]) = (0, 0);
+        let products = self.b.iter().zip(&self.d).map(|(&b, &d)| (i32::from(b) * i32::from(d)) >> 15);
         self.sz = saturate(products.sum());
         // FILTEP, PREDIC
         let poles = ((a1 * saturate(2 * r)) >> 15) + ((a2 * saturate(2 * self.r[0])) >> 15);
@@ -122,6 +129,20 @@ impl Band {
         self.adapt(d);
         reconstructed
     }
+}
+
+const fn low_steps() -> [u8; LOW_MOST as usize + 1] {
+    let mut steps = [0; LOW_MOST as usize + 1];
+    let mut level = 0;
+    while level < LOW_LEVELS.len() {
+        let mut at = LOW_LEVELS[level] as usize;
+        while at < steps.len() {
+            steps[at] += 1;
+            at += 1;
+        }
+        level += 1;
+    }
+    steps
 }
 
 fn saturate(value: i32) -> i32 {
@@ -197,7 +218,9 @@ impl Encoder {
         let difference = saturate(low - self.low.s);
         let magnitude = if difference < 0 { -(difference + 1) } else { difference };
         let det = self.low.det;
-        let step = LOW_LEVELS.partition_point(|level| (level * det) >> 12 <= magnitude);
+        // Levels with (level * det) >> 12 <= magnitude, solved for the level.
+        let most = (((magnitude + 1) << 12) - 1) / det;
+        let step = usize::from(LOW_STEPS[most.min(LOW_MOST) as usize]);
         let low = if difference < 0 { LOW_NEGATIVE[step] } else { LOW_POSITIVE[step] };
         self.low.follow_low(usize::from(low >> 2));
 

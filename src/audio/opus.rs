@@ -16,8 +16,11 @@ pub const GRAIN: usize = 20;
 const LONGEST: usize = 960;
 /// How hard the encoder tries, of 10: from here on more is hardly heard, and costs.
 const COMPLEXITY: i32 = 4;
-/// The loss that FEC is prepared for, in percent.
-const EXPECTED_LOSS: i32 = 10;
+/// The most loss that FEC is prepared for, in percent: libopus makes no difference above.
+const MOST_LOSS: u8 = 25;
+/// What the redundant data is given beside the bits of the voice, in bits a second. Taken from those, it would cost a calm
+/// network more than it gives a bad one: at 24 kbit/s PESQ falls from 4.4 to 3.5 where nothing is lost.
+const FOR_REDUNDANCY: i32 = 12_000;
 
 /// Memory in which libopus keeps a coder: aligned for anything that it puts there.
 type Memory = Box<[u64]>;
@@ -32,6 +35,8 @@ pub struct Encoder {
     /// What its state is made for; absent: to be made.
     rate: Option<Rate>,
     wish: OpusWish,
+    /// What the peer lost of late, in percent.
+    loss: u8,
 }
 
 impl Encoder {
@@ -39,7 +44,19 @@ impl Encoder {
     pub fn new(wish: OpusWish) -> Encoder {
         // SAFETY: a pure function of its argument.
         let size = unsafe { opus_encoder_get_size(1) };
-        Encoder { memory: memory(size), rate: None, wish }
+        Encoder { memory: memory(size), rate: None, wish, loss: 0 }
+    }
+
+    /// The peer lost so many percent of late. There is redundant data (FEC) while it loses some, if it can use it; less is
+    /// believed step by step only.
+    pub fn set_loss(&mut self, percent: u8) {
+        let loss = percent.min(MOST_LOSS).max(self.loss - self.loss.div_ceil(4));
+        if std::mem::replace(&mut self.loss, loss) != loss
+            && let Some(rate) = self.rate
+        {
+            let settings = self.settings(rate);
+            self.control(&settings);
+        }
     }
 
     /// What the peer wants is something else now.
@@ -65,31 +82,42 @@ impl Encoder {
     }
 
     fn begin(&mut self, rate: Rate) {
+        let state = self.memory.as_mut_ptr().cast();
+        // SAFETY: the memory has the size that libopus asked for.
+        let result = unsafe { opus_encoder_init(state, rate.hz() as i32, 1, OPUS_APPLICATION_VOIP) };
+        assert!(result == OPUS_OK, "the rate is one of libopus's, and the memory is there");
+        self.rate = Some(rate);
+        let settings = self.settings(rate);
+        self.control(&settings);
+    }
+
+    /// What libopus is told, by the name of the request.
+    fn settings(&self, rate: Rate) -> [(i32, i32); 5] {
         let OpusWish { fec, dtx, bitrate, .. } = self.wish;
         let usual = match rate {
             Rate::Narrow => 16_000,
             Rate::Wide => 24_000,
             Rate::Full => 32_000,
         };
+        let redundant = fec && self.loss > 0;
+        let usual = if redundant { usual + FOR_REDUNDANCY } else { usual };
         let bitrate = bitrate.map_or(usual, |most| usual.min(most.clamp(6000, 510_000) as i32));
-        let settings = [
+        [
             (OPUS_SET_COMPLEXITY_REQUEST, COMPLEXITY),
             (OPUS_SET_BITRATE_REQUEST, bitrate),
-            (OPUS_SET_INBAND_FEC_REQUEST, fec.into()),
-            (OPUS_SET_PACKET_LOSS_PERC_REQUEST, if fec { EXPECTED_LOSS } else { 0 }),
+            (OPUS_SET_INBAND_FEC_REQUEST, redundant.into()),
+            (OPUS_SET_PACKET_LOSS_PERC_REQUEST, if redundant { self.loss.into() } else { 0 }),
             (OPUS_SET_DTX_REQUEST, dtx.into()),
-        ];
+        ]
+    }
+
+    /// After [`Encoder::begin`].
+    fn control(&mut self, settings: &[(i32, i32)]) {
         let state = self.memory.as_mut_ptr().cast();
-        // SAFETY: the memory has the size that libopus asked for; each of these requests takes one int.
-        let result = unsafe {
-            let result = opus_encoder_init(state, rate.hz() as i32, 1, OPUS_APPLICATION_VOIP);
-            for (request, value) in settings {
-                opus_encoder_ctl(state, request, value);
-            }
-            result
-        };
-        assert!(result == OPUS_OK, "the rate is one of libopus's, and the memory is there");
-        self.rate = Some(rate);
+        for &(request, value) in settings {
+            // SAFETY: the state was initialised; each of these requests takes one int.
+            unsafe { opus_encoder_ctl(state, request, value) };
+        }
     }
 }
 
@@ -208,6 +236,7 @@ mod tests {
     fn a_lost_frame_comes_back_by_the_redundancy_of_the_next_and_two_are_made_up() {
         let wish = OpusWish { fec: true, ..OpusWish::default() };
         let (mut encoder, mut decoder) = (Encoder::new(wish), Decoder::new());
+        encoder.set_loss(10);
         let speech = crate::audio::speech::speech(4, 16_000);
         let packets: Vec<_> = speech.chunks(160).map(|f| encoded(&mut encoder, Rate::Narrow, f)).collect();
         let mut out = [0; 160];
@@ -219,6 +248,24 @@ mod tests {
         assert_eq!(decoder.recover(Rate::Narrow, &packets[52], &mut out), 160);
         assert!(out.iter().any(|s| *s != 0));
         assert_eq!(decoder.make_up(Rate::Narrow, &mut out[..GRAIN]), GRAIN);
+    }
+
+    #[test]
+    fn redundant_data_is_sent_while_the_peer_loses_some_and_only_if_it_can_use_it() {
+        let speech = crate::audio::speech::speech(4, 32_000);
+        let bytes = |encoder: &mut Encoder| -> usize {
+            speech.chunks(320).map(|frame| encoded(encoder, Rate::Wide, frame).len()).sum()
+        };
+        let mut encoder = Encoder::new(OpusWish { fec: true, ..OpusWish::default() });
+        let calm = bytes(&mut encoder);
+        encoder.set_loss(8);
+        let lossy = bytes(&mut encoder);
+        assert!(lossy > calm * 5 / 4, "{lossy} bytes instead of {calm}");
+        (0..16).for_each(|_| encoder.set_loss(0));
+        assert!(bytes(&mut encoder).abs_diff(calm) < calm / 20);
+        let mut unable = Encoder::new(OpusWish::default());
+        unable.set_loss(8);
+        assert_eq!(bytes(&mut unable), bytes(&mut Encoder::new(OpusWish::default())));
     }
 
     #[test]

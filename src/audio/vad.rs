@@ -4,6 +4,11 @@
 //! level   ▁▁▁▂▆█▇▆▇▅▁▁▁▁▁▁        noise floor: falls at once, rises by 6 dB a second in pauses, 1.5 dB in speech
 //! speech      └────────┘┄┄┄       goes on for the hangover, so that no word loses its end
 //! ```
+//!
+//! Why not webrtc-vad? Measured with its 0.4 on the same 70 minutes of four voices as in `docs/listening.md`: its most
+//! aggressive mode, with the same hangover, hears 99.9 % of the speech and 99.4 % of the pauses with noise at -50 dBm0, and
+//! 98.3 % and 100 % at -35 dBm0; this one 99.7 % and 99.1 %, and 99.0 % and 100 %. Its milder modes take pauses for speech.
+//! That is no difference worth C code with a state that may not change threads, and 2.3 µs a frame instead of 0.3.
 
 use std::time::Duration;
 

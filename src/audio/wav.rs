@@ -1,16 +1,17 @@
-//! WAV files: read any usual kind as 8,000 Hz mono, write the head of a 16-bit one.
+//! WAV files: read any usual kind as mono at one of our rates, write the head of a 16-bit one.
 //!
 //! Read are PCM of 8, 16, 24 and 32 bits, floats of 32 and 64 bits, A-law and µ-law, plain or in the extensible form,
 //! 1 to 8 channels (mixed to one), 4 to 192 kHz. The bytes may come from anywhere; what is wrong is told in a sentence.
 
 use std::ops::Range;
 
-use crate::audio::{g711, resample};
+use crate::{
+    audio::{g711, resample},
+    codec::Rate,
+};
 
 /// The largest file that is read, in bytes.
 pub const LARGEST: usize = 128 << 20;
-/// The longest sound that is read, in seconds.
-pub const LONGEST: u64 = 3600;
 
 /// Why a file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,9 +22,14 @@ pub enum WavError {
     /// More than [`LARGEST`].
     #[error("the file has {0} bytes; at most {LARGEST} are read")]
     TooLarge(usize),
-    /// More than [`LONGEST`].
-    #[error("the sound lasts {0} seconds; at most {LONGEST} are read")]
-    TooLong(u64),
+    /// Longer than is read.
+    #[error("the sound lasts {seconds} seconds; at most {most} are read at this rate")]
+    TooLong {
+        /// How long it is.
+        seconds: u64,
+        /// How long it may be.
+        most: u64,
+    },
     /// A chunk says that it is longer than what there is.
     #[error("the file is cut short: {missing} bytes are missing at its end")]
     CutShort {
@@ -52,19 +58,22 @@ pub enum WavError {
     Rate(u32),
 }
 
-/// Read a WAV file: mono samples at 8,000 Hz.
-pub fn decode(bytes: &[u8]) -> Result<Vec<i16>, WavError> {
+/// Read a WAV file: mono samples at the rate that fits it best, up to `most`.
+pub fn decode(bytes: &[u8], most: Rate) -> Result<(Rate, Vec<i16>), WavError> {
     if bytes.len() > LARGEST {
         return Err(WavError::TooLarge(bytes.len()));
     }
     let (format, data) = chunks(bytes)?;
     let frames = data.len() / format.frame_bytes();
     let seconds = frames as u64 / u64::from(format.rate);
-    if seconds > LONGEST {
-        return Err(WavError::TooLong(seconds));
+    let rate = resample::fitting(format.rate, most);
+    if seconds > resample::longest(rate) {
+        return Err(WavError::TooLong { seconds, most: resample::longest(rate) });
     }
     let mono = data.chunks_exact(format.frame_bytes()).map(|frame| format.mono(frame));
-    Ok(resample::to_8000(format.rate, mono))
+    // It may be longer by less than a second.
+    let whole = mono.take((resample::longest(rate) * u64::from(format.rate)) as usize);
+    Ok((rate, resample::bring(format.rate, rate, whole).expect("it was cut to what is taken")))
 }
 
 /// The head of a file of 16-bit PCM. `samples` counts those of one channel; it may be 0 while they are not known yet,

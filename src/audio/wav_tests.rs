@@ -6,6 +6,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::audio::{RATE, goertzel};
 
+/// At 8,000 Hz.
+fn decode(bytes: &[u8]) -> Result<Vec<i16>, WavError> {
+    super::decode(bytes, Rate::Narrow).map(|(_, samples)| samples)
+}
+
 const RATES: [u32; 7] = [8000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000];
 const FULL_SCALE: f64 = 0.5;
 
@@ -171,7 +176,7 @@ fn broken_files_are_refused_with_what_is_wrong_with_them() {
 #[test]
 fn too_long_sounds_and_too_large_files_are_refused() {
     let hour = vec![0; 4000 * 3602];
-    assert_eq!(decode(&raw(ULAW, 1, 4000, 8, &hour)), Err(WavError::TooLong(3602)));
+    assert_eq!(decode(&raw(ULAW, 1, 4000, 8, &hour)), Err(WavError::TooLong { seconds: 3602, most: 3600 }));
     assert_eq!(decode(&vec![0; LARGEST + 1]), Err(WavError::TooLarge(LARGEST + 1)));
 }
 
@@ -213,5 +218,29 @@ proptest! {
         let file = raw(tag, channels, rate, bits / 8 * 8, &bytes);
         let _ = decode(&file[..cut.min(file.len())]);
         let _ = decode(&file);
+    }
+}
+
+#[test]
+fn a_sound_keeps_what_its_rate_can_carry_up_to_the_rate_that_is_of_use() {
+    for (rate, most, want, frequency) in [
+        (8000, Rate::Full, Rate::Narrow, 3000.0),
+        (11_025, Rate::Full, Rate::Wide, 5000.0),
+        (16_000, Rate::Full, Rate::Wide, 7000.0),
+        (22_050, Rate::Wide, Rate::Wide, 7000.0),
+        (44_100, Rate::Wide, Rate::Wide, 7000.0),
+        (44_100, Rate::Full, Rate::Full, 15_000.0),
+        (48_000, Rate::Full, Rate::Full, 15_000.0),
+        (96_000, Rate::Full, Rate::Full, 15_000.0),
+        (48_000, Rate::Narrow, Rate::Narrow, 3000.0),
+    ] {
+        let file = written(rate, 1, 16, SampleFormat::Int, &sine(rate, frequency, 0.6));
+        let (found, samples) = super::decode(&file, most).unwrap();
+        assert_eq!(found, want, "{rate} Hz");
+        assert_eq!(samples.len(), 4800 * want.scale(), "{rate} Hz");
+        let inner = &samples[800 * want.scale()..samples.len() - 800 * want.scale()];
+        let expected = (FULL_SCALE * 32_768.0).powi(2) / 2.0;
+        let off = 10.0 * (goertzel::power(inner, frequency, want.hz()) / expected).log10();
+        assert!(off.abs() < 0.5, "{frequency} Hz at {rate}, read at {found:?}: {off} dB");
     }
 }

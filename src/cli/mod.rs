@@ -1,9 +1,12 @@
 //! The command line: what each command does, and what it prints.
 
 mod api;
+mod ask;
 mod demo;
+mod keys;
 mod ladder;
 mod phone;
+mod store;
 mod waveform;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -51,8 +54,19 @@ enum Verb {
         #[command(flatten)]
         file: ConfFile,
         #[command(flatten)]
-        new: api::NewKey,
+        new: keys::NewKey,
     },
+    /// Let somebody log in to the API of the server with this configuration: make a password, and print it.
+    Password {
+        #[command(flatten)]
+        file: ConfFile,
+        #[command(flatten)]
+        new: keys::NewPassword,
+    },
+    /// Copy all that is kept (the database, what scripts keep, where phones are) into one file; the server may run.
+    Backup(store::Backup),
+    /// Bring back what was copied with `backup`, into the database of this configuration; the server must not run.
+    Restore(store::Restore),
     /// Erase all recordings of calls from or to a number.
     Erase(Erase),
     /// Start a server, call its menu, press keys, and tell what was heard.
@@ -89,6 +103,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Check(file) => file.load().and_then(|conf| check(&conf)),
         Verb::Api(verb) => verb.run(),
         Verb::Key { file, new } => file.load().and_then(|conf| new.run(&conf)),
+        Verb::Backup(backup) => backup.file.load().and_then(|conf| backup.run(&conf)),
+        Verb::Restore(restore) => restore.file.load().and_then(|conf| restore.run(&conf)),
+        Verb::Password { file, new } => file.load().and_then(|conf| new.run(&conf)),
         Verb::Erase(erase) => erase.file.load().and_then(|conf| erase_recordings(&conf, &erase.number)),
         Verb::Call(call) => return call.run(),
         Verb::Demo(demo) => return demo.run(),

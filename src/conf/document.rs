@@ -10,6 +10,7 @@ use super::{
     phones::{PhoneTable, PhonesTable},
     stir::Stir,
     trunks::{OutboundTable, TrunkTable},
+    web::WebTable,
 };
 
 /// The whole file.
@@ -31,6 +32,7 @@ pub struct Document {
     pub recording: Recording,
     pub siprec: Siprec,
     pub speech: Speech,
+    pub web: WebTable,
     pub script: Script,
     pub number: Vec<Number>,
     pub stir: Stir,
@@ -66,6 +68,9 @@ pub struct Folders {
 #[serde(deny_unknown_fields)]
 pub struct ApiTable {
     pub listen: String,
+    pub tls: bool,
+    pub requests_per_s: u64,
+    pub session_hours: u64,
     pub webhook: String,
     pub webhook_secret: String,
 }
@@ -205,6 +210,7 @@ pub struct Media {
     pub jitter_max_ms: u64,
     pub relatch_after_ms: u64,
     pub silence_timeout_s: u64,
+    pub rtp_timeout_s: u64,
     pub rtcp_interval_s: u64,
     pub country: String,
 }
@@ -212,6 +218,7 @@ pub struct Media {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Recording {
+    pub max_rate: u64,
     pub keep_days: u64,
     pub max_gb: u64,
     pub upload: String,

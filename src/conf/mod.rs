@@ -4,6 +4,7 @@
 //! folder declares as its own `Config` (ranges, names). A [`Fault`] names file, line, key, what was found and what is
 //! allowed.
 
+mod api;
 mod document;
 mod fault;
 mod guard;
@@ -19,8 +20,10 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod trunks;
+mod web;
 mod wires;
 
+pub use api::ApiConf;
 pub use document::Document;
 pub use fault::Fault;
 pub use settings::{Conf, Folders, InterfaceConf, LogFormat};

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::{Document, Fault, document::Siprec, settings::At};
 use crate::{
+    codec::Rate,
     sip::{SessionWish, Uri},
     switch::{HoldRule, Recorders, Rules, TransferRule},
+    verbs::Sound,
 };
 
 impl At<'_> {
@@ -30,6 +32,7 @@ impl At<'_> {
                 },
                 min: self.seconds("call.session_min_s", call.session_min_s, 90..=86_400)?,
             },
+            record_rate: self.rate("recording.max_rate", document.recording.max_rate)?,
             hold_music: self.prompt("call.hold_music", &call.hold_music)?,
             recorders: self.recorders(&document.siprec)?,
         })
@@ -52,15 +55,23 @@ impl At<'_> {
         Ok(Recorders { usual, always: siprec.always })
     }
 
-    /// A path below the prompt folder; empty: none.
+    fn rate(&self, key: &str, found: u64) -> Result<Rate, Fault> {
+        let rate = u32::try_from(found).ok().and_then(Rate::from_hz);
+        rate.ok_or_else(|| self.fault(key, found, Rate::ALL.map(|rate| rate.hz().to_string()).join(", ")))
+    }
+
+    /// A path below the prompt folder, or an address of the web; empty: none.
     fn prompt(&self, key: &str, found: &str) -> Result<Option<String>, Fault> {
+        if let Sound::Web(url) = Sound::named(found) {
+            return Ok(Some(url));
+        }
         let bad = found.contains(['\\', '\0']) || found.split('/').any(|part| matches!(part, "" | "." | ".."));
         match found {
             "" => Ok(None),
             _ if bad => Err(self.fault(
                 key,
                 format_args!("\"{found}\""),
-                "a path below the prompt folder, without '..', or empty",
+                "a path below the prompt folder, without '..', an http(s) address, or empty",
             )),
             path => Ok(Some(path.to_owned())),
         }

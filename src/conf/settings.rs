@@ -13,7 +13,7 @@ use super::{DEFAULTS, Document, Fault, StoreConf};
 use crate::{
     audio::tone::countries,
     codec::Codec,
-    hooks::{ArchiveConfig, CertificatesConfig, SpeechConfig},
+    hooks::{ArchiveConfig, CertificatesConfig, SpeechConfig, WebConfig},
     io::{dns::DnsConfig, driver::Choice, pace::Gather, streams::tls::TlsConfig},
     media,
     script::Limits,
@@ -72,6 +72,8 @@ pub struct Conf {
     pub archive: ArchiveConfig,
     /// How text becomes sound.
     pub speech: SpeechConfig,
+    /// How sounds are fetched from web servers.
+    pub web: WebConfig,
     /// Limits of flows.
     pub script: Limits,
     /// Script threads.
@@ -216,6 +218,7 @@ impl Conf {
                 language: document.speech.language.clone(),
                 cache: at.number::<usize>("speech.cache_mb", document.speech.cache_mb, 0..=65_536)? << 20,
             },
+            web: at.web(&document)?,
             script: at.limits(&document)?,
             script_threads: at.number("script.threads", script.threads, 1..=64)?,
             script_pool: at.number("script.pool", script.pool, 0..=10_000)?,
@@ -387,6 +390,10 @@ impl At<'_> {
             jitter_max: self.millis("media.jitter_max_ms", media.jitter_max_ms, media.jitter_min_ms.max(20)..=1000)?,
             relatch_after: self.millis("media.relatch_after_ms", media.relatch_after_ms, 100..=600_000)?,
             silence_timeout: self.seconds("media.silence_timeout_s", media.silence_timeout_s, 1..=86_400)?,
+            rtp_timeout: match media.rtp_timeout_s {
+                0 => None,
+                found => Some(self.seconds("media.rtp_timeout_s", found, media.silence_timeout_s..=86_400)?),
+            },
             rtcp_interval: self.seconds("media.rtcp_interval_s", media.rtcp_interval_s, 1..=300)?,
             max_ports: self.number("sip.max_calls", document.sip.max_calls, 1..=1_000_000)?,
         })

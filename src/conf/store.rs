@@ -1,8 +1,6 @@
 //! Where call records and events are kept.
 
-use std::net::SocketAddr;
-
-use super::{Document, Fault, settings::At};
+use super::{ApiConf, Document, Fault, settings::At};
 use crate::{
     api::{Address, WebhookConfig},
     store::Database,
@@ -19,8 +17,8 @@ pub struct StoreConf {
     pub event_days: u32,
     /// Call records are kept for so many days; 0: for ever.
     pub record_days: u32,
-    /// Where the API listens; absent: there is none.
-    pub api: Option<SocketAddr>,
+    /// The API; absent: there is none.
+    pub api: Option<ApiConf>,
     /// Where events are posted to; absent: nowhere.
     pub webhook: Option<WebhookConfig>,
 }
@@ -41,16 +39,7 @@ impl At<'_> {
             spool: self.number::<u64>("store.spool_mb", store.spool_mb, 10..=1_000_000)? << 20,
             event_days: self.number("store.event_days", store.event_days, 0..=36_500)?,
             record_days: self.number("store.record_days", store.record_days, 0..=36_500)?,
-            api: match document.api.listen.as_str() {
-                "" => None,
-                text => Some(text.parse().map_err(|_| {
-                    self.fault(
-                        "api.listen",
-                        format_args!("\"{text}\""),
-                        "address:port, such as 127.0.0.1:8088, or empty",
-                    )
-                })?),
-            },
+            api: self.api(document)?,
             webhook: match document.api.webhook.as_str() {
                 "" => None,
                 url => Some(WebhookConfig {

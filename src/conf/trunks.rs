@@ -44,6 +44,7 @@ pub struct TrunkTable {
     pub register: String,
     pub register_expires_s: u64,
     pub options_s: u64,
+    pub progress_ms: u64,
 }
 
 /// A password is never printed.
@@ -79,6 +80,7 @@ impl Default for TrunkTable {
             register: String::new(),
             register_expires_s: 600,
             options_s: 0,
+            progress_ms: 0,
         }
     }
 }
@@ -205,6 +207,7 @@ impl At<'_> {
             proves: self.proves(&key, table)?,
             registration: self.registration(&key, table)?,
             options: self.seconds(&key("options_s"), table.options_s, 0..=86_400)?,
+            progress: self.millis(&key("progress_ms"), table.progress_ms, 0..=60_000)?,
         })
     }
 

@@ -10,7 +10,7 @@ use crate::{
     io::{SoundCache, SpeakText},
     media::Pcm,
     switch::Input,
-    verbs::Speech,
+    verbs::{NoSound, SoundFault, Speech},
 };
 
 /// Longest time for the engine to speak one text.
@@ -57,18 +57,20 @@ pub fn spawn(
             loop {
                 tokio::select! {
                     job = jobs.recv(), if speaking.len() < AT_ONCE => {
-                        let Some(SpeakText { load, speech }) = job else { return };
-                        if let Some(pcm) = cache.get(&speech) {
+                        let Some(SpeakText { load, speech, rate }) = job else { return };
+                        let wanted = (speech, rate);
+                        if let Some(pcm) = cache.get(&wanted) {
                             let _ = control.send(Input::Loaded { load, result: Ok(pcm) }).await;
                         } else {
                             let config = config.clone();
-                            speaking.spawn(async move { (load, speak(&config, &speech).await, speech) });
+                            speaking.spawn(async move { (load, speak(&config, &wanted.0, wanted.1).await, wanted) });
                         }
                     }
-                    Some(Ok((load, result, speech))) = speaking.join_next() => {
+                    Some(Ok((load, result, wanted))) = speaking.join_next() => {
                         if let Ok(pcm) = &result {
-                            cache.put(speech, pcm);
+                            cache.put(wanted, pcm);
                         }
+                        let result = result.map_err(|why| NoSound::new(SoundFault::Engine, why));
                         let _ = control.send(Input::Loaded { load, result }).await;
                     }
                 }
@@ -77,7 +79,7 @@ pub fn spawn(
     })
 }
 
-async fn speak(config: &Config, speech: &Speech) -> Result<Arc<Pcm>, String> {
+async fn speak(config: &Config, speech: &Speech, rate: Rate) -> Result<Arc<Pcm>, String> {
     if config.engine.is_empty() {
         return Err("no speech engine is configured: set speech.engine, for instance to espeak-ng".into());
     }
@@ -90,8 +92,8 @@ async fn speak(config: &Config, speech: &Speech) -> Result<Arc<Pcm>, String> {
     let wave = timeout(PATIENCE, run(config, speech))
         .await
         .map_err(|_| format!("{} did not finish within {} s", config.engine, PATIENCE.as_secs()))??;
-    let samples = wav::decode(&wave).map_err(|error| format!("{}: {error}", config.engine))?;
-    Ok(Arc::new(Pcm { rate: Rate::Narrow, samples: samples.into_boxed_slice(), looped: false }))
+    let (rate, samples) = wav::decode(&wave, rate).map_err(|error| format!("{}: {error}", config.engine))?;
+    Ok(Arc::new(Pcm { rate, samples: samples.into_boxed_slice(), looped: false }))
 }
 
 async fn run(config: &Config, speech: &Speech) -> Result<Vec<u8>, String> {
@@ -149,13 +151,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_engine_is_a_clear_error() {
-        let error = speak(&config("no-such-engine"), &say("hello", None)).await.unwrap_err();
+        let error = speak(&config("no-such-engine"), &say("hello", None), Rate::Narrow).await.unwrap_err();
         assert!(error.contains("no-such-engine") && error.contains("install"), "{error}");
     }
 
     #[tokio::test]
     async fn words_become_sound_of_about_their_length() {
-        let pcm = speak(&config("espeak-ng"), &say("Hello, this is a test of the speech engine.", None)).await.unwrap();
+        let text = say("Hello, this is a test of the speech engine.", None);
+        let pcm = speak(&config("espeak-ng"), &text, Rate::Narrow).await.unwrap();
+        let wide = speak(&config("espeak-ng"), &text, Rate::Full).await.unwrap();
+        assert_eq!(wide.rate, Rate::Wide, "the engine speaks at 22,050 Hz");
+        assert!(wide.samples.len().abs_diff(2 * pcm.samples.len()) <= 2);
         let seconds = pcm.samples.len() as f32 / 8000.0;
         assert!((1.5..6.0).contains(&seconds), "{seconds} s");
         let loud = pcm.samples.iter().filter(|s| s.unsigned_abs() > 1000).count();
@@ -164,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_voice_is_told() {
-        let error = speak(&config("espeak-ng"), &say("hello", Some("klingon-9"))).await.unwrap_err();
+        let error = speak(&config("espeak-ng"), &say("hello", Some("klingon-9")), Rate::Narrow).await.unwrap_err();
         assert!(error.contains("klingon-9"), "{error}");
     }
 }

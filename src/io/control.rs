@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    codec::Rate,
     exchange::Exchange,
     ids::{InterfaceId, LoadId, PortId, RecordingId, RequestId, WorkerId},
     io::{
@@ -26,15 +27,17 @@ use crate::{
         handshakes::Handshakes,
         media_ports::{MediaPorts, Sockets},
         ring::{Full, Ring},
-        sounds::{Fresh, LoadFile, SpeakText},
+        sounds::{FetchSound, Fresh, LoadFile, SpeakText},
         streams::ToStreams,
         udp::UdpSockets,
         worker::{FromWorker, ToWorker, WorkerHandle},
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, Output, Progress, Trace},
-    verbs::{Sound, ToFlow},
+    switch::{
+        Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, MessageRecord, Output, Progress, Trace,
+    },
+    verbs::{NoSound, Sound, SoundFault, ToFlow},
 };
 
 /// Values taken from the inbox in one go.
@@ -93,13 +96,15 @@ pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 13] {
     ]
 }
 
-/// What the store is told of calls.
+/// What the store is told of calls and messages.
 #[derive(Debug)]
 pub enum Fact {
     /// A call has come further.
     Progress(Box<Progress>),
     /// A call is over.
     Record(Box<CallRecord>),
+    /// What became of a text message.
+    Message(Box<MessageRecord>),
 }
 
 /// What the program asks of the control task.
@@ -130,6 +135,8 @@ pub struct Ends {
     pub streams: Sender<ToStreams>,
     /// Sounds from files.
     pub sounds: SyncSender<LoadFile>,
+    /// Sounds from web servers.
+    pub web: Sender<FetchSound>,
     /// Sounds from text.
     pub speech: Sender<SpeakText>,
     /// Addresses of signers' certificates.
@@ -332,7 +339,7 @@ impl Control {
                 self.ends.handshakes.begin(port, worker, handshake);
             }
             Output::Media { worker, command } => self.command(worker, command),
-            Output::Load { load, sound } => self.load(load, sound),
+            Output::Load { load, sound, rate } => self.load(load, sound, rate),
             Output::OpenRecording { recording, file, shape, .. } => self.open_recording(recording, file, shape),
             Output::Start(start) => {
                 let flow = start.flow;
@@ -348,6 +355,7 @@ impl Control {
                 self.record(&record);
                 self.keep(Fact::Record(record));
             }
+            Output::Message(record) => self.keep(Fact::Message(record)),
             Output::Trace(trace) => self.tell(Seen::Trace(trace)),
             Output::Console(reply) => self.reply(reply),
             Output::Registered { user, bindings } => self.keep_registrations(user, bindings),
@@ -408,28 +416,34 @@ impl Control {
         }
     }
 
-    fn load(&mut self, load: LoadId, sound: Sound) {
+    fn load(&mut self, load: LoadId, sound: Sound, rate: Rate) {
         let refused = match sound {
-            Sound::File(path) => self.load_file(load, path),
-            Sound::Speech(speech) => match self.ends.speech.try_send(SpeakText { load, speech }) {
+            Sound::File(path) => self.load_file(load, (path, rate)),
+            Sound::Web(url) => match self.ends.web.try_send(FetchSound { load, url, rate }) {
+                Ok(()) => None,
+                Err(_) => Some("too many sounds are being fetched"),
+            },
+            Sound::Speech(speech) => match self.ends.speech.try_send(SpeakText { load, speech, rate }) {
                 Ok(()) => None,
                 Err(_) => Some("too many texts wait to be spoken"),
             },
             Sound::Tone { .. } | Sound::Silence(_) => unreachable!("the switch makes tones and silence by itself"),
         };
         if let Some(why) = refused {
-            self.echoes.push(Input::Loaded { load, result: Err(why.to_owned()) });
+            let result = Err(NoSound::new(SoundFault::Overload, why));
+            self.echoes.push(Input::Loaded { load, result });
         }
     }
 
-    fn load_file(&mut self, load: LoadId, path: String) -> Option<&'static str> {
-        if let Some(pcm) = self.fresh.get(self.clock.now(), &path) {
+    fn load_file(&mut self, load: LoadId, sound: (String, Rate)) -> Option<&'static str> {
+        if let Some(pcm) = self.fresh.get(self.clock.now(), &sound) {
             self.echoes.push(Input::Loaded { load, result: Ok(pcm) });
             return None;
         }
-        match self.ends.sounds.try_send(LoadFile { load, path: path.clone() }) {
+        let (path, rate) = sound.clone();
+        match self.ends.sounds.try_send(LoadFile { load, path, rate }) {
             Ok(()) => {
-                self.fresh.asked(load, path);
+                self.fresh.asked(load, sound);
                 None
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Some("too many files are being read"),
@@ -461,7 +475,8 @@ impl Control {
             error = record.error,
             "call ended"
         );
-        if let Err(Full(ToDisk::CallRecord(line))) = self.ends.disk.push(ToDisk::CallRecord(line)) {
+        let recorded = !record.recordings.is_empty();
+        if let Err(Full(ToDisk::CallRecord { line, .. })) = self.ends.disk.push(ToDisk::CallRecord { line, recorded }) {
             tracing::error!(record = line, "the disk cannot follow: this call's record is only in this line");
         }
     }

@@ -45,7 +45,7 @@ pub struct DiskConfig {
     pub recordings: PathBuf,
     /// File to which call records are added; absent: none are kept.
     pub call_records: Option<PathBuf>,
-    /// Who is told of each call record, too.
+    /// Who is told of each call record that names recordings, too.
     pub archive: Option<mpsc::Sender<String>>,
     /// The process's clock.
     pub clock: Clock,
@@ -81,8 +81,13 @@ pub enum ToDisk {
         /// Samples per channel. What has not come of them is written as silence.
         samples: u64,
     },
-    /// A call record: one JSON document, without an end of line.
-    CallRecord(String),
+    /// A call record.
+    CallRecord {
+        /// One JSON document, without an end of line.
+        line: String,
+        /// It names recordings.
+        recorded: bool,
+    },
     /// Memory to be freed where that may take time.
     Free(Spent),
     /// Finish all files and end.
@@ -201,7 +206,7 @@ impl Writer {
                 self.space.push_back((from, Command::Space { port, recording, block }));
             }
             ToDisk::Done { recording, samples } => self.done(recording, samples),
-            ToDisk::CallRecord(record) => self.call_record(record),
+            ToDisk::CallRecord { line, recorded } => self.call_record(line, recorded),
             ToDisk::Free(spent) => drop(spent),
             ToDisk::Shutdown => return ControlFlow::Break(()),
         }
@@ -232,10 +237,12 @@ impl Writer {
         self.untold.push_back(FromDisk::Written { recording: id, result: recording.finish(samples) });
     }
 
-    fn call_record(&mut self, record: String) {
+    fn call_record(&mut self, record: String, recorded: bool) {
         // Its files are complete: a call's record comes after its recordings.
-        let told = self.config.archive.as_ref().is_none_or(|archive| archive.send(record.clone()).is_ok());
-        debug_assert!(told, "the archive ends after the disk");
+        if recorded && let Some(archive) = &self.config.archive {
+            let told = archive.send(record.clone()).is_ok();
+            debug_assert!(told, "the archive ends after the disk");
+        }
         let Some(path) = &self.config.call_records else { return };
         let opened = match self.records.take() {
             Some(file) => Ok(file),

@@ -32,7 +32,7 @@ use std::{os::fd::AsFd, time::Duration};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 pub use control::{Fact, InterfaceAddress, Order, Seen, View, counts_of};
-pub use sounds::{SoundCache, SpeakText};
+pub use sounds::{FetchSound, SoundCache, SpeakText, decode as decode_sound};
 pub use thread::allocate_in_steps;
 
 /// How long a thread that nobody waits for lets work gather, once there is some: waking it costs more than the work.

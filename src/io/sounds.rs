@@ -12,7 +12,15 @@ use std::{
     time::Duration,
 };
 
-use crate::{audio, codec::Rate, ids::LoadId, media::Pcm, switch::Input, time::Time, verbs::Speech};
+use crate::{
+    audio,
+    codec::Rate,
+    ids::LoadId,
+    media::Pcm,
+    switch::Input,
+    time::Time,
+    verbs::{NoSound, SoundFault, Speech},
+};
 
 /// Longest file that is read, in bytes: an hour of 16-bit stereo at 48 kHz would be 691 MB.
 const MAX_FILE: u64 = 256 << 20;
@@ -27,6 +35,19 @@ pub struct LoadFile {
     pub load: LoadId,
     /// Path below the prompt folder.
     pub path: String,
+    /// The highest rate that is of use.
+    pub rate: Rate,
+}
+
+/// One sound of the web wanted; answered by [`Input::Loaded`].
+#[derive(Debug)]
+pub struct FetchSound {
+    /// Carried by the answer.
+    pub load: LoadId,
+    /// Its `http://` or `https://` address.
+    pub url: String,
+    /// The highest rate that is of use.
+    pub rate: Rate,
 }
 
 /// One text wanted as sound; answered by [`Input::Loaded`].
@@ -36,6 +57,8 @@ pub struct SpeakText {
     pub load: LoadId,
     /// What to say.
     pub speech: Speech,
+    /// The highest rate that is of use.
+    pub rate: Rate,
 }
 
 /// Start the thread that reads sounds below `folder`, keeping up to `cache` bytes of them. It ends when the sender of
@@ -48,8 +71,8 @@ pub fn spawn(
 ) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("sounds".into()).spawn(move || {
         let mut files = Files { folder, cache: SoundCache::new(cache) };
-        for LoadFile { load, path } in jobs {
-            let result = files.load(&path);
+        for LoadFile { load, path, rate } in jobs {
+            let result = files.load(&path, rate);
             if control.blocking_send(Input::Loaded { load, result }).is_err() {
                 return;
             }
@@ -61,36 +84,45 @@ pub fn spawn(
 /// call.
 #[derive(Debug, Default)]
 pub struct Fresh {
-    loading: HashMap<LoadId, String>,
-    sounds: HashMap<String, (Time, Arc<Pcm>)>,
+    loading: HashMap<LoadId, (String, Rate)>,
+    sounds: HashMap<(String, Rate), (Time, Arc<Pcm>)>,
 }
 
 impl Fresh {
-    /// The sound at `path`, where it was loaded within the last second.
-    pub fn get(&self, now: Time, path: &str) -> Option<Arc<Pcm>> {
-        let (loaded, pcm) = self.sounds.get(path)?;
+    /// The sound at a path for a rate, where it was loaded within the last second.
+    pub fn get(&self, now: Time, sound: &(String, Rate)) -> Option<Arc<Pcm>> {
+        let (loaded, pcm) = self.sounds.get(sound)?;
         (now - *loaded < FRESH).then(|| Arc::clone(pcm))
     }
 
-    /// `path` is being loaded.
-    pub fn asked(&mut self, load: LoadId, path: String) {
-        self.loading.insert(load, path);
+    /// It is being loaded.
+    pub fn asked(&mut self, load: LoadId, sound: (String, Rate)) {
+        self.loading.insert(load, sound);
     }
 
     /// What came of it.
-    pub fn loaded(&mut self, now: Time, load: LoadId, result: &Result<Arc<Pcm>, String>) {
-        let Some(path) = self.loading.remove(&load) else { return };
+    pub fn loaded(&mut self, now: Time, load: LoadId, result: &Result<Arc<Pcm>, NoSound>) {
+        let Some(sound) = self.loading.remove(&load) else { return };
         self.sounds.retain(|_, (loaded, _)| now - *loaded < FRESH);
         if let Ok(pcm) = result {
-            self.sounds.insert(path, (now, Arc::clone(pcm)));
+            self.sounds.insert(sound, (now, Arc::clone(pcm)));
         }
     }
+}
+
+/// One version of a file, for a rate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Version {
+    file: PathBuf,
+    changed: Duration,
+    size: u64,
+    rate: Rate,
 }
 
 /// The prompt folder and what was read from it.
 pub struct Files {
     folder: PathBuf,
-    cache: SoundCache<(PathBuf, Duration, u64)>,
+    cache: SoundCache<Version>,
 }
 
 impl Files {
@@ -99,29 +131,56 @@ impl Files {
         Files { folder, cache: SoundCache::new(cache) }
     }
 
-    /// The sound in a file; an error says which file, and what is wrong with it.
-    pub fn load(&mut self, path: &str) -> Result<Arc<Pcm>, String> {
-        let file = below(&self.folder, path)?;
-        let seen = fs::metadata(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    /// The sound in a file, at its own rate or at `rate`, whichever is lower; an error says which file, and what is wrong
+    /// with it.
+    pub fn load(&mut self, path: &str, rate: Rate) -> Result<Arc<Pcm>, NoSound> {
+        let file = below(&self.folder, path).map_err(|why| NoSound::new(SoundFault::Denied, why))?;
+        let unread = |error: io::Error| {
+            let missing = error.kind() == io::ErrorKind::NotFound;
+            let fault = if missing { SoundFault::Missing } else { SoundFault::Unreadable };
+            NoSound::new(fault, format!("{}: {error}", file.display()))
+        };
+        let seen = fs::metadata(&file).map_err(unread)?;
         if seen.len() > MAX_FILE {
-            return Err(format!("{}: {} bytes; allowed: up to {MAX_FILE}", file.display(), seen.len()));
+            let why = format!("{}: {} bytes; allowed: up to {MAX_FILE}", file.display(), seen.len());
+            return Err(NoSound::new(SoundFault::TooLarge, why));
         }
         let changed = seen.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-        let key = (file, changed.unwrap_or_default(), seen.len());
+        let changed = changed.unwrap_or_default();
+        let key = Version { file: file.clone(), changed, size: seen.len(), rate };
         if let Some(pcm) = self.cache.get(&key) {
             return Ok(pcm);
         }
-        let bytes = fs::read(&key.0).map_err(|error| format!("{}: {error}", key.0.display()))?;
-        let samples = decode(&bytes).map_err(|error| format!("{}: {error}", key.0.display()))?;
-        let pcm = Arc::new(Pcm { rate: Rate::Narrow, samples: samples.into_boxed_slice(), looped: false });
+        let bytes = fs::read(&file).map_err(unread)?;
+        let decoded = decode(&bytes, rate, self.cache.most());
+        let pcm = decoded.map_err(|why| NoSound::new(SoundFault::Format, format!("{}: {why}", file.display())))?;
         self.cache.put(key, &pcm);
         Ok(pcm)
     }
 }
 
-/// What is in a file. A decoder that panics over strange bytes spoils this one sound.
-fn decode(bytes: &[u8]) -> Result<Vec<i16>, String> {
-    catch_unwind(|| audio::decode_file(bytes)).unwrap_or_else(|_| Err("its decoder gave up".to_owned()))
+/// The sound in the bytes of a file, at its own rate or at `rate`, whichever is lower. What would be larger than `most`
+/// bytes, or too long for its rate, is brought to a lower rate, as far as there is one: it would be decoded anew for each
+/// call otherwise. A decoder that panics over strange bytes spoils this one sound.
+pub fn decode(bytes: &[u8], rate: Rate, most: usize) -> Result<Arc<Pcm>, String> {
+    let decoded = |rate| {
+        let made = catch_unwind(|| audio::decode_file(bytes, rate));
+        made.unwrap_or_else(|_| Err("its decoder gave up".to_owned()))
+    };
+    let lower = |rate: Rate| Rate::ALL.into_iter().rev().find(|lower| *lower < rate);
+    let mut wish = rate;
+    loop {
+        let made = decoded(wish);
+        let found = made.as_ref().map_or(wish, |(found, _)| *found);
+        match (made, lower(found)) {
+            (Ok((_, samples)), Some(next)) if 2 * samples.len() > most => wish = next,
+            (Err(_), Some(next)) => wish = next,
+            (Ok((rate, samples)), _) => {
+                return Ok(Arc::new(Pcm { rate, samples: samples.into_boxed_slice(), looped: false }));
+            }
+            (Err(why), None) => return Err(why),
+        }
+    }
 }
 
 /// `path` below `folder`; a path that leads out of it is refused.
@@ -147,12 +206,22 @@ impl<K: Hash + Eq + Clone> SoundCache<K> {
         SoundCache { sounds: HashMap::new(), bytes: 0, most, uses: 0 }
     }
 
+    /// How many bytes it keeps.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// The sound of `key`, if it is still here.
     pub fn get(&mut self, key: &K) -> Option<Arc<Pcm>> {
         self.uses += 1;
         let (pcm, used) = self.sounds.get_mut(key)?;
         *used = self.uses;
         Some(Arc::clone(pcm))
+    }
+
+    /// Whether the sound of `key` is here; looking does not count as use.
+    pub fn has(&self, key: &K) -> bool {
+        self.sounds.contains_key(key)
     }
 
     /// Keep a sound. One that alone exceeds the limit is not kept.
@@ -199,13 +268,14 @@ mod tests {
     fn what_was_loaded_is_fresh_for_a_second() {
         let at = |ms| Time::START + Duration::from_millis(ms);
         let mut fresh = Fresh::default();
-        fresh.asked(LoadId(1), "x.wav".into());
-        assert!(fresh.get(at(0), "x.wav").is_none());
+        let (x, y) = (("x.wav".to_owned(), Rate::Narrow), ("x.wav".to_owned(), Rate::Wide));
+        fresh.asked(LoadId(1), x.clone());
+        assert!(fresh.get(at(0), &x).is_none());
         fresh.loaded(at(0), LoadId(1), &Ok(pcm(10)));
-        assert!(fresh.get(at(999), "x.wav").is_some() && fresh.get(at(999), "y.wav").is_none());
-        assert!(fresh.get(at(1000), "x.wav").is_none());
-        fresh.asked(LoadId(2), "y.wav".into());
-        fresh.loaded(at(2000), LoadId(2), &Err("gone".into()));
+        assert!(fresh.get(at(999), &x).is_some() && fresh.get(at(999), &y).is_none());
+        assert!(fresh.get(at(1000), &x).is_none());
+        fresh.asked(LoadId(2), y);
+        fresh.loaded(at(2000), LoadId(2), &Err(NoSound::new(SoundFault::Missing, "gone")));
         assert!(fresh.sounds.is_empty() && fresh.loading.is_empty(), "nothing old is kept");
     }
 
@@ -221,23 +291,42 @@ mod tests {
     #[test]
     fn a_file_is_decoded_once_and_read_again_when_it_changed() {
         let folder = tempfile::tempdir().unwrap();
-        let write = |amplitude: i16| {
-            let spec = hound::WavSpec {
-                channels: 1,
-                sample_rate: 8000,
-                bits_per_sample: 16,
-                sample_format: hound::SampleFormat::Int,
-            };
-            let mut file = hound::WavWriter::create(folder.path().join("x.wav"), spec).unwrap();
-            (0..amplitude).for_each(|_| file.write_sample(amplitude).unwrap());
-            file.finalize().unwrap();
-        };
         let mut files = Files::new(folder.path().to_owned(), 1 << 20);
-        write(100);
-        let first = files.load("x.wav").unwrap();
-        assert!(Arc::ptr_eq(&first, &files.load("x.wav").unwrap()));
-        write(200);
-        assert_eq!(files.load("x.wav").unwrap().samples.len(), 200);
-        assert!(files.load("y.wav").unwrap_err().contains("y.wav"));
+        write(folder.path(), 8000, 100);
+        let first = files.load("x.wav", Rate::Narrow).unwrap();
+        assert!(Arc::ptr_eq(&first, &files.load("x.wav", Rate::Narrow).unwrap()));
+        write(folder.path(), 8000, 200);
+        assert_eq!(files.load("x.wav", Rate::Narrow).unwrap().samples.len(), 200);
+        let missing = files.load("y.wav", Rate::Narrow).unwrap_err();
+        assert!(missing.fault == SoundFault::Missing && missing.text.contains("y.wav"), "{missing:?}");
+        let outside = files.load("../y.wav", Rate::Narrow).unwrap_err();
+        assert_eq!(outside.fault, SoundFault::Denied);
+        fs::write(folder.path().join("z.wav"), "no sound").unwrap();
+        assert_eq!(files.load("z.wav", Rate::Narrow).unwrap_err().fault, SoundFault::Format);
+    }
+
+    #[test]
+    fn each_call_gets_the_rate_that_it_can_use_unless_that_takes_too_much_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 48_000, 24_000);
+        let mut files = Files::new(folder.path().to_owned(), 1 << 20);
+        for rate in Rate::ALL {
+            let pcm = files.load("x.wav", rate).unwrap();
+            assert_eq!((pcm.rate, pcm.samples.len()), (rate, 4000 * rate.scale()));
+            assert!(Arc::ptr_eq(&pcm, &files.load("x.wav", rate).unwrap()));
+        }
+        let mut small = Files::new(folder.path().to_owned(), 20_000);
+        assert_eq!(small.load("x.wav", Rate::Full).unwrap().rate, Rate::Wide);
+        let mut none = Files::new(folder.path().to_owned(), 0);
+        assert_eq!(none.load("x.wav", Rate::Full).unwrap().rate, Rate::Narrow);
+    }
+
+    /// So many samples of their own number, as `x.wav`.
+    fn write(folder: &Path, rate: u32, count: i16) {
+        let (channels, bits_per_sample, sample_format) = (1, 16, hound::SampleFormat::Int);
+        let spec = hound::WavSpec { channels, sample_rate: rate, bits_per_sample, sample_format };
+        let mut file = hound::WavWriter::create(folder.join("x.wav"), spec).unwrap();
+        (0..count).for_each(|_| file.write_sample(count).unwrap());
+        file.finalize().unwrap();
     }
 }

@@ -154,6 +154,16 @@ impl Bridges {
         self.of(port).is_some_and(|(bridge, _)| self.bridges[bridge.0].id == id)
     }
 
+    /// The bridge of this name.
+    pub(super) fn named(&self, id: BridgeId) -> Option<BridgeSlot> {
+        self.names.get(&id).copied().map(BridgeSlot)
+    }
+
+    /// Whether what its members say in this tick was added up.
+    pub(super) fn is_added_up(&self, bridge: BridgeSlot, tick: u64) -> bool {
+        self.bridges[bridge.0].tick == tick
+    }
+
     /// How many ports are in a bridge.
     pub(super) fn count(&self, bridge: BridgeSlot) -> usize {
         self.bridges[bridge.0].count

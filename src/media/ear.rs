@@ -3,7 +3,7 @@
 //! Keys are heard in what the jitter buffer gives, so each frame that holds one can be silenced before anybody hears
 //! it: the other party gets the key once, as an event or as a tone of ours, never twice.
 
-use super::{FRAME, Frame, RATE};
+use super::{FRAME, Frame};
 use crate::{
     audio::{Convert, dtmf, progress::Progress},
     codec::Rate,
@@ -18,25 +18,23 @@ const FOUND: usize = 3;
 /// The ear of one port.
 #[derive(Debug)]
 pub(super) struct Ear {
-    /// From the rate of what is said to [`RATE`].
+    /// From the rate of what is said to 8,000 samples a second.
     convert: Convert,
-    tones: dtmf::Detector,
-    /// Keys come as tones only: no telephone-event is agreed on.
-    listens: bool,
+    /// There where keys come as tones only: no telephone-event is agreed on.
+    tones: Option<Box<dtmf::Detector>>,
     /// Who hears the party is told its keys in another way.
     mutes: bool,
     pressed: [Option<char>; KEYS],
     /// Who answers?
-    progress: Option<Progress>,
+    progress: Option<Box<Progress>>,
     found: [Option<Heard>; FOUND],
 }
 
 impl Ear {
-    pub(super) fn new(listens: bool) -> Ear {
+    pub(super) fn new(tones: Option<Box<dtmf::Detector>>) -> Ear {
         Ear {
             convert: Convert::new(),
-            tones: dtmf::Detector::new(RATE),
-            listens,
+            tones,
             mutes: false,
             pressed: [None; KEYS],
             progress: None,
@@ -44,10 +42,12 @@ impl Ear {
         }
     }
 
-    /// A new agreement.
-    pub(super) fn set_listening(&mut self, listens: bool) {
-        if self.listens != listens {
-            *self = Ear { mutes: self.mutes, progress: self.progress.take(), ..Ear::new(listens) };
+    /// A new agreement. What is not needed stays in `tones`, or goes there, to be freed elsewhere.
+    pub(super) fn equip(&mut self, tones: &mut Option<Box<dtmf::Detector>>) {
+        if self.tones.is_some() != tones.is_some() {
+            std::mem::swap(&mut self.tones, tones);
+            self.convert = Convert::new();
+            self.pressed = [None; KEYS];
         }
     }
 
@@ -55,15 +55,15 @@ impl Ear {
         self.mutes = mutes;
     }
 
-    /// Listen for who answers, anew, or no longer.
-    pub(super) fn set_detecting(&mut self, on: bool) {
-        self.progress = on.then(|| Progress::new(RATE));
+    /// Who listens for who answers: the one before goes into `listener`, to be freed elsewhere.
+    pub(super) fn set_listener(&mut self, listener: &mut Option<Box<Progress>>) {
+        std::mem::swap(&mut self.progress, listener);
         self.found = [None; FOUND];
     }
 
     /// Something is listened for.
     pub(super) fn listens(&self) -> bool {
-        self.listens || self.progress.is_some()
+        self.tones.is_some() || self.progress.is_some()
     }
 
     /// What the party said in this tick. True: it is no speech, and not for others.
@@ -79,7 +79,7 @@ impl Ear {
         self.listen(&narrow)
     }
 
-    /// The same, at [`RATE`].
+    /// The same, at 8,000 samples a second.
     fn listen(&mut self, said: &[i16]) -> bool {
         if let Some(progress) = &mut self.progress {
             let found = &mut self.found;
@@ -89,16 +89,14 @@ impl Ear {
                 }
             });
         }
-        if !self.listens {
-            return false;
-        }
+        let Some(tones) = &mut self.tones else { return false };
         let pressed = &mut self.pressed;
-        self.tones.handle(said, |key| {
+        tones.handle(said, |key| {
             if let Some(place) = pressed.iter_mut().find(|place| place.is_none()) {
                 *place = Some(key);
             }
         });
-        self.mutes && self.tones.down()
+        self.mutes && tones.down()
     }
 
     /// The next thing that was found out about who answers.
@@ -116,7 +114,7 @@ impl Ear {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use super::{super::RATE, *};
     use crate::audio::tone;
 
     fn hear(ear: &mut Ear, samples: &[i16]) -> (String, usize) {
@@ -132,8 +130,8 @@ mod tests {
     fn keys_are_heard_and_muted_only_where_that_is_wanted() {
         let mut sound = tone::digit('7', Duration::from_millis(100)).unwrap();
         sound.resize(1600, 0);
-        assert_eq!(hear(&mut Ear::new(false), &sound), (String::new(), 0));
-        let mut ear = Ear::new(true);
+        assert_eq!(hear(&mut Ear::new(None), &sound), (String::new(), 0));
+        let mut ear = Ear::new(Some(Box::new(dtmf::Detector::new(RATE))));
         assert_eq!(hear(&mut ear, &sound), ("7".to_owned(), 0));
         ear.set_muting(true);
         let (keys, muted) = hear(&mut ear, &sound);

@@ -10,11 +10,13 @@ use super::{
     player::Player,
     port::{Port, Route},
     recorder::Recorder,
+    tape::{TAPES, Tape},
 };
 use crate::{
+    audio::progress::Progress,
     ids::{BridgeId, PlayId, PortId, RecordingId},
     time::{Epoch, Time},
-    verbs::RecordEnd,
+    verbs::{RecordEnd, Steer},
 };
 
 /// Datagrams of handshakes that wait to be sent. One more is lost; it will be repeated.
@@ -38,6 +40,8 @@ pub struct Engine {
     /// Datagrams of handshakes that wait to be sent.
     pub(super) hands: VecDeque<(Slot, Box<[u8]>)>,
     pub(super) bridges: Bridges,
+    /// Recordings of bridges.
+    pub(super) tapes: Vec<Tape>,
     pub(super) events: Events,
     /// Number and time of the tick that is next, and the port that is next in it.
     pub(super) tick: u64,
@@ -61,6 +65,7 @@ impl Engine {
             closing_since: Time::START,
             hands: VecDeque::with_capacity(HANDS),
             bridges: Bridges::new(ports),
+            tapes: Vec::with_capacity(TAPES.min(ports)),
             events: Events::new(ports),
             tick: 1,
             next: Time::START,
@@ -97,13 +102,17 @@ impl Engine {
             }
             Command::PassKey { port, key } => self.with(port, |port, _| port.dialer.pass(key)),
             Command::LeaveTones { port } => self.with(port, |port, _| port.tones = false),
-            Command::Detect { port, on } => self.with(port, |port, _| port.ear.set_detecting(on)),
+            Command::Detect { port, listener } => self.detect(port, listener),
             Command::Level { port, on } => self.with(port, |port, _| port.set_level(on)),
             Command::Echo { port, on } => self.with(port, |port, _| port.echo = on),
-            Command::Play { port, play, sounds } => self.play(port, Player::new(play, sounds)),
+            Command::Play { port, play, sounds, manner } => self.play(port, Player::new(play, sounds, manner)),
+            Command::Steer { port, play, steer } => self.steer(port, play, steer),
             Command::Stop { port, play } => self.stop(port, play),
             Command::Record { port, recording, layout, rate, ends, blocks } => {
                 self.record(port, Recorder::new(recording, layout, ends, blocks).at(rate));
+            }
+            Command::RecordBridge { bridge, name, recording, rate, ends, blocks } => {
+                self.record_bridge(bridge, (name, recording), (rate, ends), blocks);
             }
             Command::Space { port, recording, mut block } => {
                 block.samples.clear();
@@ -121,6 +130,7 @@ impl Engine {
                 }
             }
             Command::StopRecording { port, recording } => {
+                self.stop_tape(port, recording);
                 self.with(port, |port, events| port.stop_recording(recording, events));
             }
             Command::Tap { port, tapping } => self.tap(port, tapping),
@@ -222,6 +232,13 @@ impl Engine {
         }
     }
 
+    fn detect(&mut self, id: PortId, mut listener: Option<Box<Progress>>) {
+        self.with(id, |port, _| port.ear.set_listener(&mut listener));
+        if let Some(old) = listener {
+            self.events.spend(Spent::Listener(old));
+        }
+    }
+
     /// The name is gone at once; the slot is free, and the closing told, when the goodbye is on its way.
     fn close(&mut self, now: Time, id: PortId) {
         let Some(slot) = self.names.remove(&id) else { return };
@@ -259,8 +276,9 @@ impl Engine {
             port.summed = false;
         }
         self.settle(slot);
-        if let Some(other) = self.bridges.first(bridge) {
-            self.settle(other);
+        match self.bridges.first(bridge) {
+            Some(other) => self.settle(other),
+            None => self.end_tapes(bridge),
         }
     }
 
@@ -279,6 +297,14 @@ impl Engine {
                 port.end_play(false, events);
             }
         });
+    }
+
+    fn steer(&mut self, id: PortId, play: PlayId, steer: Steer) {
+        let player = self.slot(id).and_then(|slot| self.port(slot)).and_then(|port| port.player.as_mut());
+        if let Some(player) = player.filter(|player| player.id == play) {
+            let at = player.steer(steer);
+            self.events.push(Event::PlayAt { port: id, play, at });
+        }
     }
 
     fn record(&mut self, id: PortId, recorder: Recorder) {
@@ -309,7 +335,7 @@ impl Engine {
     }
 
     fn recorder(&mut self, port: PortId, recording: RecordingId) -> Option<&mut Recorder> {
-        let slot = self.slot(port)?;
+        let Some(slot) = self.slot(port) else { return self.tape(port, recording) };
         self.port(slot)?.recorders.iter_mut().flatten().find(|recorder| recorder.id == recording)
     }
 

@@ -1,7 +1,8 @@
 //! The jitter buffer of one port: packets in as they come, one frame out each tick.
 //!
-//! Time is counted in units of 1/8000 s, whatever the rate of the audio, and in ticks: the n-th [`Jitter::pull`] plays the samples from `n * 160` on. A packet that comes before it
-//! is played, in units from now, `timestamp + offset - tick`; the offset is all there is to the delay.
+//! Time is counted in units of 1/8000 s, whatever the rate of the audio, and in ticks: the n-th [`Jitter::pull`] plays the
+//! samples from `n * 160` on. A packet that came is played, in units from now, in `timestamp + offset - tick`; the offset is
+//! all there is to the delay.
 //!
 //! ```text
 //! Idle ──packet──▶ Buffering ──its time has come──▶ Playing ──80 ms nothing──▶ Idle (Buffering, where packets wait)
@@ -10,6 +11,8 @@
 //! - The delay starts small. It follows the largest transit of the last 8 seconds, one packet in a hundred left out
 //!   ([`Transit`]): too short, and speech is stretched by a pitch period every other frame; too long, and now and then
 //!   a period is dropped. Drifting clocks are the same thing, slower. Between talk spurts the delay is set at once.
+//! - The delay counts from the moment in which a packet came, not from the tick after: where ticks and packets drift past
+//!   each other, the delay stays what it was, and two parties of one recording stay aligned.
 //! - What is missing is made up ([`Conceal`]), and fades to silence within 80 ms. If nothing waits by then, the sender
 //!   has stopped: that was no loss, and the next packet begins a new talk spurt.
 //! - Payloads wait encoded and are decoded by the codec that came with them, so that a stream may change its codec. Where
@@ -59,6 +62,8 @@ pub(super) struct Packet<'a> {
     pub(super) codec: Codec,
     /// The payload: at most 120 ms.
     pub(super) payload: &'a [u8],
+    /// How long before the next tick it came, in units: a tick at most.
+    pub(super) early: u16,
 }
 
 /// What a frame is made of.
@@ -83,7 +88,7 @@ pub(super) struct Stats {
     pub(super) discarded: u64,
     /// Frames' worth of audio made up for packets that were lost or late. The fade after the sender's stop is none.
     pub(super) concealed: u64,
-    /// How long packets wait from the tick after their coming until they are played: a running mean.
+    /// How long packets wait from their coming until they are played: a running mean.
     pub(super) delay: Duration,
 }
 
@@ -94,8 +99,9 @@ pub(super) struct Jitter {
     /// Least and most delay, in samples.
     min: i64,
     max: i64,
-    /// The tick of the next pull, in samples.
+    /// The tick of the next pull, in samples, and how many of the frame at hand are out.
     tick: i64,
+    out: i64,
     order: Order,
     newest: Option<Newest>,
     transit: Transit,
@@ -151,6 +157,7 @@ impl Jitter {
             min: samples(min),
             max: samples(max.max(min)),
             tick: 0,
+            out: 0,
             order: Order::default(),
             newest: None,
             transit: Transit::new(),
@@ -252,14 +259,20 @@ impl Jitter {
         match self.state {
             State::Idle => None,
             State::Buffering { offset } => Some(offset),
-            State::Playing { decoded } => Some(self.tick - decoded + self.bench.fifo.len() as i64),
+            State::Playing { decoded } => Some(self.tick + self.out - decoded + self.bench.fifo.len() as i64),
         }
     }
 
     /// How much longer than wanted packets wait; negative: too short.
     fn excess(&self) -> i64 {
-        let target = self.transit.target(self.min, self.max);
+        let target = self.transit.target(self.least(), self.max);
         self.offset().zip(target).map_or(0, |(offset, target)| offset - target)
+    }
+
+    /// The least delay. An Opus packet holds what was lost before it (FEC): where packets are lost, it is waited for.
+    fn least(&self) -> i64 {
+        let waits = self.own && self.made_up > 0;
+        if waits { self.min.max(2 * TICK) } else { self.min }
     }
 
     fn is_new(&mut self, number: i64) -> bool {
@@ -283,11 +296,12 @@ impl Jitter {
             return self.stats.discarded += 1;
         }
         let place = self.locate(number, packet.timestamp, packet.codec.clock(), samples as i64);
-        let transit = self.tick - place;
-        let entry = Entry::new(number, place, self.tick, samples as u16, packet.codec);
+        let came = self.tick - i64::from(packet.early).min(TICK);
+        let (transit, needed) = (came - place, self.tick - place);
+        let entry = Entry::new(number, place, came, samples as u16, packet.codec);
         match self.state {
             State::Idle => {
-                let offset = self.first_offset(transit);
+                let offset = self.first_offset(transit, needed);
                 self.played = number - 1;
                 self.enter(State::Buffering { offset });
             }
@@ -295,12 +309,12 @@ impl Jitter {
                 self.stats.late += 1;
                 self.made_up += std::mem::take(&mut self.pending);
                 if entry.end() <= decoded {
-                    return self.transit.note(self.tick, transit);
+                    return self.transit.note(self.tick, transit, needed);
                 }
             }
             State::Buffering { .. } | State::Playing { .. } => {}
         }
-        self.transit.note(self.tick, transit);
+        self.transit.note(self.tick, transit, needed);
         if !self.store.insert(entry, packet.payload) {
             self.stats.discarded += 1;
         }
@@ -308,17 +322,17 @@ impl Jitter {
     }
 
     /// The offset for the first packet of a talk spurt.
-    fn first_offset(&mut self, transit: i64) -> i64 {
-        let (Some(target), Some(least)) = (self.transit.target(self.min, self.max), self.transit.least()) else {
-            return transit + self.min;
+    fn first_offset(&mut self, transit: i64, needed: i64) -> i64 {
+        let (Some(target), Some(least)) = (self.transit.target(self.least(), self.max), self.transit.least()) else {
+            return needed.max(transit + self.min);
         };
-        let fits = (transit..=transit + self.max).contains(&target);
+        let fits = (needed..=needed + self.max).contains(&target);
         if fits && !self.transit.is_stale(self.tick) {
             return target;
         }
         // The line of timestamps was moved, or the clocks drifted. The jitter will be what it was.
         self.transit = Transit::new();
-        transit + target - least
+        needed.max(transit + target - least)
     }
 
     /// The extended timestamp of a packet. Where it is out of all proportion, the sender has jumped to another line of
@@ -347,7 +361,7 @@ impl Jitter {
     /// Where more waits than the most that may wait, skip what is too old.
     fn catch_up(&mut self) {
         let least = self.transit.least().unwrap_or(i64::MAX / 2);
-        let Some(target) = self.transit.target(self.min, self.max) else { return };
+        let Some(target) = self.transit.target(self.least(), self.max) else { return };
         if self.offset().is_none_or(|offset| offset <= least + self.max + TICK) {
             return;
         }

@@ -24,9 +24,11 @@
 //! | `route` | relay, decode or drop: decided at every change |
 //! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out), `comfort` (noise) |
 //! | `bridge` | who is with whom, and the sums of what they say |
+//! | `room`, `tape` | what a bridge of three and more is beyond a sum; the recording of a bridge |
 //! | `frame`, `tools` | 20 ms of audio; the coders of a port and what else its codecs need |
 //! | `pass` | datagrams that are passed on untouched: a fax |
 //! | `tap` | what others hear of a port, outside the engine or through another port |
+//! | `watch` | peers that fall silent |
 //! | `shield` | what stands before a port whose stream is encrypted |
 //! | `batch`, `events` | what comes out |
 
@@ -46,6 +48,7 @@ mod jitter;
 mod metrics;
 mod packets;
 mod pass;
+mod pcm;
 mod player;
 mod port;
 mod recorder;
@@ -55,27 +58,31 @@ mod route;
 mod sender;
 mod shield;
 mod tap;
+mod tape;
 #[cfg(test)]
 mod tests;
 mod tick;
 mod tools;
+mod watch;
 
 pub use batch::{Batch, Datagram};
 pub use engine::Engine;
 pub use frame::{Frame, MAX_FRAME};
 pub use metrics::{Bursts, Level};
+pub use pcm::{Block, Layout, Pcm, Shape};
 pub use port::Port;
 pub use recorder::Ends;
-pub use tap::{Side, Tap, TapFrame, Tapping};
 pub use shield::{Pair, Shield, ShieldKeys, Shielding};
+pub use tap::{Side, Tap, TapFrame, Tapping};
 pub use tools::Tools;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
+    audio::progress::Progress,
     codec::{Codec, Digits, Foreign, OpusWish, Rate},
     ids::{BridgeId, PlayId, PortId, RecordingId, TapId},
-    verbs::{FileFormat, Heard, RecordEnd, RecordMode},
+    verbs::{Heard, Manner, RecordEnd, RecordMode, Steer},
 };
 
 /// Samples a second in which the engine counts time; its audio may have more ([`Rate`]).
@@ -137,60 +144,6 @@ pub struct Payload {
     pub number: u8,
     /// What it carries.
     pub codec: Codec,
-}
-
-/// Sound in memory, shared by all that play it: mono. The sounds of one play best have one rate: a change of rate waits
-/// for the next tick.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Pcm {
-    /// Of the samples.
-    pub rate: Rate,
-    /// The samples.
-    pub samples: Box<[i16]>,
-    /// Begin again at the end, for ever (tones with a cadence).
-    pub looped: bool,
-}
-
-/// A piece of a recording on its way to the disk and back: filled by the engine, emptied by the disk. Its rate is that of
-/// its recording ([`Command::Record`]).
-#[derive(Debug, Default)]
-pub struct Block {
-    /// Interleaved samples; the capacity is given by the maker and never exceeded.
-    pub samples: Vec<i16>,
-}
-
-/// How a recording is laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// One channel: what the party says and hears, added.
-    Mix,
-    /// One channel: only what the party says.
-    Party,
-    /// Two channels: left what the party says, right what it hears.
-    Stereo,
-}
-
-impl Layout {
-    /// How many channels the file has.
-    pub const fn channels(self) -> u16 {
-        match self {
-            Layout::Mix | Layout::Party => 1,
-            Layout::Stereo => 2,
-        }
-    }
-}
-
-/// How a recording becomes files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// What is in the blocks.
-    pub layout: Layout,
-    /// What is in the file.
-    pub format: FileFormat,
-    /// The two channels of [`Layout::Stereo`] go to two files, named by [`crate::verbs::leg_files`].
-    pub apart: bool,
-    /// Samples a second.
-    pub rate: u32,
 }
 
 /// What the engine is told to do.
@@ -284,8 +237,8 @@ pub enum Command {
     Detect {
         /// Which port.
         port: PortId,
-        /// On (anew) or off.
-        on: bool,
+        /// Who listens, from the beginning (its memory is made outside the engine); nobody, to end it.
+        listener: Option<Box<Progress>>,
     },
     /// Make what the port says as loud as what others say (automatic gain), or leave it as it is.
     Level {
@@ -310,6 +263,17 @@ pub enum Command {
         play: PlayId,
         /// What.
         sounds: Box<[Arc<Pcm>]>,
+        /// How.
+        manner: Manner,
+    },
+    /// Do something to a play. Answered by [`Event::PlayAt`], unless the play is over.
+    Steer {
+        /// Which port.
+        port: PortId,
+        /// Which play.
+        play: PlayId,
+        /// What.
+        steer: Steer,
     },
     /// Stop playing; nothing happens where `play` is over.
     Stop {
@@ -328,6 +292,22 @@ pub enum Command {
         /// What goes into which channel.
         layout: Layout,
         /// Of the samples in the blocks, whatever the rate of the call is or becomes.
+        rate: Rate,
+        /// When it ends by itself.
+        ends: Ends,
+        /// Empty blocks with their capacity.
+        blocks: Vec<Block>,
+    },
+    /// Record what all say who are heard in a bridge, until the last of them leaves. As [`Command::Record`]; `name` stands
+    /// for a port in all that is said about it, and is nobody else's.
+    RecordBridge {
+        /// Which bridge.
+        bridge: BridgeId,
+        /// In place of a port.
+        name: PortId,
+        /// Its name.
+        recording: RecordingId,
+        /// Of the samples in the blocks.
         rate: Rate,
         /// When it ends by itself.
         ends: Ends,
@@ -437,6 +417,15 @@ pub enum Event {
         /// `0-9 * # A-D`.
         key: char,
     },
+    /// Where a play is, after [`Command::Steer`].
+    PlayAt {
+        /// Which port.
+        port: PortId,
+        /// Which play.
+        play: PlayId,
+        /// Samples since the beginning of its first sound, at [`RATE`].
+        at: u64,
+    },
     /// A play ended.
     PlayDone {
         /// Which port.
@@ -462,6 +451,12 @@ pub enum Event {
     },
     /// No packet has come for [`Config::silence_timeout`] though the peer should send.
     NoRtp {
+        /// Which port.
+        port: PortId,
+    },
+    /// Neither RTP nor RTCP has come for [`Config::rtp_timeout`] though the peer should send: it is gone. Told again after
+    /// as long.
+    Lost {
         /// Which port.
         port: PortId,
     },
@@ -580,6 +575,8 @@ pub enum Spent {
     Digits(Box<str>),
     /// Of encryption that was replaced.
     Shield(Box<Shield>),
+    /// Of listening for who answers that ended.
+    Listener(Box<Progress>),
     /// Of a tap that is over.
     Tap(Box<Tapping>),
     /// A tap that fed a port.
@@ -593,14 +590,16 @@ pub enum Spent {
 /// Limits of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Jitter buffer: least delay.
+    /// Jitter buffer: least delay from the coming of a packet. Below a tick, what ticks need counts.
     pub jitter_min: Duration,
-    /// Jitter buffer: most delay.
+    /// Jitter buffer: most delay above the fastest packet's coming.
     pub jitter_max: Duration,
     /// A source that was silent this long may be followed by another one.
     pub relatch_after: Duration,
     /// Tell [`Event::NoRtp`] after this long without a packet.
     pub silence_timeout: Duration,
+    /// Tell [`Event::Lost`] after this long without RTP and RTCP, but not before [`Event::NoRtp`]; absent: never.
+    pub rtp_timeout: Option<Duration>,
     /// Time between RTCP reports (RFC 3550 section 6.2 asks for about 5 s).
     pub rtcp_interval: Duration,
     /// Most ports.

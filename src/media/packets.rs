@@ -63,6 +63,7 @@ impl Engine {
             }
             Kind::Audio(_) | Kind::Comfort | Kind::Foreign(_) | Kind::Refused => {}
         }
+        let before = self.next - now;
         let Some(port) = self.port(slot) else { return };
         match (port.route, accepted.kind) {
             (Route::Relay(to), kind) => {
@@ -71,7 +72,7 @@ impl Engine {
                 }
                 self.relay(now, (slot, to), &accepted, out);
             }
-            (Route::Decode, Kind::Audio(codec)) => port.hear(codec, &accepted),
+            (Route::Decode, Kind::Audio(codec)) => port.hear(codec, &accepted, before),
             (Route::Decode, Kind::Comfort) => port.hear_comfort(&accepted),
             (Route::Decode, Kind::Digits | Kind::Foreign(_) | Kind::Refused) => port.pass_over(&accepted),
             (Route::Idle, kind) => {
@@ -155,9 +156,13 @@ impl Engine {
             port.refused += 1;
             return;
         }
+        port.watch.handle_rtcp(now);
         let ours = port.sender.ssrc();
         if let Some(told) = port.report.handle(now, epoch, ours, packet) {
             port.metrics.told = Some(told);
+        }
+        if let Some(lost) = port.report.peer_lost() {
+            port.sender.encoder().set_loss((u16::from(lost) * 100).div_ceil(256) as u8);
         }
     }
 }

@@ -25,7 +25,7 @@ impl Engine {
         port.stream.remote = Some(remote);
         port.gate.handle_update(now, &port.stream);
         port.passing.get_or_insert(Passing { since: now + LATE_AUDIO });
-        port.watch(now);
+        port.expect_audio(now);
         self.settle(slot);
     }
 

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    Config, Event, Frame, Payload, Quality, RATE, Slot, Stream, Tools,
+    Config, Event, Frame, Payload, Quality, RATE, Slot, Stream, TICK, Tools,
     chance::Chance,
     comfort::Comfort,
     dialer::Dialer,
@@ -20,6 +20,7 @@ use super::{
     sender::{Format, Outlet, Sender},
     shield::Shield,
     tap::{Feed, TAPS, Tapping},
+    watch::Watch,
 };
 use crate::{
     audio::{Convert, agc::Agc},
@@ -70,17 +71,6 @@ pub(super) enum Hearing {
     Nothing,
     Audio(Codec),
     Foreign,
-}
-
-/// The watch for a peer that falls silent.
-#[derive(Clone, Copy, Debug)]
-enum Silence {
-    /// It need not send.
-    Allowed,
-    /// It should send before this.
-    Until(Time),
-    /// It did not, and this was told.
-    Told,
 }
 
 /// A packet that passed the gate.
@@ -138,8 +128,7 @@ pub struct Port {
     pub(super) metrics: Metrics,
     jitter_max: Duration,
     pub(super) chance: Chance,
-    silence: Silence,
-    silence_timeout: Duration,
+    pub(super) watch: Watch,
     pub(super) refused: u64,
     /// Where its stream is encrypted, or was.
     pub(super) shield: Option<Box<Shield>>,
@@ -171,7 +160,7 @@ impl Port {
             tones: true,
             voice: Voice::new(),
             agc: None,
-            ear: Ear::new(listens(&stream)),
+            ear: Ear::new(tools.tones),
             stream: Box::new(stream),
             reception: Reception::new(RATE),
             digits: digits::Receiver::default(),
@@ -196,8 +185,7 @@ impl Port {
             metrics: Metrics::default(),
             jitter_max: config.jitter_max,
             chance,
-            silence: Silence::Allowed,
-            silence_timeout: config.silence_timeout,
+            watch: Watch::new(config),
             refused: 0,
             shield: None,
             taps: [const { None }; TAPS],
@@ -215,7 +203,7 @@ impl Port {
     /// The engine has it now.
     pub(super) fn open(&mut self, now: Time, interval: Duration) {
         self.report.plan(now, interval, &mut self.chance);
-        self.watch(now);
+        self.expect_audio(now);
     }
 
     /// A new agreement; the old one comes back, to be freed elsewhere, and so does what is not needed of the tools.
@@ -233,12 +221,12 @@ impl Port {
         if stream.send != self.stream.send {
             self.sender.drop_collected();
         }
-        self.ear.set_listening(listens(&stream));
+        self.ear.equip(&mut tools.tones);
         self.sender.set_clock(clock(&stream));
         self.jitter.equip(&mut tools.bench);
         let old = std::mem::replace(&mut self.stream, stream);
         self.hearing = Hearing::Nothing;
-        self.watch(now);
+        self.expect_audio(now);
         old
     }
 
@@ -350,9 +338,7 @@ impl Port {
                 return None;
             }
         }
-        if let Silence::Until(_) | Silence::Told = self.silence {
-            self.silence = Silence::Until(now + self.silence_timeout);
-        }
+        self.watch.handle_rtp(now);
         let (number, restarted) = match self.reception.handle(now, &header) {
             Place::At(number) => (number, false),
             Place::Restarted(number) => (number, true),
@@ -362,11 +348,12 @@ impl Port {
         self.stream.receiving.then_some(Accepted { kind, header, payload, number, restarted })
     }
 
-    /// Audio to be heard at its tick.
-    pub(super) fn hear(&mut self, codec: Codec, packet: &Accepted<'_>) {
+    /// Audio to be heard at its tick; it came `before` the next one.
+    pub(super) fn hear(&mut self, codec: Codec, packet: &Accepted<'_>, before: Duration) {
         let Accepted { number, header, payload, .. } = *packet;
         self.comfort = None;
-        self.jitter.push(Packet { number, timestamp: header.timestamp, codec, payload });
+        let early = (before.min(TICK).as_micros() / 125) as u16;
+        self.jitter.push(Packet { number, timestamp: header.timestamp, codec, payload, early });
     }
 
     /// A packet without audio, such as digits.
@@ -447,17 +434,6 @@ impl Port {
         self.closing = true;
     }
 
-    /// The peer should have sent, and this has not been told yet.
-    pub(super) fn fell_silent(&mut self, now: Time) -> bool {
-        match self.silence {
-            Silence::Until(at) if at <= now => {
-                self.silence = Silence::Told;
-                true
-            }
-            Silence::Until(_) | Silence::Allowed | Silence::Told => false,
-        }
-    }
-
     /// What it saw.
     pub(super) fn quality(&self) -> Quality {
         let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
@@ -491,15 +467,10 @@ impl Port {
         metrics::voip(self.reception.ssrc(), quality, self.jitter_max)
     }
 
-    pub(super) fn watch(&mut self, now: Time) {
+    pub(super) fn expect_audio(&mut self, now: Time) {
         // A fax has long pauses.
-        let should_send = self.stream.receiving && self.stream.remote.is_some() && self.passing.is_none();
-        self.silence = match self.silence {
-            _ if !should_send => Silence::Allowed,
-            Silence::Allowed => Silence::Until(now + self.silence_timeout),
-            Silence::Until(at) => Silence::Until(at),
-            Silence::Told => Silence::Told,
-        };
+        let expected = self.stream.receiving && self.stream.remote.is_some() && self.passing.is_none();
+        self.watch.set(now, expected);
     }
 }
 
@@ -517,11 +488,6 @@ fn kinds(stream: &Stream) -> [Kind; 128] {
     stream.comfort.into_iter().for_each(|number| set(number, Kind::Comfort));
     stream.receive_digits.iter().for_each(|digits| set(digits.number, Kind::Digits));
     kinds
-}
-
-/// Its keys come as tones: in audio that we decode, and no events are agreed on.
-fn listens(stream: &Stream) -> bool {
-    stream.receive_digits.is_empty() && stream.foreign.is_empty()
 }
 
 /// The clock of what is sent.

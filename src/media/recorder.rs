@@ -90,6 +90,14 @@ impl Recorder {
         self.take(port, &converted[0][..length], &converted[1][..length], events)
     }
 
+    /// As [`Recorder::take_frames`], where there is only what was said.
+    pub(super) fn take_said(&mut self, port: PortId, said: &Frame, events: &mut Events) -> Option<RecordEnd> {
+        let (rate, mut converted) = (self.rate, [0; MAX_FRAME]);
+        let converted = &mut converted[..rate.frame()];
+        self.converts[0].run(said.rate(), said.samples(), rate, converted);
+        self.take(port, converted, converted, events)
+    }
+
     pub(super) fn set_mode(&mut self, mode: RecordMode) {
         self.mode = mode;
     }

@@ -37,9 +37,11 @@ impl Engine {
             (Some(a), Some(b)) => relays(a, b) && relays(b, a),
             (None, _) | (_, None) => false,
         };
+        let taped = self.is_taped(bridge);
+        let relayed = relayed && !taped;
         self.bridges.set_mixed(bridge, !relayed);
         for ((from, speaker), (to, hearer)) in [(a, b), (b, a)] {
-            let heard = speaker.is_heard() && hearer.hears();
+            let heard = (speaker.is_heard() && hearer.hears()) || (taped && speaker.speaks());
             let needed = heard || self.peek(from).is_some_and(|port| port.echo || port.attends());
             // A key that comes as a tone goes on as an event where the other takes events; else the tone itself does.
             let converts = self.peek(to).is_some_and(|port| port.stream.send_digits.is_some());
@@ -78,7 +80,7 @@ impl Engine {
     /// One alone, or three and more.
     fn settle_all(&mut self, bridge: BridgeSlot) {
         self.bridges.set_mixed(bridge, true);
-        let company = self.bridges.count(bridge) > 1;
+        let company = self.bridges.count(bridge) > 1 || self.is_taped(bridge);
         let mut at = self.bridges.first(bridge);
         while let Some(slot) = at {
             at = self.bridges.next(slot);

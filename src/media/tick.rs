@@ -8,6 +8,7 @@ use super::{
     events::Events,
     port::{Port, Route},
     sender::Outlet,
+    watch::Silent,
 };
 use crate::{
     codec::{Codec, Digits, Rate},
@@ -44,6 +45,7 @@ impl Engine {
                 self.tick_port(now, Slot(self.cursor as u32), out);
                 self.cursor += 1;
             }
+            self.run_tapes();
             self.cursor = 0;
             self.tick += 1;
             self.next += TICK;
@@ -117,9 +119,14 @@ impl Engine {
             // The next one says more.
             drop(self.events.offer(Event::Quality { port: port.id, quality }));
         }
-        if port.fell_silent(now) {
-            // Where the queue is nearly full, nobody could act on it anyway.
-            drop(self.events.offer(Event::NoRtp { port: port.id }));
+        if let Some(silent) = port.watch.handle_timeout(now) {
+            let port = port.id;
+            let event = match silent {
+                Silent::Quiet => Event::NoRtp { port },
+                Silent::Lost => Event::Lost { port },
+            };
+            // Where the queue is nearly full, nobody could act on it anyway; a loss is told again.
+            drop(self.events.offer(event));
         }
         if changed {
             self.settle(slot);

@@ -1,8 +1,8 @@
 //! What the codecs of a port need: made outside the engine, with the agreement that needs it.
 
-use super::{Stream, jitter::Workbench};
+use super::{RATE, Stream, jitter::Workbench};
 use crate::{
-    audio::{Decoder, Encoder},
+    audio::{Decoder, Encoder, dtmf},
     codec::{Codec, Rate},
 };
 
@@ -11,6 +11,8 @@ pub struct Tools {
     pub(super) encoder: Encoder,
     pub(super) bench: Workbench,
     pub(super) collected: Box<[i16]>,
+    /// Where keys come as tones.
+    pub(super) tones: Option<Box<dtmf::Detector>>,
 }
 
 /// Longest packet that is collected, in ms, with a tick to spare.
@@ -27,6 +29,7 @@ impl Tools {
             encoder: Encoder::new(&goes, stream.opus),
             bench: Workbench::new(Decoder::new(&comes), highest(&comes)),
             collected: vec![0; room].into_boxed_slice(),
+            tones: listens(stream).then(|| Box::new(dtmf::Detector::new(RATE))),
         })
     }
 
@@ -40,4 +43,9 @@ impl std::fmt::Debug for Tools {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tools").field("rate", &self.highest()).finish_non_exhaustive()
     }
+}
+
+/// Its keys come as tones: in audio that we decode, and no events are agreed on.
+fn listens(stream: &Stream) -> bool {
+    stream.receive_digits.is_empty() && stream.foreign.is_empty()
 }

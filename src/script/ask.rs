@@ -6,11 +6,13 @@ use mlua::{Table, Value};
 
 use super::{
     args::{ALL_DIGITS, Given, Options, Refusal, describe, misuse},
-    sounds::{sound, sounds, speech, tone},
+    play,
+    sounds::{sound, sounds, speech},
     texts,
     vm::Step,
 };
 use crate::{
+    codec::Rate,
     ids::{CallId, RecordingId},
     verbs::{
         Dial, Entry, FileFormat, Gather, KeepOp, Record, RecordMode, RoomOrder, Sound, Strategy, Transfer, Verb, Voices,
@@ -79,6 +81,7 @@ pub(super) fn is_function(prefix: &str, name: &str) -> bool {
     match prefix {
         "call." => OF_CALL.contains(&name),
         "recording." => OF_RECORDING.contains(&name),
+        "playing." => play::OF_PLAYING.contains(&name),
         "message." => texts::OF_MESSAGE.contains(&name),
         "messages." => texts::OF_MESSAGES.contains(&name),
         "phones." => texts::OF_PHONES.contains(&name),
@@ -98,6 +101,8 @@ pub(super) struct Asked {
 pub(super) enum Want {
     /// As the reply says.
     Plain,
+    /// An object for what this call is playing.
+    Playing(CallId),
     /// A recording object of this call.
     Recording(CallId),
     /// The end of this recording object.
@@ -125,6 +130,9 @@ pub(super) fn ask(name: &str, given: &Arguments) -> Result<Asked, Refusal> {
     if let Some(operation) = name.strip_prefix("recording.") {
         return recording(operation, given);
     }
+    if let Some(operation) = name.strip_prefix("playing.") {
+        return play::playing(operation, given);
+    }
     let callless = match name.split_once('.') {
         Some(("message", operation)) => Some(texts::of_message(operation, given)?),
         Some(("messages", _)) => Some(texts::send(given)?),
@@ -148,17 +156,7 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
         "progress" => Verb::Progress,
         "hangup" => Verb::Hangup,
         "reject" => reject(function, given)?,
-        "play" => {
-            let options = Options::new(function, &given.b, &["stop_on"], false)?;
-            let sounds = sounds(&Given::argument(function, "the sound", &given.a))?;
-            Verb::Play { sounds, stop_on: options.digits("stop_on", "")? }
-        }
-        "say" => {
-            let options = Options::new(function, &given.b, &["language", "voice", "stop_on"], false)?;
-            let spoken = speech(&Given::argument(function, "the text", &given.a), &options)?;
-            Verb::Play { sounds: vec![spoken], stop_on: options.digits("stop_on", "")? }
-        }
-        "tone" => play_tone(function, given)?,
+        "play" | "say" | "tone" => return play::play(name, function, leg, given),
         "gather" => Verb::Gather(gather(function, given)?),
         "record" => {
             let record = record(function, given)?;
@@ -176,9 +174,8 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             };
             Verb::Bridge { other: CallId(other), stop_on: options.digits("stop_on", "")? }
         }
-        "siprec" | "siprec_stop" | "join" | "listen" | "detect" | "quality" | "members" | "mute" | "deafen" | "kick" => {
-            company(name, function, given)?
-        }
+        "siprec" | "siprec_stop" | "join" | "listen" | "detect" | "quality" | "members" | "mute" | "deafen"
+        | "kick" => company(name, function, given)?,
         "echo" => {
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
@@ -249,14 +246,8 @@ fn room_order(name: &str, function: &str, given: &Arguments) -> Result<RoomOrder
     })
 }
 
-fn play_tone(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
-    let options = Options::new(function, &given.b, &["seconds", "country", "stop_on"], false)?;
-    let sound = tone(&Given::argument(function, "the tone", &given.a), &options)?;
-    Ok(Verb::Play { sounds: vec![sound], stop_on: options.digits("stop_on", "")? })
-}
-
 /// The number that an object of ours carries under `name`.
-fn handle(value: &Value, name: &str) -> Result<Option<u64>, Refusal> {
+pub(super) fn handle(value: &Value, name: &str) -> Result<Option<u64>, Refusal> {
     let Value::Table(table) = value else { return Ok(None) };
     match table.raw_get::<Value>(name)? {
         Value::Integer(number) => Ok(Some(number.cast_unsigned())),
@@ -300,16 +291,30 @@ fn gather(function: &str, given: &Arguments) -> Result<Gather, Refusal> {
 }
 
 fn record(function: &str, given: &Arguments) -> Result<Record, Refusal> {
-    let known = ["file", "format", "stereo", "party_only", "legs", "max", "end_of_silence", "stop_on", "beep", "wait"];
+    let known = [
+        "file",
+        "format",
+        "stereo",
+        "party_only",
+        "legs",
+        "room",
+        "rate",
+        "max",
+        "end_of_silence",
+        "stop_on",
+        "beep",
+        "wait",
+    ];
     let options = Options::new(function, &given.a, &known, false)?;
-    let voices =
-        match (options.flag("stereo", false)?, options.flag("party_only", false)?, options.flag("legs", false)?) {
-            (false, false, false) => Voices::Mixed,
-            (true, false, false) => Voices::Stereo,
-            (false, true, false) => Voices::Party,
-            (false, false, true) => Voices::Apart,
-            _ => return misuse(format!("{function}: 'stereo', 'party_only' and 'legs' exclude each other")),
-        };
+    let flag = |name| options.flag(name, false);
+    let room = options.text("room", 64)?;
+    let voices = match (flag("stereo")?, flag("party_only")?, flag("legs")?, &room) {
+        (false, false, false, _) => Voices::Mixed,
+        (true, false, false, None) => Voices::Stereo,
+        (false, true, false, None) => Voices::Party,
+        (false, false, true, None) => Voices::Apart,
+        _ => return misuse(format!("{function}: 'stereo', 'party_only', 'legs' and 'room' exclude each other")),
+    };
     let stop_on = options.digits("stop_on", "")?;
     let end_of_silence = options.seconds("end_of_silence", 0.1)?;
     // Who names an end wants to know of it.
@@ -318,12 +323,22 @@ fn record(function: &str, given: &Arguments) -> Result<Record, Refusal> {
         file: options.get("file").map(|given| given.path()).transpose()?,
         format: options.get("format").map(|given| format(&given)).transpose()?,
         voices,
+        room,
+        rate: options.get("rate").map(|given| rate(&given)).transpose()?,
         max: options.seconds("max", 0.1)?,
         end_of_silence,
         stop_on,
         beep: options.flag("beep", false)?,
         wait: options.flag("wait", ends)?,
     })
+}
+
+fn rate(given: &Given) -> Result<Rate, Refusal> {
+    let hertz = given.whole(8000..=48_000)?;
+    match u32::try_from(hertz).ok().and_then(Rate::from_hz) {
+        Some(rate) => Ok(rate),
+        None => given.wrong("8000, 16000 or 48000"),
+    }
 }
 
 fn format(given: &Given) -> Result<FileFormat, Refusal> {

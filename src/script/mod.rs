@@ -21,6 +21,7 @@ mod library;
 mod meter;
 mod native;
 mod pattern;
+mod play;
 mod prelude;
 mod reply;
 mod sounds;

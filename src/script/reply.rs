@@ -14,6 +14,7 @@ use crate::{
 pub(super) struct Kinds {
     pub call: Table,
     pub recording: Table,
+    pub playing: Table,
 }
 
 /// The values that the waiting function returns.
@@ -21,16 +22,15 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
     let values = match (reply, want) {
         (Reply::Failed(failure), _) => failed(lua, failure)?,
         (Reply::Done, _) => vec![Value::Boolean(true)],
-        (Reply::Played { key, length }, _) => vec![Value::Boolean(true), digit(lua, key)?, seconds(length)],
-        (Reply::Digits { digits, why }, _) => {
-            let (word, key) = match why {
-                GatherEnd::Max => ("max", None),
-                GatherEnd::Terminator(key) => ("terminator", Some(key)),
-                GatherEnd::Timeout => ("timeout", None),
-                GatherEnd::NoInput => ("no_input", None),
-            };
-            vec![digits.into_lua(lua)?, word.into_lua(lua)?, digit(lua, key)?]
+        (Reply::Playing(play), want) => {
+            let leg = if let Want::Playing(leg) = want { leg } else { CallId(0) };
+            let table = object(lua, &kinds.playing, leg)?;
+            table.raw_set("_play", play.0.cast_signed())?;
+            vec![Value::Table(table)]
         }
+        (Reply::At(place), _) => vec![seconds(place)],
+        (Reply::Played { key, length }, _) => vec![Value::Boolean(true), digit(lua, key)?, seconds(length)],
+        (Reply::Digits { digits, why }, _) => gathered(lua, digits, why)?,
         (Reply::Recording(id), Want::Recording(leg)) => {
             let table = object(lua, &kinds.recording, leg)?;
             table.raw_set("_recording", id.0.cast_signed())?;
@@ -40,7 +40,7 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
             let table = match want {
                 Want::Recorded(table) => table,
                 Want::Recording(leg) => object(lua, &kinds.recording, leg)?,
-                Want::Plain | Want::Peer(_) | Want::Number => lua.create_table()?,
+                Want::Plain | Want::Playing(_) | Want::Peer(_) | Want::Number => lua.create_table()?,
             };
             table.raw_set("_recording", recording.0.cast_signed())?;
             recorded(lua, &table, files, length, why)?;
@@ -81,6 +81,17 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
         (Reply::Recording(_), _) => vec![Value::Boolean(true)],
     };
     Ok(MultiValue::from_vec(values))
+}
+
+/// The keys, why no more are waited for, and the key that ended it.
+fn gathered(lua: &Lua, digits: String, why: GatherEnd) -> mlua::Result<Vec<Value>> {
+    let (word, key) = match why {
+        GatherEnd::Max => ("max", None),
+        GatherEnd::Terminator(key) => ("terminator", Some(key)),
+        GatherEnd::Timeout => ("timeout", None),
+        GatherEnd::NoInput => ("no_input", None),
+    };
+    Ok(vec![digits.into_lua(lua)?, word.into_lua(lua)?, digit(lua, key)?])
 }
 
 /// What became of a recording.
@@ -136,11 +147,16 @@ pub(super) fn object(lua: &Lua, kind: &Table, leg: CallId) -> mlua::Result<Table
 
 fn failed(lua: &Lua, failure: Failure) -> mlua::Result<Vec<Value>> {
     let word = failure.as_str().into_lua(lua)?;
+    if let Failure::Sound(why) = failure {
+        let fault = why.fault.as_str().into_lua(lua)?;
+        return Ok(vec![Value::Nil, word, why.text.into_lua(lua)?, fault]);
+    }
     let detail = match failure {
         Failure::Refused(code) => Value::Integer(code.into()),
-        Failure::Sound(why) | Failure::Media(why) | Failure::Disk(why) | Failure::Store(why) => why.into_lua(lua)?,
+        Failure::Media(why) | Failure::Disk(why) | Failure::Store(why) => why.into_lua(lua)?,
         Failure::Limit(which) | Failure::Denied(which) => which.into_lua(lua)?,
-        Failure::WrongState
+        Failure::Sound(_)
+        | Failure::WrongState
         | Failure::NoSuchCall
         | Failure::NoSuchRecording
         | Failure::NoSuchPhone

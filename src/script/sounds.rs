@@ -9,7 +9,9 @@ use crate::verbs::{SignalTone, Sound, Speech, Tone};
 const LONGEST_TEXT: usize = 4000;
 /// Most sounds in a row.
 const MOST_SOUNDS: usize = 64;
-const ALLOWED: &str = "a WAV file, a table with say, tone or silence, or a list of these";
+const ALLOWED: &str = "a file, an http(s) address, a table with say, tone or silence, or a list of these";
+/// Longest address, in bytes.
+const LONGEST_URL: usize = 2048;
 
 /// One sound, or a list of them.
 pub(super) fn sounds(given: &Given) -> Result<Vec<Sound>, Refusal> {
@@ -38,7 +40,7 @@ fn is_one(table: &Table) -> Result<bool, Refusal> {
 /// One sound.
 pub(super) fn sound(given: &Given) -> Result<Sound, Refusal> {
     let table = match &given.value {
-        Value::String(_) => return Ok(Sound::File(given.path()?)),
+        Value::String(text) => return named(given, &text.to_string_lossy()),
         Value::Table(table) if is_one(table)? => table,
         _ => return given.wrong(ALLOWED),
     };
@@ -55,6 +57,15 @@ pub(super) fn sound(given: &Given) -> Result<Sound, Refusal> {
     }
     Options::new(&given.place, &given.value, &["silence"], false)?;
     Ok(Sound::Silence(inside("silence")?.seconds_up_to(0.0, 3600.0)?))
+}
+
+/// A file of ours, or of a web server.
+fn named(given: &Given, text: &str) -> Result<Sound, Refusal> {
+    match Sound::named(text) {
+        Sound::Web(url) if url.len() <= LONGEST_URL && url.bytes().all(|b| b.is_ascii_graphic()) => Ok(Sound::Web(url)),
+        Sound::Web(_) => given.wrong("an address of at most 2,048 characters, without white space"),
+        _ => Ok(Sound::File(given.path()?)),
+    }
 }
 
 /// Text to be spoken, with options `language` and `voice`.

@@ -102,10 +102,10 @@ impl Vm {
         )?;
         let shared = Shared::new(Meter::new(limits, clock), modules);
         let prelude = lua.load(prelude::code("core")).set_mode(ChunkMode::Binary);
-        let (begin, enter, finish, handlers, call, recording) = prelude.call(native::table(&lua, &shared)?)?;
+        let (begin, enter, finish, handlers, call, recording, playing) = prelude.call(native::table(&lua, &shared)?)?;
         shared.meter.install(&lua)?;
         let steps = VecDeque::new();
-        let kinds = Kinds { call, recording };
+        let kinds = Kinds { call, recording, playing };
         Ok(Vm { lua, shared, begin, enter, finish, handlers, kinds, state: State::Fresh, want: None, steps })
     }
 

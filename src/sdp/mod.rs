@@ -30,8 +30,8 @@ pub use keying::{Crypto, Keying, Setup};
 pub use negotiate::{Agreed, Refusal, accept, answer};
 pub use offer::{Local, offer, reoffer};
 pub use parse::{MAX_BYTES, MAX_FORMATS, MAX_MEDIA, ParseError};
-pub use siprec::{accept_both, offer_both};
 pub use security::{Keys, Policy, Proposal, Protection, Secret, Security};
+pub use siprec::{accept_both, offer_both};
 
 use crate::codec::Codec;
 

@@ -17,7 +17,10 @@ pub fn offer_both(locals: &[Local; 2]) -> Session {
 /// recorder may well want only one.
 pub fn accept_both(offer: &Session, theirs: &Session, locals: &[Local; 2]) -> [Result<Agreed, Refusal>; 2] {
     [0, 1].map(|at| {
-        let line = |session: &Session| Session { media: session.media.iter().skip(at).take(1).cloned().collect(), ..session.clone() };
+        let line = |session: &Session| Session {
+            media: session.media.iter().skip(at).take(1).cloned().collect(),
+            ..session.clone()
+        };
         accept(&line(offer), &line(theirs), &locals[at])
     })
 }

@@ -2,7 +2,7 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::{conf::Conf, io::interfaces::expand};
+use crate::{api::MOST_CONNECTIONS, conf::Conf, io::interfaces::expand};
 
 /// Kept for files, logs, the speech engine's pipes, epoll, eventfds.
 const OTHERS: u64 = 200;
@@ -32,12 +32,13 @@ pub(super) fn grant(conf: &Conf) -> Result<(), TooFew> {
     fits(conf, allowed)
 }
 
-/// Two sockets a leg, one a connection, five an address that is listened on.
+/// Two sockets a leg, one a connection, five an address that is listened on, and those of the API.
 fn needed(conf: &Conf) -> u64 {
     // An interface of all addresses becomes one for each; what cannot be listed fails when it is opened.
     let addresses = |bind| expand(bind).map_or(1, |all| all.len());
     let listened: usize = conf.interfaces.iter().map(|interface| addresses(interface.bind)).sum();
-    let sockets = 2 * conf.sip.max_calls + conf.sip.max_connections + 5 * listened;
+    let api = if conf.store.api.is_some() { MOST_CONNECTIONS } else { 0 };
+    let sockets = 2 * conf.sip.max_calls + conf.sip.max_connections + 5 * listened + api;
     sockets as u64 + OTHERS
 }
 

@@ -9,7 +9,11 @@ use crate::{
     api,
     conf::Conf,
     ids::RequestId,
-    io::{Fact, Order, clock::Clock},
+    io::{
+        Fact, Order,
+        clock::Clock,
+        streams::tls::{ClientCertificates, TlsConfig},
+    },
     store::{self, Database, JournalConfig, Question, WriterConfig},
     switch::ConsoleReply,
 };
@@ -56,17 +60,36 @@ pub struct Api {
     pub replies: (RequestId, mpsc::UnboundedSender<ConsoleReply>),
     /// Where it listens.
     pub at: SocketAddr,
+    /// Over TLS.
+    pub secure: bool,
 }
 
 impl Keeping {
     /// Start the API, where there is to be one.
-    pub fn api(&self, conf: &Conf, clock: Clock, orders: &mpsc::Sender<Order>) -> Result<Option<Api>, StartError> {
-        let Some(listen) = conf.store.api else { return Ok(None) };
+    pub fn api(
+        &self,
+        conf: &Conf,
+        clock: Clock,
+        (orders, reload): (&mpsc::Sender<Order>, mpsc::Sender<api::Reload>),
+    ) -> Result<Option<Api>, StartError> {
+        let Some(wanted) = &conf.store.api else { return Ok(None) };
         let (to, replies) = mpsc::unbounded_channel();
-        let config = api::Config { listen, database: database(conf), clock };
-        let ends = api::Ends { orders: orders.downgrade(), replies, questions: self.questions.clone() };
+        // Programs show keys, not certificates.
+        let files = TlsConfig { clients: ClientCertificates::Off, ..conf.tls.clone() };
+        let tls = wanted.tls.then_some(api::Secure { files, reload: conf.tls_reload });
+        let config = api::Config {
+            listen: wanted.listen,
+            database: database(conf),
+            clock,
+            requests_per_s: wanted.requests_per_s,
+            session: wanted.session,
+            scripts: conf.folders.scripts.clone(),
+            recordings: conf.folders.recordings.clone(),
+            tls,
+        };
+        let ends = api::Ends { orders: orders.downgrade(), replies, questions: self.questions.clone(), reload };
         let at = api::spawn(config, ends).map_err(system("api.listen"))?;
-        Ok(Some(Api { replies: (RequestId(api::FIRST_REQUEST), to), at }))
+        Ok(Some(Api { replies: (RequestId(api::FIRST_REQUEST), to), at, secure: wanted.tls }))
     }
 
     /// Start the threads. A database that is not there stops nobody: it is looked for, and meanwhile the spool fills.

@@ -25,6 +25,7 @@ pub use start::{StartError, check_addresses, unique};
 
 pub use crate::io::Seen;
 use crate::{
+    api::Reload,
     conf::Conf,
     io::Order,
     switch::{self, ConsoleReply, Counts, Guarded, Input, Originate},
@@ -46,6 +47,8 @@ pub struct Server {
     listening: Vec<String>,
     orders: mpsc::Sender<Order>,
     seen: mpsc::UnboundedReceiver<Seen>,
+    /// What the API asks for.
+    reloads: mpsc::Receiver<Reload>,
     control: JoinHandle<Counts>,
     media: String,
     /// What the switch was started with.
@@ -103,7 +106,7 @@ impl Server {
 
     /// Run until SIGTERM or SIGINT. The first one lets calls in progress end, for up to `drain`, and refuses new ones;
     /// the second stops at once. SIGUSR1 prints what is held; SIGHUP takes the configuration that `again` reads in the
-    /// place of `conf`. Tells what was still held at the end.
+    /// place of `conf`, and so does the API. Tells what was still held at the end.
     pub fn run_until_told(
         mut self,
         mut conf: Conf,
@@ -119,7 +122,15 @@ impl Server {
                 tokio::select! {
                     _ = stop.recv() => break,
                     _ = interrupt.recv() => break,
-                    _ = hangup.recv() => self.reload_told(&mut conf, again()).await,
+                    _ = hangup.recv() => drop(self.reload_told(&mut conf, again()).await),
+                    Some(asked) = self.reloads.recv() => {
+                        let done = match asked.only_plan {
+                            true => again().map_err(|fault| vec![fault]).and_then(|new| reload::planned(&conf, &new)),
+                            false => self.reload_told(&mut conf, again()).await,
+                        };
+                        // Who asked may have lost patience.
+                        let _ = asked.answer.send(done);
+                    }
                     _ = counts.recv() => self.ask(Order::Counts).await,
                     seen = self.seen.recv() => match seen {
                         Some(Seen::Counts { held, guarded }) => print_counts(&held, &guarded),

@@ -75,18 +75,24 @@ fn stack(conf: &Conf) -> impl PartialEq {
     (sip.agent.clone(), sip.tcp, [sip.t1, sip.t2, sip.t4], limits, sip.dscp)
 }
 
+/// What would change; else why nothing can.
+pub(super) fn planned(old: &Conf, new: &Conf) -> Result<Vec<String>, Vec<String>> {
+    let faults = scripts::faults(new);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let Plan { now, restart } = plan(old, new);
+    if restart.is_empty() {
+        return Ok(now);
+    }
+    Err(restart.into_iter().map(|key| format!("{key}: a change here needs a restart")).collect())
+}
+
 impl Server {
     /// Take `new` in the place of `old`, as far as that can be done while calls go on. Gives what was done, line by line;
     /// else why nothing was.
     pub async fn reload(&self, old: &Conf, new: &Conf) -> Result<Vec<String>, Vec<String>> {
-        let faults = scripts::faults(new);
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        let Plan { now, restart } = plan(old, new);
-        if !restart.is_empty() {
-            return Err(restart.into_iter().map(|key| format!("{key}: a change here needs a restart")).collect());
-        }
+        let now = planned(old, new)?;
         if !now.is_empty() {
             let config = Box::new(self.changed(new));
             self.ask(Order::Input(Box::new(switch::Input::Configure(config)))).await;
@@ -94,23 +100,29 @@ impl Server {
         Ok(now)
     }
 
-    /// As [`Server::reload`], told on standard output.
-    pub(super) async fn reload_told(&self, conf: &mut Conf, new: Result<Conf, String>) {
-        let done = match &new {
-            Ok(new) => self.reload(conf, new).await,
-            Err(fault) => Err(vec![fault.clone()]),
+    /// As [`Server::reload`], told on standard output, too.
+    pub(super) async fn reload_told(
+        &self,
+        conf: &mut Conf,
+        new: Result<Conf, String>,
+    ) -> Result<Vec<String>, Vec<String>> {
+        let done = match new {
+            Ok(new) => {
+                let done = self.reload(conf, &new).await;
+                if done.is_ok() {
+                    *conf = new;
+                }
+                done
+            }
+            Err(fault) => Err(vec![fault]),
         };
-        match (done, new) {
-            (Ok(lines), Ok(new)) => {
-                lines.iter().for_each(|line| println!("{line}"));
-                println!("reloaded: {} changes", lines.len());
-                *conf = new;
-            }
-            (Err(lines), _) | (Ok(lines), Err(_)) => {
-                lines.iter().for_each(|line| println!("{line}"));
-                println!("not reloaded: all stays as it was");
-            }
+        let (Ok(lines) | Err(lines)) = &done;
+        lines.iter().for_each(|line| println!("{line}"));
+        match &done {
+            Ok(lines) => println!("reloaded: {} changes", lines.len()),
+            Err(_) => println!("not reloaded: all stays as it was"),
         }
+        done
     }
 
     /// What the switch was started with, with what may change.

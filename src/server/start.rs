@@ -22,7 +22,7 @@ use crate::{
         handshakes::{Certificate, Handshakes},
         media_ports::{self, MediaPorts},
         ring::Ring,
-        sounds::{self, LoadFile, SpeakText},
+        sounds::{self, FetchSound, LoadFile, SpeakText},
         streams::{
             self, Listener,
             tls::{Tls, TlsError},
@@ -106,8 +106,12 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let (orders, to_obey) = mpsc::channel::<Order>(64);
     let (program, seen) = mpsc::unbounded_channel::<Seen>();
     let store = super::keeping::Keeping::start(conf, clock)?;
-    let api = store.api(conf, clock, &orders)?;
-    listening.extend(api.as_ref().map(|api| format!("{}, the API over HTTP", api.at)));
+    let (reload, reloads) = mpsc::channel(8);
+    let api = store.api(conf, clock, (&orders, reload))?;
+    listening.extend(api.as_ref().map(|api| {
+        let over = if api.secure { "HTTPS" } else { "HTTP" };
+        format!("{}, the API over {over}", api.at)
+    }));
     let media = Media::start(conf, clock)?;
     let certificate = Certificate::generate().map_err(system("certificate for media"))?;
     let fingerprint = certificate.fingerprint();
@@ -122,6 +126,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,
         speech: start_speech(conf, inbox.clone())?,
+        web: start_web(conf, clock, inbox.clone())?,
         certificates: start_certificates(conf, inbox.clone())?,
         flows: start_scripts(conf, clock, inbox)?,
         registrations: Registrations::start(conf, clock)?,
@@ -135,7 +140,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         .name("control".into())
         .spawn(move || runtime.block_on(task.run(inputs, to_obey)))
         .map_err(system("control thread"))?;
-    Ok(Server { addresses, listening, orders, seen, control, media: told, config })
+    Ok(Server { addresses, listening, orders, seen, reloads, control, media: told, config })
 }
 
 /// All that the control task is made of.
@@ -147,6 +152,7 @@ struct Task {
     streams: mpsc::Sender<streams::ToStreams>,
     sounds: std_mpsc::SyncSender<LoadFile>,
     speech: mpsc::Sender<SpeakText>,
+    web: mpsc::Sender<FetchSound>,
     certificates: mpsc::Sender<String>,
     flows: ToFlows,
     handshakes: Handshakes,
@@ -166,6 +172,7 @@ impl Task {
             streams: self.streams,
             sounds: self.sounds,
             speech: self.speech,
+            web: self.web,
             certificates: self.certificates,
             flows: self.flows,
             handshakes: self.handshakes,
@@ -316,6 +323,12 @@ fn start_speech(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<
     Ok(sender)
 }
 
+fn start_web(conf: &Conf, clock: Clock, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<FetchSound>, StartError> {
+    let (sender, jobs) = mpsc::channel(4096);
+    hooks::spawn_web(conf.web.clone(), clock, jobs, inbox).map_err(system("web thread"))?;
+    Ok(sender)
+}
+
 fn start_certificates(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<String>, StartError> {
     let (sender, jobs) = mpsc::channel(256);
     hooks::spawn_certificates(conf.certificates.clone(), jobs, inbox).map_err(system("certificates thread"))?;
@@ -399,7 +412,6 @@ fn switch_config(
         ring_limit: conf.sip.ring_limit,
         retry_after: std::time::Duration::from_secs(5),
         security: security_config(conf, fingerprint),
-        hang_up_on_silence: false,
         stir: conf.stir.clone(),
         rules: conf.rules.clone(),
         trace: wishes.trace,

@@ -12,9 +12,9 @@ use crate::{
     ids::{LoadId, PortId, RecordingId, WorkerId},
     media::{self, Batch, Channel, Command, Engine, Event, Pcm, Slot},
     sip::{Hop, Target, Transport},
-    switch::{CallRecord, Config, ConsoleReply, Input, Output, Progress, Trace},
+    switch::{CallRecord, Config, ConsoleReply, Input, MessageRecord, Output, Progress, Trace},
     time::{Epoch, Time},
-    verbs::{Sound, ToFlow},
+    verbs::{NoSound, Sound, SoundFault, ToFlow},
 };
 
 /// Where the first RTP port lies.
@@ -36,6 +36,8 @@ pub struct Recording {
     pub file: String,
     /// Its channels.
     pub layout: media::Layout,
+    /// Samples a second.
+    pub rate: u32,
     /// Interleaved samples.
     pub samples: Vec<i16>,
     port: PortId,
@@ -56,12 +58,14 @@ pub struct Host {
     next_port: u16,
     /// Where names lead to.
     pub names: BTreeMap<String, Vec<Target>>,
-    /// Sounds by path.
+    /// Sounds by path, or by address.
     pub prompts: BTreeMap<String, Arc<Pcm>>,
     /// Recordings, in order of their ids.
     pub recordings: BTreeMap<RecordingId, Recording>,
     /// How calls came along.
     pub progress: Vec<Progress>,
+    /// What became of text messages.
+    pub messages: Vec<MessageRecord>,
     /// Records of finished calls.
     pub records: Vec<CallRecord>,
     /// What was traced.
@@ -87,6 +91,7 @@ impl Host {
             prompts: BTreeMap::new(),
             recordings: BTreeMap::new(),
             progress: Vec::new(),
+            messages: Vec::new(),
             records: Vec::new(),
             traces: Vec::new(),
             console: Vec::new(),
@@ -225,9 +230,10 @@ impl Host {
                     self.place(worker, port);
                 }
             }
-            Output::Load { load, sound } => self.load(now, load, &sound),
+            Output::Load { load, sound, rate: _ } => self.load(now, load, &sound),
             Output::OpenRecording { recording, file, shape, port, worker } => {
-                let kept = Recording { file, layout: shape.layout, samples: Vec::new(), port, worker };
+                let (layout, rate) = (shape.layout, shape.rate);
+                let kept = Recording { file, layout, rate, samples: Vec::new(), port, worker };
                 self.recordings.insert(recording, kept);
             }
             Output::Start(start) => self.flows.handle(now, ToFlow::Start(Box::new(start))),
@@ -235,6 +241,7 @@ impl Host {
             Output::Stop { flow } => self.flows.handle(now, ToFlow::Stop { flow }),
             Output::Progress(progress) => self.progress.push(*progress),
             Output::Record(record) => self.records.push(*record),
+            Output::Message(record) => self.messages.push(*record),
             Output::Trace(trace) => self.traces.push(trace),
             Output::Console(reply) => self.console.push(reply),
             Output::Registered { .. } => {}
@@ -265,10 +272,13 @@ impl Host {
 
     fn load(&mut self, now: Time, load: LoadId, sound: &Sound) {
         let result = match sound {
-            Sound::File(path) => self.prompts.get(path).cloned().ok_or_else(|| format!("{path}: no such file")),
+            Sound::File(path) | Sound::Web(path) => {
+                let missing = || NoSound::new(SoundFault::Missing, format!("{path}: no such file"));
+                self.prompts.get(path).cloned().ok_or_else(missing)
+            }
             // A voice that hums a note for 50 ms a letter: long and loud enough to be recognised.
             Sound::Speech(speech) => Ok(super::hum(440.0, speech.text.chars().count() * 400)),
-            Sound::Tone { .. } | Sound::Silence(_) => Err("the switch makes these by itself".into()),
+            Sound::Tone { .. } | Sound::Silence(_) => unreachable!("the switch makes these by itself"),
         };
         self.exchange.handle(now, Input::Loaded { load, result });
     }

@@ -49,9 +49,9 @@ impl<'a> Glance<'a> {
         self.method.is_some()
     }
 
-    /// True for an INVITE that would be a new call.
-    pub fn is_new_call(&self) -> bool {
-        self.method.as_deref() == Some("INVITE") && !self.within
+    /// True for what would be a new call, or a text message outside of calls.
+    pub fn is_new_work(&self) -> bool {
+        matches!(self.method.as_deref(), Some("INVITE" | "MESSAGE")) && !self.within
     }
 }
 
@@ -107,7 +107,12 @@ mod tests {
         let text = "INVITE sip:1@h SIP/2.0\r\nTo: \"a;tag=1\" <sip:1@h;tag=2>\r\ni : abc \r\nUSER-agent: x\r\n y\r\n\r\nTo: z;tag=1";
         let seen = look(text);
         assert_eq!(seen, (Some("INVITE".into()), Some("abc".into()), false, Some("x y".into())));
-        assert!(Glance::new(text.as_bytes()).is_new_call());
+        assert!(Glance::new(text.as_bytes()).is_new_work());
+        let new = |text: &str| Glance::new(text.as_bytes()).is_new_work();
+        assert!(
+            new("MESSAGE sip:1@h SIP/2.0\nTo: <sip:1@h>\n\n") && !new("OPTIONS sip:1@h SIP/2.0\nTo: <sip:1@h>\n\n")
+        );
+        assert!(!new("MESSAGE sip:1@h SIP/2.0\nTo: <sip:1@h>;tag=5\n\n"));
         assert!(look("BYE sip:1@h SIP/2.0\nt: sip:1@h ; TAG = 5\n\n").2);
         assert!(look("BYE sip:1@h SIP/2.0\nTo: <sip:1@h>\n ;tag=5\n\n").2, "folded");
         assert!(!look("BYE sip:1@h SIP/2.0\nTo: <sip:1@h>;stage=5\n\n").2);
@@ -128,7 +133,7 @@ mod tests {
     fn responses_and_noise_begin_nothing() {
         for text in ["SIP/2.0 200 OK\r\nTo: <sip:1@h>\r\n\r\n", "", "\r\n\r\n", "é", "INVITE", " x y", "\u{0}"] {
             let glance = Glance::new(text.as_bytes());
-            assert!(!glance.is_request() && !glance.is_new_call(), "{text:?}");
+            assert!(!glance.is_request() && !glance.is_new_work(), "{text:?}");
         }
     }
 }

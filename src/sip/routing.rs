@@ -36,10 +36,10 @@ impl Key {
         Some(Key(key.into()))
     }
 
-    /// The key of an INVITE of which nothing but its topmost Via is known. `None` where the branch is not unique.
-    pub fn of_invite(via: &Via) -> Option<Key> {
+    /// The key of a request of which nothing but method and topmost Via is known. `None` where the branch is not unique.
+    pub fn of(method: Method, via: &Via) -> Option<Key> {
         let branch = via.branch().filter(|branch| branch::is_unique(branch))?;
-        Some(Key::unique(method_name(Method::Invite), branch, via))
+        Some(Key::unique(method_name(method), branch, via))
     }
 
     fn unique(method: &str, branch: &str, via: &Via) -> Key {

@@ -1,26 +1,29 @@
-//! 503 for a new call that is not even read: when we are behind, saying so must cost far less than the call would.
+//! 503 for a new call or message that is not even read: when we are behind, saying so must cost far less than the call
+//! would.
 
 use bytes::Bytes;
 
 use super::{
     Hop, Output, Stack, Via,
+    cseq::method_named,
     headers::Kind,
     lines::{Lines, field},
     routing::{self, Key},
     text,
 };
 
-/// The parts of an INVITE that its answer repeats, in their order.
+/// The parts of a request that its answer repeats, in their order.
 struct Repeated {
     via: Via,
     lines: String,
 }
 
 impl Stack {
-    /// Answers `invite`, which is a new call, with 503 and Retry-After (RFC 3261 section 21.5.4), and leaves no trace:
-    /// the peer's ACK is known by the tag. False: it cannot be answered in this way, so it is to be read.
-    pub fn shed(&mut self, hop: Hop, invite: &[u8], retry_after: u64) -> bool {
-        let Some(Repeated { via, lines }) = self.repeated(hop, invite) else { return false };
+    /// Answers `request`, which begins something, with 503 and Retry-After (RFC 3261 section 21.5.4), and leaves no
+    /// trace: the peer's ACK of an INVITE is known by the tag. False: it is to be read, since it cannot be answered in
+    /// this way, or came before.
+    pub fn shed(&mut self, hop: Hop, request: &[u8], retry_after: u64) -> bool {
+        let Some(Repeated { via, lines }) = self.repeated(hop, request) else { return false };
         let hop = routing::reply_hop(&via, hop);
         let mut answer = format!("SIP/2.0 503 Service Unavailable\r\n{lines}Retry-After: {retry_after}\r\n");
         if !self.config.agent.is_empty() {
@@ -33,9 +36,9 @@ impl Stack {
         true
     }
 
-    fn repeated(&self, hop: Hop, invite: &[u8]) -> Option<Repeated> {
-        let mut lines = Lines::new(invite);
-        lines.next()?;
+    fn repeated(&self, hop: Hop, request: &[u8]) -> Option<Repeated> {
+        let mut lines = Lines::new(request);
+        let method = method_named(lines.next()?.split(' ').next()?)?;
         let (mut top, mut out) = (None, String::with_capacity(512));
         let mut tag = None;
         let mut once = Vec::with_capacity(4);
@@ -47,7 +50,11 @@ impl Stack {
                     let mut via = Via::parse(values.next()?).ok()?;
                     routing::mark_source(&mut via, hop);
                     // Without a branch of its own the ACK could not be told from another.
-                    tag = Some(self.names.tag_of(Key::of_invite(&via)?.as_str()));
+                    let key = Key::of(method, &via)?;
+                    if self.keys.contains_key(&key) {
+                        return None;
+                    }
+                    tag = Some(self.names.tag_of(key.as_str()));
                     out.push_str(&format!("Via: {via}\r\n"));
                     values.for_each(|via| out.push_str(&format!("Via: {via}\r\n")));
                     top = Some(via);
@@ -143,6 +150,21 @@ mod tests {
             }
         };
         assert_eq!(shed(), shed());
+    }
+
+    #[test]
+    fn a_message_is_shed_as_a_call_is_unless_it_came_before() {
+        let mut stack = stack();
+        let message = text("MESSAGE", "");
+        assert!(stack.shed(hop(), message.as_bytes(), 5));
+        let Some(Output::Send { bytes, .. }) = stack.poll() else { panic!("an answer") };
+        assert!(bytes.starts_with(b"SIP/2.0 503 ") && bytes.windows(11).any(|w| w == b"1 MESSAGE\r\n"));
+        assert!(stack.poll().is_none() && stack.is_empty());
+        // One that is being seen to is not refused when it comes again.
+        stack.handle_datagram(Time::START, hop(), message.as_bytes());
+        assert!(matches!(stack.poll(), Some(Output::Event(_))));
+        assert!(!stack.shed(hop(), message.as_bytes(), 5));
+        assert!(stack.shed(hop(), text("INVITE", "").as_bytes(), 5), "the same branch, but another request");
     }
 
     #[test]

@@ -32,22 +32,27 @@ impl Database {
         Database { url: format!("sqlite://{escaped}?mode=rwc") }
     }
 
-    fn is_sqlite(&self) -> bool {
+    pub(super) fn is_sqlite(&self) -> bool {
         self.url.starts_with("sqlite:")
     }
 
     /// Connect with up to `connections`, and bring the tables up to date. `durable`: what is written is on the disk when
     /// that is said, even if the machine loses its power; else only if the program dies.
     pub async fn open(&self, connections: u32, durable: bool) -> Result<AnyPool, sqlx::Error> {
+        let pool = self.connect(connections, durable).await?;
+        migrate(&pool, self.is_sqlite()).await?;
+        Ok(pool)
+    }
+
+    /// As [`Self::open`], with the tables left as they are.
+    pub(super) async fn connect(&self, connections: u32, durable: bool) -> Result<AnyPool, sqlx::Error> {
         sqlx::any::install_default_drivers();
         let sqlite = self.is_sqlite();
         let options = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(5))
             .after_connect(move |connection, _| Box::pin(async move { prepare(connection, sqlite, durable).await }));
-        let pool = options.connect(&self.url).await?;
-        migrate(&pool, sqlite).await?;
-        Ok(pool)
+        options.connect(&self.url).await
     }
 }
 
@@ -57,6 +62,9 @@ async fn prepare(connection: &mut AnyConnection, sqlite: bool, durable: bool) ->
             "PRAGMA busy_timeout = 10000",
             "PRAGMA journal_mode = WAL",
             if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" },
+            // Pages that change all the time are brought from the log to their places seldom, and found in memory.
+            "PRAGMA wal_autocheckpoint = 8000",
+            if durable { "PRAGMA cache_size = -16384" } else { "PRAGMA cache_size = -2048" },
         ] {
             connection.execute(pragma).await?;
         }
@@ -73,14 +81,13 @@ async fn migrate(pool: &AnyPool, sqlite: bool) -> Result<(), sqlx::Error> {
         work.execute("SELECT pg_advisory_xact_lock(8724651)").await?;
     }
     work.execute("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)").await?;
-    let row = sqlx::query("SELECT COALESCE(MAX(version), 0) FROM schema_version").fetch_one(&mut *work).await?;
-    let version = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0);
-    for (at, statements) in MIGRATIONS.iter().enumerate().skip(version) {
+    let rows = sqlx::query("SELECT version FROM schema_version").fetch_all(&mut *work).await?;
+    let taken = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
+    for (version, statements) in MIGRATIONS.iter().filter(|(version, _)| !taken.contains(version)) {
         for statement in *statements {
             work.execute(*statement).await?;
         }
-        let version = i64::try_from(at + 1).unwrap_or(i64::MAX);
-        sqlx::query("INSERT INTO schema_version (version) VALUES ($1)").bind(version).execute(&mut *work).await?;
+        sqlx::query("INSERT INTO schema_version (version) VALUES ($1)").bind(*version).execute(&mut *work).await?;
     }
     work.commit().await
 }

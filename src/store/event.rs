@@ -1,4 +1,4 @@
-//! What is told of calls: an event has a number of its own, counted up over restarts, and an order within its call.
+//! What is told of calls and messages: an event has a number of its own, counted up over restarts, and an order within its call.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     io::Fact,
-    switch::{CallRecord, Progress, Status},
+    switch::{CallRecord, Direction, MessageRecord, Progress, Status},
 };
 
 /// One event, as it is told to readers and written down.
@@ -20,9 +20,9 @@ pub struct Event {
     pub id: u64,
     /// What kind, such as `call.ringing`.
     pub kind: &'static str,
-    /// The call that it is about; empty: none.
+    /// The call that it is about; empty: none. A message is an event of its own, also within a call.
     pub call: String,
-    /// Who calls, and who is called; empty where it is about no call.
+    /// Who calls, and who is called; of a message who sent it, and for whom; else empty.
     pub parties: [String; 2],
     /// All of it: one JSON object without line breaks.
     pub line: Arc<str>,
@@ -37,7 +37,7 @@ pub struct Written<'a> {
     pub kind: &'a str,
     /// The call that it is about.
     pub call: Option<&'a str>,
-    /// A [`Progress`] or [`crate::switch::CallRecord`]; nothing where it is about no call.
+    /// A [`Progress`] or [`CallRecord`]; of a message its [`MessageRecord`]; nothing where it is about neither.
     #[serde(borrow)]
     pub data: Option<&'a RawValue>,
 }
@@ -49,10 +49,22 @@ pub const fn kind(status: Status) -> &'static str {
         Status::Initiated => "call.initiated",
         Status::Ringing => "call.ringing",
         Status::InProgress => "call.in_progress",
-        Status::Completed | Status::Failed | Status::NoAnswer | Status::Busy | Status::Canceled => "call.ended",
+        Status::Completed | Status::Failed | Status::NoAnswer | Status::Busy | Status::Canceled => ENDED,
     }
 }
 
+/// The word for what became of a message.
+fn kind_of_message(record: &MessageRecord) -> &'static str {
+    match (record.direction, record.is_taken()) {
+        (Direction::Inbound, true) => "message.received",
+        (Direction::Inbound, false) => "message.refused",
+        (Direction::Outbound, true) => "message.sent",
+        (Direction::Outbound, false) => "message.failed",
+    }
+}
+
+/// The kind of a call's last event.
+pub const ENDED: &str = "call.ended";
 /// The kind of the event that a server starts.
 pub const STARTED: &str = "server.started";
 
@@ -137,6 +149,8 @@ impl Totals {
 pub struct Live {
     calls: HashMap<String, (Arc<Progress>, u32)>,
     totals: Totals,
+    /// Where events are written before it is known how long they are.
+    buffer: Vec<u8>,
 }
 
 impl Live {
@@ -152,15 +166,21 @@ impl Live {
                 let call = progress.id.as_str();
                 let line = Line { id, at_ms, kind, call: Some(call), order, data: Some(&*progress) };
                 let parties = [progress.from.clone(), progress.to.clone()];
-                Event { id, kind, call: progress.id.clone(), parties, line: text(&line) }
+                Event { id, kind, call: progress.id.clone(), parties, line: text(&line, &mut self.buffer) }
             }
             Fact::Record(record) => {
                 let order = self.calls.remove(&record.id).map_or(1, |(_, order)| order + 1);
                 self.totals.add(&record);
                 let kind = kind(record.status);
                 let line = Line { id, at_ms, kind, call: Some(&record.id), order, data: Some(&*record) };
-                let line = text(&line);
+                let line = text(&line, &mut self.buffer);
                 Event { id, kind, call: record.id, parties: [record.from, record.to], line }
+            }
+            Fact::Message(record) => {
+                let kind = kind_of_message(&record);
+                let line = Line { id, at_ms, kind, call: None, order: 0, data: Some(&*record) };
+                let line = text(&line, &mut self.buffer);
+                Event { id, kind, call: String::new(), parties: [record.from, record.to], line }
             }
         }
     }
@@ -184,9 +204,11 @@ impl Live {
 /// The event that the server starts: what earlier runs left behind is over.
 pub fn started(id: u64, at_ms: u64) -> Event {
     let line = Line::<()> { id, at_ms, kind: STARTED, call: None, order: 0, data: None };
-    Event { id, kind: STARTED, call: String::new(), parties: Default::default(), line: text(&line) }
+    Event { id, kind: STARTED, call: String::new(), parties: Default::default(), line: text(&line, &mut Vec::new()) }
 }
 
-fn text<T: Serialize>(line: &Line<'_, T>) -> Arc<str> {
-    serde_json::to_string(line).expect("an event is plain data").into()
+fn text<T: Serialize>(line: &Line<'_, T>, buffer: &mut Vec<u8>) -> Arc<str> {
+    buffer.clear();
+    serde_json::to_writer(&mut *buffer, line).expect("an event is plain data");
+    std::str::from_utf8(buffer).expect("JSON is UTF-8").into()
 }

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, io, path::PathBuf, sync::Arc, thread, time::Dur
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
-    event::{self, Event, Live, Totals},
+    event::{self, ENDED, Event, Live, Totals},
     spool::Spool,
 };
 use crate::{
@@ -22,6 +22,10 @@ const UNWRITTEN: usize = 200_000;
 const BATCH: usize = 1024;
 /// Events that a reader may fall behind.
 const BEHIND: usize = 16_384;
+/// How long facts gather before they are written: bringing them to the disk costs more than writing them.
+const GATHER: Duration = Duration::from_millis(50);
+/// Calls that ended last, kept at hand: the database has them later.
+const RECENT: usize = 2048;
 /// How often a full disk is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -32,6 +36,8 @@ pub enum Question {
     Live(oneshot::Sender<Vec<Arc<Progress>>>),
     /// This call, where it is not over.
     Find(String, oneshot::Sender<Option<Arc<Progress>>>),
+    /// The end of this call, where that was not long ago.
+    Ended(String, oneshot::Sender<Option<Arc<Event>>>),
     /// What all calls of this run come to.
     Totals(oneshot::Sender<Totals>),
     /// The events from now on.
@@ -66,6 +72,8 @@ struct Writer {
     clock: Clock,
     spool: Spool,
     live: Live,
+    /// The ends of the last calls.
+    recent: VecDeque<Arc<Event>>,
     /// Number of the next event.
     next: u64,
     unwritten: VecDeque<Arc<Event>>,
@@ -88,6 +96,7 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
         clock: config.clock,
         spool,
         live: Live::default(),
+        recent: VecDeque::with_capacity(RECENT),
         next,
         unwritten: VecDeque::new(),
         buffer: Vec::new(),
@@ -105,19 +114,20 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
             again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
-                    count = incoming.recv_many(&mut batch, BATCH) => match count {
-                        0 => break,
-                        _ => {
-                            crate::io::pause();
-                            while batch.len() < BATCH
-                                && let Ok(fact) = incoming.try_recv()
-                            {
-                                batch.push(fact);
-                            }
-                            writer.take(batch.drain(..));
+                    count = incoming.recv_many(&mut batch, BATCH) => {
+                        if count == 0 {
+                            break;
                         }
-                    },
-                    Some(question) = asked.recv() => writer.answer(question),
+                        batch.drain(..).for_each(|fact| writer.note(fact));
+                        if count < BATCH {
+                            writer.gather(&mut incoming, &mut asked).await;
+                        }
+                        writer.write_where_possible();
+                    }
+                    Some(question) = asked.recv() => {
+                        writer.answer(question, &mut incoming);
+                        writer.write_where_possible();
+                    }
                     _ = again.tick(), if writer.failing => writer.write(),
                 }
             }
@@ -139,17 +149,41 @@ impl Writer {
         u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn take(&mut self, facts: impl Iterator<Item = Fact>) {
-        let at_ms = self.now();
-        for fact in facts {
-            if self.unwritten.len() >= UNWRITTEN {
-                self.lost += 1;
-                continue;
+    /// Facts that come meanwhile wait, and wake nobody; who asks is answered.
+    async fn gather(&mut self, incoming: &mut mpsc::Receiver<Fact>, asked: &mut mpsc::Receiver<Question>) {
+        let enough = super::wait(GATHER);
+        tokio::pin!(enough);
+        loop {
+            tokio::select! {
+                () = &mut enough => break,
+                Some(question) = asked.recv() => self.answer(question, incoming),
             }
-            let event = self.live.event(self.next, at_ms, fact);
-            self.next += 1;
-            self.unwritten.push_back(Arc::new(event));
         }
+        self.note_all(incoming);
+    }
+
+    fn note_all(&mut self, incoming: &mut mpsc::Receiver<Fact>) {
+        while let Ok(fact) = incoming.try_recv() {
+            self.note(fact);
+        }
+    }
+
+    /// Make an event of it, which is to be written.
+    fn note(&mut self, fact: Fact) {
+        // Also of an event that is lost: which calls go on is known in any case.
+        let event = self.live.event(self.next, self.now(), fact);
+        if self.unwritten.len() >= UNWRITTEN {
+            if self.lost == 0 {
+                tracing::error!("no more events fit into memory: from now on they are lost");
+            }
+            self.lost += 1;
+            return;
+        }
+        self.next += 1;
+        self.unwritten.push_back(Arc::new(event));
+    }
+
+    fn write_where_possible(&mut self) {
         if !self.failing {
             self.write();
         }
@@ -172,6 +206,12 @@ impl Writer {
                 return;
             }
             for event in self.unwritten.drain(..count) {
+                if event.kind == ENDED {
+                    if self.recent.len() == RECENT {
+                        self.recent.pop_front();
+                    }
+                    self.recent.push_back(event.clone());
+                }
                 // Nobody need listen.
                 let _ = self.readers.send(event);
             }
@@ -183,11 +223,16 @@ impl Writer {
         }
     }
 
-    fn answer(&self, question: Question) {
+    /// Who asks knows of what happened before: a call that was just begun is found.
+    fn answer(&mut self, question: Question, incoming: &mut mpsc::Receiver<Fact>) {
+        self.note_all(incoming);
         // Who asked may be gone by now.
         match question {
             Question::Live(to) => drop(to.send(self.live.calls())),
             Question::Find(id, to) => drop(to.send(self.live.find(&id))),
+            Question::Ended(id, to) => {
+                drop(to.send(self.recent.iter().rev().find(|event| event.call == id).cloned()));
+            }
             Question::Totals(to) => drop(to.send(self.live.totals().clone())),
             Question::Follow(to) => drop(to.send(self.readers.subscribe())),
         }

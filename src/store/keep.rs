@@ -13,6 +13,11 @@ use crate::{
     verbs::{Failure, Keep, KeepOp, Reply},
 };
 
+/// Its file in the folder of what is kept.
+pub(super) const FILE: &str = "keep.sqlite";
+/// How its table is made.
+pub(super) const TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS keep (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
 const MAX_KEY: usize = 256;
 const MAX_VALUE: usize = 65_536;
 
@@ -22,20 +27,19 @@ pub type Answer = Box<dyn FnMut(FlowId, RequestId, Reply) + Send>;
 /// Open the store in `folder` and start its thread. It ends when the sender of `jobs` is gone.
 pub fn spawn(folder: &Path, mut jobs: mpsc::Receiver<Keep>, mut answer: Answer) -> io::Result<thread::JoinHandle<()>> {
     std::fs::create_dir_all(folder)?;
-    let file = folder.join("keep.sqlite");
+    let file = folder.join(FILE);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut store = runtime
         .block_on(Store::open(&file))
         .map_err(|error| io::Error::other(format!("{}: {error}", file.display())))?;
     thread::Builder::new().name("keep".into()).spawn(move || {
-        runtime.block_on(async {
-            while let Some(Keep { flow, id, op }) = jobs.recv().await {
-                let reply = store.run(op).await.unwrap_or_else(Reply::Failed);
-                answer(flow, id, reply);
-            }
-            // Losing the last checkpoint loses nothing: the log is read at the next start.
-            let _ = store.connection.close().await;
-        });
+        // The answer may have to wait for room, which nobody may do within the runtime.
+        while let Some(Keep { flow, id, op }) = jobs.blocking_recv() {
+            let reply = runtime.block_on(store.run(op)).unwrap_or_else(Reply::Failed);
+            answer(flow, id, reply);
+        }
+        // Losing the last checkpoint loses nothing: the log is read at the next start.
+        let _ = runtime.block_on(store.connection.close());
     })
 }
 
@@ -52,9 +56,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Normal)
             .disable_statement_logging();
         let mut connection = options.connect().await?;
-        sqlx::query("CREATE TABLE IF NOT EXISTS keep (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
-            .execute(&mut connection)
-            .await?;
+        sqlx::query(TABLE).execute(&mut connection).await?;
         Ok(Store { connection })
     }
 

@@ -60,14 +60,14 @@ impl Key {
     }
 }
 
-fn random<const N: usize>() -> String {
+pub(super) fn random<const N: usize>() -> String {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).expect("the kernel gives randomness");
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// 256 bits of chance need no slow hash.
-fn hash(secret: &str) -> String {
+pub(super) fn hash(secret: &str) -> String {
     Sha256::digest(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -121,6 +121,11 @@ fn key(row: &sqlx::any::AnyRow) -> Result<Key, sqlx::Error> {
         name: row.try_get(1)?,
         // A word that is none of ours allows the least.
         scope: row.try_get::<String, _>(2)?.parse().unwrap_or(Scope::Read),
-        numbers: numbers.split(',').filter(|number| !number.is_empty()).map(str::to_owned).collect(),
+        numbers: numbers_of(&numbers),
     })
+}
+
+/// Numbers as they stand in a column.
+pub(super) fn numbers_of(column: &str) -> Vec<String> {
+    column.split(',').filter(|number| !number.is_empty()).map(str::to_owned).collect()
 }

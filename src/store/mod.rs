@@ -6,30 +6,53 @@
 //!                      └──Event──▶ readers
 //! ```
 
+mod audit;
+mod backup;
 mod calls;
+mod contacts;
+mod copy;
 mod database;
+mod desk_schema;
 mod event;
+mod flows;
 mod journal;
 mod keep;
 mod keys;
+mod password;
+mod people;
+mod recordings;
 mod registrations;
+mod retention;
+mod rows;
 mod schema;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod transcripts;
 mod writer;
 
 use std::time::Duration;
 
+pub use audit::Done;
+pub use backup::{BackupError, Counted, backup, restore};
 pub use calls::{CallFilter, CallView, Page, Store};
+pub use contacts::{Contact, ContactFilter};
 pub use database::Database;
 pub use event::{Event, Totals};
+pub use flows::{Activity, Version};
 pub use journal::{Journal, JournalConfig, Question, spawn as spawn_journal};
 pub use keep::{Answer, spawn as spawn_keep};
 pub use keys::{Key, Scope};
+pub use password::{Password, fresh as fresh_password};
+pub use people::Person;
+pub use recordings::{Kept, RecordingFilter};
 pub use registrations::{load as load_registrations, spawn as spawn_registrations};
 pub use spool::name as spool_name;
+pub use transcripts::Turn;
 pub use writer::{WriterConfig, spawn as spawn_writer};
+
+/// Where a page of a list ended: a moment, and the id of what was shown last.
+pub type Place = (i64, String);
 
 async fn wait(time: Duration) {
     // Nothing comes: that is the point.

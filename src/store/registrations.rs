@@ -17,6 +17,11 @@ use crate::{
     switch::Binding,
 };
 
+/// Its file in the folder of what is kept.
+pub(super) const FILE: &str = "registrations.sqlite";
+/// How its table is made.
+pub(super) const TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS registration (user TEXT PRIMARY KEY, bindings TEXT NOT NULL) WITHOUT ROWID";
 /// Users that are written in one transaction at the most.
 const TOGETHER: usize = 256;
 
@@ -140,17 +145,13 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
 async fn open(folder: &Path) -> Result<SqliteConnection, sqlx::Error> {
     std::fs::create_dir_all(folder)?;
     let options = SqliteConnectOptions::new()
-        .filename(folder.join("registrations.sqlite"))
+        .filename(folder.join(FILE))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .disable_statement_logging();
     let mut connection = options.connect().await?;
-    sqlx::query(
-        "CREATE TABLE IF NOT EXISTS registration (user TEXT PRIMARY KEY, bindings TEXT NOT NULL) WITHOUT ROWID",
-    )
-    .execute(&mut connection)
-    .await?;
+    sqlx::query(TABLE).execute(&mut connection).await?;
     Ok(connection)
 }
 

@@ -1,8 +1,15 @@
 //! The tables, and how older ones become these.
 
-/// Each element brings the database one version further; what is here never changes, new ones follow. The statements
-/// mean the same to SQLite and PostgreSQL.
-pub const MIGRATIONS: [&[&str]; 1] = [&[
+use super::desk_schema;
+
+/// A step towards the present tables: its number, by which the database remembers that it was done, and what it does.
+pub type Step = (i64, &'static [&'static str]);
+
+/// What is here never changes, new steps follow; those that are missing are done in this order. The statements mean the
+/// same to SQLite and PostgreSQL.
+pub const MIGRATIONS: [Step; 3] = [(1, FIRST), (10, LEANER), (20, desk_schema::TABLES)];
+
+const FIRST: &[&str] = &[
     "CREATE TABLE spool (node TEXT PRIMARY KEY, done BIGINT NOT NULL)",
     "CREATE TABLE calls (
         node TEXT NOT NULL, id TEXT NOT NULL, parent TEXT, direction TEXT NOT NULL,
@@ -26,4 +33,8 @@ pub const MIGRATIONS: [&[&str]; 1] = [&[
         PRIMARY KEY (owner, name))",
     "CREATE TABLE audit (
         at_ms BIGINT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, about TEXT NOT NULL)",
-]];
+];
+
+/// Each index costs every call. Old events are found by their numbers, which count up with time; a call by its id is
+/// found by the key, with the few names of servers in front of it.
+const LEANER: &[&str] = &["DROP INDEX events_by_time", "DROP INDEX calls_by_id"];

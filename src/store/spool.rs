@@ -50,13 +50,20 @@ fn segments(folder: &Path) -> io::Result<Vec<u64>> {
     Ok(firsts)
 }
 
+/// Keep everybody else from writing to the spool in `folder`, which is made where it is not there, as long as the file
+/// that is given back is open.
+pub fn hold(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    let lock = File::create(folder.join("lock"))?;
+    lock.try_lock().map_err(|_| io::Error::other("another server writes to this folder's spool"))?;
+    Ok(lock)
+}
+
 impl Spool {
     /// The spool in `folder`, which is made where it is not there. A line that was torn is forgotten. `limit`: most
     /// bytes on disk.
     pub fn open(folder: &Path, limit: u64) -> io::Result<Spool> {
-        fs::create_dir_all(folder)?;
-        let lock = File::create(folder.join("lock"))?;
-        lock.try_lock().map_err(|_| io::Error::other("another server writes to this folder's spool"))?;
+        let lock = hold(folder)?;
         let all = segments(folder)?;
         let first = all.last().copied().unwrap_or(1);
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path(folder, first))?;

@@ -1,14 +1,19 @@
 //! Facts on their way into the database, with each of the two kinds of database.
 
-use std::{path::Path, process::Command, time::Duration};
+mod backup;
+mod desk;
+mod postgres;
+
+use std::{path::Path, time::Duration};
 
 use tokio::sync::oneshot;
 
+use self::postgres::Postgres;
 use super::*;
 use crate::{
     ids::CallId,
     io::{Fact, clock::Clock},
-    switch::{CallRecord, Direction, EndReason, Progress, Status},
+    switch::{CallRecord, Direction, EndReason, MessageRecord, Progress, Status},
 };
 
 fn progress(id: &str, status: Status) -> Fact {
@@ -60,62 +65,22 @@ fn record(id: &str, at_ms: u64) -> Fact {
     }))
 }
 
-/// A PostgreSQL of our own, on a free port; none where it is not installed.
-struct Postgres {
-    folder: tempfile::TempDir,
-    port: u16,
-    programs: std::path::PathBuf,
-}
-
-impl Postgres {
-    fn start() -> Option<Postgres> {
-        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-        let programs = versions.filter_map(Result::ok).map(|one| one.path().join("bin")).max()?;
-        let folder = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let postgres = Postgres { folder, port, programs };
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        std::fs::set_permissions(postgres.folder.path(), mode).unwrap();
-        postgres.run("initdb", &["-D", "DATA", "-U", "tester", "-A", "trust", "-N"]);
-        postgres.up();
-        Some(postgres)
-    }
-
-    fn up(&self) {
-        let options = format!("-p {} -h 127.0.0.1 -k /tmp -F", self.port);
-        self.run("pg_ctl", &["-D", "DATA", "-o", &options, "-l", "LOG", "-w", "start"]);
-    }
-
-    fn down(&self) {
-        self.run("pg_ctl", &["-D", "DATA", "-m", "immediate", "-w", "stop"]);
-    }
-
-    /// PostgreSQL refuses to run as root.
-    fn run(&self, program: &str, arguments: &[&str]) {
-        let at = self.folder.path().display().to_string();
-        let arguments: Vec<String> = arguments
-            .iter()
-            .map(|one| one.replace("DATA", &format!("{at}/data")).replace("LOG", &format!("{at}/log")))
-            .collect();
-        let program = self.programs.join(program);
-        let root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
-        let mut command = if root { Command::new("runuser") } else { Command::new(&program) };
-        if root {
-            command.args(["-u", "postgres", "--"]).arg(&program);
-        }
-        let done = command.args(&arguments).current_dir("/tmp").stdout(std::process::Stdio::null()).status().unwrap();
-        assert!(done.success(), "{program:?} {arguments:?}");
-    }
-
-    fn database(&self) -> Database {
-        Database::parse(&format!("postgres://tester@127.0.0.1:{}/postgres", self.port)).unwrap()
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        self.down();
-    }
+fn message(direction: Direction, code: Option<u16>) -> Fact {
+    Fact::Message(Box::new(MessageRecord {
+        id: "1-m2".into(),
+        direction,
+        call: Some("a-1".into()),
+        from: "4711".into(),
+        to: "100".into(),
+        trunk: None,
+        script: Some("sms.lua".into()),
+        media_type: "text/plain".into(),
+        bytes: 5,
+        start_ms: 1_800_000_000_000,
+        end_ms: 1_800_000_000_300,
+        code,
+        error: None,
+    }))
 }
 
 struct Running {
@@ -125,10 +90,15 @@ struct Running {
 }
 
 fn start(folder: &Path, database: &Database) -> Running {
+    start_keeping(folder, database, 0)
+}
+
+/// Keeps events and records for so many days.
+fn start_keeping(folder: &Path, database: &Database, days: u32) -> Running {
     let config = JournalConfig { folder: folder.join("spool"), limit: 1 << 30, clock: Clock::start() };
     let journal = spawn_journal(config).unwrap();
     let config =
-        WriterConfig { database: database.clone(), folder: folder.join("spool"), event_days: 0, record_days: 0 };
+        WriterConfig { database: database.clone(), folder: folder.join("spool"), event_days: days, record_days: days };
     let (told, ready) = oneshot::channel();
     let writer = spawn_writer(config, journal.written.clone(), told).unwrap();
     Running { journal, writer, ready }
@@ -157,6 +127,8 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
         running.tell(progress("a-1", step)).await;
         running.tell(progress("a-2", step)).await;
     }
+    // A message is no event of its call, and no call.
+    running.tell(message(Direction::Inbound, Some(200))).await;
     running.tell(record("a-1", 1_800_000_000_000)).await;
     for call in 0..130 {
         running.tell(record(&format!("b-{call:03}"), 1_800_000_100_000 + 10 * (call / 2))).await;
@@ -228,8 +200,9 @@ async fn sqlite_keeps_every_call_once_and_finds_it() {
 async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_while() {
     let Some(postgres) = Postgres::start() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let database = postgres.database();
+    let database = Database::parse(&postgres.url()).unwrap();
     keeps_and_finds(folder.path(), &database).await;
+    desk::keeps_what_people_work_with(folder.path(), &database).await;
 
     let running = start(folder.path(), &database);
     for call in 0..300 {
@@ -311,6 +284,33 @@ async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn what_became_of_a_message_is_an_event_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig { folder: folder.path().into(), limit: 1 << 30, clock: Clock::start() };
+    let journal = spawn_journal(config).unwrap();
+    let (to, follow) = oneshot::channel();
+    journal.questions.send(Question::Follow(to)).await.unwrap();
+    let mut reader = follow.await.unwrap();
+    for (direction, code, kind) in [
+        (Direction::Inbound, Some(202), "message.received"),
+        (Direction::Inbound, Some(404), "message.refused"),
+        (Direction::Outbound, Some(200), "message.sent"),
+        (Direction::Outbound, None, "message.failed"),
+    ] {
+        journal.facts.send(message(direction, code)).await.unwrap();
+        let event = reader.recv().await.unwrap();
+        assert_eq!((event.kind, event.call.as_str()), (kind, ""));
+        assert_eq!(event.parties, ["4711", "100"]);
+        let line: serde_json::Value = serde_json::from_str(&event.line).unwrap();
+        assert_eq!((&line["call"], &line["data"]["bytes"]), (&serde_json::Value::Null, &5.into()));
+        assert_eq!(line["data"]["code"], serde_json::json!(code));
+    }
+    let (to, live) = oneshot::channel();
+    journal.questions.send(Question::Live(to)).await.unwrap();
+    assert!(live.await.unwrap().is_empty(), "it is no call");
+}
+
+#[tokio::test]
 async fn a_reader_is_told_what_is_on_disk_and_which_calls_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let config = JournalConfig { folder: folder.path().into(), limit: 1 << 30, clock: Clock::start() };
@@ -333,4 +333,63 @@ async fn a_reader_is_told_what_is_on_disk_and_which_calls_go_on() {
     let (to, live) = oneshot::channel();
     journal.questions.send(Question::Live(to)).await.unwrap();
     assert!(live.await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_too_old_goes_in_pieces_and_the_rest_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::file(&folder.path().join("x.sqlite"));
+    let running = start(folder.path(), &database);
+    let today = u64::try_from(Clock::start().epoch().unix(crate::time::Time::START).as_millis()).unwrap();
+    for call in 0..2500 {
+        running.tell(record(&format!("old-{call}"), 1)).await;
+        running.tell(record(&format!("new-{call}"), today)).await;
+    }
+    running.stop();
+    // Their events came just now: they are made as old as the calls.
+    let pool = database.open(1, false).await.unwrap();
+    sqlx::query("UPDATE events SET at_ms = 1 WHERE id <= 3000").execute(&pool).await.unwrap();
+    let count = |table: &'static str| {
+        let pool = pool.clone();
+        async move {
+            let text = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+            sqlx::Row::get::<i64, _>(&sqlx::query(text).fetch_one(&pool).await.unwrap(), 0)
+        }
+    };
+    assert_eq!((count("events").await, count("calls").await), (5001, 5000));
+    let running = start_keeping(folder.path(), &database, 2);
+    running.tell(record("last", today)).await;
+    let gone = async {
+        while count("calls").await != 2501 || count("events").await != 2003 {
+            wait(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("old ones go");
+    running.stop();
+    let store = Store::open(&database).await.unwrap();
+    assert!(store.call("old-7").await.unwrap().is_none());
+    assert!(store.call("new-7").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_end_of_a_call_is_at_hand_before_the_database_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig { folder: folder.path().into(), limit: 1 << 30, clock: Clock::start() };
+    let journal = spawn_journal(config).unwrap();
+    let (to, follow) = oneshot::channel();
+    journal.questions.send(Question::Follow(to)).await.unwrap();
+    let mut reader = follow.await.unwrap();
+    for call in 0..3000 {
+        journal.facts.send(record(&format!("a-{call}"), 1)).await.unwrap();
+    }
+    while reader.recv().await.unwrap().call != "a-2999" {}
+    let ended = async |id: &str| {
+        let (to, found) = oneshot::channel();
+        journal.questions.send(Question::Ended(id.into(), to)).await.unwrap();
+        found.await.unwrap()
+    };
+    assert_eq!(ended("a-2999").await.unwrap().kind, "call.ended");
+    assert_eq!(ended("a-2000").await.unwrap().call, "a-2000");
+    assert!(ended("a-7").await.is_none(), "only the last ones are held in memory");
+    assert!(ended("b").await.is_none());
 }

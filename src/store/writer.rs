@@ -3,25 +3,33 @@
 
 use std::{collections::BTreeMap, io, path::PathBuf, thread, time::Duration};
 
-use serde::Deserialize;
-use sqlx::{Any, AnyPool, AssertSqlSafe, Row, Transaction, query::Query};
+use sqlx::{Any, AnyPool, Row, Transaction};
 use tokio::sync::{oneshot, watch};
 
 use super::{
     Database,
     event::{STARTED, Written},
+    retention::Retention,
+    rows::{EventRow, Statements},
     spool::{self, Tail},
 };
 
 /// Lines in one transaction.
 const BATCH: usize = 2000;
-/// Lines gather for so long: one transaction for many costs little more than one for one.
-const GATHER: Duration = Duration::from_millis(50);
+/// Lines gather for so long: one transaction for many costs little more than one for one, and a call whose steps come
+/// together is written once.
+const GATHER: Duration = Duration::from_millis(250);
 /// A lost database is looked for again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Rows in one statement. Few lengths, since each is a statement of its own to the database.
-const ROWS: [usize; 3] = [50, 8, 1];
-const DAY_MS: i64 = 86_400_000;
+/// A database that says nothing for so long is taken for lost: whoever it was that answered may be gone without a word.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Calls of one server that are open were left behind.
+const RECONCILE: &str = "UPDATE calls SET status = CASE WHEN answer_ms IS NULL THEN 'failed' ELSE 'completed' END, stage = 4, \
+     end_reason = 'reconciled', end_ms = $1 WHERE node = $2 AND end_reason IS NULL";
+/// So were the open ones of all servers but one; they ended nobody knows when.
+pub(super) const RECONCILE_OTHERS: &str = "UPDATE calls SET status = CASE WHEN answer_ms IS NULL THEN 'failed' ELSE 'completed' END, stage = 4, \
+     end_reason = 'reconciled', end_ms = COALESCE(answer_ms, start_ms) WHERE node <> $1 AND end_reason IS NULL";
 
 /// What the writer is told.
 #[derive(Clone, Debug)]
@@ -45,7 +53,10 @@ pub fn spawn(
 ) -> io::Result<thread::JoinHandle<()>> {
     let node = spool::name(&config.folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let writer = Writer { config, node, written, ready: Some(ready), pool: None, failing: false };
+    let retention = Retention::new(config.event_days, config.record_days);
+    let statements = Statements::new(config.database.is_sqlite());
+    let writer =
+        Writer { config, node, written, ready: Some(ready), pool: None, failing: false, retention, statements };
     thread::Builder::new().name("store".into()).spawn(move || runtime.block_on(writer.run()))
 }
 
@@ -56,6 +67,8 @@ struct Writer {
     ready: Option<oneshot::Sender<()>>,
     pool: Option<AnyPool>,
     failing: bool,
+    retention: Retention,
+    statements: Statements,
 }
 
 /// Why a turn failed.
@@ -65,6 +78,8 @@ enum Trouble {
     Database(#[from] sqlx::Error),
     #[error("the spool: {0}")]
     Spool(#[from] io::Error),
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Silent,
 }
 
 impl Writer {
@@ -96,7 +111,6 @@ impl Writer {
         self.pool = Some(pool.clone());
         let mut done = self.position(&pool).await?;
         let mut tail = Tail::after(&self.config.folder, done);
-        let mut last_day = 0;
         loop {
             let open = self.written.has_changed().is_ok();
             let end = *self.written.borrow_and_update();
@@ -107,14 +121,12 @@ impl Writer {
                     done = end;
                     break;
                 };
-                let mut work = pool.begin().await?;
-                let day = self.apply(&mut work, &lines, last).await? / DAY_MS;
-                if day > last_day {
-                    self.forget(&mut work, day).await?;
-                }
-                work.commit().await?;
-                (done, last_day) = (last, day.max(last_day));
+                let put = tokio::time::timeout(PATIENCE, self.put(&pool, &lines, last)).await;
+                let latest = put.map_err(|_| Trouble::Silent)??;
+                done = last;
                 tail.forget(done)?;
+                self.retention.look(&pool, latest).await?;
+                self.retention.step(&pool).await?;
             }
             if std::mem::take(&mut self.failing) {
                 tracing::warn!("the database is there again, and has all that waited for it");
@@ -125,6 +137,10 @@ impl Writer {
             }
             if !open {
                 return Ok(());
+            }
+            // Nothing waits: there is time to forget something, piece by piece.
+            if self.retention.step(&pool).await? {
+                continue;
             }
             if self.written.changed().await.is_ok() {
                 super::wait(GATHER).await;
@@ -139,7 +155,14 @@ impl Writer {
         Ok(u64::try_from(done).unwrap_or(0))
     }
 
-    /// Gives the moment of the last line.
+    /// All of it or nothing. Gives the moment of the last line.
+    async fn put(&self, pool: &AnyPool, lines: &[(u64, String)], last: u64) -> Result<i64, sqlx::Error> {
+        let mut work = pool.begin().await?;
+        let latest = self.apply(&mut work, lines, last).await?;
+        work.commit().await?;
+        Ok(latest)
+    }
+
     async fn apply(
         &self,
         work: &mut Transaction<'_, Any>,
@@ -158,18 +181,16 @@ impl Writer {
             events.push(EventRow { id: *number, at_ms: latest, kind: event.kind, call: event.call, line });
             if event.kind == STARTED {
                 // What came before belongs to an earlier run: whatever of it is open was left behind.
-                self.put_calls(work, std::mem::take(&mut calls)).await?;
+                self.statements.put_calls(work, &self.node, &std::mem::take(&mut calls)).await?;
                 self.reconcile(work, latest).await?;
             }
             if let (Some(id), Some(data)) = (event.call, event.data) {
-                match serde_json::from_str::<CallRow>(data.get()) {
-                    Ok(row) => drop(calls.insert(id, (row, data.get()))),
-                    Err(error) => tracing::error!(number, line, %error, "a call cannot be read; it is only here"),
-                }
+                // A call's last line is how far it has come.
+                calls.insert(id, data.get());
             }
         }
-        self.put_calls(work, calls).await?;
-        self.put_events(work, &events).await?;
+        self.statements.put_calls(work, &self.node, &calls).await?;
+        self.statements.put_events(work, &self.node, &events).await?;
         sqlx::query(
             "INSERT INTO spool (node, done) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET done = excluded.done",
         )
@@ -182,133 +203,10 @@ impl Writer {
 
     /// Calls whose end nobody saw, since the server was gone.
     async fn reconcile(&self, work: &mut Transaction<'_, Any>, at_ms: i64) -> Result<(), sqlx::Error> {
-        let done = sqlx::query(
-            "UPDATE calls SET status = CASE WHEN answer_ms IS NULL THEN 'failed' ELSE 'completed' END, stage = 4,
-                end_reason = 'reconciled', end_ms = $1 WHERE node = $2 AND end_reason IS NULL",
-        )
-        .bind(at_ms)
-        .bind(self.node.as_str())
-        .execute(&mut **work)
-        .await?;
+        let done = sqlx::query(RECONCILE).bind(at_ms).bind(self.node.as_str()).execute(&mut **work).await?;
         if done.rows_affected() > 0 {
             tracing::warn!(calls = done.rows_affected(), "calls were left behind by an earlier run; they are over");
         }
         Ok(())
-    }
-
-    async fn put_calls(
-        &self,
-        work: &mut Transaction<'_, Any>,
-        calls: BTreeMap<&str, (CallRow<'_>, &str)>,
-    ) -> Result<(), sqlx::Error> {
-        let rows: Vec<_> = calls.into_iter().collect();
-        for chunk in chunks(&rows) {
-            let mut query = sqlx::query(AssertSqlSafe(insert(CALLS, chunk.len(), CALLS_CONFLICT)));
-            for (id, (row, document)) in chunk {
-                query = row.bind(query, &self.node, id, document);
-            }
-            query.execute(&mut **work).await?;
-        }
-        Ok(())
-    }
-
-    async fn put_events(&self, work: &mut Transaction<'_, Any>, events: &[EventRow<'_>]) -> Result<(), sqlx::Error> {
-        for chunk in chunks(events) {
-            let mut query =
-                sqlx::query(AssertSqlSafe(insert(EVENTS, chunk.len(), "ON CONFLICT (node, id) DO NOTHING")));
-            for event in chunk {
-                query = query.bind(self.node.as_str()).bind(i64::try_from(event.id).unwrap_or(i64::MAX));
-                query = query.bind(event.at_ms).bind(event.kind).bind(event.call).bind(event.line);
-            }
-            query.execute(&mut **work).await?;
-        }
-        Ok(())
-    }
-
-    /// Let go what is older than it is to be kept.
-    async fn forget(&self, work: &mut Transaction<'_, Any>, day: i64) -> Result<(), sqlx::Error> {
-        for (days, statement) in [
-            (self.config.event_days, "DELETE FROM events WHERE at_ms < $1"),
-            (self.config.record_days, "DELETE FROM calls WHERE start_ms < $1 AND end_reason IS NOT NULL"),
-            (self.config.event_days, "DELETE FROM orders WHERE at_ms < $1"),
-        ] {
-            if days > 0 {
-                let before = (day - i64::from(days)).saturating_mul(DAY_MS);
-                sqlx::query(statement).bind(before).execute(&mut **work).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-const CALLS: (&str, usize) = (
-    "calls (node, id, parent, direction, caller, called, trunk, script, status, stage, end_reason, code, start_ms, \
-     answer_ms, end_ms, document)",
-    16,
-);
-/// A call never goes back.
-const CALLS_CONFLICT: &str = "ON CONFLICT (node, id) DO UPDATE SET trunk = excluded.trunk, script = excluded.script, \
-     status = excluded.status, stage = excluded.stage, end_reason = excluded.end_reason, code = excluded.code, \
-     answer_ms = excluded.answer_ms, end_ms = excluded.end_ms, document = excluded.document \
-     WHERE excluded.stage >= calls.stage AND calls.stage < 4";
-const EVENTS: (&str, usize) = ("events (node, id, at_ms, kind, call, document)", 6);
-
-/// The statement for so many rows.
-fn insert((table, columns): (&str, usize), rows: usize, conflict: &str) -> String {
-    let mut text = format!("INSERT INTO {table} VALUES ");
-    for row in 0..rows {
-        let marks: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        text.push_str(&marks.join(", "));
-        text.push(')');
-    }
-    text.push(' ');
-    text.push_str(conflict);
-    text
-}
-
-/// Cut into pieces of the few lengths.
-fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let length = ROWS.into_iter().find(|length| *length <= rows.len())?;
-        let (now, later) = rows.split_at(length);
-        rows = later;
-        Some(now)
-    })
-}
-
-struct EventRow<'a> {
-    id: u64,
-    at_ms: i64,
-    kind: &'a str,
-    call: Option<&'a str>,
-    line: &'a str,
-}
-
-/// The columns of a call, from its progress or its record.
-#[derive(Deserialize)]
-struct CallRow<'a> {
-    parent: Option<&'a str>,
-    direction: &'a str,
-    from: String,
-    to: String,
-    trunk: Option<String>,
-    script: Option<String>,
-    status: crate::switch::Status,
-    end_reason: Option<&'a str>,
-    code: Option<u16>,
-    start_ms: i64,
-    answer_ms: Option<i64>,
-    end_ms: Option<i64>,
-}
-
-type AnyQuery<'q> = Query<'q, Any, sqlx::any::AnyArguments>;
-
-impl CallRow<'_> {
-    fn bind<'q>(&'q self, query: AnyQuery<'q>, node: &'q str, id: &'q str, document: &'q str) -> AnyQuery<'q> {
-        let query = query.bind(node).bind(id).bind(self.parent).bind(self.direction).bind(&self.from).bind(&self.to);
-        let query = query.bind(&self.trunk).bind(&self.script).bind(self.status.to_string());
-        let query = query.bind(i64::from(self.status.rank())).bind(self.end_reason).bind(self.code.map(i64::from));
-        query.bind(self.start_ms).bind(self.answer_ms).bind(self.end_ms).bind(document)
     }
 }

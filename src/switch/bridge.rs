@@ -32,9 +32,12 @@ pub(super) enum Joined {
 
 impl Call {
     pub fn enter_bridge(&mut self, core: &mut Core, bridge: BridgeId, role: Role, joined: Joined) {
+        self.voice.role = role;
         if let Some(port) = self.port.open().map(|open| open.id) {
+            let role = self.voice.heard();
             self.command(core, Command::Join { bridge, port, role });
         }
+        self.voice.bridge = Some(bridge);
         self.joined = joined;
     }
 
@@ -42,6 +45,7 @@ impl Call {
         if let Some(port) = self.port.open().map(|open| open.id) {
             self.command(core, Command::Leave { port });
         }
+        self.voice.bridge = None;
         self.joined = Joined::Alone;
         self.end_fax(core, ALONE);
     }

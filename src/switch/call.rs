@@ -16,14 +16,17 @@ use std::{
 
 use super::{
     Direction, EndReason, Status, TraceEvent,
-    accept::{Accepting, Incoming},
+    accept::Accepting,
+    aside::Voice,
     bridge::Joined,
-    connect::{Inviting, Locating, Sent},
+    connect::{Inviting, Locating},
     core::{Core, DialogKey},
     direct::Direct,
     fax::{Fax, FaxNews},
+    forks::Sent,
     hearing::Hearing,
     hold::Hold,
+    incoming::Incoming,
     modify::Reinvite,
     outbound::OnTrunk,
     play::Player,
@@ -41,10 +44,10 @@ use super::{
 };
 use crate::{
     codec::Codec,
-    ids::{CallId, FlowId, RequestId, WorkerId},
+    ids::{CallId, FlowId, PlayId, RequestId, WorkerId},
     sip::{Dialog, Reliable, SessionTimer},
     time::Time,
-    verbs::{Failure, Text},
+    verbs::{Failure, NoSound, Text},
 };
 
 /// Most keys that wait for a [`crate::verbs::Verb::Gather`] to come.
@@ -74,6 +77,10 @@ pub(super) struct Call {
     pub texts: VecDeque<Text>,
     pub task: Option<Task>,
     pub joined: Joined,
+    /// How it takes part there.
+    pub voice: Voice,
+    /// Who asked for what is played beside everything else.
+    pub announced: Option<Ask>,
     pub hold: Hold,
     /// Our re-INVITE, where there is one.
     pub reoffer: Reoffer,
@@ -194,10 +201,12 @@ pub(super) enum Notice {
     Key(char),
     /// A key came by INFO.
     InfoKey(char),
+    /// All of it is there, and it begins.
+    Playing(PlayId),
     /// What was being played is over.
     Played { samples: u64 },
     /// It could not be played.
-    NotPlayed(String),
+    NotPlayed(NoSound),
     /// Our re-INVITE is through.
     Reoffered(Result<(), Failure>),
     /// How a transfer goes that we asked the party for: a code, or why none will come.
@@ -269,6 +278,8 @@ impl End {
     };
     /// The session timer ran out.
     pub const EXPIRED: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
+    /// The peer's media stopped, and its reports with them.
+    pub const GONE: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
     /// The peer's signalling went wrong.
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 
@@ -338,6 +349,8 @@ impl Call {
             keys: VecDeque::new(),
             texts: VecDeque::new(),
             task: None,
+            voice: Voice::default(),
+            announced: None,
             joined: Joined::Alone,
             hold: Hold::default(),
             reoffer: Reoffer::default(),
@@ -398,7 +411,7 @@ impl Call {
         core.trace(self.id, TraceEvent::Call(format!("over: {status}, {}", end.reason)));
         let until = core.now + core.config.limits.closing;
         self.over = Some(Over { at: core.now, status, end, code, until });
-        self.forget_loads(core);
+        self.forget_play(core);
         self.drop_described(core, 487);
         self.drop_fax(core, 487, None);
         self.keys.clear();

@@ -1,8 +1,7 @@
-//! A call that we make: where to, the INVITE, its early dialogs, the answer or the failure (RFC 3261 section 13.2).
+//! A call that we make: where to, and the INVITE (RFC 3261 section 13.2.1). What comes back to it is in `replied`.
 //!
 //! One leg may take several tries: each address that the name resolved to (RFC 3263 section 4.3), each target that a
-//! 3xx named. All tries share Call-ID and From tag, with a CSeq of their own (RFC 3261 section 8.1.3.4). Of several
-//! forks that answer, the first one stays; the others get ACK and BYE (section 13.2.2.4).
+//! 3xx named. All tries share Call-ID and From tag, with a CSeq of their own (RFC 3261 section 8.1.3.4).
 
 use std::collections::VecDeque;
 
@@ -10,8 +9,7 @@ use bytes::Bytes;
 
 use super::{
     Direction, Output,
-    accept::description,
-    call::{About, Call, End, Notice, State},
+    call::{About, Call, End, State},
     core::{Core, SDP},
     early::Early,
     outbound::Carrier,
@@ -21,15 +19,9 @@ use super::{
 use crate::{
     ids::QueryId,
     sdp,
-    sip::{
-        CSeq, ClientTx, Dialog, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Scheme,
-        SessionTimer, SessionWish, Target, Uri, least_session,
-    },
+    sip::{CSeq, ClientTx, Headers, Hop, Method, NameAddr, Request, Scheme, SessionWish, Target, Uri},
     time::Time,
 };
-
-/// Forks of one INVITE that are remembered.
-const FORKS: usize = 16;
 
 /// What stays the same over all tries of one leg.
 pub(super) struct Outgoing {
@@ -73,23 +65,17 @@ pub(super) struct Inviting {
     pub request: Request,
     pub hop: Hop,
     /// Absent where the media do not come to us.
-    offer: Option<(sdp::Session, sdp::Local)>,
+    pub offer: Option<(sdp::Session, sdp::Local)>,
     /// The dialogs that forks made so far.
     pub earlies: Vec<Early>,
     /// The early dialog whose session description is in force, by the peer's tag.
-    early: Option<String>,
-    /// Nobody said anything yet: then the next place has its turn, where there is one.
+    pub early: Option<String>,
+    /// Nobody said anything yet, or nothing but 100: then the next place has its turn, where there is one.
     pub silent: Option<Time>,
+    /// Somebody said 100.
+    pub trying: bool,
     /// The call is over and the INVITE cancelled; after this moment no more answer is waited for.
-    canceled: Option<Time>,
-}
-
-/// An INVITE that was answered, with the ACK of each fork by the peer's tag.
-pub(super) struct Sent {
-    pub tx: ClientTx,
-    request: Request,
-    hop: Hop,
-    acks: Vec<(String, Request, Hop)>,
+    pub canceled: Option<Time>,
 }
 
 impl Outgoing {
@@ -104,13 +90,6 @@ impl Outgoing {
     fn shown(&self) -> String {
         let number = self.carrier.ways.front().map(|way| way.number.to_string());
         number.or_else(|| self.targets.front().map(target::shown)).unwrap_or_default()
-    }
-}
-
-impl Sent {
-    /// An INVITE that may still be answered.
-    pub fn new(tx: ClientTx, request: Request, hop: Hop) -> Sent {
-        Sent { tx, request, hop, acks: Vec::new() }
     }
 }
 
@@ -246,7 +225,20 @@ impl Call {
         let tx = core.request(self.id, request.clone(), hop);
         let (early, earlies, canceled) = (None, Vec::new(), None);
         let silent = Some(core.now + core.config.limits.silent);
-        let inviting = Inviting { outgoing, uri, places, tx, request, hop, offer, earlies, early, silent, canceled };
+        let inviting = Inviting {
+            outgoing,
+            uri,
+            places,
+            tx,
+            request,
+            hop,
+            offer,
+            earlies,
+            early,
+            silent,
+            trying: false,
+            canceled,
+        };
         self.enter(State::Inviting(Box::new(inviting)));
     }
 
@@ -277,191 +269,6 @@ impl Call {
         request
     }
 
-    /// An answer to our INVITE.
-    pub fn handle_invite_response(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
-        self.hear(core, tx, response.code);
-        match &self.state {
-            State::Inviting(inviting) if inviting.tx == tx => match response.code {
-                0..=100 => {}
-                101..=199 => self.provisional(core, response),
-                200..=299 => self.accepted(core, response),
-                300..=399 => self.redirected(core, tx, response),
-                401 | 407 if self.prove(core, tx, response) => {}
-                422 => self.too_brief(core, tx, response),
-                code => {
-                    self.hear_reason(&response.headers);
-                    self.refused(core, tx, code);
-                }
-            },
-            State::Inviting(_)
-            | State::Incoming(_)
-            | State::Accepting(_)
-            | State::Locating(_)
-            | State::Talking { .. }
-            | State::Gone => {
-                if let Some(sent) = self.sent.as_mut().filter(|sent| sent.tx == tx) {
-                    sent.answer_again(core, response);
-                }
-            }
-        }
-    }
-
-    fn provisional(&mut self, core: &mut Core, response: &Response) {
-        if !self.learn_early(core, response) {
-            return;
-        }
-        self.learn_peer(&response.headers);
-        let State::Inviting(inviting) = &mut self.state else { return };
-        if inviting.canceled.is_some() {
-            return;
-        }
-        inviting.outgoing.rang = true;
-        if response.code == 180 {
-            core.tell(self.id, Notice::Ringing);
-        }
-        if self.hear_early(core, response) {
-            return;
-        }
-        let State::Inviting(inviting) = &mut self.state else { return };
-        if inviting.early.is_some() {
-            return; // The first fork that describes its media is the one that is heard.
-        }
-        let Ok(Some(answer)) = description(&response.headers, &response.body) else { return };
-        let Some((offer, local)) = &inviting.offer else { return };
-        if let Ok(agreed) = sdp::accept(offer, &answer, local) {
-            inviting.early = Some(response.headers.to.tag().unwrap_or_default().to_owned());
-            self.agree(core, agreed);
-            core.tell(self.id, Notice::EarlyMedia);
-        }
-    }
-
-    fn accepted(&mut self, core: &mut Core, response: &Response) {
-        let State::Inviting(inviting) = self.enter(State::Gone) else { return };
-        let Inviting { tx, request, hop, offer, earlies, early, canceled, .. } = *inviting;
-        let mut sent = Sent::new(tx, request, hop);
-        let dialog = sent.acknowledge(core, response);
-        self.sent = Some(sent);
-        let Some(mut dialog) = dialog else { return self.decide(core, End::BROKEN, Some(response.code)) };
-        Call::go_on_from(&earlies, &mut dialog);
-        self.enter(State::Talking { dialog: Box::new(dialog), reinvite: None });
-        if canceled.is_some() {
-            return self.say_bye(core);
-        }
-        self.learn_peer(&response.headers);
-        self.session = SessionTimer::uac(core.now, &response.headers);
-        self.about.answered = Some(core.now);
-        self.trunk_answered(core);
-        self.about.error = None;
-        let Some(offer) = offer else { return self.hear_answer(core, response) };
-        let agreed = match description(&response.headers, &response.body) {
-            Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map(Some).map_err(|r| r.to_string()),
-            // An answer that came in this dialog's 18x stands.
-            Ok(None) if early.as_deref() == Some(response.headers.to.tag().unwrap_or_default()) => Ok(None),
-            Ok(None) => Err("the answer has no session description".to_owned()),
-            Err(bad) => Err(bad.why),
-        };
-        match agreed {
-            Ok(agreed) => {
-                if let Some(agreed) = agreed {
-                    self.agree(core, agreed);
-                }
-                core.tell(self.id, Notice::Answered);
-            }
-            Err(why) => {
-                self.about.error = Some(why.clone());
-                self.hang_up(core, End::media(why));
-            }
-        }
-    }
-
-    /// The target wants the session to be refreshed less often: ask again, once (RFC 4028 section 7.3).
-    fn too_brief(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
-        let State::Inviting(inviting) = &mut self.state else { return };
-        let wish = &mut inviting.outgoing.session;
-        let least = least_session(&response.headers).filter(|least| *least > wish.min && !wish.expires.is_zero());
-        let Some(least) = least.filter(|_| inviting.canceled.is_none()) else {
-            return self.refused(core, tx, response.code);
-        };
-        wish.min = least;
-        core.transactions.remove(&tx);
-        let State::Inviting(inviting) = self.enter(State::Gone) else { return };
-        let Inviting { outgoing, uri, mut places, hop, .. } = *inviting;
-        places.push_front(Target { transport: hop.transport, address: hop.remote });
-        self.enter(State::Locating(Box::new(Locating { outgoing, uri, places, query: None })));
-        self.invite(core);
-    }
-
-    fn redirected(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
-        if let State::Inviting(inviting) = &mut self.state {
-            let outgoing = &mut inviting.outgoing;
-            let contacts = response.headers.all("Contact").filter_map(|c| NameAddr::parse(c).ok());
-            for contact in contacts.take(outgoing.redirects).collect::<Vec<_>>() {
-                outgoing.redirects -= 1;
-                tracing::info!(call = %self.name, to = %contact.uri, "redirected");
-                outgoing.targets.push_back(contact.uri);
-            }
-        }
-        self.refused(core, tx, response.code);
-    }
-
-    /// The carrier wants to know who we are: send the INVITE again with an answer. False: there is none.
-    fn prove(&mut self, core: &mut Core, tx: ClientTx, response: &Response) -> bool {
-        let State::Inviting(inviting) = &mut self.state else { return false };
-        if inviting.canceled.is_some() {
-            return false;
-        }
-        let Some(again) = inviting.outgoing.carrier.prove(core, &inviting.request, response) else { return false };
-        core.transactions.remove(&tx);
-        inviting.outgoing.cseq = again.headers.cseq.number;
-        inviting.tx = core.request(self.id, again.clone(), inviting.hop);
-        inviting.request = again;
-        inviting.silent = Some(core.now + core.config.limits.silent);
-        true
-    }
-
-    /// The INVITE failed with this code: another address, another target, or the end.
-    fn refused(&mut self, core: &mut Core, tx: ClientTx, code: u16) {
-        core.transactions.remove(&tx);
-        let State::Inviting(inviting) = self.enter(State::Gone) else { return };
-        if inviting.canceled.is_some() {
-            return;
-        }
-        let Inviting { mut outgoing, uri, places, .. } = *inviting;
-        let elsewhere = code == 503 && !places.is_empty();
-        let end = End::refused(code, outgoing.rang);
-        let onward = outgoing.carrier.goes_on(core, code, outgoing.rang);
-        if !elsewhere && !onward {
-            outgoing.carrier.ways.clear();
-        }
-        let stop = code >= 600 || (!elsewhere && !onward && outgoing.targets.is_empty());
-        if stop {
-            return self.decide(core, end, Some(code));
-        }
-        outgoing.failed = Some(end);
-        self.enter(State::Locating(Box::new(Locating { outgoing, uri, places, query: None })));
-        if elsewhere { self.try_next(core) } else { self.locate(core) }
-    }
-
-    /// No answer will come to our INVITE.
-    pub fn handle_invite_failed(&mut self, core: &mut Core, tx: ClientTx, why: TxFailure) {
-        if !matches!(&self.state, State::Inviting(inviting) if inviting.tx == tx) {
-            return;
-        }
-        self.place_failed(core);
-        self.about.error = Some(match why {
-            TxFailure::TimedOut => "the INVITE got no answer".to_owned(),
-            TxFailure::Transport => "the INVITE could not be delivered".to_owned(),
-        });
-        match why {
-            // As good as 503, so that another address is tried in both cases (RFC 3263 section 4.3).
-            TxFailure::Transport => self.refused(core, tx, 503),
-            TxFailure::TimedOut => {
-                let rest = matches!(&self.state, State::Inviting(inviting) if !inviting.places.is_empty());
-                self.refused(core, tx, if rest { 503 } else { 408 });
-            }
-        }
-    }
-
     /// Ringing took too long, or the answer to a CANCEL.
     pub fn invite_timeout(&mut self, core: &mut Core) {
         let State::Inviting(inviting) = &self.state else { return };
@@ -490,38 +297,5 @@ impl Call {
             inviting.silent = None;
             core.stack.cancel(core.now, inviting.tx, reason);
         }
-    }
-}
-
-impl Sent {
-    /// A re-INVITE that was answered and acknowledged with `ack`.
-    pub fn acknowledged(tx: ClientTx, request: Request, hop: Hop, ack: (String, Request, Hop)) -> Sent {
-        Sent { tx, request, hop, acks: vec![ack] }
-    }
-
-    /// A 2xx after the first one: the same again, or that of another fork, which is ended.
-    pub fn answer_again(&mut self, core: &mut Core, response: &Response) {
-        if !(200..300).contains(&response.code) {
-            return;
-        }
-        let tag = response.headers.to.tag().unwrap_or_default();
-        if let Some((_, ack, hop)) = self.acks.iter().find(|(known, ..)| known == tag) {
-            return core.stack.send_ack(core.now, ack.clone(), *hop);
-        }
-        if let Some(mut dialog) = self.acknowledge(core, response) {
-            let bye = dialog.request(Method::Bye, &core.contact(self.hop));
-            let hop = core.in_dialog(&dialog);
-            core.stack.request(core.now, bye, hop);
-        }
-    }
-
-    /// ACK a fork's first 2xx. None: it makes no dialog, or there are too many.
-    fn acknowledge(&mut self, core: &mut Core, response: &Response) -> Option<Dialog> {
-        let dialog = Dialog::uac(&self.request, response, self.hop).ok().filter(|_| self.acks.len() < FORKS)?;
-        let (ack, hop) = (dialog.ack(self.request.headers.cseq.number), core.in_dialog(&dialog));
-        core.stack.send_ack(core.now, ack.clone(), hop);
-        let tag = response.headers.to.tag().unwrap_or_default().to_owned();
-        self.acks.push((tag, ack, hop));
-        Some(dialog)
     }
 }

@@ -10,10 +10,10 @@ use std::{
 use super::{
     Config, ConsoleReply, Output, TraceEvent,
     call::Notice,
-    connect::Sent,
     desk::Desk,
     door::Overload,
     errands::Errand,
+    forks::Sent,
     guard::{Guard, GuardConfig, Offence},
     link::Links,
     message::Messages,

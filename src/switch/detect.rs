@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{call::Call, core::Core, switch::Switch, task::Doing};
 use crate::{
+    audio::progress::Progress,
     ids::CallId,
-    media::Command,
+    media::{self, Command},
     time::Time,
     verbs::{Heard, Reply},
 };
@@ -59,7 +60,8 @@ impl Call {
 
     fn listen_for_answer(&mut self, core: &mut Core, on: bool) {
         if let Some(port) = self.port.open().map(|open| open.id) {
-            self.command(core, Command::Detect { port, on });
+            let listener = on.then(|| Box::new(Progress::new(media::RATE)));
+            self.command(core, Command::Detect { port, listener });
         }
     }
 }

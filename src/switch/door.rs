@@ -40,14 +40,14 @@ impl Overload {
         match self {
             Overload::No if late => Overload::Perhaps { since: now },
             Overload::Perhaps { since } if late && now - since >= LASTING => {
-                tracing::warn!("overload begins: new calls get 503");
+                tracing::warn!("overload begins: new calls and messages get 503");
                 Overload::Yes { last: now, now: true, told: now, before: shed }
             }
             Overload::Perhaps { since } if late => Overload::Perhaps { since },
             Overload::Yes { told, before, .. } if late => {
                 let again = now - told >= QUIET;
                 if again {
-                    tracing::warn!(calls = shed - before, "overload goes on: so many new calls got 503");
+                    tracing::warn!(calls = shed - before, "overload goes on: so many new calls and messages got 503");
                 }
                 let (told, before) = if again { (now, shed) } else { (told, before) };
                 Overload::Yes { last: now, now: true, told, before }
@@ -58,7 +58,7 @@ impl Overload {
             Overload::Yes { before, .. } => {
                 tracing::warn!(
                     calls = shed - before,
-                    "overload is over: so many new calls got 503 since it was last told"
+                    "overload is over: so many new calls and messages got 503 since it was last told"
                 );
                 Overload::No
             }
@@ -76,7 +76,7 @@ impl Overload {
 }
 
 impl Switch {
-    /// One whole message came. What may come in is read; a new call that we have no time for is not.
+    /// One whole message came. What may come in is read; a new call or message that we have no time for is not.
     pub(super) fn on_datagram(&mut self, hop: Hop, bytes: &Bytes) {
         if !self.is_let_in(hop, bytes) {
             return;
@@ -113,7 +113,7 @@ impl Switch {
             core.guard.note(core.now, ip, Offence::Scanner);
             return false;
         }
-        if behind && !known && glance.is_new_call() && !core.is_urgent(&glance) {
+        if behind && !known && glance.is_new_work() && !core.is_urgent(&glance) {
             let retry_after = core.config.retry_after.as_secs().max(1);
             if core.stack.shed(hop, bytes, retry_after) {
                 core.guard.count_shed();

@@ -2,9 +2,10 @@
 //! makes, one for each fork that speaks up.
 
 use super::{
-    accept::{Incoming, description},
+    accept::description,
     call::{Call, End, State},
     core::{Core, SDP},
+    incoming::Incoming,
     within::Purpose,
 };
 use crate::sip::{Dialog, Method, Reliable, ReliableOutput, Request, Response, ServerTx, rack, rseq, supports};
@@ -28,13 +29,11 @@ impl Incoming {
         (wanted.then(|| Reliable::new(&core.config.sip, first)), required)
     }
 
-    /// Send a provisional answer: reliably where it describes media, or where the caller demands it of all. An INVITE
-    /// without offer would want one in the first reliable answer (section 5); it gets none before the final answer.
+    /// Send a provisional answer: reliably where it describes media, or where the caller demands it of all.
     pub fn provisional(&mut self, core: &mut Core, response: Response) {
         let plain = self.reliable.is_none() || (response.body.is_empty() && !self.reliable_all);
         match &mut self.reliable {
-            Some(_) if self.offer.is_none() && self.reliable_all => {}
-            Some(reliable) if !plain && self.offer.is_some() => {
+            Some(reliable) if !plain => {
                 reliable.send(core.now, response);
                 self.send_reliably(core);
             }
@@ -70,6 +69,13 @@ impl Call {
         }
         incoming.send_reliably(core);
         let mut response = request.response(200, None);
+        if let Some(taken) = self.take_early_answer(core, request) {
+            core.respond(tx, response);
+            return match taken {
+                Ok(()) => self.go_on_incoming(core),
+                Err(why) => self.refuse_offer(core, 488, why),
+            };
+        }
         // Media may be described anew in it (section 5).
         let from = request.headers.from.tag();
         match description(&request.headers, &request.body)

@@ -3,8 +3,9 @@
 
 use super::{
     call::{Call, End, State},
-    connect::{Inviting, Locating, Sent},
+    connect::{Inviting, Locating},
     core::Core,
+    forks::Sent,
     target,
 };
 use crate::{
@@ -37,7 +38,16 @@ impl Call {
         if inviting.tx != tx {
             return;
         }
-        inviting.silent = None;
+        match code {
+            100 if inviting.trying => {}
+            100 => {
+                let carrier = inviting.outgoing.carrier.now.as_ref();
+                let trunk = carrier.and_then(|way| core.config.trunking.trunk(&way.trunk));
+                let patience = trunk.map(|trunk| trunk.progress).filter(|patience| !patience.is_zero());
+                (inviting.silent, inviting.trying) = (patience.map(|patience| core.now + patience), true);
+            }
+            _ => inviting.silent = None,
+        }
         match code {
             503 => self.place_failed(core),
             _ => core.failover.worked(place(inviting.hop)),
@@ -51,7 +61,7 @@ impl Call {
         }
     }
 
-    /// Nobody said a word. Where there is a next place or target, go there; what may still come from here is answered,
+    /// Nobody said a word, or a carrier nothing but 100. Where there is a next place or target, go there; what may still come from here is answered,
     /// and ended.
     pub fn leave_silent(&mut self, core: &mut Core) {
         let State::Inviting(inviting) = &mut self.state else { return };
@@ -64,7 +74,10 @@ impl Call {
         if inviting.places.is_empty() && outgoing.targets.is_empty() && !onward {
             return;
         }
-        self.place_failed(core);
+        // A proxy that says 100 is there: it is what lies behind it that is not.
+        if !inviting.trying {
+            self.place_failed(core);
+        }
         let State::Inviting(inviting) = self.enter(State::Gone) else { return };
         let Inviting { outgoing, uri, places, tx, request, hop, .. } = *inviting;
         tracing::info!(call = %self.name, from = %hop.remote, "no answer: on to the next place");

@@ -88,12 +88,12 @@ impl Fax {
 impl Call {
     /// The party offers a fax in its re-INVITE.
     pub fn fax_offered(&mut self, core: &mut Core, tx: ServerTx, request: &Request, offer: Session) {
-        let theirs = match self.may_fax(core).and_then(|ours| {
-            sdp::Fax::of(&offer, ours).map_err(|refusal| refusal.to_string())
-        }) {
-            Ok(theirs) => theirs,
-            Err(why) => return self.decline_fax(core, (tx, request), 488, &why),
-        };
+        let theirs =
+            match self.may_fax(core).and_then(|ours| sdp::Fax::of(&offer, ours).map_err(|refusal| refusal.to_string()))
+            {
+                Ok(theirs) => theirs,
+                Err(why) => return self.decline_fax(core, (tx, request), 488, &why),
+            };
         if let Fax::On(on) = &mut self.fax {
             // The other party need not know from where to where it goes.
             let other = on.other.clone();

@@ -5,8 +5,8 @@ use super::{
     CallQuality, CallRecord, Output,
     call::{Call, State},
     cdr,
-    connect::Sent,
     core::Core,
+    forks::Sent,
     port::Port,
     switch::Switch,
 };

@@ -118,6 +118,7 @@ impl Switch {
         let task = call.task.take();
         let mut asides = std::mem::take(&mut call.reoffer.asks);
         asides.extend(call.forget_texts());
+        asides.extend(call.announced.take());
         let (flow, legs) = (call.flow, std::mem::take(&mut call.legs));
         let own = flow.filter(|flow| self.flows.get(flow).is_some_and(|flow| flow.call == id));
         match own {
@@ -126,10 +127,13 @@ impl Switch {
                 if let Some(flow) = flow.and_then(|flow| self.flows.get_mut(&flow)) {
                     flow.forget(id);
                 }
-                for ask in asides.into_iter().chain(task.map(|task| task.ask)) {
-                    self.reply(ask, crate::verbs::Reply::Failed(Failure::HungUp));
-                }
             }
+        }
+        // A flow that is unwound asks no more.
+        let unwound = own.map(Origin::Flow);
+        let asks = asides.into_iter().chain(task.map(|task| task.ask));
+        for ask in asks.filter(|ask| Some(ask.origin) != unwound) {
+            self.reply(ask, crate::verbs::Reply::Failed(Failure::HungUp));
         }
         for leg in legs {
             self.end_leg(leg, End::HUNG_UP);

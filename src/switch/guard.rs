@@ -47,7 +47,7 @@ pub struct GuardConfig {
     pub scanners: Vec<String>,
     /// Sources that are remembered, and as many bans.
     pub max_sources: usize,
-    /// New calls get 503 where those that come keep waiting for longer than this to be looked at; zero: never.
+    /// New calls and messages get 503 where those that come keep waiting for longer than this to be looked at; zero: never.
     pub shed_after: Duration,
 }
 
@@ -160,7 +160,7 @@ pub struct Guarded {
     pub offences: u64,
     /// Bans so far.
     pub bans: u64,
-    /// New calls that got 503 because we are behind.
+    /// New calls and messages that got 503 because we are behind.
     pub shed: u64,
     /// Bans in force.
     pub in_force: usize,
@@ -289,7 +289,7 @@ impl Guard {
         }
     }
 
-    /// A new call got 503 because we are behind.
+    /// A new call or message got 503 because we are behind.
     pub(super) fn count_shed(&mut self) {
         self.counted.shed += 1;
     }

@@ -49,6 +49,16 @@ pub(super) enum Alarm {
     Unheard { to: Option<SocketAddr> },
 }
 
+impl Alarm {
+    /// Nothing comes.
+    const fn is_silence(self) -> bool {
+        match self {
+            Alarm::Nothing { .. } | Alarm::Strangers { .. } | Alarm::Stopped { .. } => true,
+            Alarm::Silence { .. } | Alarm::Unheard { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = |at: Option<SocketAddr>| at.map_or("nowhere".to_owned(), |at| at.to_string());
@@ -112,11 +122,19 @@ impl Call {
             (None, refused) => Alarm::Strangers { said, refused },
         };
         self.alarm(core, alarm);
+    }
+
+    /// The party sends neither audio nor reports though it should: it is gone, and nobody will say BYE.
+    pub fn handle_lost(&mut self, core: &mut Core) {
         let talking = matches!(self.port, Port::Open(_)) && self.is_answered();
-        if core.config.hang_up_on_silence && talking && self.over.is_none() {
-            self.about.error = Some(format!("no audio came: {alarm}"));
-            self.hang_up(core, End::BROKEN);
+        if !talking || self.over.is_some() {
+            return;
         }
+        let why = self.hearing.alarms.iter().find(|alarm| alarm.is_silence()).map(Alarm::to_string);
+        let why = why.unwrap_or_else(|| "packets came, and then no more".to_owned());
+        tracing::warn!(call = %self.name, why, "the party is gone");
+        self.about.error = Some(format!("neither audio nor reports came any more: {why}"));
+        self.hang_up(core, End::GONE);
     }
 
     fn alarm(&mut self, core: &mut Core, alarm: Alarm) {

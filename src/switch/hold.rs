@@ -45,7 +45,7 @@ impl Call {
     }
 
     fn hold_music(&self, core: &Core) -> Vec<Sound> {
-        let configured = || core.config.rules.hold_music.clone().map(Sound::File);
+        let configured = || core.config.rules.hold_music.as_deref().map(Sound::named);
         match self.hold.music.clone().or_else(configured).filter(|_| !self.hold.broken) {
             Some(music) => vec![music],
             None => vec![Sound::Tone { tone: Tone::Beep, length: None }, Sound::Silence(PAUSE)],

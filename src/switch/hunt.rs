@@ -247,7 +247,7 @@ impl Switch {
         if let Some((call, core)) = self.call(caller)
             && call.play(core, std::slice::from_ref(&ringback)).is_err()
         {
-            call.forget_loads(core);
+            call.forget_play(core);
         }
     }
 

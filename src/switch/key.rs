@@ -7,20 +7,15 @@ use crate::{
 };
 
 impl Switch {
-    /// A key of the party: recordings first, then the task; else, where the party is alone, it waits for the next gather.
+    /// A key of the party: recordings first, then what is played, then the task; else, where the party is alone, it waits for the next gather.
     pub(super) fn on_key(&mut self, id: CallId, key: char) {
         let Some((call, core)) = self.call(id) else { return };
-        if call.over.is_some() || call.key_stops_recording(core, key) {
+        if call.over.is_some() || call.key_stops_recording(core, key) || self.key_for_play(id, key) {
             return;
         }
+        let Some((call, core)) = self.call(id) else { return };
         let now = core.now;
         match call.task.as_mut().map(|task| &mut task.doing) {
-            Some(Doing::Play { stop_on, key: stopped }) if stop_on.contains(key) && stopped.is_none() => {
-                *stopped = Some(key);
-                if !call.stop_playing(core) {
-                    self.play_ended(id, 0);
-                }
-            }
             Some(Doing::Gather(collector)) => {
                 let step = collector.handle_key(now, key);
                 self.gathered(id, step);

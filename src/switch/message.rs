@@ -12,6 +12,9 @@ use crate::{
 /// What is kept of a message's type, in bytes.
 const LONGEST_KIND: usize = 100;
 
+/// What a message without a type is.
+const PLAIN: &str = "text/plain";
+
 /// What the operator allows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessageConfig {
@@ -29,13 +32,7 @@ pub struct MessageConfig {
 
 impl Default for MessageConfig {
     fn default() -> MessageConfig {
-        MessageConfig {
-            routes: Vec::new(),
-            kinds: vec!["text/plain".to_owned()],
-            longest: 16_384,
-            flows: 1000,
-            sending: 1000,
-        }
+        MessageConfig { routes: Vec::new(), kinds: vec![PLAIN.to_owned()], longest: 16_384, flows: 1000, sending: 1000 }
     }
 }
 
@@ -82,6 +79,23 @@ pub(super) enum Unread {
     Packed,
 }
 
+impl Unread {
+    /// What it is answered with.
+    pub const fn code(self) -> u16 {
+        match self {
+            Unread::Garbled => 400,
+            Unread::TooLong => 413,
+            Unread::Kind | Unread::Packed => 415,
+        }
+    }
+}
+
+/// What a message claims to be: its media type, cut where it is longer than any that is taken.
+pub(super) fn claimed_kind(request: &Request) -> String {
+    let (kind, _) = kind(request.headers.get("Content-Type").unwrap_or(PLAIN));
+    kind.chars().take(LONGEST_KIND).collect()
+}
+
 impl Core {
     /// What a MESSAGE says.
     pub fn read_text(&self, request: &Request) -> Result<Text, Unread> {
@@ -93,7 +107,7 @@ impl Core {
         if codings.any(|coding| !matches!(coding.trim().to_ascii_lowercase().as_str(), "" | "identity")) {
             return Err(Unread::Packed);
         }
-        let (kind, charset) = kind(headers.get("Content-Type").unwrap_or("text/plain"));
+        let (kind, charset) = kind(headers.get("Content-Type").unwrap_or(PLAIN));
         if kind.len() > LONGEST_KIND || !config.kinds.contains(&kind) {
             return Err(Unread::Kind);
         }
@@ -107,18 +121,14 @@ impl Core {
 
     /// Answer a MESSAGE that is not taken.
     pub fn refuse_text(&mut self, tx: ServerTx, request: &Request, unread: Unread) {
-        match unread {
-            Unread::Garbled => {
-                let warning = super::accept::warning("the text is not UTF-8");
-                self.answer(tx, request, 400, &[("Warning", &warning)]);
-            }
-            Unread::TooLong => self.answer(tx, request, 413, &[]),
-            Unread::Kind => {
-                let accepted = self.config.messages.kinds.join(", ");
-                self.answer(tx, request, 415, &[("Accept", &accepted)]);
-            }
-            Unread::Packed => self.answer(tx, request, 415, &[("Accept-Encoding", "identity")]),
-        }
+        let field = match unread {
+            Unread::Garbled => Some(("Warning", super::accept::warning("the text is not UTF-8"))),
+            Unread::TooLong => None,
+            Unread::Kind => Some(("Accept", self.config.messages.kinds.join(", "))),
+            Unread::Packed => Some(("Accept-Encoding", "identity".to_owned())),
+        };
+        let fields: Vec<(&str, &str)> = field.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.answer(tx, request, unread.code(), &fields);
     }
 }
 

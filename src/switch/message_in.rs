@@ -14,13 +14,15 @@ use std::{
 };
 
 use super::{
-    Output, accept,
+    Direction, Output, accept,
     call::Call,
     core::Core,
     desk::Who,
     flow::Flow,
     guard::Offence,
+    message::claimed_kind,
     message_out::Sender,
+    message_record::{MessageRecord, Outside},
     switch::Switch,
     target,
     trunk::{Caller, Trunk},
@@ -50,8 +52,7 @@ pub(super) struct Arrived {
 
 /// One message and its script.
 struct Letter {
-    /// The id that logs carry.
-    name: String,
+    about: MessageRecord,
     sender: Sender,
     /// Absent: it is answered.
     open: Option<(ServerTx, Request)>,
@@ -94,9 +95,13 @@ impl Switch {
             return self.core.answer_later(tx, &request);
         }
         let Some(envelope) = self.core.open_envelope(tx, hop, &request) else { return };
+        let about = self.core.about_letter(&envelope, &request);
         let text = match self.core.read_text(&request) {
             Ok(text) => text,
-            Err(unread) => return self.core.refuse_text(tx, &request, unread),
+            Err(unread) => {
+                self.core.tell_message(about, Ok(unread.code()));
+                return self.core.refuse_text(tx, &request, unread);
+            }
         };
         let (to, from) = (envelope.to.as_str(), envelope.caller.number.as_str());
         let in_call = self.call_between(&envelope, hop);
@@ -108,10 +113,11 @@ impl Switch {
                     return self.core.answer_later(tx, &request);
                 }
                 let hops = request.headers.max_forwards().unwrap_or(MOST_HOPS).min(MOST_HOPS).saturating_sub(1);
-                let sender = Sender { from: to.to_owned(), account: envelope.account(), hops };
-                let facts = self.core.message_facts(&envelope, hop, &request, text);
+                let sender = Sender { from: to.to_owned(), account: envelope.account(), hops, call: None };
+                let facts = envelope.facts(&about, hop, &request, text);
                 tracing::info!(message = facts.id, from, to, script = &*script, source = %hop.remote, "message");
-                self.start_letter((tx, request), sender, script, facts, vars);
+                let about = MessageRecord { script: Some(script), ..about };
+                self.start_letter((tx, request), sender, about, facts, vars);
             }
             (Some(call), ..) | (None, None, Some(call)) => {
                 if let Some((call, core)) = self.call(call) {
@@ -123,6 +129,7 @@ impl Switch {
                     self.core.offence(hop, Offence::UnknownNumber);
                 }
                 tracing::info!(from, to, source = %hop.remote, "message for nobody");
+                self.core.tell_message(about, Ok(404));
                 self.core.answer(tx, &request, 404, &[]);
             }
         }
@@ -147,13 +154,14 @@ impl Switch {
         &mut self,
         open: (ServerTx, Request),
         sender: Sender,
-        script: Arc<str>,
+        about: MessageRecord,
         facts: Facts,
         vars: Vec<(String, String)>,
     ) {
         let core = &mut self.core;
         let (flow, call, seed) = (FlowId(core.id()), CallId(core.id()), core.random());
-        let letter = Letter { name: facts.id.clone(), sender, open: Some(open) };
+        let script = about.script.clone().unwrap_or_default();
+        let letter = Letter { about, sender, open: Some(open) };
         core.messages.arrived.flows.insert(flow, letter);
         core.messages.arrived.due.push_back((core.now + PATIENCE, flow));
         let unix = core.epoch.unix(core.now);
@@ -189,23 +197,16 @@ impl Core {
         Some(Envelope { to, caller, who, trunk })
     }
 
-    fn message_facts(&mut self, envelope: &Envelope, hop: Hop, request: &Request, text: Text) -> Facts {
-        let known = !envelope.caller.private && !envelope.caller.number.is_empty();
-        let number = if known { envelope.caller.number.clone() } else { "anonymous".to_owned() };
-        Facts {
-            id: format!("{}-m{}", self.epoch.unix(Time::START).as_secs(), self.id()),
-            caller: number,
-            caller_name: envelope.caller.display.clone(),
-            called: envelope.to.clone(),
-            sip_call_id: request.headers.call_id.clone(),
-            phone: envelope.who.phone().map(|user| user.to_string()),
-            trunk: envelope.trunk.as_ref().map(|trunk| trunk.name.to_string()),
-            source: hop.remote.to_string(),
-            inbound: true,
-            headers: target::extras(&request.headers),
-            message: Some(Box::new(text)),
-            ..Facts::default()
-        }
+    fn about_letter(&mut self, envelope: &Envelope, request: &Request) -> MessageRecord {
+        let from = if envelope.caller.private { "" } else { envelope.caller.number.as_str() };
+        let about = self.about_message(Outside {
+            direction: Direction::Inbound,
+            from,
+            to: &envelope.to,
+            media_type: claimed_kind(request),
+            bytes: request.body.len(),
+        });
+        MessageRecord { trunk: envelope.trunk.as_ref().map(|trunk| trunk.name.clone()), ..about }
     }
 
     /// A flow answers the message that it was started for.
@@ -215,7 +216,9 @@ impl Core {
             return Err(Failure::WrongState);
         }
         let (tx, request) = letter.open.take().ok_or(Failure::WrongState)?;
-        tracing::info!(message = letter.name, code, "message answered");
+        tracing::info!(message = letter.about.id, code, "message answered");
+        let about = letter.about.clone();
+        self.tell_message(about, Ok(code));
         self.respond(tx, request.response(code, reason));
         Ok(Reply::Done)
     }
@@ -242,6 +245,23 @@ impl Core {
 }
 
 impl Envelope {
+    fn facts(&self, about: &MessageRecord, hop: Hop, request: &Request, text: Text) -> Facts {
+        Facts {
+            id: about.id.clone(),
+            caller: about.from.clone(),
+            caller_name: self.caller.display.clone(),
+            called: self.to.clone(),
+            sip_call_id: request.headers.call_id.clone(),
+            phone: self.who.phone().map(|user| user.to_string()),
+            trunk: about.trunk.as_deref().map(str::to_owned),
+            source: hop.remote.to_string(),
+            inbound: true,
+            headers: target::extras(&request.headers),
+            message: Some(Box::new(text)),
+            ..Facts::default()
+        }
+    }
+
     /// Whose messages these are: caps count by it.
     fn account(&self) -> String {
         self.who.phone().map_or_else(|| self.caller.number.clone(), |phone| phone.to_string())

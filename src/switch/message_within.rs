@@ -2,8 +2,11 @@
 //! party.
 
 use super::{
+    Direction,
     call::{Call, Notice, State},
     core::Core,
+    message::claimed_kind,
+    message_record::{MessageRecord, Outside},
     switch::Switch,
     task::{Ask, Doing, Task},
     within::Purpose,
@@ -42,6 +45,8 @@ impl Call {
         tracing::info!(call = %self.name, bytes = text.text.len(), "message in call");
         let code = if self.awaits_text() { 200 } else { 202 };
         core.answer(tx, request, code, &[]);
+        let about = self.about_text(core, Direction::Inbound, request);
+        core.tell_message(about, Ok(code));
         self.texts.push_back(text);
         core.tell(self.id, Notice::Text);
     }
@@ -62,12 +67,33 @@ impl Call {
     }
 
     /// The answer to it.
-    pub fn text_answered(&self, core: &mut Core, ask: Ask, code: u16) {
+    pub fn text_answered(&self, core: &mut Core, ask: Option<Ask>, request: &Request, code: u16) {
         let result = match code {
             200..=299 => Ok(code),
             code => Err(Failure::Refused(code)),
         };
-        core.tell(self.id, Notice::Texted(ask, result));
+        self.text_over(core, ask, request, result);
+    }
+
+    /// What became of it. Nobody may be left who asks.
+    pub fn text_over(&self, core: &mut Core, ask: Option<Ask>, request: &Request, result: Result<u16, Failure>) {
+        let about = self.about_text(core, Direction::Outbound, request);
+        core.tell_message(about, result.as_ref().copied());
+        if let Some(ask) = ask {
+            core.tell(self.id, Notice::Texted(ask, result));
+        }
+    }
+
+    /// What is told of a message within this call.
+    fn about_text(&self, core: &mut Core, direction: Direction, request: &Request) -> MessageRecord {
+        let (from, to) = match direction == self.about.direction {
+            true => (&self.about.from, &self.about.to),
+            false => (&self.about.to, &self.about.from),
+        };
+        let (media_type, bytes) = (claimed_kind(request), request.body.len());
+        let about = core.about_message(Outside { direction, from, to, media_type, bytes });
+        let trunk = self.trunk.as_ref().map(|on| on.name.clone());
+        MessageRecord { call: Some(self.name.clone()), trunk, ..about }
     }
 
     /// The call is over. Gives back who waits to hear of messages that are not answered.

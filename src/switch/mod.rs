@@ -10,15 +10,16 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    codec::Codec,
+    codec::{Codec, Rate},
     facts::Start,
     ids::{CallId, FlowId, InterfaceId, LoadId, PortId, QueryId, RecordingId, RequestId, WorkerId},
     media, sip,
     time::Time,
-    verbs::{Failure, FlowEnd, Reply, Request, Sound},
+    verbs::{Failure, FlowEnd, NoSound, Reply, Request, Sound},
 };
 
 mod accept;
+mod aside;
 mod bridge;
 mod call;
 mod cdr;
@@ -35,18 +36,22 @@ mod failover;
 mod fax;
 mod finish;
 mod flow;
+mod forks;
 mod gather;
 pub mod guard;
 mod hearing;
 mod hold;
 mod hunt;
+mod incoming;
 mod info;
 mod key;
 mod lamps;
 mod link;
 mod message;
+mod message_copy;
 mod message_in;
 mod message_out;
+mod message_record;
 mod message_within;
 mod modify;
 mod network;
@@ -57,6 +62,7 @@ mod play;
 mod port;
 mod progress;
 mod proof;
+mod provisional;
 mod reason;
 mod record;
 mod refer;
@@ -64,6 +70,8 @@ mod registered;
 mod registrar;
 mod reoffer;
 mod replaces;
+mod replied;
+mod rerun;
 mod room;
 mod route;
 mod rules;
@@ -71,9 +79,11 @@ mod secure;
 mod session;
 mod siprec;
 mod siprec_words;
+mod steer;
 pub mod stir;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
+mod tape;
 mod target;
 mod task;
 #[cfg(test)]
@@ -90,6 +100,7 @@ mod within;
 pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
 pub use guard::{Access, GuardConfig, Guarded};
 pub use message::{MessageConfig, MessageRoute};
+pub use message_record::MessageRecord;
 pub use network::{BadNetwork, Network};
 pub use phones::{NonceKey, Phone, Phones};
 pub use progress::Progress;
@@ -154,7 +165,7 @@ pub enum Input {
         /// Which load.
         load: LoadId,
         /// The sound, else why there is none.
-        result: Result<Arc<media::Pcm>, String>,
+        result: Result<Arc<media::Pcm>, NoSound>,
     },
     /// Answers [`Output::Look`], exactly once.
     Found {
@@ -277,12 +288,14 @@ pub enum Output {
         /// What.
         command: media::Command,
     },
-    /// Load a [`Sound::File`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`].
+    /// Load a [`Sound::File`], fetch a [`Sound::Web`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`].
     Load {
         /// Name of the load.
         load: LoadId,
         /// What.
         sound: Sound,
+        /// The highest rate that is of use.
+        rate: Rate,
     },
     /// Create the file of a recording; blocks follow from the worker. Answered by [`Input::RecordingWritten`] at its
     /// end.
@@ -318,6 +331,8 @@ pub enum Output {
     Progress(Box<Progress>),
     /// A call is over, and this is what is known of it.
     Record(Box<CallRecord>),
+    /// What became of a text message.
+    Message(Box<MessageRecord>),
     /// Something to look at, where [`Config::trace`] is on.
     Trace(Trace),
     /// Answer the operator.
@@ -478,8 +493,6 @@ pub struct Config {
     pub retry_after: Duration,
     /// Whether media is encrypted.
     pub security: MediaSecurity,
-    /// End calls whose party sends no audio though it should ([`media::Event::NoRtp`]).
-    pub hang_up_on_silence: bool,
     /// Signed callers.
     pub stir: stir::Config,
     /// How calls are kept once they are set up.

@@ -26,7 +26,9 @@ impl Call {
     /// An INVITE within the dialog; its CSeq is in order.
     pub fn handle_reinvite(&mut self, core: &mut Core, tx: ServerTx, request: &Request) {
         match &mut self.state {
-            State::Talking { .. } if self.reoffer.is_asked() || self.fax.waits() => return core.answer(tx, request, 491, &[]),
+            State::Talking { .. } if self.reoffer.is_asked() || self.fax.waits() => {
+                return core.answer(tx, request, 491, &[]);
+            }
             State::Talking { dialog, reinvite: None } => dialog.refresh_target(&request.headers),
             // An INVITE of one side is under way: the other one has to come back (RFC 3261 section 14.2).
             State::Talking { reinvite: Some(_), .. } | State::Accepting(_) | State::Inviting(_) => {

@@ -7,15 +7,16 @@ use super::{
     Output,
     call::{Call, Notice},
     core::Core,
+    steer::Hand,
     switch::Switch,
     task::Doing,
 };
 use crate::{
     audio,
-    codec::Rate,
+    codec::{Codec, Rate},
     ids::{CallId, LoadId, PlayId},
     media::{Command, Pcm, RATE},
-    verbs::{Failure, Reply, SignalTone, Sound, Tone},
+    verbs::{Failure, NoSound, Play, Reply, SignalTone, Sound, SoundFault, Tone},
 };
 
 /// Tones that are kept, and the longest one that is.
@@ -30,8 +31,12 @@ pub(super) enum Player {
         sounds: Vec<Option<Arc<Pcm>>>,
         /// What is missing, and its place.
         loads: Vec<(LoadId, usize)>,
+        hand: Box<Hand>,
     },
-    Playing(PlayId),
+    Playing {
+        play: PlayId,
+        hand: Box<Hand>,
+    },
 }
 
 /// What the caller hears while others are rung.
@@ -45,30 +50,51 @@ pub(super) fn length(samples: u64) -> Duration {
 }
 
 impl Call {
-    /// Play these; what was being played is over without a word. [`Notice::Played`] or [`Notice::NotPlayed`] follows.
+    /// Play these, once and as they are; what was being played is over without a word. [`Notice::Played`] or
+    /// [`Notice::NotPlayed`] follows.
     pub fn play(&mut self, core: &mut Core, sounds: &[Sound]) -> Result<(), Failure> {
+        self.play_by(core, sounds, Hand::default())
+    }
+
+    /// As [`Call::play`], in its own manner; [`Notice::Playing`] comes when it begins.
+    pub fn play_as(&mut self, core: &mut Core, play: &Play) -> Result<(), Failure> {
+        self.play_by(core, &play.sounds, Hand::new(play))
+    }
+
+    fn play_by(&mut self, core: &mut Core, sounds: &[Sound], hand: Hand) -> Result<(), Failure> {
         if sounds.len() > core.config.limits.sounds {
             return Err(Failure::Limit("sounds in one play"));
         }
-        self.forget_loads(core);
+        self.forget_play(core);
+        self.announcement_over(core);
         self.hold.on_air = false;
         let made = sounds.iter().map(|sound| core.make(sound)).collect::<Result<Vec<_>, _>>()?;
         let missing = made.iter().zip(sounds).enumerate().filter(|(_, (made, _))| made.is_none());
-        let mut loads = Vec::new();
+        let (rate, mut loads) = (self.rate(), Vec::new());
         for (at, (_, sound)) in missing {
             let load = LoadId(core.id());
             loads.push((load, at));
             core.loads.insert(load, self.id);
-            core.out.push_back(Output::Load { load, sound: sound.clone() });
+            core.out.push_back(Output::Load { load, sound: sound.clone(), rate });
         }
-        self.player = Player::Loading { sounds: made, loads };
+        self.player = Player::Loading { sounds: made, loads, hand: Box::new(hand) };
         self.play_when_loaded(core);
         Ok(())
     }
 
+    /// The highest rate that is of use to the party.
+    pub fn rate(&self) -> Rate {
+        let agreed = self.port.open().and_then(|open| open.agreed.as_ref());
+        let spoken = agreed.and_then(|agreed| agreed.send.as_ref().map(|(_, codec)| (*codec, agreed.opus.rate)));
+        spoken.map_or(Rate::Narrow, |(codec, opus)| match codec {
+            Codec::Opus => opus,
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => codec.rate(),
+        })
+    }
+
     /// A sound is there, or cannot be had.
-    pub fn handle_loaded(&mut self, core: &mut Core, load: LoadId, result: Result<Arc<Pcm>, String>) {
-        let Player::Loading { sounds, loads } = &mut self.player else { return };
+    pub fn handle_loaded(&mut self, core: &mut Core, load: LoadId, result: Result<Arc<Pcm>, NoSound>) {
+        let Player::Loading { sounds, loads, .. } = &mut self.player else { return };
         let Some(found) = loads.iter().position(|(id, _)| *id == load) else { return };
         let (_, place) = loads.swap_remove(found);
         match result {
@@ -79,38 +105,40 @@ impl Call {
                 self.play_when_loaded(core);
             }
             Err(why) => {
-                self.forget_loads(core);
+                self.forget_play(core);
                 core.tell(self.id, Notice::NotPlayed(why));
             }
         }
     }
 
     fn play_when_loaded(&mut self, core: &mut Core) {
-        let Player::Loading { sounds, loads } = &mut self.player else { return };
+        let Player::Loading { sounds, loads, hand } = &mut self.player else { return };
         if !loads.is_empty() {
             return;
         }
         let sounds: Box<[Arc<Pcm>]> = sounds.drain(..).flatten().collect();
-        let play = PlayId(core.id());
-        self.player = Player::Playing(play);
+        let (play, hand) = (PlayId(core.id()), std::mem::take(hand));
+        let manner = hand.manner;
+        self.player = Player::Playing { play, hand };
+        core.tell(self.id, Notice::Playing(play));
         match self.port.open().map(|open| open.id) {
-            Some(port) if !sounds.is_empty() => self.command(core, Command::Play { port, play, sounds }),
+            Some(port) if !sounds.is_empty() => self.command(core, Command::Play { port, play, sounds, manner }),
             Some(_) | None => self.handle_played(core, play, 0),
         }
     }
 
     /// The engine is through with `play`.
     pub fn handle_played(&mut self, core: &mut Core, play: PlayId, samples: u64) {
-        if matches!(self.player, Player::Playing(now) if now == play) {
-            self.player = Player::Idle;
+        if matches!(self.player, Player::Playing { play: now, .. } if now == play) {
+            self.forget_play(core);
             core.tell(self.id, Notice::Played { samples });
         }
     }
 
     /// Stop. True where [`Notice::Played`] will follow, because something was on the air.
     pub fn stop_playing(&mut self, core: &mut Core) -> bool {
-        let (Player::Playing(play), Some(open)) = (&self.player, self.port.open()) else {
-            self.forget_loads(core);
+        let (Player::Playing { play, .. }, Some(open)) = (&self.player, self.port.open()) else {
+            self.forget_play(core);
             return false;
         };
         let (port, play) = (open.id, *play);
@@ -121,27 +149,43 @@ impl Call {
     /// Stop, and do not tell when that is done.
     pub fn hush(&mut self, core: &mut Core) {
         self.stop_playing(core);
-        self.player = Player::Idle;
+        self.forget_play(core);
+        self.announcement_over(core);
         self.hold.on_air = false;
     }
 
-    pub fn forget_loads(&mut self, core: &mut Core) {
-        if let Player::Loading { loads, .. } = &self.player {
-            for (load, _) in loads {
-                core.loads.remove(load);
+    /// Nothing is played any more, as far as this call is concerned.
+    pub fn forget_play(&mut self, core: &mut Core) {
+        match std::mem::replace(&mut self.player, Player::Idle) {
+            Player::Idle => {}
+            Player::Loading { loads, .. } => {
+                for (load, _) in loads {
+                    core.loads.remove(&load);
+                }
             }
+            Player::Playing { hand, .. } => hand.give_up(core),
         }
-        self.player = Player::Idle;
     }
 }
 
 impl Switch {
+    /// A play begins: who does not wait for its end is told now.
+    pub(super) fn play_begins(&mut self, id: CallId, play: PlayId) {
+        let Some((call, _)) = self.call(id) else { return };
+        if matches!(call.task.as_ref().map(|task| &task.doing), Some(Doing::Play { wait: false, .. })) {
+            self.finish_task(id, Reply::Playing(play));
+        }
+    }
+
     /// What was being played is over.
     pub(super) fn play_ended(&mut self, id: CallId, samples: u64) {
         let Some((call, core)) = self.call(id) else { return };
         let now = core.now;
+        if let Some(ask) = call.announced.take() {
+            return self.reply(ask, Reply::Played { key: None, length: length(samples) });
+        }
         match call.task.as_mut().map(|task| &mut task.doing) {
-            Some(Doing::Play { key, .. }) => {
+            Some(Doing::Play { key, wait: true }) => {
                 let reply = Reply::Played { key: *key, length: length(samples) };
                 self.finish_task(id, reply);
             }
@@ -156,9 +200,12 @@ impl Switch {
     }
 
     /// What was to be played cannot be had.
-    pub(super) fn play_failed(&mut self, id: CallId, why: String) {
+    pub(super) fn play_failed(&mut self, id: CallId, why: NoSound) {
         let Some((call, _)) = self.call(id) else { return };
-        tracing::warn!(call = %call.name, why, "cannot play");
+        tracing::warn!(call = %call.name, why = why.text, fault = why.fault.as_str(), "cannot play");
+        if let Some(ask) = call.announced.take() {
+            return self.reply(ask, Reply::Failed(Failure::Sound(why)));
+        }
         match call.task.as_ref().map(|task| &task.doing) {
             Some(Doing::Play { .. } | Doing::Gather(_) | Doing::Beep(_)) => {
                 self.finish_task(id, Reply::Failed(Failure::Sound(why)))
@@ -176,7 +223,7 @@ impl Core {
         let allowed =
             |length: Duration| if length <= longest { Ok(()) } else { Err(Failure::Limit("length of a sound")) };
         match sound {
-            Sound::File(_) | Sound::Speech(_) => Ok(None),
+            Sound::File(_) | Sound::Web(_) | Sound::Speech(_) => Ok(None),
             Sound::Silence(length) => {
                 allowed(*length)?;
                 let samples = length.as_millis() * u128::from(RATE) / 1000;
@@ -189,7 +236,9 @@ impl Core {
                     return Ok(Some(made.clone()));
                 }
                 let made = audio::tone::tone(tone, *length, &self.config.country);
-                let made = made.map_err(|unknown| Failure::Sound(unknown.to_string()))?;
+                let unheard_of =
+                    |unknown: audio::tone::UnknownTone| NoSound::new(SoundFault::Missing, unknown.to_string());
+                let made = made.map_err(|unknown| Failure::Sound(unheard_of(unknown)))?;
                 let keep = self.tones.len() < TONES && made.samples.len() <= TONE_SAMPLES;
                 let made =
                     Arc::new(Pcm { rate: Rate::Narrow, samples: made.samples.into_boxed_slice(), looped: made.looped });

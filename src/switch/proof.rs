@@ -15,7 +15,7 @@ const PROOFS: u8 = 3;
 pub(super) struct Pending {
     pub tx: ClientTx,
     pub purpose: Purpose,
-    request: Request,
+    pub request: Request,
     hop: Hop,
     /// Challenges that were answered.
     proofs: u8,

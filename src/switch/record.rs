@@ -1,4 +1,4 @@
-//! Recordings of a call: begun, paused and finished by its flow, by a key, by their limit, or with the port. A recording
+//! Recordings of a call, and of the rooms that its flow has recorded: begun, paused and finished by its flow, by a key, by their limit, or with the port. A recording
 //! is over when the engine told its length *and* the disk closed the file.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     codec::Rate,
-    ids::{CallId, RecordingId},
+    ids::{BridgeId, CallId, PortId, RecordingId, WorkerId},
     media::{Block, Command, Ends, Layout, RATE, Shape},
     time::civil,
     verbs::{Failure, FileFormat, Record, RecordEnd, RecordMode, Reply, Voices, leg_files},
@@ -32,21 +32,52 @@ pub(super) struct Recording {
     waiting: Option<Ask>,
     /// It makes two files.
     apart: bool,
+    rate: Rate,
+    /// Where a room is recorded.
+    tape: Option<Tape>,
     /// What the engine told: samples per channel, and why it ended.
     done: Option<(u64, RecordEnd)>,
     /// What the disk told.
     written: Option<Result<String, String>>,
 }
 
+/// Of a room: its bridge, what stands for a port, and on which thread.
+#[derive(Clone, Copy, Debug)]
+struct Tape {
+    bridge: BridgeId,
+    name: PortId,
+    worker: WorkerId,
+}
+
+/// What a recording is made of.
+pub(super) struct Plan {
+    pub recording: RecordingId,
+    pub rate: Rate,
+    pub ends: Ends,
+    pub blocks: Vec<Block>,
+    pub layout: Layout,
+    file: String,
+    shape: Shape,
+}
+
 impl Call {
     /// Begin to record.
     pub fn record(&mut self, core: &mut Core, how: &Record) -> Result<RecordingId, Failure> {
-        if self.recordings.len() >= core.config.limits.recordings_per_call {
-            return Err(Failure::Limit("recordings of a call"));
-        }
         let Some((port, worker)) = self.port.open().map(|open| (open.id, open.worker)) else {
             return Err(Failure::WrongState);
         };
+        let plan = self.plan(core, how, self.rate())?;
+        let Plan { recording, layout, rate, ends, .. } = plan;
+        let blocks = self.note_recording(core, how, plan, (port, worker), None);
+        self.command(core, Command::Record { port, recording, layout, rate, ends, blocks });
+        Ok(recording)
+    }
+
+    /// How it is to be recorded; `rate` is the highest that there is to be heard.
+    pub fn plan(&self, core: &mut Core, how: &Record, rate: Rate) -> Result<Plan, Failure> {
+        if self.recordings.len() >= core.config.limits.recordings_per_call {
+            return Err(Failure::Limit("recordings of a call"));
+        }
         let recording = RecordingId(core.id());
         let format =
             how.format.or_else(|| how.file.as_deref().and_then(FileFormat::of_file)).unwrap_or(FileFormat::Wav);
@@ -60,31 +91,56 @@ impl Call {
         if !is_below(&file) {
             return Err(Failure::Media(format!("{file:?} is no path below the recording folder")));
         }
-        let layout = match how.voices {
-            Voices::Party => Layout::Party,
-            Voices::Stereo | Voices::Apart => Layout::Stereo,
-            Voices::Mixed => Layout::Mix,
+        let layout = match (how.voices, &how.room) {
+            (Voices::Party, _) | (_, Some(_)) => Layout::Party,
+            (Voices::Stereo | Voices::Apart, None) => Layout::Stereo,
+            (Voices::Mixed, None) => Layout::Mix,
         };
-        let apart = how.voices == Voices::Apart;
-        let capacity = BLOCK * usize::from(layout.channels());
+        let rate = how.rate.unwrap_or(rate.min(core.config.rules.record_rate));
+        let capacity = BLOCK * rate.scale() * usize::from(layout.channels());
         let blocks = (0..BLOCKS).map(|_| Block { samples: Vec::with_capacity(capacity) }).collect();
-        let ends = Ends { after: how.max.map(samples), quiet: how.end_of_silence.map(samples) };
-        core.recordings.insert(recording, self.id);
-        let rate = Rate::Narrow;
+        let ends =
+            Ends { after: how.max.map(|max| samples(max, rate)), quiet: how.end_of_silence.map(|q| samples(q, rate)) };
+        let apart = how.voices == Voices::Apart && how.room.is_none();
         let shape = Shape { layout, format, apart, rate: rate.hz() };
+        Ok(Plan { recording, rate, ends, blocks, layout, file, shape })
+    }
+
+    /// The recording runs from now on, at a port, or of a bridge at what stands for one. Gives the blocks that the engine
+    /// is to fill.
+    pub fn note_recording(
+        &mut self,
+        core: &mut Core,
+        how: &Record,
+        plan: Plan,
+        (port, worker): (PortId, WorkerId),
+        bridge: Option<BridgeId>,
+    ) -> Vec<Block> {
+        let Plan { recording, rate, blocks, file, shape, .. } = plan;
+        core.recordings.insert(recording, self.id);
         core.out.push_back(Output::OpenRecording { recording, file, shape, port, worker });
-        self.command(core, Command::Record { port, recording, layout, rate, ends, blocks });
-        let stop_on = how.stop_on.clone();
         self.recordings.push(Recording {
             id: recording,
-            stop_on,
+            stop_on: how.stop_on.clone(),
             key: None,
             waiting: None,
-            apart,
+            apart: shape.apart,
+            rate,
+            tape: bridge.map(|bridge| Tape { bridge, name: port, worker }),
             done: None,
             written: None,
         });
-        Ok(recording)
+        blocks
+    }
+
+    /// Tell the engine something about a recording, where it is there to be told.
+    fn command_recording(&mut self, core: &mut Core, recording: RecordingId, make: impl FnOnce(PortId) -> Command) {
+        let Some(found) = self.recordings.iter().find(|r| r.id == recording) else { return };
+        match (found.tape, self.port.open().map(|open| open.id)) {
+            (Some(tape), _) => core.media(tape.worker, make(tape.name)),
+            (None, Some(port)) => self.command(core, make(port)),
+            (None, None) => {}
+        }
     }
 
     /// `ask` waits for the end of the recording.
@@ -97,9 +153,7 @@ impl Call {
     pub fn stop_recording(&mut self, core: &mut Core, recording: RecordingId, ask: Ask) -> Result<(), Failure> {
         let found = self.recordings.iter_mut().find(|r| r.id == recording && r.waiting.is_none());
         found.ok_or(Failure::NoSuchRecording)?.waiting = Some(ask);
-        if let Some(port) = self.port.open().map(|open| open.id) {
-            self.command(core, Command::StopRecording { port, recording });
-        }
+        self.command_recording(core, recording, |port| Command::StopRecording { port, recording });
         Ok(())
     }
 
@@ -107,15 +161,25 @@ impl Call {
         if !self.recordings.iter().any(|r| r.id == recording && r.done.is_none()) {
             return Err(Failure::NoSuchRecording);
         }
-        if let Some(port) = self.port.open().map(|open| open.id) {
-            self.command(core, Command::RecordAs { port, recording, mode });
-        }
+        self.command_recording(core, recording, |port| Command::RecordAs { port, recording, mode });
         Ok(())
+    }
+
+    /// Its recordings of rooms that are not over.
+    pub fn running_tapes(&self) -> impl Iterator<Item = (RecordingId, BridgeId)> {
+        let running = self.recordings.iter().filter(|recording| recording.done.is_none());
+        running.filter_map(|recording| Some((recording.id, recording.tape?.bridge)))
+    }
+
+    /// Another call has the recording from now on; nobody waits for it there.
+    pub fn give_tape(&mut self, recording: RecordingId) -> Option<Recording> {
+        let at = self.recordings.iter().position(|r| r.id == recording)?;
+        let given = self.recordings.swap_remove(at);
+        Some(Recording { stop_on: String::new(), key: None, waiting: None, ..given })
     }
 
     /// A key. True where it stopped a recording, and is nobody else's.
     pub fn key_stops_recording(&mut self, core: &mut Core, key: char) -> bool {
-        let Some(port) = self.port.open().map(|open| open.id) else { return false };
         let mut stopped = Vec::new();
         for recording in &mut self.recordings {
             if recording.stop_on.contains(key) && recording.key.is_none() && recording.done.is_none() {
@@ -123,8 +187,8 @@ impl Call {
                 stopped.push(recording.id);
             }
         }
-        for recording in &stopped {
-            self.command(core, Command::StopRecording { port, recording: *recording });
+        for &recording in &stopped {
+            self.command_recording(core, recording, |port| Command::StopRecording { port, recording });
         }
         !stopped.is_empty()
     }
@@ -153,8 +217,8 @@ impl Switch {
             // A disk that fails at once stops the engine, too.
             let stop = result.is_err() && found.done.is_none();
             found.written = Some(result);
-            if let Some(port) = call.port.open().map(|open| open.id).filter(|_| stop) {
-                call.command(core, Command::StopRecording { port, recording });
+            if stop {
+                call.command_recording(core, recording, |port| Command::StopRecording { port, recording });
             }
         }
         self.finish_recording(recording);
@@ -182,7 +246,7 @@ impl Switch {
                 let files = if ended.apart { leg_files(&file).to_vec() } else { vec![file] };
                 call.about.files.extend(files.iter().cloned());
                 let why = ended.key.map_or(why, RecordEnd::Key);
-                Reply::Recorded { recording, files, length: play::length(samples), why }
+                Reply::Recorded { recording, files, length: play::length(samples / ended.rate.scale() as u64), why }
             }
             Err(why) => Reply::Failed(Failure::Disk(why)),
         };
@@ -193,8 +257,9 @@ impl Switch {
         }
     }
 
-    /// The call is over: nobody is told about its recordings any more.
+    /// The call is over: nobody is told about its recordings any more. Those of rooms become another's, who is there.
     pub(super) fn silence_recordings(&mut self, call: CallId) {
+        self.hand_tapes_on(call);
         if let Some((call, _)) = self.call(call) {
             for recording in &mut call.recordings {
                 recording.waiting = None;
@@ -203,9 +268,9 @@ impl Switch {
     }
 }
 
-/// So much time in samples.
-fn samples(length: Duration) -> u64 {
-    u64::try_from(length.as_millis()).unwrap_or(u64::MAX).saturating_mul(u64::from(RATE / 1000))
+/// So much time in samples at `rate`.
+fn samples(length: Duration, rate: Rate) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX).saturating_mul(u64::from(rate.hz() / 1000))
 }
 
 fn with_ending(file: &str, format: FileFormat) -> String {

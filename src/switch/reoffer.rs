@@ -14,8 +14,8 @@ use super::{
     TraceEvent,
     accept::description,
     call::{Call, End, Notice, State},
-    connect::Sent,
     core::{Core, SDP},
+    forks::Sent,
     rules,
     task::Ask,
 };

@@ -53,6 +53,16 @@ impl Room {
         self.bridge
     }
 
+    /// The media thread of all its ports.
+    pub fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// Who is there, in the order in which their calls began.
+    pub fn members(&self) -> impl Iterator<Item = CallId> {
+        self.members.keys().copied()
+    }
+
     /// Whether a chime is to be heard for this one, who leaves.
     fn remove(&mut self, id: CallId) -> bool {
         if self.loudest == Some(id) {
@@ -231,8 +241,8 @@ impl Switch {
 
     /// A call that waits in a room is told that it is out of it.
     fn left(&mut self, id: CallId, why: LeaveReason) {
-        let waits = |call: &Box<Call>| matches!(call.task.as_ref().map(|task| &task.doing), Some(Doing::Room { .. }));
-        if self.calls.get(&id).is_some_and(waits) {
+        let task = self.calls.get(&id).and_then(|call| call.task.as_ref());
+        if matches!(task.map(|task| &task.doing), Some(Doing::Room { .. })) {
             self.finish_task(id, Reply::Left(why));
         }
     }

@@ -4,15 +4,21 @@
 use std::time::Duration;
 
 use super::Recorders;
-use crate::sip::{LEAST_SESSION, SessionWish};
+use crate::{
+    codec::Rate,
+    sip::{LEAST_SESSION, SessionWish},
+};
 
 /// What the operator chose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
     /// What happens to the other party when one of a bridge holds.
     pub hold: HoldRule,
-    /// WAV file below the prompt folder that a waiting party hears; absent: a beep every ten seconds.
+    /// What a waiting party hears, by its path below the prompt folder or its address in the web; absent: a beep every ten
+    /// seconds.
     pub hold_music: Option<String>,
+    /// The highest rate of recordings, where a flow does not say.
+    pub record_rate: Rate,
     /// Ask for provisional answers that are sure to arrive, and give them to who knows them (RFC 3262); false: only
     /// to callers who demand it.
     pub reliable: bool,
@@ -32,6 +38,7 @@ impl Default for Rules {
         Rules {
             hold: HoldRule::Music,
             hold_music: None,
+            record_rate: Rate::Full,
             reliable: true,
             transfer: TransferRule::Trusted,
             fax: true,

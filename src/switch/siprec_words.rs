@@ -102,9 +102,18 @@ mod tests {
         assert!(xml.contains("<start-time>2025-12-31T23:59:59Z</start-time>"));
         assert!(xml.contains("aor=\"sip:anna@phone\"") && !xml.contains("<\"&\">"), "{xml}");
         let of = |n: u64| uuid([n, n]);
-        let said = format!("<participantstreamassoc participant_id=\"{}\">\r\n<send>{}</send>\r\n<recv>{}</recv>", of(2), of(4), of(5));
+        let said = format!(
+            "<participantstreamassoc participant_id=\"{}\">\r\n<send>{}</send>\r\n<recv>{}</recv>",
+            of(2),
+            of(4),
+            of(5)
+        );
         assert!(xml.contains(&said), "{xml}");
-        assert!(xml.contains(&format!("<stream stream_id=\"{}\" session_id=\"{}\">\r\n<label>1</label>", of(4), of(1))));
+        assert!(xml.contains(&format!(
+            "<stream stream_id=\"{}\" session_id=\"{}\">\r\n<label>1</label>",
+            of(4),
+            of(1)
+        )));
     }
 
     #[test]

@@ -301,6 +301,7 @@ impl Switch {
                 self.pass_key(id, key, true);
                 self.on_key(id, key);
             }
+            Notice::Playing(play) => self.play_begins(id, play),
             Notice::Played { samples } => {
                 if !self.music_over(id, samples > 0) {
                     self.play_ended(id, samples);
@@ -353,6 +354,11 @@ impl Switch {
                     call.handle_played(core, play, samples);
                 }
             }
+            media::Event::PlayAt { port, play, at } => {
+                if let Some(id) = self.call_of_port(port).map(|(call, _)| call.id) {
+                    self.on_play_at(id, play, at);
+                }
+            }
             media::Event::DigitsSent { port } => {
                 if let Some(id) = self.call_of_port(port).map(|(call, _)| call.id) {
                     self.digits_sent(id);
@@ -368,6 +374,11 @@ impl Switch {
             media::Event::NoRtp { port } => {
                 if let Some((call, core)) = self.call_of_port(port) {
                     call.handle_silence(core);
+                }
+            }
+            media::Event::Lost { port } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_lost(core);
                 }
             }
             media::Event::Quality { port, quality } => {

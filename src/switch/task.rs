@@ -42,8 +42,10 @@ pub(super) enum Doing {
     /// Media is waited for, to do this.
     Media(Box<Verb>),
     Play {
-        stop_on: String,
+        /// What stopped it.
         key: Option<char>,
+        /// Until its end; false: until it begins.
+        wait: bool,
     },
     Gather(Box<Collector>),
     Record(RecordingId),
@@ -166,6 +168,9 @@ impl Switch {
                 Ok((!own).then_some(Reply::Done))
             }
             Verb::RecordStop { recording } => call.stop_recording(core, recording, ask).map(|()| None),
+            Verb::Steer { play, steer } => call.steer(core, Some(ask), (play, steer)).map(|()| None),
+            Verb::StopPlay { play } => call.stop_play(core, play).map(Some),
+            Verb::Record(record) if record.room.is_some() => self.begin_room_record(ask, id, &record),
             Verb::RecordAs { recording, mode } => call.record_as(core, recording, mode).map(|()| Some(Reply::Done)),
             Verb::Answer => {
                 call.is_idle()?;
@@ -182,6 +187,9 @@ impl Switch {
             Verb::Resume => self.begin_resume(ask, id),
             Verb::Transfer(wish) => self.begin_transfer(ask, id, &wish),
             Verb::Figures => call.figures().map(Some),
+            Verb::Mute { on } => call.mute(core, on).map(|()| Some(Reply::Done)),
+            Verb::Announce { sounds } => call.announce(core, ask, &sounds).map(|()| None),
+            Verb::Run { script, vars } => self.run_another(id, script, vars).map(|()| (!own).then_some(Reply::Done)),
             Verb::Siprec { recorder } => self.begin_siprec(Some(ask), id, recorder.as_deref()),
             Verb::SiprecStop => self.end_siprec(id),
             Verb::Room(order) => self.order_in_room(order).map(Some),
@@ -189,7 +197,7 @@ impl Switch {
             Verb::Pickup { phone } => self.begin_pickup(id, &phone),
             Verb::Retrieve { slot } => self.begin_retrieve(id, &slot),
             verb @ (Verb::Progress
-            | Verb::Play { .. }
+            | Verb::Play(_)
             | Verb::Gather(_)
             | Verb::Record(_)
             | Verb::Dial(_)
@@ -241,9 +249,9 @@ impl Switch {
                 self.begin_task(ask, id, |_, _| Ok(Doing::Room { stop_on }))
             }
             Verb::Park { slot, timeout } => self.begin_park(ask, id, slot, timeout).map(|()| None),
-            Verb::Play { sounds, stop_on } => self.begin_task(ask, id, |call, core| {
-                call.play(core, &sounds)?;
-                Ok(Doing::Play { stop_on, key: None })
+            Verb::Play(play) => self.begin_task(ask, id, |call, core| {
+                call.play_as(core, &play)?;
+                Ok(Doing::Play { key: None, wait: play.wait })
             }),
             Verb::Record(record) if record.beep => self.begin_task(ask, id, |call, core| {
                 let beep = Sound::Tone { tone: Tone::Beep, length: None };
@@ -277,12 +285,17 @@ impl Switch {
             | Verb::Hangup
             | Verb::RecordStop { .. }
             | Verb::RecordAs { .. }
+            | Verb::Steer { .. }
+            | Verb::StopPlay { .. }
             | Verb::Hold { .. }
             | Verb::Resume
             | Verb::Transfer(_)
             | Verb::Sleep(_)
             | Verb::Room(_)
             | Verb::Figures
+            | Verb::Mute { .. }
+            | Verb::Announce { .. }
+            | Verb::Run { .. }
             | Verb::Siprec { .. }
             | Verb::SiprecStop
             | Verb::Mailbox { .. }
@@ -425,7 +438,7 @@ impl Call {
         Ok(Some(Reply::Done))
     }
 
-    fn echo(&mut self, core: &mut Core, on: bool) {
+    pub(super) fn echo(&mut self, core: &mut Core, on: bool) {
         if let Some(port) = self.port.open().map(|open| open.id) {
             self.command(core, Command::Echo { port, on });
         }

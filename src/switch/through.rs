@@ -66,6 +66,8 @@ impl Switch {
             | Reply::Done
             | Reply::Transferred
             | Reply::Played { .. }
+            | Reply::Playing(_)
+            | Reply::At(_)
             | Reply::Digits { .. }
             | Reply::Recording(_)
             | Reply::Recorded { .. }

@@ -85,7 +85,7 @@ impl Call {
     /// An offer of the peer's is not answered yet.
     fn owes_answer(&self) -> bool {
         match &self.state {
-            State::Incoming(incoming) => !incoming.has_early_media(),
+            State::Incoming(incoming) => !incoming.has_early_media() && !incoming.has_offered(),
             State::Talking { .. } => self.fax.waits(),
             State::Accepting(_) | State::Locating(_) | State::Inviting(_) | State::Gone => false,
         }
@@ -99,7 +99,8 @@ impl Call {
                 self.reoffer.is_asked() || reinvite.as_ref().is_some_and(|reinvite| reinvite.offer.is_some())
             }
             State::Inviting(inviting) => !inviting.has_answer_of(from),
-            State::Incoming(_) | State::Locating(_) | State::Gone => false,
+            State::Incoming(incoming) => incoming.has_offered(),
+            State::Locating(_) | State::Gone => false,
         }
     }
 }

@@ -226,11 +226,12 @@ impl Call {
             Some(at) => {
                 let asked = self.pending.swap_remove(at);
                 core.transactions.remove(&tx);
-                match self.prove_pending(core, asked, response).map(|Pending { purpose, .. }| purpose) {
-                    Some(Purpose::Refresh) => self.handle_refreshed(core, response),
-                    Some(Purpose::Refer) => self.refer_answered(core, response.code),
-                    Some(Purpose::Text(Some(ask))) => self.text_answered(core, ask, response.code),
-                    Some(Purpose::Prack | Purpose::Notify | Purpose::Text(None)) | None => {}
+                let Some(Pending { purpose, request, .. }) = self.prove_pending(core, asked, response) else { return };
+                match purpose {
+                    Purpose::Refresh => self.handle_refreshed(core, response),
+                    Purpose::Refer => self.refer_answered(core, response.code),
+                    Purpose::Text(ask) => self.text_answered(core, ask, &request, response.code),
+                    Purpose::Prack | Purpose::Notify => {}
                 }
             }
             None => {
@@ -245,13 +246,13 @@ impl Call {
     fn handle_failed(&mut self, core: &mut Core, tx: ClientTx, why: Failure) {
         match self.pending.iter().position(|asked| asked.tx == tx) {
             Some(at) => {
-                let Pending { purpose, .. } = self.pending.swap_remove(at);
+                let Pending { purpose, request, .. } = self.pending.swap_remove(at);
                 core.transactions.remove(&tx);
                 match purpose {
-                    Purpose::Text(Some(ask)) => core.tell(self.id, Notice::Texted(ask, Err(verbs::Failure::NoAnswer))),
+                    Purpose::Text(ask) => self.text_over(core, ask, &request, Err(verbs::Failure::NoAnswer)),
                     Purpose::Refresh => self.handle_refresh_failed(core, why),
                     Purpose::Refer => core.tell(self.id, Notice::Referred(Err(verbs::Failure::Unreachable))),
-                    Purpose::Prack | Purpose::Notify | Purpose::Text(None) => {}
+                    Purpose::Prack | Purpose::Notify => {}
                 }
             }
             None => {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::codec::Rate;
+
 /// How to record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
@@ -11,6 +13,10 @@ pub struct Record {
     pub format: Option<FileFormat>,
     /// Whose voice, and where.
     pub voices: Voices,
+    /// Record the room of this name, all who are heard there, in place of the call; `voices` does not matter then.
+    pub room: Option<String>,
+    /// Of its samples; absent: that of the call, as far as the operator allows.
+    pub rate: Option<Rate>,
     /// Ends after this much audio.
     pub max: Option<Duration>,
     /// Ends when the party was silent for this long.

@@ -14,12 +14,12 @@ pub struct Entry {
 /// What can be ordered in a room. A member is named by its call's id, as records have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoomOrder {
-    /// Who is there? Replies [`Reply::Members`].
+    /// Who is there? Replies [`Reply::Members`](super::Reply::Members).
     Members {
         /// The room.
         room: String,
     },
-    /// A member is no longer heard, or again. Replies [`Reply::Done`].
+    /// A member is no longer heard, or again. Replies [`Reply::Done`](super::Reply::Done).
     Mute {
         /// The room.
         room: String,
@@ -28,7 +28,7 @@ pub enum RoomOrder {
         /// True: no longer heard.
         on: bool,
     },
-    /// A member no longer hears, or again. Replies [`Reply::Done`].
+    /// A member no longer hears, or again. Replies [`Reply::Done`](super::Reply::Done).
     Deafen {
         /// The room.
         room: String,
@@ -37,7 +37,7 @@ pub enum RoomOrder {
         /// True: no longer hears.
         on: bool,
     },
-    /// A member leaves the room; its flow goes on. Replies [`Reply::Done`].
+    /// A member leaves the room; its flow goes on. Replies [`Reply::Done`](super::Reply::Done).
     Kick {
         /// The room.
         room: String,

@@ -28,7 +28,7 @@ use crate::{io::clock::Clock, time::Time};
 
 pub use s3::S3Key;
 pub use send::Place;
-pub use shelf::erase;
+pub use shelf::{erase, remove as erase_file};
 
 /// The folder is looked through this often.
 const TIDY: Duration = Duration::from_secs(600);

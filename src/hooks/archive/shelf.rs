@@ -63,7 +63,7 @@ pub(super) fn note(path: &Path, record: &str, upload: bool) -> io::Result<()> {
 }
 
 /// Remove a recording with all that lies beside it.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+pub fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)?;
     for ending in [".json", ".todo"] {
         match fs::remove_file(beside(path, ending)) {

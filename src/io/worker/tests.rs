@@ -16,7 +16,7 @@ use crate::{
         media_ports::{self, MediaPorts},
     },
     media::{Block, Ends, Layout, Payload, Pcm, Role, Shape, Stream},
-    verbs::FileFormat,
+    verbs::{FileFormat, Manner},
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,6 +28,7 @@ fn engine_config() -> Config {
         jitter_max: Duration::from_millis(200),
         relatch_after: Duration::from_millis(500),
         silence_timeout: Duration::from_secs(60),
+        rtp_timeout: None,
         rtcp_interval: Duration::from_secs(5),
         max_ports: 64,
     }
@@ -358,7 +359,7 @@ fn what_a_port_records_is_a_file_in_the_end() {
         let ends = Ends { after: Some(3200), quiet: None };
         bench.command(0, Command::Record { port, recording, layout: Layout::Mix, rate: Rate::Narrow, ends, blocks });
         let samples = Arc::new(Pcm { rate: Rate::Narrow, samples: [1000; 8000].into(), looped: true });
-        bench.command(0, Command::Play { port, play: PlayId(1), sounds: [samples].into() });
+        bench.command(0, Command::Play { port, play: PlayId(1), sounds: [samples].into(), manner: Manner::default() });
         match bench.told() {
             FromWorker::Event(_, Event::RecordDone { samples: 3200, missed: 0, .. }) => {}
             other => panic!("{other:?}"),

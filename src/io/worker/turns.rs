@@ -303,6 +303,8 @@ fn port_of(command: &Command) -> PortId {
         | Command::LeaveTones { port }
         | Command::Echo { port, .. }
         | Command::Play { port, .. }
+        | Command::Steer { port, .. }
+        | Command::RecordBridge { name: port, .. }
         | Command::Stop { port, .. }
         | Command::Record { port, .. }
         | Command::Space { port, .. }

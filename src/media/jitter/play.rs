@@ -1,6 +1,10 @@
 //! The way out of the jitter buffer: decode what is due, make up what is missing, and get the delay right on the way.
 
-use super::{FRAME, Jitter, Pulled, State, TICK, stretch::MAX_PIECE};
+use super::{
+    FRAME, Jitter, Pulled, State, TICK, Workbench,
+    store::Entry,
+    stretch::{MAX_PIECE, ROOM},
+};
 use crate::{audio::opus::GRAIN, codec::Codec};
 
 /// More delay than wanted is worth a cut from here, where it is quiet, and anywhere: 5 ms, 12.5 ms. Between nothing and
@@ -46,6 +50,7 @@ impl Jitter {
             State::Idle | State::Buffering { .. } => self.rest(out),
         };
         self.tick += TICK;
+        self.out = 0;
         self.pause = self.pause.saturating_sub(1);
         pulled
     }
@@ -81,6 +86,7 @@ impl Jitter {
         let mut filled = 0;
         let mut pulled = Pulled::Voice;
         while filled < out.len() {
+            self.out = (filled / scale) as i64;
             let rest = &mut out[filled..];
             filled += match self.refill(1) {
                 Next::Ready => {
@@ -92,9 +98,16 @@ impl Jitter {
                     taken
                 }
                 Next::Gap { samples, lost: false } if self.settle(samples) => 0,
+                Next::Gap { samples, lost: true } if self.join(samples as usize) => {
+                    pulled = Pulled::Concealed;
+                    0
+                }
                 Next::Gap { samples, lost } => {
                     let missing = (rest.len() / scale).min(samples as usize);
-                    pulled = Pulled::Concealed;
+                    // A talk spurt may begin within a frame: the silence before it is not made up.
+                    if lost || !self.bench.conceal.is_silent() {
+                        pulled = Pulled::Concealed;
+                    }
                     let (own, taken) = match self.own_way(Some(samples as usize)) {
                         0 => (missing, self.make_up(&mut rest[..missing * scale])),
                         own => (own, 0),
@@ -115,13 +128,48 @@ impl Jitter {
         }
         if self.bench.conceal.is_silent() || self.own_made >= SILENT {
             // The talk spurt is over. Packets that wait, wait for one that begins.
-            let waiting = self.store.front().and(self.transit.target(self.min, self.max));
+            let waiting = self.store.front().and(self.transit.target(self.least(), self.max));
             self.enter(waiting.map_or(State::Idle, |offset| State::Buffering { offset }));
         } else if pulled == Pulled::Voice {
             let mean = out.iter().map(|&s| i32::from(s).abs()).sum::<i32>() / out.len() as i32;
             self.loudness += mean - self.loudness / 16;
         }
         pulled
+    }
+
+    /// Decode the packet after a gap of so many units now, and fill the gap with what fits between what was heard and what
+    /// follows. False: that cannot be done.
+    fn join(&mut self, gap: usize) -> bool {
+        let State::Playing { decoded } = self.state else { return false };
+        let Some(front) = self.store.front().filter(|front| !self.own && front.codec != Codec::Opus) else {
+            return false;
+        };
+        let length = usize::from(front.samples);
+        if gap + length > ROOM || !self.bench.conceal.can_join(length) {
+            return false;
+        }
+        self.note_wait(&front);
+        let (payload, rate, scale) = (self.store.payload(), self.rate, self.rate.scale());
+        let Workbench { decoder, fifo, conceal, .. } = &mut self.bench;
+        let mut joined = false;
+        fifo.append(0, |room| {
+            let (made, room) = room.split_at_mut(gap * scale);
+            let written = decoder.decode(front.codec, rate, payload, room);
+            joined = written >= length * scale;
+            if !joined {
+                return 0;
+            }
+            conceal.join(made, &room[..written]);
+            made.len() + written
+        });
+        if !joined {
+            return false;
+        }
+        self.made_up += gap as u64 + std::mem::take(&mut self.pending);
+        self.enter(State::Playing { decoded: decoded + (gap + length) as i64 });
+        self.played = self.played.max(front.number);
+        self.store.pop();
+        true
     }
 
     fn make_up(&mut self, out: &mut [i16]) -> usize {
@@ -187,9 +235,7 @@ impl Jitter {
                 return Next::Gap { samples: front.place - decoded, lost: front.number > self.played + 1 };
             }
             if front.end() > decoded && front.samples > 0 {
-                let offset = self.tick - decoded + self.bench.fifo.len() as i64;
-                let wait = front.place + offset - front.arrived;
-                self.wait += if self.wait == 0 { wait * 16 } else { wait - self.wait / 16 };
+                self.note_wait(&front);
                 self.made_up += if front.number > self.played + 1 { self.pending } else { 0 };
                 let (skip, payload, rate) = ((decoded - front.place) as usize, self.store.payload(), self.rate);
                 let decoder = &mut self.bench.decoder;
@@ -209,6 +255,12 @@ impl Jitter {
             self.store.pop();
         }
         Next::Ready
+    }
+
+    /// How long the next packet waited.
+    fn note_wait(&mut self, front: &Entry) {
+        let wait = front.place + self.offset().unwrap_or(0) - front.arrived;
+        self.wait += if self.wait == 0 { wait * 16 } else { wait - self.wait / 16 };
     }
 
     /// Bring the delay closer to what is wanted, where that is not heard. Being too short by one sample is too short: each

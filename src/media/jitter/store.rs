@@ -16,7 +16,7 @@ pub(super) struct Entry {
     pub(super) number: i64,
     /// Extended timestamp of its first sample.
     pub(super) place: i64,
-    /// The tick after it came.
+    /// When it came.
     pub(super) arrived: i64,
     /// How many samples it holds; 0 for a packet without audio.
     pub(super) samples: u16,

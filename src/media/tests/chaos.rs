@@ -17,6 +17,8 @@ enum Step {
     Echo(u64, bool),
     Play(u64, u16, bool),
     Stop(u64, u64),
+    Steer(u64, u64, usize),
+    Tape(u64, Option<u64>),
     Record(u64, u8, Option<u64>),
     Space(u64, u64),
     Pause(u64, u64, bool),
@@ -40,6 +42,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (port(), any::<bool>()).prop_map(|(p, on)| Step::Echo(p, on)),
         2 => (port(), 0..1000u16, any::<bool>()).prop_map(|(p, n, l)| Step::Play(p, n, l)),
         1 => (port(), 0..10u64).prop_map(|(p, n)| Step::Stop(p, n)),
+        1 => (port(), 0..10u64, 0..6usize).prop_map(|(p, n, s)| Step::Steer(p, n, s)),
+        1 => (0..3u64, prop::option::of(0..2000u64)).prop_map(|(b, n)| Step::Tape(b, n)),
         2 => (port(), 0..3u8, prop::option::of(0..2000u64)).prop_map(|(p, l, n)| Step::Record(p, l, n)),
         1 => (port(), 0..10u64).prop_map(|(p, n)| Step::Space(p, n)),
         1 => (port(), 0..10u64, any::<bool>()).prop_map(|(p, n, on)| Step::Pause(p, n, on)),
@@ -94,7 +98,31 @@ fn apply(world: &mut World, phones: &mut [Option<Phone>], asked: &mut Asked, ste
         Step::Play(n, length, looped) => {
             asked.plays += 1;
             let sounds = [Arc::new(Pcm { rate: Rate::Narrow, samples: vec![1; length.into()].into(), looped })].into();
-            world.command(Command::Play { port: name(phones, n), play: PlayId(asked.plays), sounds });
+            world.command(Command::Play {
+                port: name(phones, n),
+                play: PlayId(asked.plays),
+                sounds,
+                manner: Manner::default(),
+            });
+        }
+        Step::Steer(n, play, which) => {
+            let time = Duration::from_millis(30);
+            let steers = [
+                Steer::Pause,
+                Steer::Resume,
+                Steer::Seek(time),
+                Steer::Forward(time),
+                Steer::Back(time),
+                Steer::Volume(-9.0),
+            ];
+            world.command(Command::Steer { port: name(phones, n), play: PlayId(play), steer: steers[which] });
+        }
+        Step::Tape(bridge, after) => {
+            asked.recordings += 1;
+            let blocks = (0..3).map(|_| Block { samples: Vec::with_capacity(501) }).collect();
+            let (recording, name) = (RecordingId(asked.recordings), PortId(5000 + asked.recordings));
+            let (bridge, rate, ends) = (BridgeId(bridge), Rate::Wide, Ends { after, quiet: None });
+            world.command(Command::RecordBridge { bridge, name, recording, rate, ends, blocks });
         }
         Step::Stop(n, play) => world.command(Command::Stop { port: name(phones, n), play: PlayId(play) }),
         Step::Record(n, layout, limit) => {
@@ -182,9 +210,11 @@ proptest! {
                 }
                 Event::Closed { .. } => closed += 1,
                 Event::DigitsSent { .. } => dialed += 1,
-                Event::Digit { .. }
+                Event::PlayAt { .. }
+                | Event::Digit { .. }
                 | Event::Latched { .. }
                 | Event::NoRtp { .. }
+                | Event::Lost { .. }
                 | Event::Handshake { .. }
                 | Event::Loudest { .. }
                 | Event::Heard { .. }

@@ -92,6 +92,32 @@ fn silence_of_a_peer_that_should_send_is_told_once_until_it_comes_back() {
 }
 
 #[test]
+fn a_peer_without_rtp_and_rtcp_is_lost_after_its_time_but_not_while_it_reports() {
+    let lost = |world: &World| world.count(|event| matches!(event, Event::Lost { .. }));
+    let mut world = World::new();
+    let mut a = world.open(1);
+    world.talk(1000, &mut [&mut a]);
+    let report = |world: &mut World| {
+        let compound = Compound { ssrc: a.next.ssrc, sender: None, block: None, cname: "a", goodbye: false };
+        let mut bytes = [0; 344];
+        let length = compound.write(&mut bytes);
+        let from = SocketAddr::new(a.from.ip(), 4001);
+        world.engine.handle_packet(world.now, a.slot, Channel::Rtcp, from, &bytes[..length], &mut world.batch);
+    };
+    for _ in 0..40 {
+        world.run(5_000);
+        report(&mut world);
+    }
+    assert_eq!(lost(&world), 0, "200 s of reports");
+    world.run(59_900);
+    assert_eq!(lost(&world), 0);
+    world.run(200);
+    assert_eq!(lost(&world), 1);
+    world.run(60_000);
+    assert_eq!(lost(&world), 2, "nobody did anything about it");
+}
+
+#[test]
 fn a_source_is_told_when_it_latches() {
     let mut world = World::new();
     let mut a = world.open(1);

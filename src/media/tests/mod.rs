@@ -23,6 +23,7 @@ mod shields;
 mod sounds;
 mod taps;
 mod tones;
+mod traces;
 
 pub(super) const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };
 pub(super) const PCMA: Payload = Payload { number: 8, codec: Codec::Pcma };
@@ -56,6 +57,7 @@ fn config() -> Config {
         jitter_max: Duration::from_millis(200),
         relatch_after: Duration::from_secs(5),
         silence_timeout: Duration::from_secs(10),
+        rtp_timeout: Some(Duration::from_secs(60)),
         rtcp_interval: Duration::from_secs(5),
         max_ports: 8,
     }
@@ -169,7 +171,8 @@ impl World {
             timestamp: n as u32 * 1000,
             ssrc: 7 + n as u32,
         };
-        let encoder = audio::Encoder::new(&[payload.codec], OpusWish { fec: true, ..OpusWish::default() });
+        let mut encoder = audio::Encoder::new(&[payload.codec], OpusWish { fec: true, ..OpusWish::default() });
+        encoder.set_loss(10);
         Phone { port, slot, from: address(n), payload, next, spoken: 0, tone: 100.0 + 300.0 * n as f64, encoder }
     }
 
@@ -197,7 +200,7 @@ impl World {
 
     fn play(&mut self, phone: &Phone, play: u64, samples: Vec<i16>) {
         let sounds = [Arc::new(Pcm { rate: Rate::Narrow, samples: samples.into(), looped: false })].into();
-        self.command(Command::Play { port: phone.port, play: PlayId(play), sounds });
+        self.command(Command::Play { port: phone.port, play: PlayId(play), sounds, manner: Manner::default() });
     }
 
     fn record(&mut self, phone: &Phone, recording: u64, layout: Layout) {

@@ -112,3 +112,93 @@ fn a_room_of_many_with_one_speaker_is_heard_by_all_the_others() {
     assert!(others.iter().all(|phone| has_tone(&world.heard(phone, 1000), first)));
     assert!(!has_tone(&world.heard(first, 1000), first));
 }
+
+/// What was recorded under this id: its samples, and (samples, why).
+fn tape(world: &World, id: u64) -> (Vec<i16>, Option<(u64, RecordEnd)>) {
+    let (mut all, mut end) = (Vec::new(), None);
+    for event in &world.events {
+        match event {
+            Event::Recorded { port: PortId(900), recording, block } if recording.0 == id => {
+                assert_eq!(end, None, "no block follows the end");
+                all.extend_from_slice(&block.samples);
+            }
+            Event::RecordDone { port: PortId(900), recording, samples, why, .. } if recording.0 == id => {
+                assert_eq!(end.replace((*samples, *why)), None);
+            }
+            _ => {}
+        }
+    }
+    (all, end)
+}
+
+fn record_bridge(world: &mut World, bridge: u64, recording: u64, rate: Rate, after: Option<u64>) {
+    let blocks = (0..100).map(|_| Block { samples: Vec::with_capacity(3200) }).collect();
+    let (name, ends) = (PortId(900), Ends { after, quiet: None });
+    let (bridge, recording) = (BridgeId(bridge), RecordingId(recording));
+    world.command(Command::RecordBridge { bridge, name, recording, rate, ends, blocks });
+}
+
+#[test]
+fn a_recorded_room_has_all_who_speak_while_they_come_and_go_and_ends_with_the_last() {
+    let mut world = World::new();
+    let (mut a, mut b, mut c) = (world.open(1), world.open(2), world.open(3));
+    world.join_as(&a, Role::Both);
+    record_bridge(&mut world, 1, 1, Rate::Wide, None);
+    world.talk(1000, &mut [&mut a]);
+    world.join_as(&b, Role::Both);
+    world.join_as(&c, Role::Listen);
+    world.talk(1000, &mut [&mut a, &mut b, &mut c]);
+    world.command(Command::Leave { port: a.port });
+    world.talk(1000, &mut [&mut a, &mut b, &mut c]);
+    world.command(Command::Close { port: c.port });
+    world.command(Command::Leave { port: b.port });
+    let (all, end) = tape(&world, 1);
+    assert_eq!(end, Some((48_000, RecordEnd::Stopped)));
+    let share = |second: usize, phone: &Phone| {
+        let part = &all[second * 16_000 + 6000..(second + 1) * 16_000];
+        goertzel::power(part, phone.tone, 16_000) / (8000.0_f64.powi(2) / 2.0)
+    };
+    for (second, phone, there) in
+        [(0, &a, true), (0, &b, false), (1, &a, true), (1, &b, true), (1, &c, false), (2, &a, false), (2, &b, true)]
+    {
+        let share = share(second, phone);
+        assert!(if there { share > 0.6 } else { share < 0.01 }, "{} Hz in second {second}: {share}", phone.tone);
+    }
+}
+
+#[test]
+fn two_who_are_recorded_as_a_room_are_mixed_and_relayed_again_afterwards() {
+    let mut world = World::new();
+    let (mut a, mut b) = (world.open(1), world.open(2));
+    world.join(&[&a, &b]);
+    world.talk(200, &mut [&mut a, &mut b]);
+    record_bridge(&mut world, 1, 1, Rate::Narrow, None);
+    world.talk(400, &mut [&mut a, &mut b]);
+    let packet = a.speak();
+    assert_eq!(world.receive(&a, &packet).len(), 0, "it is decoded");
+    world.command(Command::RecordAs { port: PortId(900), recording: RecordingId(1), mode: RecordMode::Mask });
+    world.talk(200, &mut [&mut a, &mut b]);
+    world.command(Command::StopRecording { port: PortId(900), recording: RecordingId(1) });
+    let (all, end) = tape(&world, 1);
+    assert_eq!(end, Some((4800, RecordEnd::Stopped)));
+    assert!(has_tone(&all[1600..3200], &a) && has_tone(&all[1600..3200], &b));
+    assert!(all[3300..].iter().all(|sample| *sample == 0), "what was masked");
+    let packet = a.speak();
+    assert_eq!(world.receive(&a, &packet).len(), 1, "relayed again");
+}
+
+#[test]
+fn a_recording_of_a_room_ends_at_its_limit_and_one_of_no_room_at_once() {
+    let mut world = World::new();
+    let mut a = world.open(1);
+    record_bridge(&mut world, 1, 1, Rate::Narrow, None);
+    assert_eq!(tape(&world, 1).1, Some((0, RecordEnd::Stopped)));
+    world.join_as(&a, Role::Both);
+    record_bridge(&mut world, 1, 2, Rate::Narrow, Some(1000));
+    record_bridge(&mut world, 1, 3, Rate::Full, None);
+    world.talk(400, &mut [&mut a]);
+    assert_eq!(tape(&world, 2).1, Some((1000, RecordEnd::Max)));
+    world.command(Command::Close { port: a.port });
+    world.run(0);
+    assert_eq!(tape(&world, 3).1, Some((19_200, RecordEnd::Stopped)));
+}

@@ -60,7 +60,7 @@ fn a_new_play_ends_the_one_before_and_a_late_stop_changes_nothing() {
     world.play(&a, 3, vec![]);
     world.run(100);
     assert_eq!(done(&world), [(1, 800, false), (2, 1600, false), (3, 0, true)]);
-    world.command(Command::Play { port: PortId(99), play: PlayId(4), sounds: Box::new([]) });
+    world.command(Command::Play { port: PortId(99), play: PlayId(4), sounds: Box::new([]), manner: Manner::default() });
     assert_eq!(done(&world).last(), Some(&(4, 0, false)), "a play that comes after the close is answered, too");
 }
 

@@ -52,8 +52,7 @@ fn a_slow_consumer_loses_the_oldest_frames_and_sees_which() {
 fn a_tap_is_over_when_it_is_taken_away_when_there_are_too_many_and_with_its_port() {
     let mut world = World::new();
     let mut a = world.open(1);
-    let taps: Vec<Arc<Tap>> =
-        (1..=5).map(|id| tap(&mut world, &a, id, (Side::Said, Rate::Narrow, 10))).collect();
+    let taps: Vec<Arc<Tap>> = (1..=5).map(|id| tap(&mut world, &a, id, (Side::Said, Rate::Narrow, 10))).collect();
     let over = |taps: &[Arc<Tap>]| taps.iter().map(|tap| tap.is_over()).collect::<Vec<_>>();
     assert_eq!(over(&taps), [false, false, false, false, true]);
     world.command(Command::Untap { port: a.port, tap: TapId(2) });

@@ -146,4 +146,5 @@ local function enter(chunk)
   return (xpcall(chunk, failed))
 end
 
-return begin, enter, later "finish", kit.handlers, call_kind, { __index = methods "recording.", __name = "recording" }
+return begin, enter, later "finish", kit.handlers, call_kind, { __index = methods "recording.", __name = "recording" },
+  { __index = methods "playing.", __name = "playing" }

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     ids::RecordingId,
     verbs::{
-        Dial, Failure, Gather, GatherEnd, LeaveReason, Record, RecordEnd, RecordMode, SignalTone, Sound, Speech,
-        Strategy, Tone, Voices,
+        Dial, Failure, Gather, GatherEnd, LeaveReason, Manner, NoSound, Play, PlayKey, Record, RecordEnd, RecordMode,
+        SignalTone, Sound, SoundFault, Speech, Steer, Strategy, Tone, Voices,
     },
 };
 
@@ -48,14 +48,15 @@ fn simple_verbs_are_asked_for_as_they_are() {
 
 #[test]
 fn sounds_are_files_texts_tones_and_silences_alone_or_in_a_row() {
-    let play = |sounds: Vec<Sound>| Verb::Play { sounds, stop_on: String::new() };
+    let play = |sounds: Vec<Sound>| Verb::Play(Play::new(sounds));
     assert_eq!(asks("call:play('a/b.wav')"), play(vec![Sound::File("a/b.wav".into())]));
     assert_eq!(
         asks(
             "call:play({'a.wav', {say = 'hi'}, {tone = 'busy', country = 'DE', seconds = 1}, {silence = 0.5}}, {stop_on = 'any'})"
         ),
-        Verb::Play {
-            sounds: vec![
+        Verb::Play(Play {
+            stop_on: "0123456789*#ABCD".into(),
+            ..Play::new(vec![
                 Sound::File("a.wav".into()),
                 speech("hi"),
                 Sound::Tone {
@@ -63,9 +64,8 @@ fn sounds_are_files_texts_tones_and_silences_alone_or_in_a_row() {
                     length: Some(seconds(1.0)),
                 },
                 Sound::Silence(seconds(0.5)),
-            ],
-            stop_on: "0123456789*#ABCD".into(),
-        }
+            ])
+        })
     );
     assert_eq!(
         asks("call:say('hi', {language = 'de-DE', voice = 'x'})"),
@@ -176,6 +176,8 @@ fn a_recording_is_an_object_that_knows_its_file_at_the_end() {
         file: Some("a/b.wav".into()),
         format: None,
         voices: Voices::Stereo,
+        room: None,
+        rate: None,
         max: Some(seconds(60.0)),
         end_of_silence: None,
         beep: false,
@@ -201,6 +203,72 @@ fn a_recording_is_an_object_that_knows_its_file_at_the_end() {
 }
 
 #[test]
+fn a_play_has_its_manner_and_keys() {
+    let sound = || vec![Sound::Web("https://x.example/a.mp3?b".into())];
+    assert_eq!(
+        asks(
+            "call:play('https://x.example/a.mp3?b', {volume = -6, times = 3, from = 1.5, step = 10,
+              keys = {pause = '5', back = '4'}, stop_on = '#'})"
+        ),
+        Verb::Play(Play {
+            stop_on: "#".into(),
+            manner: Manner { volume: -6.0, times: Some(3), from: seconds(1.5) },
+            keys: vec![('5', PlayKey::Pause), ('4', PlayKey::Back)],
+            step: seconds(10.0),
+            ..Play::new(sound())
+        })
+    );
+    let always = Manner { times: None, ..Manner::default() };
+    let tone = Sound::Tone { tone: Tone::Beep, length: None };
+    assert_eq!(
+        asks("call:tone('beep', {loop = true, wait = false})"),
+        Verb::Play(Play { manner: always, wait: false, ..Play::new(vec![tone]) })
+    );
+    for (text, want) in [
+        ("call:play('a', {volume = 30})", "a number of decibels from -60 to 20, not 30"),
+        ("call:play('a', {loop = true, times = 2})", "'loop' and 'times' exclude each other"),
+        ("call:play('a', {keys = {pause = '55'}})", "'pause' must be one digit"),
+        ("call:play('a', {keys = {pause = '5', back = '5'}})", "'5' is there twice"),
+        ("call:play('a', {keys = {pause = '5'}, stop_on = '45'})", "'5' is both in 'stop_on' and in 'keys'"),
+        ("call:play('a', {keys = {stop = '5'}})", "unknown option 'stop'"),
+        ("call:play('http://x y')", "without white space"),
+        ("call:record{room = 'a', stereo = true}", "exclude each other"),
+        ("call:record{rate = 44100}", "8000, 16000 or 48000"),
+    ] {
+        let run = Run::new(text);
+        assert!(run.error().contains(want), "{text}: {}", run.error());
+    }
+}
+
+#[test]
+fn what_plays_beside_is_an_object_that_is_steered() {
+    let mut run = Run::new(
+        "local p = call:play('a.wav', {wait = false})
+         print(p:pause(), p:resume(), p:seek(1.5), p:forward(5), p:back(2), p:volume(3), p:position(), p:stop())",
+    );
+    let play = crate::ids::PlayId(9);
+    run.reply(Reply::Playing(play));
+    let at = Reply::At(seconds(2.5));
+    for steer in [
+        Steer::Pause,
+        Steer::Resume,
+        Steer::Seek(seconds(1.5)),
+        Steer::Forward(seconds(5.0)),
+        Steer::Back(seconds(2.0)),
+        Steer::Volume(3.0),
+        Steer::Tell,
+    ] {
+        assert_eq!(run.verb(), &Verb::Steer { play: Some(play), steer });
+        run.reply(at.clone());
+    }
+    assert_eq!(run.verb(), &Verb::StopPlay { play: Some(play) });
+    run.reply(Reply::Done);
+    assert_eq!(run.lines(), ["2.5\t2.5\t2.5\t2.5\t2.5\t2.5\t2.5\ttrue"]);
+    let run = Run::new("call.pause = nil local p = {} getmetatable(call).__index.play(call, 'x')");
+    assert!(matches!(run.verb(), Verb::Play(_)));
+}
+
+#[test]
 fn replies_read_as_the_guide_says() {
     let results = |text: &str, reply: Reply| {
         let mut run = Run::new(&format!("print({text})"));
@@ -223,7 +291,7 @@ fn replies_read_as_the_guide_says() {
         (Failure::HungUp, "nil\thangup"),
         (Failure::Busy, "nil\tbusy"),
         (Failure::Refused(603), "nil\trefused\t603"),
-        (Failure::Sound("no such file".into()), "nil\tsound\tno such file"),
+        (Failure::Sound(NoSound::new(SoundFault::Missing, "no such file")), "nil\tsound\tno such file\tmissing"),
         (Failure::Limit("ports"), "nil\tlimit\tports"),
         (Failure::Store("disk full".into()), "nil\tstore\tdisk full"),
     ] {
@@ -315,7 +383,7 @@ fn the_log_has_levels_and_takes_anything() {
 const MISUSE: &[(&str, &str)] = &[
     (
         "call:play()",
-        "call:play: the sound must be a WAV file, a table with say, tone or silence, or a list of these, not nothing",
+        "call:play: the sound must be a file, an http(s) address, a table with say, tone or silence, or a list of these, not nothing",
     ),
     (
         "call:play('../x.wav')",
@@ -323,7 +391,7 @@ const MISUSE: &[(&str, &str)] = &[
     ),
     ("call:play('/etc/x.wav')", "call:play: the sound must be a path below the folder"),
     ("call:play({})", "call:play: the sound must have 1 to 64 sounds, not 0"),
-    ("call:play({'a.wav', 5})", "call:play: the sound[2] must be a WAV file"),
+    ("call:play({'a.wav', 5})", "call:play: the sound[2] must be a file"),
     (
         "call:play('a', {stop_on = 'x'})",
         "call:play: option 'stop_on' must be at most 128 digits out of '0123456789*#ABCD', or 'any', not the text 'x'",

@@ -4,11 +4,12 @@ use std::{cell::RefCell, collections::BTreeSet, fs, path::Path};
 
 use super::*;
 use crate::{
-    ids::RecordingId,
+    ids::{PlayId, RecordingId},
     script::{
         Library,
         ask::{OF_CALL, OF_RECORDING, OF_STORE},
         check,
+        play::OF_PLAYING,
         texts::{OF_MESSAGE, OF_MESSAGES, OF_PHONES},
     },
     verbs::{Failure, GatherEnd, LeaveReason, Messaging, RecordEnd, Sound, Text, Tone},
@@ -37,7 +38,7 @@ fn word(verb: &Verb) -> String {
         Verb::Ring => "ring".into(),
         Verb::Hangup => "hangup".into(),
         Verb::Reject { code, .. } => format!("reject {code}"),
-        Verb::Play { sounds, .. } => match &sounds[0] {
+        Verb::Play(play) => match &play.sounds[0] {
             Sound::Speech(_) => "say".into(),
             Sound::Tone { tone: Tone::Beep, .. } => "beep".into(),
             other => format!("play {other:?}"),
@@ -58,7 +59,9 @@ fn word(verb: &Verb) -> String {
 /// What each verb gets where a story does not say otherwise.
 pub(super) fn usual(verb: &Verb) -> Reply {
     match verb {
-        Verb::Play { .. } => Reply::Played { key: None, length: Duration::from_secs(2) },
+        Verb::Play(play) if !play.wait => Reply::Playing(PlayId(4)),
+        Verb::Steer { .. } => Reply::At(Duration::from_secs(1)),
+        Verb::Play(_) => Reply::Played { key: None, length: Duration::from_secs(2) },
         Verb::Gather(_) => Reply::Digits { digits: String::new(), why: GatherEnd::NoInput },
         Verb::Dial(_) | Verb::Park { .. } => Reply::Dialed { call: CallId(8), target: 0 },
         Verb::Bridge { .. } => Reply::Left(LeaveReason::PeerHungUp),
@@ -310,6 +313,7 @@ fn the_stubs_name_all_there_is_and_nothing_else() {
     let all = [
         ("call", &OF_CALL[..]),
         ("recording", &OF_RECORDING),
+        ("playing", &OF_PLAYING),
         ("store", &OF_STORE),
         ("message", &OF_MESSAGE),
         ("messages", &OF_MESSAGES),

@@ -52,14 +52,8 @@ fn audio_wins_where_both_are_offered_and_what_is_no_fax_of_ours_is_none() {
     assert!(!parse(&OFFER.replace("m=image 4444", "m=image 0")).is_fax());
     assert!(!parse(&OFFER.replace("udptl", "RTP/AVP")).is_fax());
     let refused = |from: &str, to: &str| fax(&OFFER.replace(from, to)).unwrap_err().to_string();
-    assert_eq!(
-        refused("m=image 4444", "m=image 0"),
-        "no fax over UDPTL: audio with port 0, image with port 0"
-    );
-    assert_eq!(
-        refused("c=IN IP4 198.51.100.1", "c=IN IP4 0.0.0.0"),
-        "the connection address cannot be used: 0.0.0.0"
-    );
+    assert_eq!(refused("m=image 4444", "m=image 0"), "no fax over UDPTL: audio with port 0, image with port 0");
+    assert_eq!(refused("c=IN IP4 198.51.100.1", "c=IN IP4 0.0.0.0"), "the connection address cannot be used: 0.0.0.0");
     assert!(refused("c=IN IP4 198.51.100.1", "c=IN IP6 2001:db8::1").contains("not the same IP version"));
 }
 

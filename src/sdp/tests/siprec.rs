@@ -13,10 +13,18 @@ fn locals() -> [Local; 2] {
 #[test]
 fn two_labelled_lines_are_offered_which_only_we_send() {
     let text = offer_both(&locals()).to_string();
-    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("m=") || line.contains("label") || *line == "a=sendonly").collect();
+    let lines: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("m=") || line.contains("label") || *line == "a=sendonly").collect();
     assert_eq!(
         lines,
-        ["m=audio 40000 RTP/AVP 0 8 101", "a=label:1", "a=sendonly", "m=audio 40002 RTP/AVP 0 8 101", "a=label:2", "a=sendonly"]
+        [
+            "m=audio 40000 RTP/AVP 0 8 101",
+            "a=label:1",
+            "a=sendonly",
+            "m=audio 40002 RTP/AVP 0 8 101",
+            "a=label:2",
+            "a=sendonly"
+        ]
     );
 }
 

@@ -9,6 +9,7 @@ mod media;
 mod nat;
 mod overload;
 mod phone;
+mod playing;
 mod quality;
 mod recording;
 mod ring_all;
@@ -79,7 +80,6 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
         ring_limit: conf.sip.ring_limit,
         retry_after: secs(5),
         security: Default::default(),
-        hang_up_on_silence: false,
         stir: Default::default(),
         rules: Rules::default(),
         trace: true,

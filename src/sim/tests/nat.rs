@@ -121,12 +121,12 @@ fn after_a_reinvite_the_phone_is_followed_to_its_new_place_behind_the_nat() {
 }
 
 #[test]
-fn a_phone_that_sends_nothing_is_in_the_record_and_may_be_hung_up() {
-    for hang_up in [false, true] {
+fn a_phone_that_sends_nothing_is_in_the_record_and_is_hung_up_after_its_time() {
+    for hang_up in [None, Some(40)] {
         let mut world = World::new(Weather::CALM, 5);
         world.tap();
         let mut server = config(SERVER, &[("100", "main.lua")]);
-        server.hang_up_on_silence = hang_up;
+        server.media.rtp_timeout = hang_up.map(secs);
         world.add(SERVER, server, &[("main.lua", "call:answer() call:sleep(60)")]);
         let mut hand = Hand::new(PHONE);
         hand.hums = None;
@@ -136,7 +136,7 @@ fn a_phone_that_sends_nothing_is_in_the_record_and_may_be_hung_up() {
         let record = inbound(&mut world, SERVER);
         assert_eq!(record.no_audio.as_deref(), Some("no packet came; SDP says 10.0.0.2:40000"));
         let (reason, seconds) =
-            if hang_up { (EndReason::TelephonyError, 30.0) } else { (EndReason::AgentCompleted, 60.0) };
+            hang_up.map_or((EndReason::AgentCompleted, 60.0), |after| (EndReason::TelephonyError, after as f64));
         assert_eq!((record.status, record.end_reason), (Status::Completed, reason));
         assert!((record.talk_seconds - seconds).abs() < 2.0, "{}", record.talk_seconds);
     }

@@ -296,7 +296,7 @@ fn the_callee_hangs_up_and_the_caller_goes_on() {
     assert_eq!(world.reply(again), Some(&Reply::Left(verbs::LeaveReason::PeerHungUp)));
     let never = world.ask(flow, own, Verb::Bridge { other: CallId(9999), stop_on: String::new() });
     assert_eq!(world.reply(never), Some(&Reply::Failed(Failure::NoSuchCall)));
-    let play = world.ask(flow, own, Verb::Play { sounds: vec![Sound::Silence(secs(1))], stop_on: String::new() });
+    let play = world.ask(flow, own, Verb::Play(Play::new(vec![Sound::Silence(secs(1))])));
     assert!(matches!(world.reply(play), Some(Reply::Played { .. })));
     caller.send(&mut world, "BYE", None);
     world.assert_clean(2);

@@ -117,10 +117,8 @@ fn without_another_party_or_where_it_may_not_be_it_is_refused_at_once() {
     let (mut world, mut caller, ..) = answered();
     caller.send(&mut world, "INVITE", Some(("application/sdp", &fax("198.51.100.7", 4444, 14_400))));
     world.response_at(caller.at, 488);
-    let changes: [fn(&mut Config); 2] = [
-        |config| config.rules.fax = false,
-        |config| config.rules.hold = HoldRule::Relay,
-    ];
+    let changes: [fn(&mut Config); 2] =
+        [|config| config.rules.fax = false, |config| config.rules.hold = HoldRule::Relay];
     for (change, refused) in changes.into_iter().zip([true, false]) {
         let (mut world, mut caller, ..) = bridged_in(World::with(change));
         caller.send(&mut world, "INVITE", Some(("application/sdp", &fax("198.51.100.7", 4444, 14_400))));

@@ -121,7 +121,7 @@ fn music_that_ends_begins_anew_and_music_that_is_missing_becomes_a_beep() {
     let event = media::Event::PlayDone { port, play: play.unwrap(), samples: 80, finished: true };
     world.input(0, Input::Media { worker, event });
     let load = world.node().loads.last().unwrap().0;
-    world.input(0, Input::Loaded { load, result: Err("gone".into()) });
+    world.input(0, Input::Loaded { load, result: Err(NoSound::new(SoundFault::Missing, "gone")) });
     assert_eq!(played(&world), 2, "the beep needs no loading");
     assert_eq!(world.node().loads.len(), 2);
 }

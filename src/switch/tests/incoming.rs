@@ -158,7 +158,7 @@ fn playing_to_an_unanswered_caller_opens_early_media() {
     caller.invite(&mut world, Some(&sdp()));
     let start = world.node().starts[0].clone();
     let sounds = vec![Sound::Silence(secs(1)), Sound::File("hello.wav".into())];
-    let id = world.ask(start.flow, start.call, Verb::Play { sounds, stop_on: String::new() });
+    let id = world.ask(start.flow, start.call, Verb::Play(Play::new(sounds)));
     world.settle();
     let early = world.response_at(caller.at, 183);
     assert!(!early.body.is_empty());

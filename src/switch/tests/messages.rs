@@ -9,11 +9,11 @@ use crate::{
     verbs::{Message as TextMessage, Messaging, Text},
 };
 
-const DESK: &str = "198.51.100.30:5060";
-const MOBILE: &str = "198.51.100.31:5060";
+pub(super) const DESK: &str = "198.51.100.30:5060";
+pub(super) const MOBILE: &str = "198.51.100.31:5060";
 
 /// Messages to 100 start `sms.lua`; anna's phone is 201, and guests are welcome.
-fn world() -> World {
+pub(super) fn world() -> World {
     world_with(|_| {})
 }
 
@@ -28,19 +28,19 @@ fn world_with(change: impl FnOnce(&mut Config)) -> World {
     })
 }
 
-struct Letter<'a> {
-    from: &'a str,
-    to: &'a str,
-    kind: &'a str,
-    more: &'a str,
-    body: &'a [u8],
+pub(super) struct Letter<'a> {
+    pub from: &'a str,
+    pub to: &'a str,
+    pub kind: &'a str,
+    pub more: &'a str,
+    pub body: &'a [u8],
 }
 
-const LETTER: Letter<'static> =
+pub(super) const LETTER: Letter<'static> =
     Letter { from: "guest@elsewhere.example", to: "100", kind: "text/plain", more: "", body: b"hello" };
 
 impl Letter<'_> {
-    fn post(&self, world: &mut World, number: u32) {
+    pub fn post(&self, world: &mut World, number: u32) {
         let Letter { from, to, kind, more, body } = self;
         let head = format!(
             "MESSAGE sip:{to}@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PHONE};branch=z9hG4bKm{number}\r\n\
@@ -52,7 +52,7 @@ impl Letter<'_> {
         world.settle();
     }
 
-    fn code(&self, world: &mut World, number: u32) -> Response {
+    pub fn code(&self, world: &mut World, number: u32) -> Response {
         self.post(world, number);
         last_answer(world)
     }
@@ -70,16 +70,16 @@ fn is_unanswered(world: &World) -> bool {
     !world.inbox.iter().any(|(_, message)| matches!(message, Message::Response(_)))
 }
 
-fn word(code: u16) -> Verb {
+pub(super) fn word(code: u16) -> Verb {
     Verb::Messaging(Messaging::Answer { code, reason: None })
 }
 
-fn send(to: &str) -> Verb {
+pub(super) fn send(to: &str) -> Verb {
     let text = Text { kind: "text/plain".into(), text: "grüezi".into() };
     Verb::Messaging(Messaging::Send(TextMessage { to: Some(to.into()), from: None, text, headers: vec![] }))
 }
 
-fn within(text: &str) -> Verb {
+pub(super) fn within(text: &str) -> Verb {
     let text = Text { kind: "text/plain".into(), text: text.into() };
     Verb::Messaging(Messaging::Send(TextMessage { to: None, from: None, text, headers: vec![] }))
 }
@@ -187,7 +187,7 @@ fn too_many_messages_at_a_time_are_to_come_again() {
 }
 
 /// A world with a running message script, which says what to send; and anna's two devices.
-fn sending(change: impl FnOnce(&mut Config)) -> (World, FlowId, CallId) {
+pub(super) fn sending(change: impl FnOnce(&mut Config)) -> (World, FlowId, CallId) {
     let mut world = world_with(change);
     LETTER.post(&mut world, 1);
     for (number, at) in [(1, DESK), (2, MOBILE)] {
@@ -219,7 +219,7 @@ fn binding(world: &World, number: u32, at: &str) -> Binding {
     }
 }
 
-fn answers(world: &mut World, at: &str, code: u16) -> SipRequest {
+pub(super) fn answers(world: &mut World, at: &str, code: u16) -> SipRequest {
     let request = world.request_at(address(at), Method::Message);
     world.say(address(at), request.response(code, None).to_bytes());
     world.settle();

@@ -1,15 +1,18 @@
 //! The switch in virtual time: switches and hand-written peers on a network in memory, engines and scripts by hand.
 
+mod aside;
 mod codecs;
 mod dial;
 mod direct;
 mod early;
-mod fax;
 mod failover;
+mod fax;
 mod guard;
 mod hold;
 mod incoming;
 mod info;
+mod late;
+mod message_records;
 mod messages;
 mod modify;
 mod outgoing;
@@ -20,6 +23,7 @@ mod secure;
 mod session;
 mod siprec;
 mod sounds;
+mod steer;
 mod stir;
 mod through;
 mod topology;
@@ -45,7 +49,10 @@ use crate::{
     media::{Command, Pcm, Quality},
     sip::{Hop, Interface, Limits as SipLimits, Message, Method, Request as SipRequest, Response, Transport},
     time::Epoch,
-    verbs::{self, Dial, Gather, Origin, Record, RecordEnd, RecordMode, Strategy, Verb, Voices},
+    verbs::{
+        self, Dial, Gather, Manner, Origin, Play, PlayKey, Record, RecordEnd, RecordMode, SoundFault, Steer, Strategy,
+        Verb, Voices,
+    },
 };
 
 /// How long a datagram travels.
@@ -59,6 +66,7 @@ struct Node {
     replies: Vec<(RequestId, Reply)>,
     stops: Vec<FlowId>,
     progress: Vec<Progress>,
+    messages: Vec<MessageRecord>,
     records: Vec<CallRecord>,
     console: Vec<ConsoleReply>,
     registered: Vec<(String, Vec<Binding>)>,
@@ -68,6 +76,8 @@ struct Node {
     moves: Vec<(PortId, WorkerId, WorkerId)>,
     handshakes: Vec<(PortId, Handshake)>,
     loads: Vec<(LoadId, Sound)>,
+    /// For which rates they were asked.
+    rates: Vec<Rate>,
     queries: Vec<(QueryId, String)>,
     files: Vec<(RecordingId, String)>,
     looks: Vec<String>,
@@ -148,6 +158,7 @@ fn config(at: SocketAddr) -> Config {
             jitter_max: millis(200),
             relatch_after: secs(1),
             silence_timeout: secs(10),
+            rtp_timeout: None,
             rtcp_interval: secs(5),
             max_ports: 100,
         },
@@ -161,7 +172,6 @@ fn config(at: SocketAddr) -> Config {
         ring_limit: secs(180),
         retry_after: secs(30),
         security: Default::default(),
-        hang_up_on_silence: false,
         stir: Default::default(),
         rules: Rules::default(),
         trace: false,
@@ -204,6 +214,7 @@ impl World {
             replies: vec![],
             stops: vec![],
             progress: vec![],
+            messages: vec![],
             records: vec![],
             console: vec![],
             registered: vec![],
@@ -213,6 +224,7 @@ impl World {
             moves: vec![],
             handshakes: vec![],
             loads: vec![],
+            rates: vec![],
             queries: vec![],
             files: vec![],
             looks: vec![],
@@ -260,8 +272,9 @@ impl World {
                 }
             }
             Output::Media { worker, command } => self.command(at, worker, command),
-            Output::Load { load, sound } => {
+            Output::Load { load, sound, rate } => {
                 node.loads.push((load, sound));
+                node.rates.push(rate);
                 if self.automatic {
                     let pcm = Pcm { rate: Rate::Narrow, samples: vec![0; 8000].into(), looped: false };
                     self.input(at, Input::Loaded { load, result: Ok(Arc::new(pcm)) });
@@ -284,6 +297,7 @@ impl World {
             Output::Record(record) => node.records.push(*record),
             Output::Trace(trace) => node.traces.push(trace),
             Output::Console(reply) => node.console.push(reply),
+            Output::Message(record) => node.messages.push(*record),
             Output::Registered { user, bindings } => node.registered.push((user, bindings)),
         }
     }
@@ -293,7 +307,7 @@ impl World {
         let event = match &command {
             Command::Close { port } => Some(media::Event::Closed { port: *port, quality: Quality::default() }),
             // What is longer than five seconds (the beeps of a hold) plays on.
-            Command::Play { port, play, sounds }
+            Command::Play { port, play, sounds, .. }
                 if self.nodes[at].plays_end
                     && sounds.iter().all(|s| !s.looped)
                     && sounds.iter().map(|s| s.samples.len()).sum::<usize>() < 40_000 =>
@@ -304,6 +318,7 @@ impl World {
             Command::Stop { port, play } => {
                 Some(media::Event::PlayDone { port: *port, play: *play, samples: 800, finished: false })
             }
+            Command::Steer { port, play, .. } => Some(media::Event::PlayAt { port: *port, play: *play, at: 4000 }),
             Command::StopRecording { port, recording } => {
                 let (port, recording) = (*port, *recording);
                 Some(media::Event::RecordDone { port, recording, samples: 16_000, missed: 0, why: RecordEnd::Stopped })
@@ -481,6 +496,8 @@ fn name(command: &Command) -> &'static str {
         Command::Echo { on: true, .. } => "Echo on",
         Command::Echo { on: false, .. } => "Echo off",
         Command::Play { .. } => "Play",
+        Command::Steer { .. } => "Steer",
+        Command::RecordBridge { .. } => "RecordBridge",
         Command::Stop { .. } => "Stop",
         Command::Record { .. } => "Record",
         Command::Space { .. } => "Space",

@@ -44,8 +44,7 @@ fn an_ordered_call_runs_its_script_when_it_is_answered() {
         world.node().console,
         [ConsoleReply::Calling { request, call, name }, ConsoleReply::Answered { request, call }]
     );
-    let play =
-        world.ask(start.flow, call, Verb::Play { sounds: vec![Sound::Silence(secs(1))], stop_on: String::new() });
+    let play = world.ask(start.flow, call, Verb::Play(Play::new(vec![Sound::Silence(secs(1))])));
     assert_eq!(world.reply(play), Some(&Reply::Played { key: None, length: secs(1) }));
     world.end_flow(start.flow, FlowEnd::Finished);
     world.settle();

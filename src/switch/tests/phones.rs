@@ -1,5 +1,8 @@
 //! Phones: who they are, where they are, and that they ring.
 
+mod desk;
+mod lamps;
+
 use super::*;
 use crate::sip::auth::{Algorithm, Asked, Credentials, Secret, authorize};
 
@@ -95,6 +98,53 @@ fn office() -> World {
 fn contacts(response: &Response) -> Vec<&str> {
     assert_eq!(response.code, 200);
     response.headers.all("Contact").collect()
+}
+
+/// A phone of the office that called 100 and was answered there.
+fn talking(world: &mut World, user: &str, at: &str) -> (Device, Start) {
+    let mut device = Device::new(user, at);
+    device.say(world, "INVITE", "sip:100@192.0.2.1", "");
+    let challenge = device.response(world);
+    device.ask_again(world, &challenge, "INVITE", "sip:100@192.0.2.1", "");
+    let start = world.node().starts.last().unwrap().clone();
+    let id = world.ask(start.flow, start.call, Verb::Answer);
+    world.settle();
+    let ok = world.response_at(device.at, 200);
+    let tag = ok.headers.to.tag().unwrap().to_owned();
+    let ack = format!(
+        "ACK sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9;rport;branch=z9hG4bKack{user}\r\nFrom: \
+         <sip:{user}@192.0.2.1>;tag=f{user}\r\nTo: <sip:100@192.0.2.1>;tag={tag}\r\nCall-ID: {}\r\nCSeq: {} ACK\r\n\
+         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+        device.call_id, device.cseq
+    );
+    world.say(device.at, ack);
+    world.settle();
+    assert_eq!(world.reply(id), Some(&Reply::Done));
+    world.inbox.clear();
+    (device, start)
+}
+
+/// Has `user` rung by the call of `start`, and says 180: the early dialog's Call-ID, and our tag.
+fn rung(world: &mut World, start: &Start, number: &str, at: SocketAddr) -> (RequestId, SipRequest) {
+    let dial = ringing(number, 30);
+    let dialled = world.ask(start.flow, start.call, Verb::Dial(dial));
+    world.settle();
+    let invite = world.request_at(at, Method::Invite);
+    world.say(at, answer(&invite, 180, "anna", None));
+    world.settle();
+    (dialled, invite)
+}
+
+fn acknowledge(world: &mut World, device: &Device, ok: &Response) {
+    let (user, tag) = (&device.user, ok.headers.to.tag().unwrap());
+    let ack = format!(
+        "ACK sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9;rport;branch=z9hG4bKack{tag}\r\nFrom: \
+         <sip:{user}@192.0.2.1>;tag=f{user}\r\nTo: <sip:100@192.0.2.1>;tag={tag}\r\nCall-ID: {}\r\nCSeq: {} ACK\r\n\
+         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+        device.call_id, ok.headers.cseq.number
+    );
+    world.say(device.at, ack);
+    world.settle();
 }
 
 #[test]
@@ -357,345 +407,4 @@ fn a_phone_that_is_taken_out_of_the_configuration_is_gone() {
     let mut bo = Device::new("bo", "198.51.100.20:5060");
     bo.say(&mut world, "REGISTER", "sip:192.0.2.1", "");
     assert_eq!(bo.response(&mut world).headers.all("WWW-Authenticate").count(), 1);
-}
-
-/// The body of the NOTIFY that came to the device; answered with `code`.
-fn notified(world: &mut World, device: &Device, code: u16) -> (SipRequest, String) {
-    let notify = world.request_at(device.at, Method::Notify);
-    world.say(device.at, answer(&notify, code, "x", None));
-    world.settle();
-    let body = String::from_utf8(notify.body.to_vec()).unwrap();
-    (notify, body)
-}
-
-#[test]
-fn a_lamp_shows_that_the_phone_rings_talks_and_is_free() {
-    let mut world = office();
-    let mut anna = Device::new("anna", "198.51.100.7:5070");
-    let mut bo = Device::new("bo", "198.51.100.20:5060");
-    anna.register(&mut world, "");
-    let told = bo.ask(&mut world, "SUBSCRIBE", "sip:201@192.0.2.1", "Event: dialog;id=7\r\nExpires: 600\r\n");
-    assert_eq!((told.code, told.headers.get("Expires")), (200, Some("600")));
-    let (notify, body) = notified(&mut world, &bo, 200);
-    assert_eq!(notify.headers.get("Event"), Some("dialog;id=7"));
-    assert_eq!(notify.headers.get("Subscription-State"), Some("active;expires=600"));
-    assert!(body.contains("version=\"0\"") && body.contains("entity=\"sip:201@192.0.2.1\""), "{body}");
-    assert!(!body.contains("<dialog "), "{body}");
-    let order = Originate {
-        request: RequestId(1),
-        target: "201".into(),
-        from: "100".into(),
-        script: None,
-        vars: vec![],
-        headers: vec![],
-        timeout: secs(30),
-    };
-    world.input(0, Input::Originate(order));
-    world.settle();
-    let invite = world.request_at(anna.at, Method::Invite);
-    let (_, body) = notified(&mut world, &bo, 200);
-    assert!(body.contains("version=\"1\"") && body.contains("<state>early</state>"), "{body}");
-    assert!(body.contains("direction=\"recipient\"") && body.contains("<identity>100</identity>"), "{body}");
-    world.say(anna.at, answer(&invite, 200, "anna", Some(&sdp())));
-    world.settle();
-    assert!(notified(&mut world, &bo, 200).1.contains("<state>confirmed</state>"));
-    world.input(0, Input::HangUpAll);
-    world.settle();
-    assert!(!notified(&mut world, &bo, 481).1.contains("<dialog "), "free again");
-    assert_eq!(world.nodes[0].switch.counts().subscriptions, 0, "481 ends it");
-}
-
-#[test]
-fn a_subscription_ends_with_a_last_notify() {
-    let mut world = office();
-    let mut bo = Device::new("bo", "198.51.100.20:5060");
-    bo.ask(&mut world, "SUBSCRIBE", "sip:202@192.0.2.1", "Event: message-summary\r\nExpires: 100\r\n");
-    let (_, body) = notified(&mut world, &bo, 200);
-    assert_eq!(body, "Messages-Waiting: no\r\nMessage-Account: sip:202@192.0.2.1\r\nVoice-Message: 0/0 (0/0)\r\n");
-    world.run(secs(101));
-    let (notify, _) = notified(&mut world, &bo, 200);
-    assert_eq!(notify.headers.get("Subscription-State"), Some("terminated;reason=timeout"));
-    assert_eq!(world.nodes[0].switch.counts().subscriptions, 0);
-}
-
-#[test]
-fn what_nobody_may_subscribe_to_is_refused() {
-    let mut world = office();
-    let mut bo = Device::new("bo", "198.51.100.20:5060");
-    bo.say(&mut world, "SUBSCRIBE", "sip:201@192.0.2.1", "Event: presence\r\n");
-    let refused = bo.response(&mut world);
-    assert_eq!(refused.code, 489);
-    assert_eq!(refused.headers.all("Allow-Events").collect::<Vec<_>>(), ["dialog", "message-summary"]);
-    let mut code = |uri, more: &str| bo.ask(&mut world, "SUBSCRIBE", uri, more).code;
-    assert_eq!(code("sip:201@192.0.2.1", "Event: message-summary\r\n"), 403, "another's messages");
-    assert_eq!(code("sip:999@192.0.2.1", "Event: dialog\r\n"), 404);
-    assert_eq!(code("sip:201@192.0.2.1", "Event: dialog\r\nExpires: 5\r\n"), 423);
-}
-
-#[test]
-fn waiting_messages_light_the_lamp_when_a_script_says_so() {
-    let mut world = office();
-    let mut bo = Device::new("bo", "198.51.100.20:5060");
-    bo.ask(&mut world, "SUBSCRIBE", "sip:202@192.0.2.1", "Event: message-summary\r\n");
-    notified(&mut world, &bo, 200);
-    bo.say(&mut world, "INVITE", "sip:100@192.0.2.1", "");
-    let challenge = bo.response(&mut world);
-    bo.ask_again(&mut world, &challenge, "INVITE", "sip:100@192.0.2.1", "");
-    let start = world.node().starts.last().unwrap().clone();
-    let verb = |phone: &str| Verb::Mailbox { phone: phone.into(), new: 2, old: 5 };
-    let id = world.ask(start.flow, start.call, verb("202"));
-    assert_eq!(world.reply(id), Some(&Reply::Done));
-    world.settle();
-    let (_, body) = notified(&mut world, &bo, 200);
-    assert!(body.starts_with("Messages-Waiting: yes") && body.contains("Voice-Message: 2/5"), "{body}");
-    let id = world.ask(start.flow, start.call, verb("999"));
-    assert_eq!(world.reply(id), Some(&Reply::Failed(Failure::Unreachable)));
-}
-
-/// A phone of the office that called 100 and was answered there.
-fn talking(world: &mut World, user: &str, at: &str) -> (Device, Start) {
-    let mut device = Device::new(user, at);
-    device.say(world, "INVITE", "sip:100@192.0.2.1", "");
-    let challenge = device.response(world);
-    device.ask_again(world, &challenge, "INVITE", "sip:100@192.0.2.1", "");
-    let start = world.node().starts.last().unwrap().clone();
-    let id = world.ask(start.flow, start.call, Verb::Answer);
-    world.settle();
-    let ok = world.response_at(device.at, 200);
-    let tag = ok.headers.to.tag().unwrap().to_owned();
-    let ack = format!(
-        "ACK sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9;rport;branch=z9hG4bKack{user}\r\nFrom: \
-         <sip:{user}@192.0.2.1>;tag=f{user}\r\nTo: <sip:100@192.0.2.1>;tag={tag}\r\nCall-ID: {}\r\nCSeq: {} ACK\r\n\
-         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
-        device.call_id, device.cseq
-    );
-    world.say(device.at, ack);
-    world.settle();
-    assert_eq!(world.reply(id), Some(&Reply::Done));
-    world.inbox.clear();
-    (device, start)
-}
-
-#[test]
-fn a_colleague_picks_up_what_rings_the_phone() {
-    let mut world = office();
-    let mut anna = Device::new("anna", "198.51.100.7:5070");
-    anna.register(&mut world, "");
-    let (_, caller) = talking(&mut world, "bo", "198.51.100.20:5060");
-    let (_, taker) = talking(&mut world, "anna", "198.51.100.21:5060");
-    let early = world.ask(taker.flow, taker.call, Verb::Pickup { phone: "202".into() });
-    assert_eq!(world.reply(early), Some(&Reply::Failed(Failure::Unreachable)), "bo's phone does not ring");
-    let dial = ringing("201", 30);
-    let dialled = world.ask(caller.flow, caller.call, Verb::Dial(dial));
-    world.settle();
-    let invite = world.request_at(anna.at, Method::Invite);
-    world.say(anna.at, answer(&invite, 180, "anna", None));
-    world.settle();
-    world.ask(taker.flow, taker.call, Verb::Pickup { phone: "201".into() });
-    world.settle();
-    assert_eq!(world.reply(dialled), Some(&Reply::Dialed { call: taker.call, target: 0 }));
-    assert_eq!(world.node().stops, [taker.flow], "the taker's script is over, its call is not");
-    world.request_at(anna.at, Method::Cancel);
-    let wait = world.ask(caller.flow, caller.call, Verb::Bridge { other: taker.call, stop_on: String::new() });
-    world.settle();
-    assert_eq!(world.reply(wait), None, "they talk");
-}
-
-#[test]
-fn a_parked_call_is_fetched_once() {
-    let mut world = office();
-    let (_, parked) = talking(&mut world, "bo", "198.51.100.20:5060");
-    let (_, taker) = talking(&mut world, "anna", "198.51.100.21:5060");
-    let empty = world.ask(taker.flow, taker.call, Verb::Retrieve { slot: "701".into() });
-    assert_eq!(world.reply(empty), Some(&Reply::Failed(Failure::Unreachable)));
-    let park = Verb::Park { slot: "701".into(), timeout: secs(60) };
-    let waiting = world.ask(parked.flow, parked.call, park.clone());
-    let taken = world.ask(taker.flow, taker.call, park.clone());
-    assert_eq!(world.reply(taken), Some(&Reply::Failed(Failure::Busy)), "one call a slot");
-    world.ask(taker.flow, taker.call, Verb::Retrieve { slot: "701".into() });
-    assert_eq!(world.reply(waiting), Some(&Reply::Dialed { call: taker.call, target: 0 }));
-    assert_eq!(world.node().stops, [taker.flow]);
-    let again = world.ask(parked.flow, parked.call, park);
-    world.run(secs(61));
-    assert_eq!(world.reply(again), Some(&Reply::Failed(Failure::NoAnswer)), "nobody came");
-}
-
-/// Has `user` rung by the call of `start`, and says 180: the early dialog's Call-ID, and our tag.
-fn rung(world: &mut World, start: &Start, number: &str, at: SocketAddr) -> (RequestId, SipRequest) {
-    let dial = ringing(number, 30);
-    let dialled = world.ask(start.flow, start.call, Verb::Dial(dial));
-    world.settle();
-    let invite = world.request_at(at, Method::Invite);
-    world.say(at, answer(&invite, 180, "anna", None));
-    world.settle();
-    (dialled, invite)
-}
-
-/// What `name="..."` says in a document.
-fn attribute(document: &str, name: &str) -> Option<String> {
-    let start = document.find(&format!(" {name}=\""))? + name.len() + 3;
-    document[start..].split('"').next().map(str::to_owned)
-}
-
-#[test]
-fn a_lamp_tells_what_a_phone_needs_to_pick_up_what_rings_another() {
-    let mut world = office();
-    let mut anna = Device::new("anna", "198.51.100.7:5070");
-    anna.register(&mut world, "");
-    let mut bo = Device::new("bo", "198.51.100.20:5060");
-    bo.ask(&mut world, "SUBSCRIBE", "sip:201@192.0.2.1", "Event: dialog\r\nExpires: 600\r\n");
-    notified(&mut world, &bo, 200);
-    world.inbox.clear();
-    let (_, caller) = talking(&mut world, "bo", "198.51.100.21:5060");
-    let (dialled, invite) = rung(&mut world, &caller, "201", anna.at);
-    // Of the two documents (called; rings) the second one names the dialog.
-    let mut document = notified(&mut world, &bo, 200).1;
-    if attribute(&document, "call-id").is_none() {
-        document = notified(&mut world, &bo, 200).1;
-    }
-    let named = |name: &str| attribute(&document, name).unwrap();
-    assert_eq!(named("call-id"), invite.headers.call_id, "{document}");
-    assert_eq!((named("local-tag"), Some(named("remote-tag").as_str())), ("anna".into(), invite.headers.from.tag()));
-    let replaces = format!("{};to-tag={};from-tag={}", named("call-id"), named("remote-tag"), named("local-tag"));
-
-    let mut thief = Device { user: "mallory".into(), ..Device::new("mallory", "198.51.100.66:5060") };
-    thief.say(&mut world, "INVITE", "sip:201@192.0.2.1", &format!("Replaces: {replaces}\r\n"));
-    assert_eq!(thief.response(&mut world).code, 401, "who takes a call says who he is");
-
-    let mut taker = Device::new("bo", "198.51.100.22:5060");
-    let more = format!("Replaces: {replaces}\r\n");
-    taker.say(&mut world, "INVITE", "sip:201@192.0.2.1", &more);
-    let challenge = taker.response(&mut world);
-    taker.ask_again(&mut world, &challenge, "INVITE", "sip:201@192.0.2.1", &more);
-    let ok = world.response_at(taker.at, 200);
-    acknowledge(&mut world, &taker, &ok);
-    let Some(Reply::Dialed { call: taken, target: 0 }) = world.reply(dialled).cloned() else {
-        panic!("{:?}", world.reply(dialled));
-    };
-    world.request_at(anna.at, Method::Cancel);
-    world.say(anna.at, answer(&invite, 487, "anna", None));
-    world.settle();
-    let wait = world.ask(caller.flow, caller.call, Verb::Bridge { other: taken, stop_on: String::new() });
-    world.settle();
-    assert_eq!(world.reply(wait), None, "they talk");
-    let mut late = Device::new("bo", "198.51.100.23:5060");
-    late.say(&mut world, "INVITE", "sip:201@192.0.2.1", &more);
-    let challenge = late.response(&mut world);
-    late.ask_again(&mut world, &challenge, "INVITE", "sip:201@192.0.2.1", &more);
-    assert_eq!(late.response(&mut world).code, 481, "it rings no more");
-}
-
-#[test]
-fn a_call_in_progress_is_not_named_by_the_lamp() {
-    let mut world = office();
-    let mut bo = Device::new("bo", "198.51.100.20:5060");
-    bo.ask(&mut world, "SUBSCRIBE", "sip:201@192.0.2.1", "Event: dialog\r\nExpires: 600\r\n");
-    notified(&mut world, &bo, 200);
-    let _ = talking(&mut world, "anna", "198.51.100.21:5060");
-    let documents: Vec<String> = world
-        .said
-        .iter()
-        .filter_map(|message| match message {
-            Message::Request(request) if request.method == Method::Notify => {
-                Some(String::from_utf8_lossy(&request.body).into_owned())
-            }
-            _ => None,
-        })
-        .collect();
-    assert!(documents.iter().any(|document| document.contains("<dialog id=")), "{documents:?}");
-    assert!(!documents.iter().any(|document| document.contains("call-id")), "{documents:?}");
-}
-
-fn acknowledge(world: &mut World, device: &Device, ok: &Response) {
-    let (user, tag) = (&device.user, ok.headers.to.tag().unwrap());
-    let ack = format!(
-        "ACK sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9;rport;branch=z9hG4bKack{tag}\r\nFrom: \
-         <sip:{user}@192.0.2.1>;tag=f{user}\r\nTo: <sip:100@192.0.2.1>;tag={tag}\r\nCall-ID: {}\r\nCSeq: {} ACK\r\n\
-         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
-        device.call_id, ok.headers.cseq.number
-    );
-    world.say(device.at, ack);
-    world.settle();
-}
-
-#[test]
-fn who_is_parked_hears_music_until_it_is_fetched() {
-    let mut world = office();
-    let (_, parked) = talking(&mut world, "bo", "198.51.100.20:5060");
-    let (_, taker) = talking(&mut world, "anna", "198.51.100.21:5060");
-    world.nodes[0].commands.clear();
-    world.ask(parked.flow, parked.call, Verb::Park { slot: "701".into(), timeout: secs(60) });
-    assert_eq!(world.commands(), ["Play"]);
-    world.ask(taker.flow, taker.call, Verb::Retrieve { slot: "701".into() });
-    world.settle();
-    assert!(world.commands().contains(&"Stop"), "{:?}", world.commands());
-    world.nodes[0].commands.clear();
-    let (_, parked) = talking(&mut world, "bo", "198.51.100.24:5060");
-    world.ask(parked.flow, parked.call, Verb::Park { slot: "701".into(), timeout: secs(5) });
-    world.run(secs(6));
-    assert_eq!(world.commands().last(), Some(&"Stop"), "nobody came: the script plays what it likes");
-}
-
-#[test]
-fn a_phone_that_proved_itself_may_transfer_and_a_guest_may_not() {
-    for (proven, code) in [(true, 202), (false, 603)] {
-        let mut world = office();
-        if !proven {
-            world = World::new();
-        }
-        let (device, start) = match proven {
-            true => talking(&mut world, "bo", "198.51.100.20:5060"),
-            false => {
-                let (answered, caller, flow, call) = answered();
-                world = answered;
-                let mut start = world.node().starts[0].clone();
-                (start.flow, start.call) = (flow, call);
-                let device = Device { call_id: caller.call_id.clone(), ..Device::new("anna", PHONE) };
-                (device, start)
-            }
-        };
-        let (dialled, invite) = rung(&mut world, &start, "sip:c@198.51.100.40", address("198.51.100.40:5060"));
-        world.say(address("198.51.100.40:5060"), answer(&invite, 200, "anna", Some(&sdp())));
-        world.settle();
-        assert!(matches!(world.reply(dialled), Some(Reply::Dialed { .. })));
-        let tag = world.said.iter().find_map(|message| match message {
-            Message::Response(response) if response.headers.call_id == device.call_id && response.code == 200 => {
-                response.headers.to.tag().map(str::to_owned)
-            }
-            _ => None,
-        });
-        let from = if proven { "fbo" } else { "anna" };
-        let refer = format!(
-            "REFER sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9;rport;branch=z9hG4bKrefer\r\nFrom: \
-             <sip:x@192.0.2.1>;tag={from}\r\nTo: <sip:100@192.0.2.1>;tag={}\r\nCall-ID: {}\r\nCSeq: 50 REFER\r\n\
-             Max-Forwards: 70\r\nContact: <sip:x@{}>\r\nRefer-To: <sip:d@198.51.100.41>\r\nContent-Length: 0\r\n\r\n",
-            tag.unwrap(),
-            device.call_id,
-            device.at,
-        );
-        world.say(device.at, refer);
-        world.settle();
-        world.response_at(device.at, code);
-    }
-}
-
-#[test]
-fn a_phone_that_was_rung_parks_its_caller_with_a_key() {
-    let mut world = office();
-    let (_, caller) = talking(&mut world, "bo", "198.51.100.20:5060");
-    let callee = address("198.51.100.40:5060");
-    let (dialled, invite) = rung(&mut world, &caller, "sip:c@198.51.100.40", callee);
-    world.say(callee, answer(&invite, 200, "anna", Some(&sdp())));
-    world.settle();
-    let Some(Reply::Dialed { call: leg, .. }) = world.reply(dialled).cloned() else { panic!("not dialled") };
-    let talk = world.ask(caller.flow, leg, Verb::Bridge { other: caller.call, stop_on: "#".into() });
-    world.key(0, '#');
-    assert_eq!(world.reply(talk), None, "the caller's keys do not count");
-    world.key(1, '#');
-    assert_eq!(world.reply(talk), Some(&Reply::Left(verbs::LeaveReason::Key('#'))));
-    let gone = world.ask(caller.flow, leg, Verb::Hangup);
-    assert_eq!(world.reply(gone), Some(&Reply::Done));
-    let park = world.ask(caller.flow, caller.call, Verb::Park { slot: "201".into(), timeout: secs(60) });
-    world.settle();
-    assert_eq!((world.reply(park), world.commands().last()), (None, Some(&"Play")), "it waits, and hears music");
 }

@@ -17,7 +17,14 @@ enum Deed {
     /// A new caller.
     Invite {
         late: bool,
+        /// What it says about provisional answers.
+        reliable: &'static str,
     },
+    /// A caller acknowledges the provisional answer that came last, with a description of its media or without one.
+    Prack {
+        body: bool,
+    },
+    Update,
     /// A caller acknowledges what it was last answered, if anything.
     Ack,
     Cancel,
@@ -48,7 +55,10 @@ enum Deed {
 
 fn deed() -> impl Choice<Value = Deed> {
     prop_oneof![
-        2 => any::<bool>().prop_map(|late| Deed::Invite { late }),
+        2 => (any::<bool>(), prop::sample::select(vec!["", "Supported: 100rel\r\n", "Require: 100rel\r\n"]))
+            .prop_map(|(late, reliable)| Deed::Invite { late, reliable }),
+        3 => any::<bool>().prop_map(|body| Deed::Prack { body }),
+        1 => Just(Deed::Update),
         3 => Just(Deed::Ack),
         1 => Just(Deed::Cancel),
         1 => Just(Deed::Bye),
@@ -57,7 +67,7 @@ fn deed() -> impl Choice<Value = Deed> {
         6 => (0..3usize, prop::sample::select(vec![180u16, 183, 200, 200, 302, 404, 486, 487, 503, 603]), any::<bool>())
             .prop_map(|(phone, code, body)| Deed::Phone { phone, code, body }),
         3 => (0..3usize).prop_map(|phone| Deed::PhoneAnswers { phone }),
-        8 => (0..22u8).prop_map(Deed::Verb),
+        8 => (0..25u8).prop_map(Deed::Verb),
         1 => prop::sample::select(vec!['1', '#', '*']).prop_map(Deed::Key),
         1 => any::<bool>().prop_map(Deed::EndFlow),
         3 => prop::sample::select(vec![1u64, 100, 3000, 21_000, 40_000]).prop_map(Deed::Wait),
@@ -85,7 +95,7 @@ fn verb(number: u8, other: CallId) -> Verb {
         2 | 3 => Verb::Answer,
         4 => Verb::Reject { code: 486, reason: None },
         5 => Verb::Hangup,
-        6 => Verb::Play { sounds: vec![Sound::File("a.wav".into())], stop_on: "#".into() },
+        6 => Verb::Play(Play { stop_on: "#".into(), ..Play::new(vec![Sound::File("a.wav".into())]) }),
         7 => Verb::Sleep(secs(1)),
         8 => hunt(3, Strategy::All, true),
         9 => hunt(2, Strategy::InTurn, true),
@@ -96,6 +106,8 @@ fn verb(number: u8, other: CallId) -> Verb {
             file: None,
             format: None,
             voices: Voices::Stereo,
+            room: None,
+            rate: None,
             max: None,
             end_of_silence: None,
             beep: true,
@@ -109,6 +121,20 @@ fn verb(number: u8, other: CallId) -> Verb {
         18 => Verb::Messaging(Messaging::Await { timeout: secs(2) }),
         19 => Verb::Messaging(Messaging::Answer { code: 200, reason: None }),
         20 => Verb::Park { slot: "1".into(), timeout: secs(3) },
+        21 => Verb::Steer { play: None, steer: Steer::Pause },
+        22 => Verb::Play(Play { wait: false, ..Play::new(vec![Sound::File("a.wav".into())]) }),
+        23 => Verb::Record(Record {
+            file: None,
+            format: None,
+            voices: Voices::Mixed,
+            room: Some("r".into()),
+            rate: None,
+            max: None,
+            end_of_silence: None,
+            beep: false,
+            stop_on: String::new(),
+            wait: false,
+        }),
         _ => Verb::SetVar { name: "x".into(), value: Some("y".into()) },
     }
 }
@@ -125,11 +151,20 @@ impl Story {
     fn happen(&mut self, deed: Deed) {
         let world = &mut self.world;
         match deed {
-            Deed::Invite { late } => {
+            Deed::Invite { late, reliable } => {
                 let call_id = format!("call{}", self.callers.len());
                 let mut caller = Caller { call_id, ..Caller::new() };
-                caller.invite(world, (!late).then(sdp).as_deref());
+                let body = (!late).then(sdp);
+                let invite = caller.text("INVITE", body.as_deref().map(|sdp| ("application/sdp", sdp)), reliable);
+                world.say(caller.at, invite);
+                world.settle();
                 self.callers.push(caller);
+            }
+            Deed::Prack { body } => self.prack(body),
+            Deed::Update => {
+                if let Some(caller) = self.callers.last_mut().filter(|caller| caller.to_tag.is_some()) {
+                    caller.send(world, "UPDATE", Some(("application/sdp", &sdp())));
+                }
             }
             Deed::Ack => {
                 let Some(caller) = self.callers.last_mut() else { return };
@@ -200,6 +235,24 @@ impl Story {
             Deed::Lose(all) => world.lose = Box::new(move |_| all),
             Deed::MediaAnswers(does) => world.automatic = does,
         }
+    }
+
+    fn prack(&mut self, body: bool) {
+        let Some(caller) = self.callers.last_mut() else { return };
+        let early = self.world.inbox.iter().rev().find_map(|(to, message)| match message {
+            Message::Response(r) if *to == caller.at && r.headers.call_id == caller.call_id => {
+                Some((r.headers.get("RSeq")?.to_owned(), r.headers.to.tag()?.to_owned()))
+            }
+            Message::Response(_) | Message::Request(_) => None,
+        });
+        let Some((number, tag)) = early else { return };
+        caller.to_tag = Some(tag);
+        caller.cseq += 1;
+        let description = body.then(sdp);
+        let description = description.as_deref().map(|sdp| ("application/sdp", sdp));
+        let text = caller.text("PRACK", description, &format!("RAck: {number} 1 INVITE\r\n"));
+        self.world.say(caller.at, text);
+        self.world.settle();
     }
 
     fn phone(&mut self, phone: usize, code: Option<(u16, bool)>) {

@@ -99,11 +99,9 @@ fn a_recorder_is_told_who_speaks_and_hears_both_sides_on_lines_of_their_own() {
 
 #[test]
 fn a_recorder_that_refuses_or_is_silent_or_takes_nothing_costs_the_call_nothing() {
-    for (code, ports, failure) in [
-        (486, [0, 0], Failure::Busy),
-        (200, [0, 0], Failure::Media(String::new())),
-        (0, [0, 0], Failure::Unreachable),
-    ] {
+    for (code, ports, failure) in
+        [(486, [0, 0], Failure::Busy), (200, [0, 0], Failure::Media(String::new())), (0, [0, 0], Failure::Unreachable)]
+    {
         let (mut world, caller, flow, _, id, invite) = asked();
         match code {
             0 => world.run(secs(40)),
@@ -174,8 +172,7 @@ fn a_recorder_may_hang_up_pause_and_move() {
 #[test]
 fn every_call_that_comes_in_is_recorded_where_the_operator_wants_it() {
     let world = World::with(|config| {
-        config.rules.recorders =
-            Recorders { usual: sip::Uri::parse(&format!("sip:srs@{SRS}")).ok(), always: true };
+        config.rules.recorders = Recorders { usual: sip::Uri::parse(&format!("sip:srs@{SRS}")).ok(), always: true };
     });
     let mut world = world;
     let mut caller = Caller::new();

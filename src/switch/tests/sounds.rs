@@ -1,5 +1,9 @@
 use super::*;
 
+fn no_sound(why: &str) -> NoSound {
+    NoSound::new(SoundFault::Missing, why)
+}
+
 fn gather(max: usize) -> Gather {
     Gather { prompt: vec![], max, terminators: "#".into(), first_timeout: secs(5), timeout: secs(2), barge_in: true }
 }
@@ -56,7 +60,7 @@ fn a_key_stops_the_prompt_and_the_play_that_listens_to_it() {
     world.key(0, '2');
     assert!(matches!(world.reply(id), Some(Reply::Digits { digits, .. }) if digits == "12"));
 
-    let id = world.ask(flow, call, Verb::Play { sounds: prompt, stop_on: "*".into() });
+    let id = world.ask(flow, call, Verb::Play(Play { stop_on: "*".into(), ..Play::new(prompt) }));
     world.key(0, '5');
     assert_eq!(world.reply(id), None);
     world.key(0, '*');
@@ -70,19 +74,19 @@ fn a_sound_that_cannot_be_had_fails_the_play_alone() {
     let (mut world, _, flow, call) = answered();
     world.automatic = false;
     let sounds = vec![Sound::File("a.wav".into()), Sound::File("b.wav".into())];
-    let id = world.ask(flow, call, Verb::Play { sounds, stop_on: String::new() });
+    let id = world.ask(flow, call, Verb::Play(Play::new(sounds)));
     let loads = world.node().loads.clone();
     assert_eq!(loads.len(), 2);
-    world.input(0, Input::Loaded { load: loads[1].0, result: Err("no such file".into()) });
-    assert_eq!(world.reply(id), Some(&Reply::Failed(Failure::Sound("no such file".into()))));
-    world.input(0, Input::Loaded { load: loads[0].0, result: Err("too late to matter".into()) });
+    world.input(0, Input::Loaded { load: loads[1].0, result: Err(no_sound("no such file")) });
+    assert_eq!(world.reply(id), Some(&Reply::Failed(Failure::Sound(no_sound("no such file")))));
+    world.input(0, Input::Loaded { load: loads[0].0, result: Err(no_sound("too late to matter")) });
     assert_eq!(world.node().switch.counts().loads, 0);
     let tone = verbs::Tone::Signal { signal: verbs::SignalTone::Busy, country: Some("xx".into()) };
     let sounds = vec![Sound::Tone { tone, length: None }];
-    let id = world.ask(flow, call, Verb::Play { sounds, stop_on: String::new() });
+    let id = world.ask(flow, call, Verb::Play(Play::new(sounds)));
     assert!(matches!(world.reply(id), Some(Reply::Failed(Failure::Sound(_)))));
     let sounds = vec![Sound::Silence(secs(100_000))];
-    let id = world.ask(flow, call, Verb::Play { sounds, stop_on: String::new() });
+    let id = world.ask(flow, call, Verb::Play(Play::new(sounds)));
     assert!(matches!(world.reply(id), Some(Reply::Failed(Failure::Limit(_)))));
 }
 
@@ -90,13 +94,13 @@ fn a_sound_that_cannot_be_had_fails_the_play_alone() {
 fn one_call_does_one_lasting_thing_at_a_time() {
     let (mut world, _, flow, call) = answered();
     let sleep = world.ask(flow, call, Verb::Sleep(secs(3)));
-    let play = world.ask(flow, call, Verb::Play { sounds: vec![], stop_on: String::new() });
+    let play = world.ask(flow, call, Verb::Play(Play::new(vec![])));
     assert_eq!(world.reply(play), Some(&Reply::Failed(Failure::WrongState)));
     world.run(millis(2900));
     assert_eq!(world.reply(sleep), None);
     world.run(millis(200));
     assert_eq!(world.reply(sleep), Some(&Reply::Done));
-    let play = world.ask(flow, call, Verb::Play { sounds: vec![], stop_on: String::new() });
+    let play = world.ask(flow, call, Verb::Play(Play::new(vec![])));
     assert_eq!(world.reply(play), Some(&Reply::Played { key: None, length: Duration::ZERO }));
 }
 
@@ -105,6 +109,8 @@ fn record(wait: bool) -> Record {
         file: Some("mail/1".into()),
         format: None,
         voices: Voices::Party,
+        room: None,
+        rate: None,
         max: Some(secs(120)),
         end_of_silence: None,
         beep: false,
@@ -221,11 +227,15 @@ fn a_room_gathers_calls_of_several_flows_on_one_thread_and_ends_with_the_last() 
 }
 
 #[test]
-fn silence_ends_the_call_where_that_is_wanted() {
-    for (wanted, calls) in [(false, 1), (true, 0)] {
-        let (mut world, ..) = answered_in(World::with(|config| config.hang_up_on_silence = wanted));
-        let (port, worker) = world.node().opened[0];
-        world.input(0, Input::Media { worker, event: media::Event::NoRtp { port } });
-        assert_eq!(world.node().switch.counts().calls, calls);
-    }
+fn silence_is_noted_and_a_party_that_is_gone_is_hung_up_and_its_record_says_why() {
+    let (mut world, ..) = answered();
+    let (port, worker) = world.node().opened[0];
+    world.input(0, Input::Media { worker, event: media::Event::NoRtp { port } });
+    assert_eq!(world.node().switch.counts().calls, 1);
+    world.input(0, Input::Media { worker, event: media::Event::Lost { port } });
+    assert_eq!(world.node().switch.counts().calls, 0);
+    let record = &world.node().records[0];
+    assert_eq!((record.status, record.end_reason), (Status::Completed, EndReason::TelephonyError));
+    let error = record.error.as_deref().unwrap();
+    assert!(error.starts_with("neither audio nor reports came any more: no packet came"), "{error}");
 }

@@ -7,6 +7,7 @@ use super::*;
 mod inbound;
 mod links;
 mod outbound;
+mod patience;
 mod proof;
 
 pub(super) const CARRIER_A: &str = "203.0.113.1:5060";

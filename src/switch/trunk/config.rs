@@ -69,6 +69,8 @@ pub struct Trunk {
     pub registration: Option<Account>,
     /// How often its targets are asked whether they are there; zero: never.
     pub options: Duration,
+    /// How long it may say nothing but 100 to an INVITE before the next place or carrier has its turn; zero: for ever.
+    pub progress: Duration,
 }
 
 impl Trunk {
@@ -92,6 +94,7 @@ impl Trunk {
             proves: false,
             registration: None,
             options: Duration::ZERO,
+            progress: Duration::ZERO,
         }
     }
 

@@ -1,0 +1,299 @@
+//! What is kept through the worst: a killed server, a lost database, a full disk, readers that do not read. The real
+//! program with calls of SIPp, on SQLite and on PostgreSQL.
+//!
+//! With PROOF set: more rounds, and a database that is gone for a minute.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::BufRead,
+    path::Path,
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+use switchhook::store::{Database, Store, spool_name};
+
+use crate::{
+    postgres::Postgres,
+    records::{CONF, all, api, connect, get, key, program},
+    sipp::{caller, passes},
+    support::{Process, Server, breathe},
+};
+
+fn proof() -> bool {
+    std::env::var_os("PROOF").is_some()
+}
+
+fn conf(database: &str) -> String {
+    format!("[store]\ndatabase = \"{database}\"\n{CONF}")
+}
+
+/// The kind of the last event that a listener was told of each call, until the server is gone.
+fn listen(at: &str, key: &str) -> thread::JoinHandle<BTreeMap<String, String>> {
+    let mut events = connect(at, key, "/v1/events");
+    thread::spawn(move || {
+        let mut told = BTreeMap::new();
+        let mut line = String::new();
+        while events.read_line(&mut line).is_ok_and(|count| count > 0) {
+            if let Some(event) = line.strip_prefix("data: ").and_then(|text| serde_json::from_str::<Value>(text).ok())
+                && let Some(call) = event["call"].as_str()
+            {
+                told.insert(call.to_owned(), event["kind"].as_str().unwrap().to_owned());
+            }
+            line.clear();
+        }
+        told
+    })
+}
+
+fn in_progress(at: &str, key: &str) -> usize {
+    get(at, key, "/v1/calls?live=true&status=in_progress&limit=500")["calls"].as_array().unwrap().len()
+}
+
+/// What was told is kept, what went on is reconciled, nothing is there twice.
+fn nothing_is_lost(server: &Server, at: &str, key: &str, told: &BTreeMap<String, String>) {
+    // What was on the spool comes first, then the news of the new start.
+    let mut kept = all(at, key);
+    for _ in 0..1000 {
+        if kept.values().all(|call| !call["end_reason"].is_null()) && told.keys().all(|id| kept.contains_key(id)) {
+            break;
+        }
+        breathe(server.sip);
+        kept = all(at, key);
+    }
+    for (id, last) in told {
+        let call = kept.get(id).unwrap_or_else(|| panic!("{id} is lost; told was {last}"));
+        if last == "call.ended" {
+            assert_ne!(call["end_reason"], "reconciled", "{call}");
+        }
+    }
+    let open: Vec<&Value> = kept.values().filter(|call| call["end_reason"].is_null()).collect();
+    assert!(open.is_empty(), "{open:#?}");
+    for call in kept.values().filter(|call| call["end_reason"] == "reconciled") {
+        let answered = !call["answer_ms"].is_null();
+        assert_eq!(call["status"], if answered { "completed" } else { "failed" }, "{call}");
+    }
+    for id in told.keys().take(20) {
+        let events = get(at, key, &format!("/v1/calls/{id}/events"));
+        let orders: Vec<u64> = events.as_array().unwrap().iter().map(|e| e["order"].as_u64().unwrap()).collect();
+        assert_eq!(orders, (1..=orders.len() as u64).collect::<Vec<_>>(), "{events}");
+        assert!(!orders.is_empty());
+    }
+}
+
+fn survives_kills(database: &str) {
+    let script = "call:answer()\ncall:sleep(math.random() < 0.5 and 0.2 or 60)\n";
+    let mut server = Server::start(&conf(database), &[("some.lua", script)]);
+    let key = key(&server);
+    let mut at = api(&server);
+    for round in 0..if proof() { 20 } else { 3 } {
+        let listener = listen(&at, &key);
+        let folder = server.folder.path().join(format!("sipp{round}"));
+        fs::create_dir_all(&folder).unwrap();
+        let peers: Process =
+            caller(server.sip, &folder, "1", &["-sn", "uac", "-m", "400", "-r", "150", "-l", "400", "-d", "60000"]);
+        // In the middle of some 200: half have ended or end soon, half go on, and new ones come.
+        while in_progress(&at, &key) < 100 {
+            breathe(server.sip);
+        }
+        server.restart("KILL");
+        let told = listener.join().unwrap();
+        drop(peers);
+        assert!(told.len() > 120, "{}", told.len());
+        at = api(&server);
+        nothing_is_lost(&server, &at, &key, &told);
+        let reconciled = all(&at, &key).into_values().filter(|call| call["end_reason"] == "reconciled").count();
+        assert!(reconciled >= 60 * (round + 1), "{reconciled} in round {round}");
+    }
+    assert!(server.stop().success());
+}
+
+#[test]
+fn a_killed_server_has_kept_all_that_it_told_and_reconciles_the_rest_in_sqlite() {
+    survives_kills("");
+}
+
+#[test]
+fn a_killed_server_has_kept_all_that_it_told_and_reconciles_the_rest_in_postgresql() {
+    let Some(postgres) = Postgres::start() else { return };
+    survives_kills(&postgres.url());
+}
+
+/// SIPp's times from INVITE to 200, in ms, sorted.
+fn answer_times(folder: &Path) -> Vec<f64> {
+    let mut times = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().ends_with("rtt.csv") {
+            let text = fs::read_to_string(path).unwrap();
+            times.extend(text.lines().filter_map(|line| line.split(';').nth(1)?.parse::<f64>().ok()));
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+/// Every call ended well, and is there once; so is each of its events.
+fn kept_once(server: &Server, at: &str, key: &str, calls: usize, database: &Database) {
+    let mut kept = all(at, key);
+    for _ in 0..3000 {
+        if kept.len() == calls && kept.values().all(|call| !call["end_reason"].is_null()) {
+            break;
+        }
+        breathe(server.sip);
+        kept = all(at, key);
+    }
+    assert_eq!(kept.len(), calls);
+    let odd: Vec<&Value> = kept.values().filter(|call| call["status"] != "completed").collect();
+    assert!(odd.is_empty(), "{odd:#?}");
+    let node = spool_name(&server.path("state/spool")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let events = runtime
+        .block_on(async { Store::open(database).await.unwrap().events_after(&node, 0, 1_000_000).await.unwrap() });
+    let mut seen = BTreeSet::new();
+    for (number, line) in &events {
+        let event: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(event["id"].as_i64(), Some(*number));
+        let Some(call) = event["call"].as_str() else { continue };
+        let order = event["order"].as_u64().unwrap();
+        assert!(seen.insert((call.to_owned(), order)), "twice: {line}");
+        assert!(order == 1 || seen.contains(&(call.to_owned(), order - 1)), "a gap before {line}");
+    }
+    let numbers: Vec<i64> = events.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (1..=numbers.len() as i64).collect::<Vec<_>>(), "numbers have no gaps");
+    let ended = events.iter().filter(|(_, line)| line.contains("\"call.ended\"")).count();
+    assert_eq!(ended, calls);
+}
+
+/// 50 calls a second, so many in all; with their answer times in the folder.
+fn fifty_a_second(server: &Server, folder: &Path, calls: usize) -> Process {
+    fs::create_dir_all(folder).unwrap();
+    let calls = calls.to_string();
+    let arguments = ["-sn", "uac", "-m", &calls, "-r", "50", "-d", "300", "-trace_rtt", "-rtt_freq", "1"];
+    caller(server.sip, folder, "1", &arguments)
+}
+
+/// No call waited for a store that did not answer.
+fn none_was_delayed(folder: &Path, calls: usize) {
+    let times = answer_times(folder);
+    assert!(times.len() >= calls, "{} times of {calls} calls", times.len());
+    let (late, most) = (times[times.len() * 99 / 100], times[times.len() - 1]);
+    println!("INVITE to 200: p50 {:.1} ms, p99 {late:.1} ms, most {most:.1} ms", times[times.len() / 2]);
+    assert!(late < 250.0 && most < 2000.0, "p99 {late} ms, most {most} ms");
+}
+
+fn pass_seconds(server: &Server, seconds: u32) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(seconds.into()))).unwrap();
+    let _ = socket.recv(&mut [0; 1]);
+    assert!(server.counts()["calls"].as_u64().is_some());
+}
+
+#[test]
+fn a_database_that_is_gone_for_a_while_delays_no_call_and_loses_nothing() {
+    let Some(postgres) = Postgres::start() else { return };
+    let gone = if proof() { 60 } else { 6 };
+    let server = Server::start(&conf(&postgres.url()), &[("some.lua", "call:answer()\ncall:sleep(60)\n")]);
+    let (at, key) = (api(&server), key(&server));
+    let folder = server.folder.path().join("sipp");
+    let calls = 50 * (gone as usize + 6);
+    let peers = fifty_a_second(&server, &folder, calls);
+    pass_seconds(&server, 2);
+    postgres.down();
+    server.wait_for("the database takes nothing");
+    pass_seconds(&server, gone);
+    postgres.up();
+    server.wait_for("the database is there again");
+    passes(peers, &folder);
+    none_was_delayed(&folder, calls);
+    kept_once(&server, &at, &key, calls, &Database::parse(&postgres.url()).unwrap());
+    assert!(server.stop().success());
+}
+
+/// A small file system of its own over this folder; gone when dropped.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// None: this user may not mount anything.
+    fn over(folder: &Path, megabytes: u32) -> Option<SmallDisk> {
+        let size = format!("size={megabytes}m");
+        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output().ok()?;
+        done.status.success().then(|| SmallDisk(folder.to_owned()))
+    }
+
+    /// Write until nothing more fits.
+    fn fill(&self) {
+        use std::io::Write;
+        let mut file = fs::File::create(self.0.join("ballast")).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.0.join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What is left goes with the folder.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn calls_go_on_over_a_full_disk_and_all_is_written_when_there_is_room_again() {
+    let mut server = Server::start(CONF, &[("some.lua", "call:answer()\ncall:sleep(60)\n")]);
+    let Some(disk) = SmallDisk::over(&server.path("state"), 64) else {
+        return eprintln!("left out: this user may not mount a small disk");
+    };
+    server.restart("TERM");
+    let (at, key) = (api(&server), key(&server));
+    let folder = server.folder.path().join("sipp");
+    let calls = 50 * if proof() { 30 } else { 8 };
+    let peers = fifty_a_second(&server, &folder, calls);
+    pass_seconds(&server, 1);
+    disk.fill();
+    server.wait_for("cannot be written; they wait in memory");
+    pass_seconds(&server, 3);
+    // The calls of this moment are shown nevertheless.
+    assert!(in_progress(&at, &key) > 0);
+    disk.empty();
+    server.wait_for("are written again");
+    passes(peers, &folder);
+    none_was_delayed(&folder, calls);
+    kept_once(&server, &at, &key, calls, &Database::file(&server.path("state/switchhook.sqlite")));
+    assert!(server.stop().success());
+    drop(disk);
+}
+
+#[test]
+fn a_copy_made_while_the_server_runs_brings_its_calls_to_another_one() {
+    let script = "call:answer()\nstore.set('last', call.caller)\n";
+    let server = Server::start(CONF, &[("some.lua", script)]);
+    let (at, key) = (api(&server), key(&server));
+    let folder = server.folder.path().to_owned();
+    passes(caller(server.sip, &folder, "1", &["-sn", "uac", "-m", "20", "-r", "20"]), &folder);
+    let mut kept = all(&at, &key);
+    while kept.len() < 20 || kept.values().any(|call| call["end_reason"].is_null()) {
+        breathe(server.sip);
+        kept = all(&at, &key);
+    }
+    let told = program(&server, &["backup", "copy.sqlite", "--conf", "switchhook.toml"]);
+    assert!(told.contains("20 calls") && told.contains("1 keep") && told.contains("1 api_keys"), "{told}");
+
+    let mut other = Server::start(CONF, &[("some.lua", script)]);
+    api(&other);
+    let copy = server.path("copy.sqlite").display().to_string();
+    let arguments = ["restore", copy.as_str(), "--replace", "--conf", "switchhook.toml"];
+    let refused =
+        Command::new(crate::support::PROGRAM).args(arguments).current_dir(other.folder.path()).output().unwrap();
+    assert!(!refused.status.success(), "the server still runs");
+    other.restart_after("TERM", |other| drop(program(other, &arguments)));
+    let at = api(&other);
+    // Its key is there, too.
+    assert_eq!(all(&at, &key), kept);
+    assert!(server.stop().success() && other.stop().success());
+}

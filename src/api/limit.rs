@@ -1,0 +1,118 @@
+//! How often somebody may ask: at a steady rate, with room for a burst (the generic cell rate algorithm, ITU-T I.371).
+
+use std::{collections::HashMap, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{io::clock::Clock, time::Time};
+
+/// Names that are remembered; there are that many only where strangers make them up.
+const MOST: usize = 10_000;
+/// How long who comes is turned away while there are too many names.
+const CROWDED: Duration = Duration::from_secs(1);
+/// Tries to log in, for each name: so many at once, then one in ten seconds.
+const LOGINS: (u32, Duration) = (5, Duration::from_secs(10));
+/// And of all names together: each costs a sixth of a second on a core.
+const ALL_LOGINS: (u32, Duration) = (20, Duration::from_millis(500));
+
+/// Counts who comes how often.
+#[derive(Debug)]
+struct Limiter {
+    /// How many may come at once.
+    burst: u32,
+    /// Time between two who come steadily.
+    gap: Duration,
+    /// When the next one is expected, by name; those that are past are as good as absent.
+    expected: HashMap<String, Time>,
+}
+
+impl Limiter {
+    fn new((burst, gap): (u32, Duration)) -> Limiter {
+        Limiter { burst, gap, expected: HashMap::new() }
+    }
+
+    /// Somebody comes. None: they may; else they may after so long.
+    fn come(&mut self, now: Time, name: &str) -> Option<Duration> {
+        let expected = self.expected.get(name).copied().unwrap_or(now).max(now);
+        let early = expected + self.gap - now;
+        let room = self.gap * self.burst;
+        if early > room {
+            return Some(early - room);
+        }
+        if self.expected.len() >= MOST && !self.expected.contains_key(name) {
+            self.expected.retain(|_, expected| *expected > now);
+            if self.expected.len() >= MOST {
+                return Some(CROWDED);
+            }
+        }
+        self.expected.insert(name.to_owned(), expected + self.gap);
+        None
+    }
+}
+
+/// Somebody at the door, and where the answer goes: none, or how long to wait.
+#[derive(Debug)]
+pub(super) enum Knock {
+    /// A key or a session.
+    Key(String, oneshot::Sender<Option<Duration>>),
+    /// Somebody who wants to log in by this name.
+    Login(String, oneshot::Sender<Option<Duration>>),
+}
+
+/// Answer them until the server is gone. A key may ask `a_second` times a second, and twice as often at once; 0: as
+/// often as it likes.
+pub(super) async fn keep(mut knocks: mpsc::Receiver<Knock>, a_second: u32, clock: Clock) {
+    let gap = Duration::from_secs(1).checked_div(a_second).unwrap_or(Duration::ZERO);
+    let mut keys = Limiter::new((a_second.saturating_mul(2).max(1), gap));
+    let (mut logins, mut all_logins) = (Limiter::new(LOGINS), Limiter::new(ALL_LOGINS));
+    while let Some(knock) = knocks.recv().await {
+        let now = clock.now();
+        // Who asked may be gone.
+        let _ = match knock {
+            Knock::Key(id, answer) => answer.send(keys.come(now, &id)),
+            Knock::Login(name, answer) => {
+                let wait = all_logins.come(now, "").or_else(|| logins.come(now, &name));
+                answer.send(wait)
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn who_comes_too_often_is_told_when_to_come_again_and_others_are_not_concerned() {
+        let mut limiter = Limiter::new((3, ms(100)));
+        let now = Time::START + ms(5000);
+        for _ in 0..3 {
+            assert_eq!(limiter.come(now, "a"), None);
+        }
+        assert_eq!(limiter.come(now, "a"), Some(ms(100)));
+        assert_eq!(limiter.come(now, "b"), None);
+        assert_eq!(limiter.come(now + ms(99), "a"), Some(ms(1)));
+        assert_eq!(limiter.come(now + ms(100), "a"), None);
+        assert_eq!(limiter.come(now + ms(100), "a"), Some(ms(100)));
+        // After a rest there is room for a burst again.
+        for _ in 0..3 {
+            assert_eq!(limiter.come(now + ms(1000), "a"), None);
+        }
+        assert_eq!(limiter.come(now + ms(1000), "a"), Some(ms(100)));
+    }
+
+    #[test]
+    fn strangers_who_make_up_names_do_not_fill_the_memory() {
+        let mut limiter = Limiter::new((1, ms(1000)));
+        for name in 0..MOST {
+            assert_eq!(limiter.come(Time::START, &name.to_string()), None);
+        }
+        assert_eq!(limiter.come(Time::START, "one more"), Some(CROWDED));
+        assert_eq!(limiter.come(Time::START + ms(1001), "one more"), None);
+        assert_eq!(limiter.expected.len(), 1);
+    }
+}

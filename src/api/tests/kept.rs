@@ -1,0 +1,193 @@
+//! What the API keeps: contacts, flows in versions, recordings, transcripts.
+
+use super::*;
+use crate::switch::{CallRecord, EndReason};
+
+/// The calls' end, with these recordings.
+fn record(id: &str, from: &str, recordings: &[&str]) -> Fact {
+    Fact::Record(Box::new(CallRecord {
+        id: id.into(),
+        parent: None,
+        direction: Direction::Inbound,
+        from: from.into(),
+        to: "100".into(),
+        trunk: None,
+        cost: None,
+        sip_call_id: "x".into(),
+        peer: None,
+        start_ms: 1_800_000_000_000,
+        answer_ms: None,
+        end_ms: 1_800_000_001_000,
+        talk_seconds: 0.0,
+        total_seconds: 1.0,
+        status: Status::Completed,
+        end_reason: EndReason::CallerHangup,
+        code: Some(200),
+        q850: None,
+        transferred: false,
+        script: None,
+        codec: None,
+        quality: None,
+        no_audio: None,
+        recordings: recordings.iter().map(|file| (*file).to_owned()).collect(),
+        stir: None,
+        vars: Default::default(),
+        error: None,
+    }))
+}
+
+impl Bench {
+    /// Ask until the database has it.
+    async fn ask_until(&self, path: &str, is: impl Fn(u16, &Value) -> bool) -> Value {
+        for _ in 0..500 {
+            let (code, value) = self.get(path).await;
+            if is(code, &value) {
+                return value;
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(20), std::future::pending::<()>()).await;
+        }
+        panic!("{path}: {:?}", self.get(path).await);
+    }
+}
+
+#[tokio::test]
+async fn contacts_are_kept_found_changed_and_forgotten() {
+    let bench = Bench::new().await;
+    let anna =
+        json!({"name": "Anna 100%", "numbers": ["+49 30 1234", "4711"], "notes": "likes tea", "vars": {"shop": "7"}});
+    let (code, made) = bench.post("/v1/contacts", &anna).await;
+    assert_eq!((code, &made["numbers"]), (201, &json!(["+49301234", "4711"])));
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(bench.post("/v1/contacts", &json!({"name": "Bo"})).await.0, 201);
+    let found = async |query: &str| {
+        let (code, page) = bench.get(&format!("/v1/contacts?{query}")).await;
+        assert_eq!(code, 200, "{page}");
+        page["contacts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found("number=4711").await, ["Anna 100%"]);
+    assert_eq!(found("text=aNNa").await, ["Anna 100%"]);
+    assert_eq!(found("text=%25").await, ["Anna 100%"], "a sign of the database's own is a sign");
+    assert_eq!(found("text=a%25b").await, Vec::<String>::new());
+    assert_eq!(found("number=4711&text=bo").await, Vec::<String>::new());
+    let (_, first) = bench.get("/v1/contacts?limit=1").await;
+    let (_, second) = bench.get(&format!("/v1/contacts?limit=1&cursor={}", first["next"].as_str().unwrap())).await;
+    assert_ne!(first["contacts"][0]["id"], second["contacts"][0]["id"]);
+    assert!(second["next"].is_null());
+    let path = format!("/v1/contacts/{id}");
+    let changed = json!({"name": "Anna", "numbers": ["5"]}).to_string();
+    let (code, now) = bench.ask("PUT", &path, &bench.admin, "", &changed).await;
+    assert_eq!((code, &now["numbers"], &now["notes"]), (200, &json!(["5"]), &json!("")));
+    assert_eq!(found("number=4711").await, Vec::<String>::new());
+    assert_eq!(bench.get(&path).await.1, now);
+    assert_eq!(bench.ask("DELETE", &path, &bench.admin, "", "").await.0, 204);
+    assert_eq!(bench.get(&path).await.0, 404);
+    assert_eq!(bench.ask("PUT", &path, &bench.admin, "", &changed).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_flow_is_uploaded_in_versions_and_the_one_that_is_activated_is_the_file() {
+    let bench = Bench::new().await;
+    let upload =
+        async |flow: &str, text: &str| bench.post(&format!("/v1/flows/{flow}/versions"), &json!({"text": text})).await;
+    assert_eq!(upload("menu.lua", "call:answer()").await, (201, json!({"flow": "menu.lua", "version": 1})));
+    assert_eq!(upload("menu.lua", "call:hangup()").await.1["version"], 2);
+    assert_eq!(upload("shop%2Fmenu.lua", "call:answer()").await.1["flow"], "shop/menu.lua");
+    let (code, problem) = upload("menu.lua", "call:answer(\nif").await;
+    assert_eq!((code, problem["field"].as_str()), (400, Some("text")));
+    assert!(problem["detail"].as_str().unwrap().contains("menu.lua:2"), "{problem}");
+    for bad in ["menu.exe", "..%2Fx.lua", ".lua"] {
+        assert_eq!(upload(bad, "").await.1["field"], "id", "{bad}");
+    }
+    let file = bench.folder.path().join("scripts/menu.lua");
+    assert!(!file.exists(), "nothing is in service before somebody says so");
+    let activate = async |flow: &str, version: i64| {
+        bench.post(&format!("/v1/flows/{flow}/activate"), &json!({"version": version})).await
+    };
+    assert_eq!(activate("menu.lua", 2).await.0, 200);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "call:hangup()");
+    assert_eq!(activate("menu.lua", 1).await.0, 200);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "call:answer()");
+    assert_eq!(activate("menu.lua", 3).await.0, 404);
+    assert_eq!(activate("shop%2Fmenu.lua", 1).await.0, 200);
+    assert!(bench.folder.path().join("scripts/shop/menu.lua").is_file());
+    let (_, flows) = bench.get("/v1/flows").await;
+    assert_eq!(flows[0], json!({"flow": "menu.lua", "newest": 2, "active": 1}));
+    let (_, versions) = bench.get("/v1/flows/menu.lua/versions").await;
+    assert_eq!((versions[0]["version"].as_i64(), versions[1]["version"].as_i64()), (Some(2), Some(1)));
+    assert_eq!(bench.get("/v1/flows/menu.lua/versions/2").await.1["text"], "call:hangup()");
+    assert_eq!(bench.get("/v1/flows/menu.lua/versions/x").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_flow_document_is_kept_but_not_put_into_service() {
+    let bench = Bench::new().await;
+    let upload = async |text: &str| bench.post("/v1/flows/shop.json/versions", &json!({"text": text})).await;
+    assert_eq!(upload("not json").await.0, 400);
+    assert_eq!(upload("{\"nodes\": []}").await.0, 201);
+    let (code, problem) = bench.post("/v1/flows/shop.json/activate", &json!({"version": 1})).await;
+    assert_eq!((code, problem["type"].as_str()), (409, Some("no_runner")));
+    let large = format!("-- {}", "x".repeat(200_000));
+    assert_eq!(bench.post("/v1/flows/large.lua/versions", &json!({"text": large})).await.0, 201);
+}
+
+#[tokio::test]
+async fn recordings_are_listed_fetched_and_erased_by_who_may_hear_them() {
+    let bench = Bench::new().await;
+    let sound = vec![7u8; 150_000];
+    std::fs::create_dir(bench.folder.path().join("recordings/day")).unwrap();
+    let file = bench.folder.path().join("recordings/day/a.wav");
+    std::fs::write(&file, &sound).unwrap();
+    for fact in [record("7-1", "4711", &["day/a.wav", "day/b.mp3"]), record("7-2", "4712", &["../../secret"])] {
+        bench.journal.facts.send(fact).await.unwrap();
+    }
+    let all =
+        bench.ask_until("/v1/recordings", |_, page| page["recordings"].as_array().is_some_and(|r| r.len() == 3)).await;
+    assert_eq!(all["recordings"][0]["id"], "7-2.0");
+    let (_, key) = bench.store.make_key("n", Scope::Read, &["4711".into()], 1).await.unwrap();
+    let (_, its) = bench.ask("GET", "/v1/recordings", &key, "", "").await;
+    assert_eq!(its["recordings"].as_array().unwrap().len(), 2);
+    assert_eq!(bench.ask("GET", "/v1/recordings/7-2.0", &key, "", "").await.0, 404);
+    let (_, of_call) = bench.get("/v1/recordings?call=7-1&limit=1").await;
+    let next = of_call["next"].as_str().expect("there is one more");
+    let (_, rest) = bench.get(&format!("/v1/recordings?call=7-1&cursor={next}")).await;
+    assert_eq!((rest["recordings"][0]["file"].as_str(), rest["next"].as_str()), (Some("day/a.wav"), None));
+    let mut stream = TcpStream::connect(bench.at).await.unwrap();
+    let ask = format!(
+        "GET /v1/recordings/7-1.0/audio HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
+    );
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+    assert!(head.contains("content-type: audio/wav") && head.contains("content-length: 150000"), "{head}");
+    assert_eq!(&answer[end + 4..], &sound[..]);
+    assert_eq!(bench.get("/v1/recordings/7-1.1/audio").await.0, 410, "its file is not there");
+    assert_eq!(bench.get("/v1/recordings/7-2.0/audio").await.0, 404, "no file outside the folder");
+    assert_eq!(bench.ask("DELETE", "/v1/recordings/7-1.0", &key, "", "").await.0, 403);
+    assert_eq!(bench.ask("DELETE", "/v1/recordings/7-1.0", &bench.admin, "", "").await.0, 204);
+    assert!(!file.exists());
+    assert_eq!(bench.get("/v1/recordings/7-1.0/audio").await.0, 410);
+    assert!(bench.get("/v1/recordings/7-1.0").await.1["erased_ms"].is_i64(), "that it was there stays known");
+}
+
+#[tokio::test]
+async fn what_was_said_on_a_call_is_kept_in_order() {
+    let bench = Bench::new().await;
+    bench.tell("7-1", "4711", Status::InProgress).await;
+    for (number, text) in [(1, "hello"), (2, "how are you?")] {
+        let (code, turn) = bench.post("/v1/calls/7-1/transcript", &json!({"who": "caller", "text": text})).await;
+        assert_eq!((code, turn["turn"].as_i64()), (201, Some(number)));
+    }
+    let (_, turns) = bench.get("/v1/calls/7-1/transcript").await;
+    assert_eq!((turns[0]["text"].as_str(), turns[1]["turn"].as_i64()), (Some("hello"), Some(2)));
+    bench.journal.facts.send(record("7-1", "4711", &[])).await.unwrap();
+    bench.ask_until("/v1/calls/7-1", |_, call| call["status"] == "completed").await;
+    assert_eq!(bench.get("/v1/calls/7-1/transcript").await.1.as_array().unwrap().len(), 2);
+    assert_eq!(bench.get("/v1/calls/7-9/transcript").await.0, 404);
+}

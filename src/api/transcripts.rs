@@ -1,0 +1,88 @@
+//! What was said on calls: kept turn by turn by whoever listens, read by whoever may see the call.
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Context, Shared,
+    access::{Caller, plain},
+    calls,
+    problem::{self, Body, Id, Problem},
+};
+use crate::store::{self, Scope};
+
+/// Something that was said.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Turn {
+    /// Counted from 1.
+    turn: i64,
+    /// When, in ms since 1970.
+    at_ms: i64,
+    /// Who said it, such as `caller` or `agent`.
+    who: String,
+    /// What.
+    text: String,
+}
+
+/// Something that was said just now.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Said {
+    /// Who said it, such as `caller` or `agent`; 1 to 64 characters.
+    #[schema(min_length = 1, max_length = 64)]
+    who: String,
+    /// What, at most 10,000 characters.
+    #[schema(max_length = 10000)]
+    text: String,
+}
+
+/// A turn that was kept.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Counted {
+    /// Its number.
+    turn: i64,
+}
+
+/// The key must see the call, be it over or not.
+async fn seen(context: &Context, caller: &Caller, id: &str) -> Result<(), Problem> {
+    if context.live_call(caller, id).await.is_ok() {
+        return Ok(());
+    }
+    calls::kept(context, caller, id).await.map(drop)
+}
+
+/// What was said on a call, in order.
+#[utoipa::path(get, path = "/v1/calls/{id}/transcript", tag = "calls", security(("key" = [])),
+    params(("id" = String, Path, description = "The call's id")), responses(
+    (status = 200, description = "What was said, as far as somebody wrote it down", body = [Turn])))]
+pub(crate) async fn one(State(context): State<Shared>, caller: Caller, Id(id): Id) -> Result<Json<Vec<Turn>>, Problem> {
+    caller.need(Scope::Read)?;
+    seen(&context, &caller, &id).await?;
+    let turns = context.store().await?.transcript(&id).await.map_err(|error| problem::database(&error))?;
+    let turn = |one: store::Turn| Turn { turn: one.turn, at_ms: one.at_ms, who: one.who, text: one.text };
+    Ok(Json(turns.into_iter().map(turn).collect()))
+}
+
+/// Write down what was said on a call.
+#[utoipa::path(post, path = "/v1/calls/{id}/transcript", tag = "calls", security(("key" = [])), request_body = Said,
+    params(("id" = String, Path, description = "The call's id")), responses(
+    (status = 201, description = "It is kept", body = Counted)))]
+pub(crate) async fn add(
+    State(context): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    Body(said): Body<Said>,
+) -> Result<(StatusCode, Json<Counted>), Problem> {
+    caller.need(Scope::Call)?;
+    if !plain(&said.who, 64) {
+        return Err(Problem::field("who", "allowed: 1 to 64 characters"));
+    }
+    if said.text.chars().count() > 10_000 || said.text.contains('\0') {
+        return Err(Problem::field("text", "allowed: up to 10,000 characters"));
+    }
+    seen(&context, &caller, &id).await?;
+    let added = context.store().await?.add_turn(&id, (&said.who, &said.text), context.now_ms()).await;
+    let turn = added.map_err(|error| problem::database(&error))?;
+    Ok((StatusCode::CREATED, Json(Counted { turn })))
+}

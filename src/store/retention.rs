@@ -1,0 +1,92 @@
+//! Letting go what is older than it is to be kept: once a day, in pieces, so that no statement takes long.
+
+use std::collections::VecDeque;
+
+use sqlx::{AnyPool, Row};
+
+const DAY_MS: i64 = 86_400_000;
+/// Most rows that go at once.
+const PIECE: i64 = 1000;
+
+/// Events of one server from its first one on: their numbers count up with time, so that their key finds the old ones.
+const EVENTS: &str = "DELETE FROM events WHERE node = $1 AND at_ms < $2 AND id IN \
+     (SELECT id FROM events WHERE node = $1 ORDER BY id LIMIT $3)";
+/// Records from the first call on. A call that goes on stays.
+const RECORDS: &str = "DELETE FROM calls WHERE (node, id) IN (SELECT node, id FROM calls \
+     WHERE start_ms < $1 AND end_reason IS NOT NULL ORDER BY start_ms LIMIT $2)";
+/// The index only: the files have a retention of their own.
+const RECORDINGS: &str = "DELETE FROM recordings WHERE at_ms < $1";
+const TRANSCRIPTS: &str = "DELETE FROM transcripts WHERE at_ms < $1";
+const ORDERS: &str = "DELETE FROM orders WHERE at_ms < $1";
+
+/// What is still to be let go.
+#[derive(Debug, PartialEq, Eq)]
+enum Job {
+    /// Events of this server before this moment.
+    Events(String, i64),
+    /// Records of calls that began before this moment.
+    Records(i64),
+    /// Recordings in the index of calls that began before this moment.
+    Recordings(i64),
+    /// What was said before this moment.
+    Transcripts(i64),
+    /// Names of orders before this moment.
+    Orders(i64),
+}
+
+/// How long things are kept, and what is to be let go today.
+pub struct Retention {
+    event_days: u32,
+    record_days: u32,
+    /// The last day on which somebody looked.
+    day: i64,
+    jobs: VecDeque<Job>,
+}
+
+impl Retention {
+    /// In days; 0: for ever.
+    pub fn new(event_days: u32, record_days: u32) -> Retention {
+        Retention { event_days, record_days, day: 0, jobs: VecDeque::new() }
+    }
+
+    /// It is so late, in ms since 1970: on a new day, find what is to go.
+    pub async fn look(&mut self, pool: &AnyPool, now_ms: i64) -> Result<(), sqlx::Error> {
+        let day = now_ms / DAY_MS;
+        if day <= self.day {
+            return Ok(());
+        }
+        let before = |days: u32| (day - i64::from(days)).saturating_mul(DAY_MS);
+        let mut jobs = VecDeque::new();
+        if self.event_days > 0 {
+            let rows = sqlx::query("SELECT node FROM spool ORDER BY node").fetch_all(pool).await?;
+            for row in &rows {
+                jobs.push_back(Job::Events(row.try_get(0)?, before(self.event_days)));
+            }
+            jobs.push_back(Job::Orders(before(self.event_days)));
+        }
+        if self.record_days > 0 {
+            jobs.push_back(Job::Records(before(self.record_days)));
+            jobs.push_back(Job::Recordings(before(self.record_days)));
+            jobs.push_back(Job::Transcripts(before(self.record_days)));
+        }
+        (self.day, self.jobs) = (day, jobs);
+        Ok(())
+    }
+
+    /// Let one piece go. False: there was nothing to do.
+    pub async fn step(&mut self, pool: &AnyPool) -> Result<bool, sqlx::Error> {
+        let Some(job) = self.jobs.front() else { return Ok(false) };
+        let query = match job {
+            Job::Events(node, before) => sqlx::query(EVENTS).bind(node.as_str()).bind(*before).bind(PIECE),
+            Job::Records(before) => sqlx::query(RECORDS).bind(*before).bind(PIECE),
+            Job::Recordings(before) => sqlx::query(RECORDINGS).bind(*before),
+            Job::Transcripts(before) => sqlx::query(TRANSCRIPTS).bind(*before),
+            Job::Orders(before) => sqlx::query(ORDERS).bind(*before),
+        };
+        let gone = query.execute(pool).await?.rows_affected();
+        if matches!(job, Job::Orders(_) | Job::Recordings(_) | Job::Transcripts(_)) || gone < PIECE.unsigned_abs() {
+            self.jobs.pop_front();
+        }
+        Ok(true)
+    }
+}

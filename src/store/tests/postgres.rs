@@ -1,0 +1,67 @@
+//! PostgreSQL for tests, those of the real program included.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+/// A PostgreSQL of our own, on a free port; none where it is not installed.
+pub struct Postgres {
+    folder: tempfile::TempDir,
+    port: u16,
+    programs: PathBuf,
+}
+
+impl Postgres {
+    pub fn start() -> Option<Postgres> {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+        let programs = versions.filter_map(Result::ok).map(|one| one.path().join("bin")).max()?;
+        let folder = tempfile::tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let postgres = Postgres { folder, port, programs };
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(postgres.folder.path(), mode).unwrap();
+        postgres.run("initdb", &["-D", "DATA", "-U", "tester", "-A", "trust", "-N"]);
+        postgres.up();
+        Some(postgres)
+    }
+
+    /// Start it again.
+    pub fn up(&self) {
+        let options = format!("-p {} -h 127.0.0.1 -k /tmp -F", self.port);
+        self.run("pg_ctl", &["-D", "DATA", "-o", &options, "-l", "LOG", "-w", "start"]);
+    }
+
+    /// Stop it as a loss of power would.
+    pub fn down(&self) {
+        self.run("pg_ctl", &["-D", "DATA", "-m", "immediate", "-w", "stop"]);
+    }
+
+    /// PostgreSQL refuses to run as root.
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let at = self.folder.path().display().to_string();
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|one| one.replace("DATA", &format!("{at}/data")).replace("LOG", &format!("{at}/log")))
+            .collect();
+        let program = self.programs.join(program);
+        let root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
+        let mut command = if root { Command::new("runuser") } else { Command::new(&program) };
+        if root {
+            command.args(["-u", "postgres", "--"]).arg(&program);
+        }
+        let done = command.args(&arguments).current_dir("/tmp").stdout(Stdio::null()).status().unwrap();
+        assert!(done.success(), "{program:?} {arguments:?}");
+    }
+
+    /// Its address, as configurations have it.
+    pub fn url(&self) -> String {
+        format!("postgres://tester@127.0.0.1:{}/postgres", self.port)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.down();
+    }
+}

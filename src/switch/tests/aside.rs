@@ -1,0 +1,151 @@
+//! What programs do to calls beside their flows: mute, announcements, another flow; and what a server says that drains.
+
+use super::{hold::bridged, *};
+use crate::media::Role;
+
+/// Ask in the name of the operator.
+fn order(world: &mut World, id: u64, call: CallId, verb: Verb) {
+    let request = Request { origin: Origin::Console, id: RequestId(id), call, verb };
+    world.input(0, Input::Request(request));
+    world.settle();
+}
+
+/// What the operator was told about its request.
+fn told(world: &World, id: u64) -> Vec<&Reply> {
+    let replies = world.node().console.iter().filter_map(|told| match told {
+        ConsoleReply::Reply { request, reply } if *request == RequestId(id) => Some(reply),
+        _ => None,
+    });
+    replies.collect()
+}
+
+fn roles(world: &World) -> Vec<Role> {
+    let joins = world.node().commands.iter().filter_map(|(_, command)| match command {
+        Command::Join { role, .. } => Some(*role),
+        _ => None,
+    });
+    joins.collect()
+}
+
+fn say(text: &str) -> Verb {
+    Verb::Announce { sounds: vec![Sound::File(text.into())] }
+}
+
+#[test]
+fn a_muted_party_is_heard_nowhere_till_it_is_unmuted() {
+    let (mut world, _caller, flow, call, _peer, _invite) = bridged();
+    order(&mut world, 1, call, Verb::Mute { on: true });
+    assert_eq!(told(&world, 1), [&Reply::Done]);
+    assert_eq!(roles(&world), [Role::Listen]);
+    // Wherever it goes, it stays so.
+    let room = Verb::Join { room: "r".into(), stop_on: String::new(), muted: false, entry: Default::default() };
+    world.ask(flow, call, room);
+    world.settle();
+    assert_eq!(roles(&world), [Role::Listen, Role::Listen]);
+    order(&mut world, 2, call, Verb::Mute { on: false });
+    assert_eq!(roles(&world).last(), Some(&Role::Both));
+}
+
+#[test]
+fn an_announcement_leaves_the_flow_alone() {
+    let (mut world, _caller, flow, call) = answered();
+    let sleep = world.ask(flow, call, Verb::Sleep(secs(3)));
+    order(&mut world, 1, call, say("news.wav"));
+    assert!(matches!(told(&world, 1)[..], [Reply::Played { key: None, .. }]));
+    assert_eq!(world.reply(sleep), None);
+    world.run(secs(3));
+    assert_eq!(world.reply(sleep), Some(&Reply::Done));
+}
+
+#[test]
+fn an_announcement_does_not_talk_into_what_is_played_and_ends_when_the_flow_plays() {
+    let (mut world, _caller, flow, call) = answered();
+    world.nodes[0].plays_end = false;
+    order(&mut world, 1, call, say("news.wav"));
+    assert!(told(&world, 1).is_empty(), "it is on the air");
+    let play = Verb::Play(Play::new(vec![Sound::File("menu.wav".into())]));
+    let play = world.ask(flow, call, play);
+    world.settle();
+    assert_eq!(told(&world, 1), [&Reply::Failed(Failure::WrongState)]);
+    assert_eq!(world.reply(play), None, "the flow's own sound is not over");
+    order(&mut world, 2, call, say("news.wav"));
+    assert_eq!(told(&world, 2), [&Reply::Failed(Failure::WrongState)]);
+}
+
+#[test]
+fn a_party_that_hangs_up_ends_its_announcement() {
+    let (mut world, mut caller, _flow, call) = answered();
+    world.nodes[0].plays_end = false;
+    order(&mut world, 1, call, say("news.wav"));
+    caller.send(&mut world, "BYE", None);
+    assert_eq!(told(&world, 1), [&Reply::Failed(Failure::HungUp)]);
+    world.assert_clean(1);
+}
+
+fn other_flow() -> Verb {
+    Verb::Run { script: "other.lua".into(), vars: vec![("why".into(), "vip".into())] }
+}
+
+#[test]
+fn a_call_moves_to_another_flow_and_what_the_first_one_dialled_ends() {
+    let (mut world, mut caller, flow, call, _peer, _invite) = bridged();
+    order(&mut world, 1, call, other_flow());
+    assert_eq!(told(&world, 1), [&Reply::Done]);
+    let bye = world.request_at(address("203.0.113.1:5060"), Method::Bye);
+    world.say(address("203.0.113.1:5060"), bye.response(200, None).to_bytes());
+    world.settle();
+    assert_eq!(world.node().stops, [flow], "the first one is unwound");
+    let start = world.node().starts.last().unwrap().clone();
+    assert_eq!((&*start.script, start.call), ("other.lua", call));
+    assert_eq!(start.vars, [("why".to_owned(), "vip".to_owned())]);
+    let old = world.ask(flow, call, Verb::Hangup);
+    world.settle();
+    assert_eq!(world.reply(old), Some(&Reply::Failed(Failure::NoSuchCall)), "the first one commands nothing");
+    let sleep = world.ask(start.flow, call, Verb::Sleep(secs(1)));
+    world.run(secs(1));
+    assert_eq!(world.reply(sleep), Some(&Reply::Done));
+    caller.send(&mut world, "BYE", None);
+    world.assert_clean(2);
+    let scripts: Vec<_> = world.node().records.iter().map(|record| record.script.as_deref()).collect();
+    assert!(scripts.contains(&Some("other.lua")), "{scripts:?}");
+}
+
+#[test]
+fn a_leg_of_another_flow_cannot_be_moved() {
+    let (mut world, _caller, _flow, _call, peer, _invite) = bridged();
+    order(&mut world, 1, peer, other_flow());
+    assert_eq!(told(&world, 1), [&Reply::Failed(Failure::WrongState)]);
+    assert_eq!(world.node().starts.len(), 1);
+}
+
+#[test]
+fn a_call_that_rings_phones_stops_ringing_them_when_it_moves() {
+    let (mut world, mut caller, flow, call) = answered();
+    let target = address("203.0.113.1:5060");
+    let dial = world.ask(flow, call, Verb::Dial(ringing("sip:b@203.0.113.1:5060", 20)));
+    world.settle();
+    let invite = world.request_at(target, Method::Invite);
+    world.say(target, answer(&invite, 180, "b", None));
+    world.settle();
+    order(&mut world, 1, call, other_flow());
+    world.request_at(target, Method::Cancel);
+    world.say(target, answer(&invite, 487, "b", None));
+    world.settle();
+    assert_eq!(world.reply(dial), None, "nobody is there to hear it");
+    caller.send(&mut world, "BYE", None);
+    world.assert_clean(2);
+}
+
+#[test]
+fn a_server_that_drains_answers_options_with_503_and_when_to_come_again() {
+    let mut world = World::new();
+    let mut caller = Caller::new();
+    let at = caller.at;
+    caller.send(&mut world, "OPTIONS", None);
+    world.response_at(at, 200);
+    world.input(0, Input::Drain);
+    caller.branch += 1;
+    caller.send(&mut world, "OPTIONS", None);
+    let response = world.response_at(at, 503);
+    assert_eq!(response.headers.get("Retry-After"), Some("30"));
+}
