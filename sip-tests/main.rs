@@ -16,8 +16,10 @@ mod messages;
 mod misbehaving;
 mod names;
 mod phones;
+mod playing;
 #[path = "../src/store/tests/postgres.rs"]
 mod postgres;
+mod readers;
 mod recordings;
 mod records;
 mod reliability;

@@ -1,10 +1,11 @@
 //! Text messages with the real program: from a socket of our own, and between two baresips that registered.
 
-use std::net::UdpSocket;
+use std::{io::BufRead, net::UdpSocket};
 
 use crate::{
     baresip::Phone,
     command_line::tone,
+    records::{api, connect, key},
     support::{PATIENCE, Server},
 };
 
@@ -64,7 +65,9 @@ fn a_script_answers_a_message_with_one_of_its_own() {
          if how == 'delivered' and code == 200 then message:accept() else message:reject(500) end",
         peer.0.local_addr().unwrap()
     );
-    let server = Server::start(MESSAGES, &[("text.lua", &script)]);
+    let server = Server::start(&format!("[api]\nlisten = \"127.0.0.1:0\"\n{MESSAGES}"), &[("text.lua", &script)]);
+    let at = api(&server);
+    let mut events = connect(&at, &key(&server), "/v1/events?kinds=message.received,message.sent").lines();
     peer.post(&server, "hello");
     let answer = peer.hear("MESSAGE ");
     assert!(answer.ends_with("\r\n\r\nHELLO gus"), "{answer}");
@@ -73,6 +76,17 @@ fn a_script_answers_a_message_with_one_of_its_own() {
     peer.hear("SIP/2.0 200 ");
     server.wait_until_idle();
     assert_eq!(server.counts()["messages"], 0);
+    let mut told = || {
+        let data = events.find_map(|line| line.unwrap().strip_prefix("data: ").map(str::to_owned));
+        serde_json::from_str::<serde_json::Value>(&data.expect("an event")).unwrap()
+    };
+    let (sent, received) = (told(), told());
+    assert_eq!(
+        (&sent["kind"], &sent["data"]["bytes"], &sent["data"]["code"]),
+        (&"message.sent".into(), &9.into(), &200.into())
+    );
+    assert_eq!((&received["kind"], &received["data"]["script"]), (&"message.received".into(), &"text.lua".into()));
+    assert!(!format!("{sent}{received}").to_lowercase().contains("hello"), "what it says is not told");
 }
 
 #[test]

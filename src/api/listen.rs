@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::timeout,
+    time::{Interval, interval, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -41,10 +41,16 @@ pub struct Secure {
     pub reload: Duration,
 }
 
+/// A connection over which nothing comes and nothing can be sent for so long gives its place to others. Streams of
+/// events show more often than that that they are alive.
+pub(super) const IDLE: Duration = Duration::from_secs(120);
+
 /// A connection, for as long as it holds its place.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
+    /// Its next tick is the end.
+    idle: Interval,
     _place: OwnedSemaphorePermit,
 }
 
@@ -95,10 +101,10 @@ impl Certificates {
     }
 }
 
-/// Take connections from now on, by a task of their own.
-pub(super) fn open(listener: TcpListener, at: SocketAddr, certificates: Option<Certificates>) -> Ready {
+/// Take connections from now on, by a task of their own, and end those that are `idle` for so long.
+pub(super) fn open(listener: TcpListener, at: SocketAddr, certificates: Option<Certificates>, idle: Duration) -> Ready {
     let (to, connections) = mpsc::channel(16);
-    tokio::spawn(take(listener, certificates, to));
+    tokio::spawn(take(listener, certificates, to, idle));
     Ready { at, connections }
 }
 
@@ -106,6 +112,7 @@ async fn take(
     listener: TcpListener,
     mut certificates: Option<Certificates>,
     to: mpsc::Sender<(Connection, SocketAddr)>,
+    idle: Duration,
 ) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
@@ -122,7 +129,7 @@ async fn take(
         // What is answered is small, and is to go at once.
         let _ = stream.set_nodelay(true);
         let Some(certificates) = &mut certificates else {
-            let connection = Connection { stream: Stream::Plain(stream), _place: place };
+            let connection = Connection::new(Stream::Plain(stream), idle, place);
             if to.send((connection, from)).await.is_err() {
                 return;
             }
@@ -133,7 +140,7 @@ async fn take(
         tokio::spawn(async move {
             // Who cannot shake hands is not let in, and there is nobody to tell.
             if let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                let connection = Connection { stream: Stream::Secure(Box::new(stream)), _place: place };
+                let connection = Connection::new(Stream::Secure(Box::new(stream)), idle, place);
                 let _ = to.send((connection, from)).await;
             }
         });
@@ -157,21 +164,43 @@ impl axum::serve::Listener for Ready {
     }
 }
 
+impl Connection {
+    fn new(stream: Stream, idle: Duration, place: OwnedSemaphorePermit) -> Connection {
+        let mut connection = Connection { stream, idle: interval(idle), _place: place };
+        // The first tick would be at once.
+        connection.idle.reset();
+        connection
+    }
+
+    /// What came of reading or writing: anything at all is a sign of life.
+    fn noted<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if done.is_ready() {
+            self.idle.reset();
+            return done;
+        }
+        self.idle.poll_tick(context).map(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let own = self.get_mut();
+        let done = match &mut own.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Secure(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
+        };
+        own.noted(context, done)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
+        let own = self.get_mut();
+        let done = match &mut own.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Stream::Secure(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        };
+        own.noted(context, done)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -186,5 +215,30 @@ impl AsyncWrite for Connection {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Secure(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::serve::Listener;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_says_nothing_for_long_loses_the_connection_and_who_talks_keeps_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let mut ready = open(listener, at, None, Duration::from_millis(300));
+        let mut talker = TcpStream::connect(at).await.unwrap();
+        let (mut heard, _) = ready.accept().await;
+        for _ in 0..5 {
+            // Less than the limit each time, more than it in all.
+            let _ = timeout(Duration::from_millis(100), std::future::pending::<()>()).await;
+            talker.write_all(b"x").await.unwrap();
+            assert_eq!(heard.read_u8().await.unwrap(), b'x');
+        }
+        let error = heard.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -73,11 +73,20 @@ impl Context {
     }
 
     async fn prove(&self, login: Login) -> Result<Person, Problem> {
-        let found = self.store().await?.person(&login.user).await.map_err(|error| problem::database(&error))?;
+        let store = self.store().await?;
+        let found = store.person(&login.user).await.map_err(|error| problem::database(&error))?;
         let (person, password) = found.map_or_else(|| (None, Password::nobodys()), |(person, pw)| (Some(person), pw));
         let is = tokio::task::spawn_blocking(move || password.is(&login.password));
-        let is = is.await.map_err(|_| Problem::gone())?;
-        person.filter(|_| is).ok_or_else(wrong)
+        match (person, is.await.map_err(|_| Problem::gone())?) {
+            (Some(person), true) => Ok(person),
+            (Some(person), false) => {
+                tracing::warn!(user = person.name, "a wrong password was shown to the API");
+                Caller(person.key()).note(self, "session.refused", "").await;
+                Err(wrong())
+            }
+            // Names that strangers make up fill no log.
+            (None, _) => Err(wrong()),
+        }
     }
 }
 
@@ -97,17 +106,9 @@ pub(crate) async fn begin(
         return Err(wrong());
     }
     context.knock_to_log_in(&login.user).await?;
-    let name = login.user.clone();
+    let person = context.prove(login).await?;
     let now = context.now_ms();
     let store = context.store().await?;
-    let person = match context.prove(login).await {
-        Ok(person) => person,
-        Err(problem) => {
-            tracing::warn!(user = name, "somebody could not log in");
-            store.note(now, "", "session.refused", &name).await.map_err(|error| problem::database(&error))?;
-            return Err(problem);
-        }
-    };
     let length = context.config.session;
     let expires_ms = now.saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
     let token = store.begin_session(&person.name, now, expires_ms).await.map_err(|error| problem::database(&error))?;

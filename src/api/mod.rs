@@ -117,7 +117,7 @@ pub fn spawn(config: Config, ends: Ends) -> io::Result<SocketAddr> {
     let at = listener.local_addr()?;
     thread::Builder::new().name("api".into()).spawn(move || {
         runtime.block_on(async {
-            let listener = listen::open(listener, at, certificates);
+            let listener = listen::open(listener, at, certificates, listen::IDLE);
             serve(config, ends, listener).await;
         });
     })?;

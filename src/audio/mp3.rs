@@ -2,7 +2,7 @@
 
 use nanomp3::SliceReader;
 
-use super::{resample, wav::LONGEST};
+use super::resample;
 use crate::codec::Rate;
 
 /// The sound of an MP3 file as mono samples at the rate that fits it best, up to `most`; an error says what is wrong with
@@ -12,9 +12,6 @@ pub fn decode(bytes: &[u8], most: Rate) -> Result<(Rate, Vec<i16>), String> {
     let (Some(channels), rate) = (reader.channels(), reader.sample_rate()) else {
         return Err("there is no sound in this MP3 file".to_owned());
     };
-    if reader.total_samples().is_some_and(|samples| samples > LONGEST * u64::from(rate)) {
-        return Err(format!("the sound lasts more than {LONGEST} seconds"));
-    }
     let channels = channels as usize;
     let (mut frame, mut at) = (Vec::new(), 0);
     let mono = std::iter::from_fn(move || {
@@ -29,5 +26,5 @@ pub fn decode(bytes: &[u8], most: Rate) -> Result<(Rate, Vec<i16>), String> {
         Some(sample.iter().sum::<f32>() / channels as f32)
     });
     let to = resample::fitting(rate, most);
-    Ok((to, resample::bring(rate, to, mono.take((LONGEST * u64::from(rate)) as usize))))
+    Ok((to, resample::bring(rate, to, mono)?))
 }

@@ -6,7 +6,7 @@ use audiopus::{Channels, SampleRate, coder::Decoder};
 use lewton::inside_ogg::OggStreamReader;
 use ogg::PacketReader;
 
-use super::{resample, wav::LONGEST};
+use super::resample;
 use crate::codec::Rate;
 
 /// Time in Ogg Opus is counted at this rate (RFC 7845 section 4).
@@ -64,8 +64,9 @@ fn opus(head: &[u8], mut packets: PacketReader<Cursor<&[u8]>>, most: Rate) -> Re
         let mono = frames.map(|frame| (frame.iter().map(|s| i32::from(*s)).sum::<i32>() / channels as i32) as i16);
         made.extend(mono.skip(skip));
         skip -= skip.min(count);
-        if made.len() as u64 > LONGEST * hertz {
-            return Err(format!("the sound lasts more than {LONGEST} seconds"));
+        let longest = resample::longest(rate);
+        if made.len() as u64 > longest * hertz {
+            return Err(format!("the sound lasts more than {longest} seconds, which is too much at {hertz} Hz"));
         }
     }
     if let Some(end) = end {
@@ -93,5 +94,5 @@ fn vorbis(bytes: &[u8], most: Rate) -> Result<(Rate, Vec<i16>), String> {
         Some(frame.iter().map(|sample| f32::from(*sample)).sum::<f32>() / (32_768.0 * channels as f32))
     });
     let to = resample::fitting(rate, most);
-    Ok((to, resample::bring(rate, to, mono.take((LONGEST * u64::from(rate)) as usize))))
+    Ok((to, resample::bring(rate, to, mono)?))
 }

@@ -15,12 +15,28 @@ pub(super) fn fitting(rate: u32, most: Rate) -> Rate {
     own.min(most)
 }
 
-/// Bring mono samples (full scale: 1.0) from `rate` to that of `to`. Only an eighth of a second of the source is held at a
-/// time.
-pub(super) fn bring(rate: u32, to: Rate, mut samples: impl Iterator<Item = f32>) -> Vec<i16> {
-    if rate == to.hz() {
-        return samples.map(to_i16).collect();
+/// The longest sound that is made at a rate, in seconds: 115 MB of memory at most.
+pub(super) fn longest(rate: Rate) -> u64 {
+    match rate {
+        Rate::Narrow | Rate::Wide => 3600,
+        Rate::Full => 1200,
     }
+}
+
+/// Bring mono samples (full scale: 1.0) from `rate` to that of `to`. Only an eighth of a second of the source is held at a
+/// time. An error: it is longer than [`longest`].
+pub(super) fn bring(rate: u32, to: Rate, samples: impl Iterator<Item = f32>) -> Result<Vec<i16>, String> {
+    let most = (longest(to) * u64::from(rate)) as usize;
+    let mut left = most + 1;
+    let mut samples = samples.inspect(|_| left -= 1).take(most + 1);
+    let made = if rate == to.hz() { samples.map(to_i16).collect() } else { filtered(rate, to, &mut samples) };
+    match left {
+        0 => Err(format!("the sound lasts more than {} seconds, which is too much at {} Hz", longest(to), to.hz())),
+        _ => Ok(made),
+    }
+}
+
+fn filtered(rate: u32, to: Rate, samples: &mut impl Iterator<Item = f32>) -> Vec<i16> {
     // One transform over an eighth of a second: to 8 kHz, a filter that long falls from full level at 3.9 kHz to nothing at
     // 4 kHz.
     let chunk = (rate / 8) as usize;

@@ -12,8 +12,6 @@ use crate::{
 
 /// The largest file that is read, in bytes.
 pub const LARGEST: usize = 128 << 20;
-/// The longest sound that is read, in seconds.
-pub const LONGEST: u64 = 3600;
 
 /// Why a file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,9 +22,14 @@ pub enum WavError {
     /// More than [`LARGEST`].
     #[error("the file has {0} bytes; at most {LARGEST} are read")]
     TooLarge(usize),
-    /// More than [`LONGEST`].
-    #[error("the sound lasts {0} seconds; at most {LONGEST} are read")]
-    TooLong(u64),
+    /// Longer than is read.
+    #[error("the sound lasts {seconds} seconds; at most {most} are read at this rate")]
+    TooLong {
+        /// How long it is.
+        seconds: u64,
+        /// How long it may be.
+        most: u64,
+    },
     /// A chunk says that it is longer than what there is.
     #[error("the file is cut short: {missing} bytes are missing at its end")]
     CutShort {
@@ -63,12 +66,14 @@ pub fn decode(bytes: &[u8], most: Rate) -> Result<(Rate, Vec<i16>), WavError> {
     let (format, data) = chunks(bytes)?;
     let frames = data.len() / format.frame_bytes();
     let seconds = frames as u64 / u64::from(format.rate);
-    if seconds > LONGEST {
-        return Err(WavError::TooLong(seconds));
+    let rate = resample::fitting(format.rate, most);
+    if seconds > resample::longest(rate) {
+        return Err(WavError::TooLong { seconds, most: resample::longest(rate) });
     }
     let mono = data.chunks_exact(format.frame_bytes()).map(|frame| format.mono(frame));
-    let rate = resample::fitting(format.rate, most);
-    Ok((rate, resample::bring(format.rate, rate, mono)))
+    // It may be longer by less than a second.
+    let whole = mono.take((resample::longest(rate) * u64::from(format.rate)) as usize);
+    Ok((rate, resample::bring(format.rate, rate, whole).expect("it was cut to what is taken")))
 }
 
 /// The head of a file of 16-bit PCM. `samples` counts those of one channel; it may be 0 while they are not known yet,

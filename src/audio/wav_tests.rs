@@ -176,7 +176,7 @@ fn broken_files_are_refused_with_what_is_wrong_with_them() {
 #[test]
 fn too_long_sounds_and_too_large_files_are_refused() {
     let hour = vec![0; 4000 * 3602];
-    assert_eq!(decode(&raw(ULAW, 1, 4000, 8, &hour)), Err(WavError::TooLong(3602)));
+    assert_eq!(decode(&raw(ULAW, 1, 4000, 8, &hour)), Err(WavError::TooLong { seconds: 3602, most: 3600 }));
     assert_eq!(decode(&vec![0; LARGEST + 1]), Err(WavError::TooLarge(LARGEST + 1)));
 }
 

@@ -160,20 +160,27 @@ impl Files {
 }
 
 /// The sound in the bytes of a file, at its own rate or at `rate`, whichever is lower. What would be larger than `most`
-/// bytes is brought to a lower rate, as far as there is one: it would be decoded anew for each call otherwise. A decoder
-/// that panics over strange bytes spoils this one sound.
+/// bytes, or too long for its rate, is brought to a lower rate, as far as there is one: it would be decoded anew for each
+/// call otherwise. A decoder that panics over strange bytes spoils this one sound.
 pub fn decode(bytes: &[u8], rate: Rate, most: usize) -> Result<Arc<Pcm>, String> {
     let decoded = |rate| {
         let made = catch_unwind(|| audio::decode_file(bytes, rate));
         made.unwrap_or_else(|_| Err("its decoder gave up".to_owned()))
     };
-    let (mut found, mut samples) = decoded(rate)?;
-    while 2 * samples.len() > most
-        && let Some(lower) = Rate::ALL.into_iter().rev().find(|rate| *rate < found)
-    {
-        (found, samples) = decoded(lower)?;
+    let lower = |rate: Rate| Rate::ALL.into_iter().rev().find(|lower| *lower < rate);
+    let mut wish = rate;
+    loop {
+        let made = decoded(wish);
+        let found = made.as_ref().map_or(wish, |(found, _)| *found);
+        match (made, lower(found)) {
+            (Ok((_, samples)), Some(next)) if 2 * samples.len() > most => wish = next,
+            (Err(_), Some(next)) => wish = next,
+            (Ok((rate, samples)), _) => {
+                return Ok(Arc::new(Pcm { rate, samples: samples.into_boxed_slice(), looped: false }));
+            }
+            (Err(why), None) => return Err(why),
+        }
     }
-    Ok(Arc::new(Pcm { rate: found, samples: samples.into_boxed_slice(), looped: false }))
 }
 
 /// `path` below `folder`; a path that leads out of it is refused.

@@ -62,6 +62,9 @@ async fn prepare(connection: &mut AnyConnection, sqlite: bool, durable: bool) ->
             "PRAGMA busy_timeout = 10000",
             "PRAGMA journal_mode = WAL",
             if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" },
+            // Pages that change all the time are brought from the log to their places seldom, and found in memory.
+            "PRAGMA wal_autocheckpoint = 8000",
+            if durable { "PRAGMA cache_size = -16384" } else { "PRAGMA cache_size = -2048" },
         ] {
             connection.execute(pragma).await?;
         }

@@ -149,6 +149,8 @@ impl Totals {
 pub struct Live {
     calls: HashMap<String, (Arc<Progress>, u32)>,
     totals: Totals,
+    /// Where events are written before it is known how long they are.
+    buffer: Vec<u8>,
 }
 
 impl Live {
@@ -164,19 +166,20 @@ impl Live {
                 let call = progress.id.as_str();
                 let line = Line { id, at_ms, kind, call: Some(call), order, data: Some(&*progress) };
                 let parties = [progress.from.clone(), progress.to.clone()];
-                Event { id, kind, call: progress.id.clone(), parties, line: text(&line) }
+                Event { id, kind, call: progress.id.clone(), parties, line: text(&line, &mut self.buffer) }
             }
             Fact::Record(record) => {
                 let order = self.calls.remove(&record.id).map_or(1, |(_, order)| order + 1);
                 self.totals.add(&record);
                 let kind = kind(record.status);
                 let line = Line { id, at_ms, kind, call: Some(&record.id), order, data: Some(&*record) };
-                let line = text(&line);
+                let line = text(&line, &mut self.buffer);
                 Event { id, kind, call: record.id, parties: [record.from, record.to], line }
             }
             Fact::Message(record) => {
                 let kind = kind_of_message(&record);
-                let line = text(&Line { id, at_ms, kind, call: None, order: 0, data: Some(&*record) });
+                let line = Line { id, at_ms, kind, call: None, order: 0, data: Some(&*record) };
+                let line = text(&line, &mut self.buffer);
                 Event { id, kind, call: String::new(), parties: [record.from, record.to], line }
             }
         }
@@ -201,9 +204,11 @@ impl Live {
 /// The event that the server starts: what earlier runs left behind is over.
 pub fn started(id: u64, at_ms: u64) -> Event {
     let line = Line::<()> { id, at_ms, kind: STARTED, call: None, order: 0, data: None };
-    Event { id, kind: STARTED, call: String::new(), parties: Default::default(), line: text(&line) }
+    Event { id, kind: STARTED, call: String::new(), parties: Default::default(), line: text(&line, &mut Vec::new()) }
 }
 
-fn text<T: Serialize>(line: &Line<'_, T>) -> Arc<str> {
-    serde_json::to_string(line).expect("an event is plain data").into()
+fn text<T: Serialize>(line: &Line<'_, T>, buffer: &mut Vec<u8>) -> Arc<str> {
+    buffer.clear();
+    serde_json::to_writer(&mut *buffer, line).expect("an event is plain data");
+    std::str::from_utf8(buffer).expect("JSON is UTF-8").into()
 }

@@ -114,20 +114,20 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
             again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
-                    count = incoming.recv_many(&mut batch, BATCH) => match count {
-                        0 => break,
-                        BATCH => writer.take(&mut batch),
-                        _ => {
-                            writer.gather(&mut asked).await;
-                            while batch.len() < BATCH
-                                && let Ok(fact) = incoming.try_recv()
-                            {
-                                batch.push(fact);
-                            }
-                            writer.take(&mut batch);
+                    count = incoming.recv_many(&mut batch, BATCH) => {
+                        if count == 0 {
+                            break;
                         }
-                    },
-                    Some(question) = asked.recv() => writer.answer(question),
+                        batch.drain(..).for_each(|fact| writer.note(fact));
+                        if count < BATCH {
+                            writer.gather(&mut incoming, &mut asked).await;
+                        }
+                        writer.write_where_possible();
+                    }
+                    Some(question) = asked.recv() => {
+                        writer.answer(question, &mut incoming);
+                        writer.write_where_possible();
+                    }
                     _ = again.tick(), if writer.failing => writer.write(),
                 }
             }
@@ -150,32 +150,40 @@ impl Writer {
     }
 
     /// Facts that come meanwhile wait, and wake nobody; who asks is answered.
-    async fn gather(&self, asked: &mut mpsc::Receiver<Question>) {
+    async fn gather(&mut self, incoming: &mut mpsc::Receiver<Fact>, asked: &mut mpsc::Receiver<Question>) {
         let enough = super::wait(GATHER);
         tokio::pin!(enough);
         loop {
             tokio::select! {
-                () = &mut enough => return,
-                Some(question) = asked.recv() => self.answer(question),
+                () = &mut enough => break,
+                Some(question) = asked.recv() => self.answer(question, incoming),
             }
+        }
+        self.note_all(incoming);
+    }
+
+    fn note_all(&mut self, incoming: &mut mpsc::Receiver<Fact>) {
+        while let Ok(fact) = incoming.try_recv() {
+            self.note(fact);
         }
     }
 
-    fn take(&mut self, facts: &mut Vec<Fact>) {
-        let at_ms = self.now();
-        for fact in facts.drain(..) {
-            // Also of an event that is lost: which calls go on is known in any case.
-            let event = self.live.event(self.next, at_ms, fact);
-            if self.unwritten.len() >= UNWRITTEN {
-                if self.lost == 0 {
-                    tracing::error!("no more events fit into memory: from now on they are lost");
-                }
-                self.lost += 1;
-                continue;
+    /// Make an event of it, which is to be written.
+    fn note(&mut self, fact: Fact) {
+        // Also of an event that is lost: which calls go on is known in any case.
+        let event = self.live.event(self.next, self.now(), fact);
+        if self.unwritten.len() >= UNWRITTEN {
+            if self.lost == 0 {
+                tracing::error!("no more events fit into memory: from now on they are lost");
             }
-            self.next += 1;
-            self.unwritten.push_back(Arc::new(event));
+            self.lost += 1;
+            return;
         }
+        self.next += 1;
+        self.unwritten.push_back(Arc::new(event));
+    }
+
+    fn write_where_possible(&mut self) {
         if !self.failing {
             self.write();
         }
@@ -215,7 +223,9 @@ impl Writer {
         }
     }
 
-    fn answer(&self, question: Question) {
+    /// Who asks knows of what happened before: a call that was just begun is found.
+    fn answer(&mut self, question: Question, incoming: &mut mpsc::Receiver<Fact>) {
+        self.note_all(incoming);
         // Who asked may be gone by now.
         match question {
             Question::Live(to) => drop(to.send(self.live.calls())),

@@ -19,25 +19,18 @@ use super::{
     Direction, Output,
     call::End,
     core::Core,
+    message_copy::{Copy, HOPS},
     message_record::{MessageRecord, Outside},
-    message_within::content_type,
-    outbound::{Carrier, Plan},
-    registrar::Reach,
     switch::Switch,
     target,
     task::Ask,
-    trunk::{Caller, Ticket},
+    trunk::Caller,
 };
 use crate::{
     ids::{CallId, QueryId},
-    sip::{
-        CSeq, ClientTx, Failure as TxFailure, Headers, Hop, Method, NameAddr, Request, Response, Target as Address, Uri,
-    },
+    sip::{ClientTx, Failure as TxFailure, Hop, NameAddr, Request, Response, Target as Address, Uri},
     verbs::{Failure, Message, Origin, Reply},
 };
-
-/// Max-Forwards of a message that follows from none (RFC 3261 section 8.1.1.6).
-const HOPS: u32 = 70;
 
 /// Whose message it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,35 +60,6 @@ struct Posted {
     ask: Option<(Ask, MessageRecord)>,
     /// Copies that are on their way.
     copies: usize,
-    failed: Option<Failure>,
-}
-
-/// One of its copies.
-struct Copy {
-    /// Which message.
-    of: u64,
-    message: Arc<Message>,
-    /// What it says; the copies share it.
-    body: Bytes,
-    hops: u32,
-    from: NameAddr,
-    call_id: String,
-    cseq: u32,
-    /// Targets that are not tried yet.
-    targets: VecDeque<Uri>,
-    /// How many more a 3xx may add.
-    redirects: usize,
-    carrier: Carrier,
-    /// The carrier that it counts with.
-    entered: Option<(Arc<str>, Option<Ticket>)>,
-    /// How to get to the first target, where that is a phone of ours.
-    reach: Option<Reach>,
-    uri: Uri,
-    /// Where the target is, best first.
-    places: VecDeque<Address>,
-    /// What was sent last.
-    sent: Option<(Request, Hop)>,
-    /// The best answer so far.
     failed: Option<Failure>,
 }
 
@@ -171,28 +135,6 @@ impl Switch {
 }
 
 impl Core {
-    fn copy_of(&mut self, of: u64, message: Arc<Message>, (mut from, caller): (NameAddr, Caller), plan: Plan) -> Copy {
-        from.set_tag(&self.stack.new_tag());
-        Copy {
-            of,
-            message,
-            body: Bytes::new(),
-            hops: HOPS,
-            from,
-            call_id: self.stack.new_call_id(),
-            cseq: 0,
-            targets: plan.targets,
-            redirects: self.config.limits.redirects,
-            carrier: Carrier::new(plan.ways, caller),
-            entered: None,
-            reach: plan.phone.map(|(_, reach)| reach),
-            uri: Uri::sip(None, "invalid", None),
-            places: VecDeque::new(),
-            sent: None,
-            failed: None,
-        }
-    }
-
     /// Turn to the next target.
     fn locate_copy(&mut self, id: u64, mut copy: Copy) {
         while let Some(uri) = copy.targets.pop_front().or_else(|| self.copy_way(&mut copy)) {
@@ -386,27 +328,5 @@ impl Core {
             self.tell_message(MessageRecord { trunk, ..about }, result.as_ref().copied());
             self.reply(ask, result.map_or_else(Reply::Failed, |code| Reply::Sent { code }));
         }
-    }
-}
-
-impl Copy {
-    /// The MESSAGE. It has no Contact (section 4).
-    fn request(&self, core: &Core, hop: Hop) -> Request {
-        let cseq = CSeq { number: self.cseq, method: Method::Message };
-        let to = NameAddr::new(target::bare(&self.uri));
-        let mut headers = Headers::new(self.from.clone(), to, self.call_id.clone(), cseq);
-        // The address of another interface of ours is nobody's business on this one.
-        let own = core.contact(hop);
-        headers.from.uri.host.clone_from(&own.uri.host);
-        for route in self.reach.iter().flat_map(|reach| &reach.route) {
-            headers.push("Route", route.as_str());
-        }
-        for (name, value) in &self.message.headers {
-            headers.push(name, value.as_str());
-        }
-        headers.set("Max-Forwards", self.hops.to_string());
-        headers.set("Content-Type", content_type(&self.message.text.kind));
-        self.carrier.dress(core, &own, &mut headers);
-        Request { method: Method::Message, uri: self.uri.clone(), headers, body: self.body.clone() }
     }
 }

@@ -48,6 +48,7 @@ mod key;
 mod lamps;
 mod link;
 mod message;
+mod message_copy;
 mod message_in;
 mod message_out;
 mod message_record;

@@ -147,6 +147,8 @@ pub fn spawn(
     thread::Builder::new().name("web".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            // They look names up and decode, which takes memory.
+            .max_blocking_threads(4)
             .build()
             .expect("a runtime needs only what every process has");
         runtime.block_on(async {
