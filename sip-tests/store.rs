@@ -271,7 +271,7 @@ fn calls_go_on_over_a_full_disk_and_all_is_written_when_there_is_room_again() {
 
 #[test]
 fn a_copy_made_while_the_server_runs_brings_its_calls_to_another_one() {
-    let script = "call:answer()\nstore.set('last', call.caller)\n";
+    let script = "call:answer()\nstore.set('last', call.caller)\ncall:sleep(60)\n";
     let server = Server::start(CONF, &[("some.lua", script)]);
     let (at, key) = (api(&server), key(&server));
     let folder = server.folder.path().to_owned();
