@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{
-    Command, Config, Event, Role, Slot, Spent, Stream, TICK, Tools,
+    Block, Command, Config, Event, Role, Slot, Spent, Stream, TICK, Tools,
     bridge::Bridges,
     dialer::Order,
     events::Events,
@@ -114,16 +114,7 @@ impl Engine {
             Command::RecordBridge { bridge, name, recording, rate, ends, blocks } => {
                 self.record_bridge(bridge, (name, recording), (rate, ends), blocks);
             }
-            Command::Space { port, recording, mut block } => {
-                block.samples.clear();
-                let refused = match self.recorder(port, recording) {
-                    Some(recorder) => recorder.handle_space(block),
-                    None => Some(block),
-                };
-                if let Some(block) = refused {
-                    self.events.spend(Spent::Block(block));
-                }
-            }
+            Command::Space { port, recording, block } => self.give_space(port, recording, block),
             Command::RecordAs { port, recording, mode } => {
                 if let Some(recorder) = self.recorder(port, recording) {
                     recorder.set_mode(mode);
@@ -229,6 +220,17 @@ impl Engine {
         self.events.spend(Spent::Tools(tools));
         if let Some(slot) = slot {
             self.settle(slot);
+        }
+    }
+
+    fn give_space(&mut self, port: PortId, recording: RecordingId, mut block: Block) {
+        block.samples.clear();
+        let refused = match self.recorder(port, recording) {
+            Some(recorder) => recorder.handle_space(block),
+            None => Some(block),
+        };
+        if let Some(block) = refused {
+            self.events.spend(Spent::Block(block));
         }
     }
 

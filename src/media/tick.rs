@@ -8,7 +8,6 @@ use super::{
     events::Events,
     port::{Port, Route},
     sender::Outlet,
-    watch::Silent,
 };
 use crate::{
     codec::{Codec, Digits, Rate},
@@ -120,13 +119,8 @@ impl Engine {
             drop(self.events.offer(Event::Quality { port: port.id, quality }));
         }
         if let Some(silent) = port.watch.handle_timeout(now) {
-            let port = port.id;
-            let event = match silent {
-                Silent::Quiet => Event::NoRtp { port },
-                Silent::Lost => Event::Lost { port },
-            };
             // Where the queue is nearly full, nobody could act on it anyway; a loss is told again.
-            drop(self.events.offer(event));
+            drop(self.events.offer(silent.event(port.id)));
         }
         if changed {
             self.settle(slot);

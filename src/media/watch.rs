@@ -10,8 +10,8 @@
 
 use std::time::Duration;
 
-use super::Config;
-use crate::time::Time;
+use super::{Config, Event};
+use crate::{ids::PortId, time::Time};
 
 /// What is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,15 @@ pub(super) enum Silent {
     Quiet,
     /// It is gone.
     Lost,
+}
+
+impl Silent {
+    pub(super) fn event(self, port: PortId) -> Event {
+        match self {
+            Silent::Quiet => Event::NoRtp { port },
+            Silent::Lost => Event::Lost { port },
+        }
+    }
 }
 
 /// See the module.

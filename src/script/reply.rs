@@ -6,7 +6,7 @@ use mlua::{IntoLua, Lua, MultiValue, Table, Value};
 
 use super::{ask::Want, texts};
 use crate::{
-    ids::CallId,
+    ids::{CallId, PlayId},
     verbs::{Failure, Figures, GatherEnd, Heard, LeaveReason, Member, RecordEnd, Reply},
 };
 
@@ -22,12 +22,7 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
     let values = match (reply, want) {
         (Reply::Failed(failure), _) => failed(lua, failure)?,
         (Reply::Done, _) => vec![Value::Boolean(true)],
-        (Reply::Playing(play), want) => {
-            let leg = if let Want::Playing(leg) = want { leg } else { CallId(0) };
-            let table = object(lua, &kinds.playing, leg)?;
-            table.raw_set("_play", play.0.cast_signed())?;
-            vec![Value::Table(table)]
-        }
+        (Reply::Playing(play), want) => playing(lua, kinds, &want, play)?,
         (Reply::At(place), _) => vec![seconds(place)],
         (Reply::Played { key, length }, _) => vec![Value::Boolean(true), digit(lua, key)?, seconds(length)],
         (Reply::Digits { digits, why }, _) => gathered(lua, digits, why)?,
@@ -81,6 +76,14 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
         (Reply::Recording(_), _) => vec![Value::Boolean(true)],
     };
     Ok(MultiValue::from_vec(values))
+}
+
+/// The play that goes on beside the flow.
+fn playing(lua: &Lua, kinds: &Kinds, want: &Want, play: PlayId) -> mlua::Result<Vec<Value>> {
+    let leg = if let Want::Playing(leg) = want { *leg } else { CallId(0) };
+    let table = object(lua, &kinds.playing, leg)?;
+    table.raw_set("_play", play.0.cast_signed())?;
+    Ok(vec![Value::Table(table)])
 }
 
 /// The keys, why no more are waited for, and the key that ended it.

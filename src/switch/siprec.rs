@@ -191,7 +191,7 @@ impl Call {
                     let tools = Tools::new(&stream);
                     core.media(worker, Command::Update { port, stream, tools });
                 }
-                (Err(refusal), _) => best = best.or_else(|_| Err(refusal.to_string())),
+                (Err(refusal), _) => best = best.map_err(|_| refusal.to_string()),
                 (Ok(_), Mouth::None | Mouth::Opening(..) | Mouth::Closing(..)) => {}
             }
         }

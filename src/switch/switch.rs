@@ -371,20 +371,10 @@ impl Switch {
                     call.hearing.latched(core.now, from);
                 }
             }
-            media::Event::NoRtp { port } => {
-                if let Some((call, core)) = self.call_of_port(port) {
-                    call.handle_silence(core);
-                }
-            }
-            media::Event::Lost { port } => {
-                if let Some((call, core)) = self.call_of_port(port) {
-                    call.handle_lost(core);
-                }
-            }
+            media::Event::NoRtp { port } => self.at_port(port, |call, core| call.handle_silence(core)),
+            media::Event::Lost { port } => self.at_port(port, |call, core| call.handle_lost(core)),
             media::Event::Quality { port, quality } => {
-                if let Some((call, core)) = self.call_of_port(port) {
-                    call.handle_quality(core, quality);
-                }
+                self.at_port(port, |call, core| call.handle_quality(core, quality));
             }
             media::Event::Heard { port, what } => {
                 if let Some(id) = self.call_of_port(port).map(|(call, _)| call.id) {
@@ -404,6 +394,12 @@ impl Switch {
                     call.handle_closed(core, quality);
                 }
             }
+        }
+    }
+
+    fn at_port(&mut self, port: PortId, what: impl FnOnce(&mut Call, &mut Core)) {
+        if let Some((call, core)) = self.call_of_port(port) {
+            what(call, core);
         }
     }
 

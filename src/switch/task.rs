@@ -172,17 +172,8 @@ impl Switch {
             Verb::StopPlay { play } => call.stop_play(core, play).map(Some),
             Verb::Record(record) if record.room.is_some() => self.begin_room_record(ask, id, &record),
             Verb::RecordAs { recording, mode } => call.record_as(core, recording, mode).map(|()| Some(Reply::Done)),
-            Verb::Answer => {
-                call.is_idle()?;
-                call.answer(core)?;
-                call.task = Some(Task { ask, doing: Doing::Answer });
-                Ok(None)
-            }
-            Verb::Sleep(length) => {
-                call.is_idle()?;
-                call.task = Some(Task { ask, doing: Doing::Sleep { until: core.now + length } });
-                Ok(None)
-            }
+            Verb::Answer => self.begin_answer(ask, id),
+            Verb::Sleep(length) => self.begin_sleep(ask, id, length),
             Verb::Hold { music } => self.begin_hold(ask, id, music),
             Verb::Resume => self.begin_resume(ask, id),
             Verb::Transfer(wish) => self.begin_transfer(ask, id, &wish),
@@ -253,15 +244,7 @@ impl Switch {
                 call.play_as(core, &play)?;
                 Ok(Doing::Play { key: None, wait: play.wait })
             }),
-            Verb::Record(record) if record.beep => self.begin_task(ask, id, |call, core| {
-                let beep = Sound::Tone { tone: Tone::Beep, length: None };
-                call.play(core, &[beep])?;
-                Ok(Doing::Beep(Box::new(record)))
-            }),
-            Verb::Record(record) => {
-                let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
-                call.begin_record(core, ask, &record)
-            }
+            Verb::Record(record) => self.begin_record(ask, id, record),
             Verb::Detect { beep, timeout } => {
                 self.begin_task(ask, id, |call, core| Ok(Doing::Detect(call.detect(core, beep, timeout))))
             }
@@ -305,6 +288,33 @@ impl Switch {
             | Verb::Retrieve { .. }
             | Verb::SetVar { .. } => Ok(Some(Reply::Done)),
         }
+    }
+
+    fn begin_answer(&mut self, ask: Ask, id: CallId) -> Begun {
+        self.begin_task(ask, id, |call, core| {
+            call.is_idle()?;
+            call.answer(core)?;
+            Ok(Doing::Answer)
+        })
+    }
+
+    fn begin_sleep(&mut self, ask: Ask, id: CallId, length: Duration) -> Begun {
+        self.begin_task(ask, id, |call, core| {
+            call.is_idle()?;
+            Ok(Doing::Sleep { until: core.now + length })
+        })
+    }
+
+    fn begin_record(&mut self, ask: Ask, id: CallId, record: Record) -> Begun {
+        if !record.beep {
+            let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
+            return call.begin_record(core, ask, &record);
+        }
+        self.begin_task(ask, id, |call, core| {
+            let beep = Sound::Tone { tone: Tone::Beep, length: None };
+            call.play(core, &[beep])?;
+            Ok(Doing::Beep(Box::new(record)))
+        })
     }
 
     fn begin_task(
