@@ -1,7 +1,7 @@
 //! How long packets are on their way, and the delay that this asks for.
 //!
 //! A packet's transit is the moment in which it came minus its timestamp, in samples; only differences of transits mean
-//! anything. It is played at the next tick at the soonest: that is the offset it needs. The last 8 seconds are kept, in 16
+//! anything. It is played at the next tick at the soonest: that is the offset it needs. The last 8 seconds are kept, in 10
 //! blocks, each with its least transit and the largest offsets that were needed.
 //!
 //! What is asked for above the least transit is asked for by time, not by ticks. Otherwise each drift of the sender's clock
@@ -9,8 +9,8 @@
 //! One packet in a hundred may come too late: to wait for it, too, would cost all others more delay than it is worth.
 
 /// How many blocks, and how many samples' time each lasts.
-const BLOCKS: usize = 16;
-const BLOCK: i64 = 4000;
+const BLOCKS: usize = 10;
+const BLOCK: i64 = 6400;
 /// How many of the largest are kept of each block.
 const LARGEST: usize = 5;
 /// One packet in so many may be late, but always one, so that a single stray does not raise the delay.
@@ -41,7 +41,7 @@ pub(super) struct Transit {
 /// What all that is kept comes to.
 #[derive(Clone, Copy, Debug)]
 struct Range {
-    /// The least transit of all blocks, and of the last second or less: the path may have become longer, or the clocks
+    /// The least transit of all blocks, and of the last second or so: the path may have become longer, or the clocks
     /// drift.
     least: i64,
     recent: i64,
@@ -165,6 +165,6 @@ mod tests {
             asked.push(transit.target(160, 5000).expect("something came") - (came - n * 160));
         }
         let (least, most) = (asked.iter().min(), asked.iter().max());
-        assert!(least >= Some(&157) && most <= Some(&162), "{least:?} to {most:?}");
+        assert!(least >= Some(&155) && most <= Some(&162), "{least:?} to {most:?}");
     }
 }

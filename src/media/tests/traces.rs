@@ -146,3 +146,28 @@ fn opus_is_waited_for_a_little_longer_once_packets_are_lost() {
     assert!(calm <= Duration::from_millis(22), "{calm:?}");
     assert!((Duration::from_millis(38)..=Duration::from_millis(55)).contains(&lossy), "{lossy:?}");
 }
+
+#[test]
+fn a_peer_whose_reports_tell_of_losses_gets_redundant_data_with_its_opus() {
+    let opus = Payload { number: 96, codec: Codec::Opus };
+    let wish = OpusWish { fec: true, ..OpusWish::default() };
+    let mut world = World::new();
+    let stream = Stream { send: Some(opus), receive: vec![opus], opus: wish, ..stream_to(address(1)) };
+    let a = world.open_with(1, stream);
+    world.play(&a, 1, audio::speech::speech(3, 240_000));
+    let bytes = |world: &mut World| {
+        world.sent.clear();
+        world.run(8000);
+        world.packets(&a).iter().map(|(_, payload)| payload.len()).sum::<usize>()
+    };
+    let calm = bytes(&mut world);
+    let ssrc = world.packets(&a)[0].0.ssrc;
+    let block = rtp::rtcp::Block { ssrc, fraction: 26, ..Default::default() };
+    let compound = rtp::rtcp::Compound { ssrc: 7, sender: None, block: Some(block), cname: "a", goodbye: false };
+    let mut report = [0; 344];
+    let length = compound.write(&mut report);
+    let from = SocketAddr::new(a.from.ip(), 4001);
+    world.engine.handle_packet(world.now, a.slot, Channel::Rtcp, from, &report[..length], &mut world.batch);
+    let lossy = bytes(&mut world);
+    assert!(lossy > calm * 5 / 4, "{lossy} bytes instead of {calm}");
+}
