@@ -80,7 +80,7 @@ fn what_ffmpeg_wrote_in_each_format_is_heard_from_a_file_and_from_the_web() {
         fs::copy(folder.path().join(name), server.path("prompts").join(name)).unwrap();
     }
     fs::write(server.path("prompts/no-sound.ogg"), "OggS, but nothing more").unwrap();
-    run(folder.path(), &["call", &format!("sip:100@{}", server.sip), "--record", "heard.wav"]);
+    run(folder.path(), &["call", &format!("sip:100@{}", server.sip), "--record", "heard.wav", "--wait", "60"]);
     let (channels, rate) = read_wav(&folder.path().join("heard.wav"));
     assert_eq!(rate, 8000);
     for (name, _, frequency) in FILES {

