@@ -77,18 +77,7 @@ impl Bench {
 
     /// Status, header fields and body.
     async fn answer(&self, method: &str, path: &str, key: &str, more: &str, body: &str) -> (u16, String, String) {
-        let mut stream = TcpStream::connect(self.at).await.unwrap();
-        let key = if key.is_empty() { String::new() } else { format!("Authorization: Bearer {key}\r\n") };
-        let length = body.len();
-        let text = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{key}{more}Content-Length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(text.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let code = answer[9..12].parse().unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (code, head.to_owned(), body.to_owned())
+        send(self.at, (method, path), key, more, body).await
     }
 
     async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
@@ -119,6 +108,37 @@ impl Bench {
         let mut written = self.journal.written.clone();
         written.changed().await.unwrap();
     }
+}
+
+/// Status, header fields and body of the answer.
+async fn send(
+    at: SocketAddr,
+    (method, path): (&str, &str),
+    key: &str,
+    more: &str,
+    body: &str,
+) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let key = if key.is_empty() { String::new() } else { format!("Authorization: Bearer {key}\r\n") };
+    let length = body.len();
+    let text = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{key}{more}Content-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let code = answer[9..12].parse().unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (code, head.to_owned(), body.to_owned())
+}
+
+/// Ask beside the test, which meanwhile is the rest of the server.
+fn posting(at: SocketAddr, key: &str, path: String, body: &Value) -> tokio::task::JoinHandle<(u16, Value)> {
+    let (key, body) = (key.to_owned(), body.to_string());
+    tokio::spawn(async move {
+        let (code, _, answer) = send(at, ("POST", &path), &key, "", &body).await;
+        (code, serde_json::from_str(&answer).unwrap())
+    })
 }
 
 #[tokio::test]

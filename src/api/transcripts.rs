@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Context, Shared,
+    Shared,
     access::{Caller, plain},
     calls,
     problem::{self, Body, Id, Problem},
@@ -44,21 +44,13 @@ pub(crate) struct Counted {
     turn: i64,
 }
 
-/// The key must see the call, be it over or not.
-async fn seen(context: &Context, caller: &Caller, id: &str) -> Result<(), Problem> {
-    if context.live_call(caller, id).await.is_ok() {
-        return Ok(());
-    }
-    calls::kept(context, caller, id).await.map(drop)
-}
-
 /// What was said on a call, in order.
 #[utoipa::path(get, path = "/v1/calls/{id}/transcript", tag = "calls", security(("key" = [])),
     params(("id" = String, Path, description = "The call's id")), responses(
     (status = 200, description = "What was said, as far as somebody wrote it down", body = [Turn])))]
 pub(crate) async fn one(State(context): State<Shared>, caller: Caller, Id(id): Id) -> Result<Json<Vec<Turn>>, Problem> {
     caller.need(Scope::Read)?;
-    seen(&context, &caller, &id).await?;
+    calls::found(&context, &caller, &id).await?;
     let turns = context.store().await?.transcript(&id).await.map_err(|error| problem::database(&error))?;
     let turn = |one: store::Turn| Turn { turn: one.turn, at_ms: one.at_ms, who: one.who, text: one.text };
     Ok(Json(turns.into_iter().map(turn).collect()))
@@ -81,7 +73,7 @@ pub(crate) async fn add(
     if said.text.chars().count() > 10_000 || said.text.contains('\0') {
         return Err(Problem::field("text", "allowed: up to 10,000 characters"));
     }
-    seen(&context, &caller, &id).await?;
+    calls::found(&context, &caller, &id).await?;
     let added = context.store().await?.add_turn(&id, (&said.who, &said.text), context.now_ms()).await;
     let turn = added.map_err(|error| problem::database(&error))?;
     Ok((StatusCode::CREATED, Json(Counted { turn })))

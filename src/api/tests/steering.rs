@@ -35,21 +35,7 @@ impl Bench {
 
 /// Ask, and answer what the control task is asked meanwhile.
 async fn steer(bench: &mut Bench, what: &str, body: Value, reply: Reply) -> (Verb, u16, Value) {
-    let (at, admin) = (bench.at, bench.admin.clone());
-    let path = format!("/v1/calls/a-1/{what}");
-    let asking = tokio::spawn(async move {
-        let body = body.to_string();
-        let mut stream = TcpStream::connect(at).await.unwrap();
-        let length = body.len();
-        let text = format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {admin}\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(text.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let body = answer.split_once("\r\n\r\n").unwrap().1;
-        (answer[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
-    });
+    let asking = posting(bench.at, &bench.admin, format!("/v1/calls/a-1/{what}"), &body);
     let verb = bench.request(reply).await;
     let (code, told) = asking.await.unwrap();
     (verb, code, told)
@@ -95,21 +81,8 @@ async fn each_way_to_steer_is_one_verb() {
 }
 
 /// Order a call; the control task begins it as call 7.
-async fn begin(bench: &mut Bench, path: &'static str, body: Value) -> (crate::switch::Originate, u16, Value) {
-    let (at, admin) = (bench.at, bench.admin.clone());
-    let asking = tokio::spawn(async move {
-        let body = body.to_string();
-        let mut stream = TcpStream::connect(at).await.unwrap();
-        let length = body.len();
-        let text = format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {admin}\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(text.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let body = answer.split_once("\r\n\r\n").unwrap().1;
-        (answer[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
-    });
+async fn begin(bench: &mut Bench, path: &str, body: Value) -> (crate::switch::Originate, u16, Value) {
+    let asking = posting(bench.at, &bench.admin, path.into(), &body);
     let Input::Originate(wish) = bench.input().await else { panic!("no call") };
     let begun = ConsoleReply::Calling { request: wish.request, call: CallId(7), name: "c-7".into() };
     bench.replies.send(begun).unwrap();
@@ -160,16 +133,9 @@ async fn a_quick_call_runs_the_flow_of_its_number_and_of_no_other() {
     let admin = bench.admin.clone();
     let watching = tokio::spawn(async move { bench.input().await });
     for from in ["300", "999"] {
-        let body = json!({"to": "4711", "from": from}).to_string();
-        let mut stream = TcpStream::connect(at).await.unwrap();
-        let length = body.len();
-        let text = format!(
-            "POST /v1/quick-calls HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {admin}\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(text.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 409") && answer.contains("\"type\":\"unpublished\""), "{answer}");
+        let body = json!({"to": "4711", "from": from});
+        let (code, problem) = posting(at, &admin, "/v1/quick-calls".into(), &body).await.unwrap();
+        assert_eq!((code, problem["type"].as_str()), (409, Some("unpublished")));
     }
     assert!(!watching.is_finished(), "no call was asked for");
 }
