@@ -83,7 +83,8 @@ mod tests {
         }
         let mut decoder = g729::Decoder::new().expect("it is there");
         let mut out = [0; 160];
-        for (length, samples) in [(0, 0), (1, 0), (2, 80), (9, 0), (10, 80), (12, 160), (13, 80), (20, 160), (250, 160)] {
+        for (length, samples) in [(0, 0), (1, 0), (2, 80), (9, 0), (10, 80), (12, 160), (13, 80), (20, 160), (250, 160)]
+        {
             assert_eq!(decoder.decode(&vec![0x55; length], &mut out), samples, "{length} bytes");
         }
         assert_eq!((g729::units(&[0; 12]), g729::units(&[0; 13])), (160, 80));

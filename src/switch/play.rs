@@ -88,7 +88,7 @@ impl Call {
         let spoken = agreed.and_then(|agreed| agreed.send.as_ref().map(|(_, codec)| (*codec, agreed.opus.rate)));
         spoken.map_or(Rate::Narrow, |(codec, opus)| match codec {
             Codec::Opus => opus,
-            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => codec.rate(),
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide | Codec::G729 => codec.rate(),
         })
     }
 
