@@ -423,7 +423,7 @@ const MISUSE: &[(&str, &str)] = &[
     ("call:tone({300, 400, 500})", "call:tone: the tone can have at most two frequencies"),
     (
         "call:record {stereo = true, party_only = true}",
-        "call:record: 'stereo', 'party_only' and 'legs' exclude each other",
+        "call:record: 'stereo', 'party_only', 'legs' and 'room' exclude each other",
     ),
     ("call:record {file = 'a\\nb'}", "call:record: option 'file' must be a path below the folder"),
     ("call:dial()", "call:dial: give a SIP URI or a number, or a table of them, not nothing"),
