@@ -10,6 +10,7 @@ mod carrier;
 mod command_line;
 mod docs;
 mod fax;
+mod g729;
 mod kamailio;
 mod listening;
 mod messages;

@@ -24,7 +24,10 @@ fn a_phone_that_is_gone_is_hung_up_after_its_time_and_one_that_talks_is_not() {
     let gone = ended("telephony_error").unwrap_or_else(|| panic!("{records:#?}"));
     assert_eq!(gone["status"], "completed");
     let error = gone["error"].as_str().unwrap();
-    assert!(error.starts_with("neither audio nor reports came any more: no packet came; SDP says 127.0.0.1:"), "{error}");
+    assert!(
+        error.starts_with("neither audio nor reports came any more: no packet came; SDP says 127.0.0.1:"),
+        "{error}"
+    );
     let seconds = gone["talk_seconds"].as_f64().unwrap();
     assert!((1.9..4.0).contains(&seconds), "{seconds}");
     let talked = ended("caller_hangup").unwrap_or_else(|| panic!("{records:#?}"));

@@ -63,11 +63,14 @@ pub enum Codec {
     L16,
     /// The same at 16 kHz.
     L16Wide,
+    /// G.729, 8 kHz, 8 kbit/s; coded only where the system has libbcg729, else passed on.
+    G729,
 }
 
 impl Codec {
     /// All of them, in our own order of preference.
-    pub const ALL: [Codec; 6] = [Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::Opus, Codec::L16, Codec::L16Wide];
+    pub const ALL: [Codec; 7] =
+        [Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::Opus, Codec::L16, Codec::L16Wide, Codec::G729];
 
     /// The encoding name of `a=rtpmap` (RFC 3551 section 6).
     pub const fn name(self) -> &'static str {
@@ -77,13 +80,14 @@ impl Codec {
             Codec::G722 => "G722",
             Codec::Opus => "opus",
             Codec::L16 | Codec::L16Wide => "L16",
+            Codec::G729 => "G729",
         }
     }
 
     /// The name of the operator's file: that of [`Codec::name`], with the rate where there are two.
     pub const fn word(self) -> &'static str {
         match self {
-            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Opus | Codec::L16 => self.name(),
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Opus | Codec::L16 | Codec::G729 => self.name(),
             Codec::L16Wide => "L16/16000",
         }
     }
@@ -91,7 +95,7 @@ impl Codec {
     /// The RTP clock, in Hz: a multiple of 8,000.
     pub const fn clock(self) -> u32 {
         match self {
-            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 => 8000,
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::G729 => 8000,
             Codec::L16Wide => 16_000,
             Codec::Opus => 48_000,
         }
@@ -100,7 +104,7 @@ impl Codec {
     /// The channels that `a=rtpmap` names. Opus is always written with two (RFC 7587 section 7), whatever is sent.
     pub const fn channels(self) -> u8 {
         match self {
-            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => 1,
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide | Codec::G729 => 1,
             Codec::Opus => 2,
         }
     }
@@ -108,7 +112,7 @@ impl Codec {
     /// The rate of its audio; Opus works at every rate up to this.
     pub const fn rate(self) -> Rate {
         match self {
-            Codec::Pcmu | Codec::Pcma | Codec::L16 => Rate::Narrow,
+            Codec::Pcmu | Codec::Pcma | Codec::L16 | Codec::G729 => Rate::Narrow,
             Codec::G722 | Codec::L16Wide => Rate::Wide,
             Codec::Opus => Rate::Full,
         }
@@ -118,7 +122,7 @@ impl Codec {
     pub fn rate_for(self, wish: Rate) -> Rate {
         match self {
             Codec::Opus => wish,
-            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => self.rate(),
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide | Codec::G729 => self.rate(),
         }
     }
 
@@ -128,6 +132,7 @@ impl Codec {
             Codec::Pcmu => Some(0),
             Codec::Pcma => Some(8),
             Codec::G722 => Some(9),
+            Codec::G729 => Some(18),
             Codec::Opus | Codec::L16 | Codec::L16Wide => None,
         }
     }

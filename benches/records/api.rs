@@ -22,7 +22,7 @@ const CLIENTS: usize = 8;
 
 /// The program with an API; where that listens, and a key to it.
 pub fn server() -> Result<(Server, SocketAddr, String), Failure> {
-    let tone = "call:answer()\ncall:tone('ringing', {seconds = 3600})\n";
+    let tone = "call:answer()\nwhile true do call:tone({350, 440}, {seconds = 60}) end\n";
     let server = Server::start(CONF, &[("short.lua", "call:answer()\n"), ("tone.lua", tone)])?;
     for _ in 0..500 {
         let told = server.told()?;

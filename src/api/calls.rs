@@ -229,15 +229,16 @@ pub(crate) async fn one(
     if let Ok(call) = context.live_call(&caller, &id).await {
         return Ok(axum::Json(json!(*call)));
     }
-    if let Some(event) = context.ended(&id).await?.filter(|event| caller.0.sees(event.parties.each_ref().map(|p| &**p)))
-    {
-        let mut event: Value = serde_json::from_str(&event.line).unwrap_or_default();
-        return Ok(axum::Json(event["data"].take()));
-    }
     kept(&context, &caller, &id).await.map(axum::Json)
 }
 
+/// A call that is over, or was kept on its way.
 pub(super) async fn kept(context: &Context, caller: &Caller, id: &str) -> Result<Value, Problem> {
+    let ended = context.ended(id).await?;
+    if let Some(event) = ended.filter(|event| caller.0.sees(event.parties.each_ref().map(String::as_str))) {
+        let mut event: Value = serde_json::from_str(&event.line).unwrap_or_default();
+        return Ok(event["data"].take());
+    }
     let found = context.store().await?.call(id).await.map_err(|error| problem::database(&error))?;
     let found = found.filter(|call| caller.0.sees([&call.parties[0], &call.parties[1]]));
     found.map(|call| call.document).ok_or_else(|| Problem::no_such("call"))

@@ -1,6 +1,6 @@
 //! One direction of a call through whatever codec it uses: each coder keeps its own state.
 
-use super::{g711, g722, l16, opus};
+use super::{g711, g722, g729, l16, opus};
 use crate::codec::{Codec, OpusWish, Rate};
 
 /// Decodes what one peer sends.
@@ -8,12 +8,15 @@ pub struct Decoder {
     g722: g722::Decoder,
     /// Absent: Opus was not agreed on.
     opus: Option<opus::Decoder>,
+    /// Absent: it was not agreed on, or there is no library.
+    g729: Option<g729::Decoder>,
 }
 
 impl Decoder {
     /// For these codecs; G.711 and L16 need no memory of their own, and G.722 is always there.
     pub fn new(codecs: &[Codec]) -> Decoder {
-        Decoder { g722: g722::Decoder::new(), opus: codecs.contains(&Codec::Opus).then(opus::Decoder::new) }
+        let g729 = if codecs.contains(&Codec::G729) { g729::Decoder::new() } else { None };
+        Decoder { g722: g722::Decoder::new(), opus: codecs.contains(&Codec::Opus).then(opus::Decoder::new), g729 }
     }
 
     /// Decode a payload into `out`. Returns how many samples were written: what the payload holds, or as many as fit. Their
@@ -25,6 +28,7 @@ impl Decoder {
             Codec::G722 => self.g722.decode(payload, out),
             Codec::L16 | Codec::L16Wide => l16::decode(payload, out),
             Codec::Opus => self.opus.as_mut().map_or(0, |opus| opus.decode(rate, payload, out)),
+            Codec::G729 => self.g729.as_mut().map_or(0, |g729| g729.decode(payload, out)),
         }
     }
 
@@ -44,6 +48,9 @@ impl Decoder {
         if self.opus.is_some() && before.opus.is_some() {
             std::mem::swap(&mut self.opus, &mut before.opus);
         }
+        if self.g729.is_some() && before.g729.is_some() {
+            std::mem::swap(&mut self.g729, &mut before.g729);
+        }
     }
 }
 
@@ -52,12 +59,16 @@ pub struct Encoder {
     g722: g722::Encoder,
     /// Absent: Opus was not agreed on.
     opus: Option<opus::Encoder>,
+    /// Absent: it was not agreed on, or there is no library.
+    g729: Option<g729::Encoder>,
 }
 
 impl Encoder {
     /// For these codecs, as [`Decoder::new`].
     pub fn new(codecs: &[Codec], wish: OpusWish) -> Encoder {
-        Encoder { g722: g722::Encoder::new(), opus: codecs.contains(&Codec::Opus).then(|| opus::Encoder::new(wish)) }
+        let opus = codecs.contains(&Codec::Opus).then(|| opus::Encoder::new(wish));
+        let g729 = if codecs.contains(&Codec::G729) { g729::Encoder::new() } else { None };
+        Encoder { g722: g722::Encoder::new(), opus, g729 }
     }
 
     /// Encode samples into `out`. Returns how many bytes were written: what the samples need, or as many as fit. The
@@ -69,6 +80,7 @@ impl Encoder {
             Codec::G722 => self.g722.encode(samples, out),
             Codec::L16 | Codec::L16Wide => l16::encode(samples, out),
             Codec::Opus => self.opus.as_mut().map_or(0, |opus| opus.encode(rate, samples, out)),
+            Codec::G729 => self.g729.as_mut().map_or(0, |g729| g729.encode(samples, out)),
         }
     }
 
@@ -94,6 +106,7 @@ pub fn units_in(codec: Codec, payload: &[u8]) -> usize {
         Codec::L16 => payload.len() / 2,
         Codec::L16Wide => payload.len() / 4,
         Codec::Opus => opus::units(payload),
+        Codec::G729 => g729::units(payload),
     }
 }
 

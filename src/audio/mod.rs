@@ -9,6 +9,7 @@ pub mod convert;
 pub mod dtmf;
 pub mod g711;
 pub mod g722;
+pub mod g729;
 pub mod goertzel;
 pub mod l16;
 pub mod likeness;

@@ -40,8 +40,8 @@ fn a_fault_names_file_line_key_what_was_found_and_what_is_allowed() {
             "x.toml:2: media.rtp_ports: found \"9-1\"; allowed: FIRST-LAST, from 1024 to 65535, two or more ports",
         ),
         (
-            "[media]\ncodecs = [\"G729\"]",
-            "x.toml:2: media.codecs: found \"G729\"; allowed: PCMU, PCMA, G722, opus, L16, L16/16000",
+            "[media]\ncodecs = [\"iLBC\"]",
+            "x.toml:2: media.codecs: found \"iLBC\"; allowed: PCMU, PCMA, G722, opus, L16, L16/16000, G729",
         ),
         (
             "[[interface]]\nbind = \"here\"",

@@ -80,8 +80,8 @@ fn faults_of_trunks_name_their_line_and_what_is_allowed() {
         ("192.0.2.0/24", "192.0.2.0/44", "x.toml:5: trunk[0].source: found \"192.0.2.0/44\"; allowed: an IP address"),
         (
             "\"PCMA\"",
-            "\"G729\"",
-            "x.toml:9: trunk[0].codecs: found \"G729\"; allowed: PCMU, PCMA, G722, opus, L16, L16/16000",
+            "\"iLBC\"",
+            "x.toml:9: trunk[0].codecs: found \"iLBC\"; allowed: PCMU, PCMA, G722, opus, L16, L16/16000, G729",
         ),
         ("\"pai\"", "\"paid\"", "x.toml:12: trunk[0].identity: found \"paid\"; allowed: none, pai, ppi, rpid"),
         (

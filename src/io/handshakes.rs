@@ -33,6 +33,9 @@ use crate::{
 const INBOX: usize = 4096;
 /// Longest wait of the thread when nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
+/// The usual reason: our library (dimpl) takes ECDSA only, and a peer that has nothing but RSA ends the handshake without
+/// showing its certificate, so that we cannot tell for sure.
+const RSA: &str = "peers need an ECDSA certificate (P-256, P-384), or keys in SDP: RSA is not understood";
 /// Longest datagram that a handshake makes.
 const LONGEST: usize = 2048;
 
@@ -192,7 +195,7 @@ impl Thread {
             Ok(Err(why)) => why,
             Err(_) => "a fault in our own code".to_owned(),
         };
-        tracing::warn!(%port, why, "no keys for media: the handshake failed");
+        tracing::warn!(%port, why, hint = RSA, "no keys for media: the handshake failed");
         self.sessions.remove(&port);
     }
 }

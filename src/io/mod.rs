@@ -12,6 +12,7 @@ pub mod control;
 pub mod disk;
 pub mod dns;
 pub mod driver;
+pub mod g729;
 pub mod handshakes;
 mod inbound;
 pub mod interfaces;

@@ -222,6 +222,7 @@ impl Metrics {
 fn impairment(codec: Codec) -> Impairment {
     match codec {
         Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Opus | Codec::L16 | Codec::L16Wide => emodel::G711,
+        Codec::G729 => emodel::G729,
     }
 }
 

@@ -168,7 +168,7 @@ impl Engine {
 }
 
 impl Port {
-    /// How loud is what nobody decodes? A packet of G.722 or Opus says nothing without those before it.
+    /// How loud is what nobody decodes? A packet of G.722, G.729 or Opus says nothing without those before it.
     fn look_at(&mut self, kind: Kind, payload: &[u8]) {
         let mut samples = [0; FRAME];
         let count = match kind {
@@ -178,7 +178,7 @@ impl Port {
                 let pairs = payload.chunks_exact(2).zip(&mut samples);
                 pairs.map(|(pair, sample)| *sample = i16::from_be_bytes([pair[0], pair[1]])).count()
             }
-            Kind::Audio(Codec::G722 | Codec::Opus) => 0,
+            Kind::Audio(Codec::G722 | Codec::Opus | Codec::G729) => 0,
             Kind::Digits | Kind::Comfort | Kind::Foreign(_) | Kind::Refused => 0,
         };
         if count > 0 {

@@ -278,7 +278,7 @@ impl Port {
         };
         let goes = send.map_or(Rate::Narrow, |codec| match codec {
             Codec::Opus => self.stream.opus.rate,
-            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => codec.rate(),
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide | Codec::G729 => codec.rate(),
         });
         comes.map_or(goes, |codec| goes.max(codec.rate()))
     }

@@ -194,7 +194,7 @@ impl Port {
     fn flush(&mut self, payload: Payload, outlet: &mut Outlet<'_>) {
         match payload.codec {
             Codec::Opus => self.sender.drop_collected(),
-            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => {
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide | Codec::G729 => {
                 self.sender.flush(payload, outlet);
             }
         }

@@ -16,6 +16,9 @@ pub struct Impairment {
 /// G.711 with concealment (G.113 table I.3, ours is of the same kind as its appendix I).
 pub const G711: Impairment = Impairment { ie: 0.0, bpl: 25.1 };
 
+/// G.729 with annex A (G.113 tables I.1 and I.3).
+pub const G729: Impairment = Impairment { ie: 11.0, bpl: 19.0 };
+
 /// What came of the packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Loss {

@@ -34,9 +34,13 @@ impl Format {
 impl Media {
     /// The formats of this line that are named in `relayed`.
     pub(super) fn foreign(&self, relayed: &[String]) -> Vec<Format> {
-        let other = self.payloads().filter(|(_, payload)| matches!(payload, Payload::Other(_)));
-        let formats = other.filter_map(|(number, payload)| {
-            let Payload::Other(shown) = payload else { return None };
+        let formats = self.payloads().filter_map(|(number, payload)| {
+            let shown = match payload {
+                Payload::Other(shown) => shown,
+                // Not every machine can decode it.
+                Payload::Codec(codec @ Codec::G729) => codec.name().to_owned(),
+                Payload::Codec(_) | Payload::Digits(_) | Payload::Comfort => return None,
+            };
             let (name, clock, channels) = match self.maps.get(&number) {
                 Some(map) => (map.name.clone(), map.clock, map.channels),
                 None => (shown, 8000, 1),

@@ -192,7 +192,7 @@ enum Payload {
 }
 
 /// Encoding names of static payload types (RFC 3551 section 6), for telling what was offered.
-const STATIC_NAMES: [(u8, &str); 6] = [(3, "GSM"), (4, "G723"), (5, "DVI4"), (7, "LPC"), (15, "G728"), (18, "G729")];
+const STATIC_NAMES: [(u8, &str); 5] = [(3, "GSM"), (4, "G723"), (5, "DVI4"), (7, "LPC"), (15, "G728")];
 
 impl Media {
     /// It is RTP in a profile that we speak.

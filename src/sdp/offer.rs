@@ -17,6 +17,9 @@ const KEYS: &str = "0-15";
 /// What we would like of the peer's Opus (RFC 7587 section 6.1): data to make up losses.
 const OPUS_PARAMETERS: &str = "useinbandfec=1";
 
+/// We send no descriptions of silence, and want none (RFC 4856 section 2.1.9).
+const G729_PARAMETERS: &str = "annexb=no";
+
 /// Our side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Local {
@@ -96,7 +99,7 @@ fn numbers(local: &Local, first: &[Codec], known: &[(u8, Codec)]) -> Vec<(u8, Co
 fn usual_number(codec: Codec) -> u8 {
     match codec {
         Codec::Opus => OPUS,
-        Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => {
+        Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide | Codec::G729 => {
             codec.static_payload_type().unwrap_or(*DYNAMIC.start())
         }
     }
@@ -150,9 +153,12 @@ impl Local {
             media.formats.push(number.to_string());
             let map = RtpMap { name: codec.name().into(), clock: codec.clock(), channels: codec.channels() };
             media.maps.insert(*number, map);
-            if *codec == Codec::Opus {
-                media.parameters.insert(*number, OPUS_PARAMETERS.into());
-            }
+            let parameters = match codec {
+                Codec::Opus => OPUS_PARAMETERS,
+                Codec::G729 => G729_PARAMETERS,
+                Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => continue,
+            };
+            media.parameters.insert(*number, parameters.into());
         }
         media
     }

@@ -134,6 +134,7 @@ impl Server {
             messages: new.messages.clone(),
             phones: switch::Phones { key: old.phones.key, ..new.phones.clone() },
             codecs: new.codecs.clone(),
+            relayed: super::start::relayed(new),
             ptime: new.ptime,
             country: new.country.clone(),
             ring_limit: new.sip.ring_limit,

@@ -10,6 +10,7 @@ use super::{
     interfaces::{self, InterfaceError, Opened},
 };
 use crate::{
+    codec::Codec,
     conf::Conf,
     hooks,
     ids::{FlowId, WorkerId},
@@ -17,6 +18,7 @@ use crate::{
         clock::Clock,
         control::{Control, Ends, Order, Seen, ToFlows},
         disk::{self, Disk, DiskConfig, FromDisk, ToDisk},
+        g729,
         handshakes::{Certificate, Handshakes},
         media_ports::{self, MediaPorts},
         ring::Ring,
@@ -365,6 +367,19 @@ fn security_config(conf: &Conf, fingerprint: [u8; 32]) -> switch::MediaSecurity 
     switch::MediaSecurity { key, fingerprint, ..conf.security.clone() }
 }
 
+/// Names of formats that are passed on: with G.729 where it should be coded and cannot be.
+pub(super) fn relayed(conf: &Conf) -> Vec<String> {
+    let mut relayed = conf.relayed.clone();
+    let lists = conf.trunking.trunks.iter().map(|trunk| &trunk.codecs).chain([&conf.codecs]);
+    if lists.flatten().any(|codec| *codec == Codec::G729)
+        && let Err(why) = g729::load()
+    {
+        tracing::warn!("{why}");
+        relayed.push(Codec::G729.name().to_owned());
+    }
+    relayed
+}
+
 fn switch_config(
     conf: &Conf,
     opened: &[Opened],
@@ -391,7 +406,7 @@ fn switch_config(
         messages: conf.messages.clone(),
         phones: switch::Phones { key: switch::NonceKey(secret()), ..conf.phones.clone() },
         codecs: conf.codecs.clone(),
-        relayed: conf.relayed.clone(),
+        relayed: relayed(conf),
         ptime: conf.ptime,
         country: conf.country.clone(),
         ring_limit: conf.sip.ring_limit,

@@ -16,6 +16,7 @@ const RECORDS: &str = "DELETE FROM calls WHERE (node, id) IN (SELECT node, id FR
      WHERE start_ms < $1 AND end_reason IS NOT NULL ORDER BY start_ms LIMIT $2)";
 /// The index only: the files have a retention of their own.
 const RECORDINGS: &str = "DELETE FROM recordings WHERE at_ms < $1";
+const TRANSCRIPTS: &str = "DELETE FROM transcripts WHERE at_ms < $1";
 const ORDERS: &str = "DELETE FROM orders WHERE at_ms < $1";
 
 /// What is still to be let go.
@@ -27,6 +28,8 @@ enum Job {
     Records(i64),
     /// Recordings in the index of calls that began before this moment.
     Recordings(i64),
+    /// What was said before this moment.
+    Transcripts(i64),
     /// Names of orders before this moment.
     Orders(i64),
 }
@@ -64,6 +67,7 @@ impl Retention {
         if self.record_days > 0 {
             jobs.push_back(Job::Records(before(self.record_days)));
             jobs.push_back(Job::Recordings(before(self.record_days)));
+            jobs.push_back(Job::Transcripts(before(self.record_days)));
         }
         (self.day, self.jobs) = (day, jobs);
         Ok(())
@@ -76,10 +80,11 @@ impl Retention {
             Job::Events(node, before) => sqlx::query(EVENTS).bind(node.as_str()).bind(*before).bind(PIECE),
             Job::Records(before) => sqlx::query(RECORDS).bind(*before).bind(PIECE),
             Job::Recordings(before) => sqlx::query(RECORDINGS).bind(*before),
+            Job::Transcripts(before) => sqlx::query(TRANSCRIPTS).bind(*before),
             Job::Orders(before) => sqlx::query(ORDERS).bind(*before),
         };
         let gone = query.execute(pool).await?.rows_affected();
-        if matches!(job, Job::Orders(_) | Job::Recordings(_)) || gone < PIECE.unsigned_abs() {
+        if matches!(job, Job::Orders(_) | Job::Recordings(_) | Job::Transcripts(_)) || gone < PIECE.unsigned_abs() {
             self.jobs.pop_front();
         }
         Ok(true)

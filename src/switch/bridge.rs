@@ -47,6 +47,7 @@ impl Call {
         }
         self.voice.bridge = None;
         self.joined = Joined::Alone;
+        self.end_fax(core, ALONE);
     }
 }
 
@@ -89,8 +90,6 @@ impl Switch {
             Joined::Alone => {}
             Joined::Peer { peer, bridge } => {
                 call.leave_bridge(core);
-                self.end_fax(id, ALONE);
-                self.end_fax(peer, ALONE);
                 self.dismiss_watchers(peer);
                 let Some((call, core)) = self.call(peer) else { return };
                 if call.joined == (Joined::Peer { peer: id, bridge }) {

@@ -16,11 +16,7 @@ use std::{
 
 use super::{
     Direction, EndReason, Status, TraceEvent,
-<<<<<<< HEAD
-    accept::{Accepting, Incoming},
-=======
     accept::Accepting,
->>>>>>> int
     aside::Voice,
     bridge::Joined,
     connect::{Inviting, Locating},

@@ -199,6 +199,20 @@ impl Call {
         }
     }
 
+    /// There will be no fax any more, or it has no other end: back to audio, after this time.
+    pub fn end_fax(&mut self, core: &mut Core, wait: Duration) {
+        self.drop_fax(core, 488, Some("the other party wants no fax"));
+        let had = std::mem::replace(&mut self.fax, Fax::Audio);
+        let (on, talks) = (matches!(had, Fax::On(_)), matches!(self.state, State::Talking { .. }));
+        if on && talks && self.over.is_none() {
+            match wait {
+                Duration::ZERO => self.reoffer(core),
+                wait => self.reoffer_at(core.now + wait),
+            }
+        }
+        self.go_on_reoffering(core);
+    }
+
     /// Nobody will answer what waits: it is refused with `code`.
     pub fn drop_fax(&mut self, core: &mut Core, code: u16, why: Option<&str>) {
         match std::mem::replace(&mut self.fax, Fax::Audio) {
@@ -216,8 +230,8 @@ impl Switch {
         match news {
             FaxNews::Wanted => self.ask_for_fax(id),
             FaxNews::Declined | FaxNews::Ended => {
-                if let Some(partner) = self.partner(id) {
-                    self.end_fax(partner, Duration::ZERO);
+                if let Some((call, core)) = self.partner(id).and_then(|partner| self.call(partner)) {
+                    call.end_fax(core, Duration::ZERO);
                 }
             }
         }
@@ -272,20 +286,5 @@ impl Switch {
                 call.go_on_reoffering(core);
             }
         }
-    }
-
-    /// There will be no fax any more, or it has no other end: back to audio.
-    pub(super) fn end_fax(&mut self, id: CallId, wait: Duration) {
-        let Some((call, core)) = self.call(id) else { return };
-        call.drop_fax(core, 488, Some("the other party wants no fax"));
-        let had = std::mem::replace(&mut call.fax, Fax::Audio);
-        let (on, talks) = (matches!(had, Fax::On(_)), matches!(call.state, State::Talking { .. }));
-        if on && talks && call.over.is_none() {
-            match wait {
-                Duration::ZERO => call.reoffer(core),
-                wait => call.reoffer_at(core.now + wait),
-            }
-        }
-        call.go_on_reoffering(core);
     }
 }

@@ -70,10 +70,7 @@ mod registered;
 mod registrar;
 mod reoffer;
 mod replaces;
-<<<<<<< HEAD
-=======
 mod replied;
->>>>>>> int
 mod rerun;
 mod room;
 mod route;

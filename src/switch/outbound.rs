@@ -11,6 +11,7 @@ use super::{
     trunk::{self, Alarm, Caller, Counted, Denied, Full, Ticket, Trunk, Way},
 };
 use crate::{
+    audio::g729,
     codec::Codec,
     ids::CallId,
     sip::{Headers, NameAddr, Request, Response, Uri},
@@ -161,6 +162,7 @@ impl Call {
             Some(trunk) if !trunk.codecs.is_empty() => trunk.codecs.clone(),
             Some(_) | None => core.config.codecs.clone(),
         };
+        codecs.retain(|codec| *codec != Codec::G729 || g729::is_there());
         if !self.dearest.is_empty() {
             let place = |codec: &Codec| self.dearest.iter().position(|dear| dear == codec).unwrap_or(usize::MAX);
             codecs.sort_by_key(place);

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     audio,
-    codec::{Codec, Rate},
+    codec::Rate,
     ids::{CallId, LoadId, PlayId},
     media::{Command, Pcm, RATE},
     verbs::{Failure, NoSound, Play, Reply, SignalTone, Sound, SoundFault, Tone},
@@ -86,10 +86,7 @@ impl Call {
     pub fn rate(&self) -> Rate {
         let agreed = self.port.open().and_then(|open| open.agreed.as_ref());
         let spoken = agreed.and_then(|agreed| agreed.send.as_ref().map(|(_, codec)| (*codec, agreed.opus.rate)));
-        spoken.map_or(Rate::Narrow, |(codec, opus)| match codec {
-            Codec::Opus => opus,
-            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 | Codec::L16Wide => codec.rate(),
-        })
+        spoken.map_or(Rate::Narrow, |(codec, opus)| codec.rate_for(opus))
     }
 
     /// A sound is there, or cannot be had.

@@ -105,13 +105,15 @@ async fn a_database_of_before_gets_the_steps_that_it_lacks_and_no_other_twice() 
     let folder = tempfile::tempdir().unwrap();
     let database = Database::file(&folder.path().join("x.sqlite"));
     let pool = database.open(1, false).await.unwrap();
-    for statement in schema::MIGRATIONS[1].1.iter().filter(|statement| statement.starts_with("CREATE TABLE")) {
+    for statement in desk_schema::TABLES.iter().filter(|statement| statement.starts_with("CREATE TABLE")) {
         let table = statement.split(' ').nth(2).unwrap();
         pool.execute(sqlx::AssertSqlSafe(format!("DROP TABLE {table}"))).await.unwrap();
     }
-    for undone in
-        ["DROP INDEX audit_by_time", "ALTER TABLE audit DROP COLUMN id", "DELETE FROM schema_version WHERE version > 1"]
-    {
+    for undone in [
+        "DROP INDEX audit_by_time",
+        "ALTER TABLE audit DROP COLUMN id",
+        "DELETE FROM schema_version WHERE version = 20",
+    ] {
         pool.execute(undone).await.unwrap();
     }
     pool.close().await;

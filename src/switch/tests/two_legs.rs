@@ -233,6 +233,11 @@ impl Story {
         self.world.lose = Box::new(|_| false);
         self.world.end_flow(self.start.flow, FlowEnd::Finished);
         self.world.run(secs(500));
+        // Two whom a transfer connected talk on, whoever else has left, until one of them hangs up.
+        for at in [B, C] {
+            self.phone(at, Method::Bye, &[], "");
+        }
+        self.world.run(secs(100));
         self.world
     }
 }
