@@ -376,11 +376,7 @@ impl Switch {
                     call.handle_silence(core);
                 }
             }
-            media::Event::Lost { port } => {
-                if let Some((call, core)) = self.call_of_port(port) {
-                    call.handle_lost(core);
-                }
-            }
+            media::Event::Lost { port } => self.on_lost(port),
             media::Event::Quality { port, quality } => {
                 if let Some((call, core)) = self.call_of_port(port) {
                     call.handle_quality(core, quality);
@@ -404,6 +400,12 @@ impl Switch {
                     call.handle_closed(core, quality);
                 }
             }
+        }
+    }
+
+    fn on_lost(&mut self, port: PortId) {
+        if let Some((call, core)) = self.call_of_port(port) {
+            call.handle_lost(core);
         }
     }
 
