@@ -14,7 +14,7 @@ pub struct Pcm {
 }
 
 /// A piece of a recording on its way to the disk and back: filled by the engine, emptied by the disk. Its rate is that of
-/// its recording ([`Command::Record`]).
+/// its recording ([`Command::Record`](super::Command::Record)).
 #[derive(Debug, Default)]
 pub struct Block {
     /// Interleaved samples; the capacity is given by the maker and never exceeded.
