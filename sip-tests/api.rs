@@ -139,7 +139,7 @@ fn the_first_start_tells_a_password_once_and_a_lost_one_is_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let conf = "number = []\n[folders]\nstate = \"state\"\nscripts = \"scripts\"\nrecords = \"records\"\n\
                 recordings = \"recordings\"\n[api]\nlisten = \"127.0.0.1:0\"\n[[interface]]\nbind = \"127.0.0.1:0\"\n\
-                [media]\nrtp_ports = \"42000-42100\"\n";
+                [media]\nrtp_ports = \"32000-32100\"\n";
     fs::write(folder.path().join("switchhook.toml"), conf).unwrap();
     let said = run_until(folder.path(), "user admin may log in");
     assert_eq!(said.matches("shown only this once").count(), 2, "a key, and a password: {said}");

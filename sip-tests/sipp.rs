@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Process, Server, breathe, free_port};
+use crate::support::{Process, Server, breathe, free_audio_port, free_port};
 
 /// Answers, plays a tone for ever.
 const ANSWER: &str = "call:answer()\ncall:tone('ringing', {seconds = 60})\n";
@@ -31,7 +31,7 @@ pub fn caller_at(from: &str, server: SocketAddr, folder: &Path, number: &str, ex
     command
         .arg(server.to_string())
         .args(["-s", number, "-i", from, "-p", &free_port().to_string(), "-nostdin"])
-        .args(["-mp", &(free_port() & !1).to_string()])
+        .args(["-mp", &free_audio_port().to_string()])
         .args(["-timeout", "100", "-timeout_error", "-trace_err", "-trace_msg"])
         .args(extra)
         .current_dir(folder);
@@ -52,7 +52,7 @@ pub fn phone_at(at: &str, folder: &Path, name: &str, extra: &[&str]) -> (Process
         .arg("-sf")
         .arg(scenario(name))
         .args(["-i", at, "-p", &address.port().to_string(), "-nostdin"])
-        .args(["-mp", &(free_port() & !1).to_string()])
+        .args(["-mp", &free_audio_port().to_string()])
         .args(["-timeout", "100", "-timeout_error", "-trace_err", "-trace_msg", "-message_file"])
         .arg(&messages)
         .args(extra)

@@ -178,9 +178,10 @@ pub fn breathe(_: SocketAddr) {
 fn rtp_range() -> (u16, u16) {
     use std::sync::atomic::{AtomicU16, Ordering};
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let slot = NEXT.fetch_add(1, Ordering::Relaxed) % 20;
-    let first = 10_000 + slot * 2_500;
-    (first, first + 2_499)
+    // Below the ports that the system gives out (32,768 and up), which are the peers'.
+    let slot = NEXT.fetch_add(1, Ordering::Relaxed) % 10;
+    let first = 10_000 + slot * 2_200;
+    (first, first + 2_199)
 }
 
 pub fn signal(pid: u32, name: &str) {
@@ -191,6 +192,16 @@ pub fn signal(pid: u32, name: &str) {
 /// A UDP port that was free a moment ago.
 pub fn free_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// An even port that was free a moment ago, and so was the one after the next: SIPp takes both for audio and video.
+pub fn free_audio_port() -> u16 {
+    loop {
+        let port = free_port() & !1;
+        if [port, port + 2].iter().all(|port| UdpSocket::bind(("127.0.0.1", *port)).is_ok()) {
+            return port;
+        }
+    }
 }
 
 /// A child process whose lines (standard output and error) can be waited for. Killed when dropped.

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 use crate::{
     command_line::tone,
     sipp::{caller, phone},
-    support::{PATIENCE, Process, Server, free_port},
+    support::{PATIENCE, Process, Server, free_audio_port, free_port},
 };
 
 /// Answers, hums for a second, hangs up.
@@ -255,7 +255,7 @@ fn phone_over(folder: &Path, transport: &str) -> (Process, std::net::SocketAddr,
         .arg("-sf")
         .arg(crate::sipp::scenario("uas_answer_at_once"))
         .args(["-t", transport, "-i", "127.0.0.1", "-p", &address.port().to_string(), "-nostdin"])
-        .args(["-mp", &(free_port() & !1).to_string()])
+        .args(["-mp", &free_audio_port().to_string()])
         .args(["-timeout", "100", "-trace_msg", "-message_file"])
         .arg(&messages)
         .current_dir(folder);
