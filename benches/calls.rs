@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use shared::{Failure, Server, calibrate, header, now, wait};
+use shared::{Failure, Server, calibrate, header, now, response, wait};
 
 /// Before figures are taken: pools fill up, scripts are compiled.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -259,17 +259,4 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Result<Option<(String, Sock
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// A 200 to `request`.
-fn response(request: &str, tag: &str, more: &str, body: &str) -> String {
-    let mut text = "SIP/2.0 200 OK\r\n".to_owned();
-    for via in request.lines().filter(|line| line.starts_with("Via:")) {
-        text += &format!("{via}\r\n");
-    }
-    for (name, end) in [("From", ""), ("To", tag), ("Call-ID", ""), ("CSeq", "")] {
-        text += &format!("{name}: {}{end}\r\n", header(request, name));
-    }
-    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-    text + &format!("{more}{kind}Content-Length: {}\r\n\r\n{body}", body.len())
 }

@@ -132,15 +132,22 @@ fn its_keys_arrive_once_each_and_it_hears_the_speech() {
 
 #[test]
 fn two_of_them_hear_each_other_in_a_conference() {
+    hear_each_other(["", ""]);
+}
+
+/// Two in a conference, their accounts with these parameters: each hears the other's tone, and never its own.
+pub fn hear_each_other(accounts: [&str; 2]) {
     let server = Server::start(
         "[[number]]\nnumber = \"104\"\nscript = \"room.lua\"\n",
         &[("room.lua", "call:answer() call:join('lobby')")],
     );
-    let phones: Vec<_> = [600.0, 1000.0]
-        .map(|frequency| {
+    let phones: Vec<_> = [(600.0, accounts[0]), (1000.0, accounts[1])]
+        .map(|(frequency, more)| {
             let folder = tempfile::tempdir().unwrap();
-            tone(&folder.path().join("speak.wav"), frequency, 8000, LONG);
-            let mut phone = Phone::start(folder.path(), &folder.path().join("speak.wav"));
+            let speaks = folder.path().join("speak.wav");
+            tone(&speaks, frequency, 8000, LONG);
+            let account = format!("<sip:baresip@127.0.0.1>;regint=0{more}");
+            let mut phone = Phone::with_account(folder.path(), &speaks, &account);
             phone.dial(&format!("sip:104@{}", server.sip));
             (folder, phone)
         })

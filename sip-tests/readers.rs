@@ -2,7 +2,7 @@
 //! process, over real HTTP. With PROOF set, 10,000 events a second.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     net::{SocketAddr, TcpStream},
     thread,
     time::Duration,
@@ -16,6 +16,8 @@ use switchhook::{
     switch::{Direction, Progress, Status},
 };
 use tokio::sync::{mpsc, oneshot};
+
+use crate::records::ask;
 
 const READERS: usize = 10;
 /// More than all buffers between the journal and a reader hold, so that the stuck one must lose some.
@@ -92,15 +94,7 @@ impl Source {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(buffer).unwrap();
         socket.connect(&self.at.into()).unwrap();
-        let mut stream = TcpStream::from(socket);
-        write!(stream, "GET /v1/events HTTP/1.0\r\nAuthorization: Bearer {}\r\n\r\n", self.key).unwrap();
-        let mut reader = BufReader::new(stream);
-        let mut line = String::new();
-        while line != "\r\n" {
-            line.clear();
-            reader.read_line(&mut line).unwrap();
-        }
-        reader
+        ask(TcpStream::from(socket), &self.key, "/v1/events")
     }
 
     fn tell_all(&self) {

@@ -33,7 +33,11 @@ pub fn key(server: &Server) -> String {
 }
 
 pub fn connect(at: &str, key: &str, path: &str) -> BufReader<TcpStream> {
-    let mut stream = TcpStream::connect(at).unwrap();
+    ask(TcpStream::connect(at).unwrap(), key, path)
+}
+
+/// The same, over a connection of one's own.
+pub fn ask(mut stream: TcpStream, key: &str, path: &str) -> BufReader<TcpStream> {
     write!(stream, "GET {path} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n").unwrap();
     let mut reader = BufReader::new(stream);
     let mut line = String::new();

@@ -2,7 +2,7 @@
 //! only, which our handshakes do not understand (see docs/carrier.md); a browser shows those, in `browser`.
 
 use crate::{
-    baresip::{Phone, heard},
+    baresip::{Phone, hear_each_other, heard},
     command_line::{seconds_of, tone},
     support::{Server, breathe},
 };
@@ -87,28 +87,5 @@ fn baresip_without_encryption_is_refused_where_it_is_required() {
 /// One is encrypted, the other is not; both hear each other through the server.
 #[test]
 fn an_encrypted_call_and_a_plain_one_are_bridged() {
-    let server = Server::start(
-        "[[number]]\nnumber = \"104\"\nscript = \"room.lua\"\n",
-        &[("room.lua", "call:answer() call:join('lobby')")],
-    );
-    let phones: Vec<_> = [(600.0, ";mediaenc=srtp-mand"), (1000.0, "")]
-        .map(|(frequency, mediaenc)| {
-            let folder = tempfile::tempdir().unwrap();
-            tone(&folder.path().join("speak.wav"), frequency, 8000, 120);
-            let account = format!("<sip:baresip@127.0.0.1>;regint=0{mediaenc}");
-            let mut phone = Phone::with_account(folder.path(), &folder.path().join("speak.wav"), &account);
-            phone.dial(&format!("sip:104@{}", server.sip));
-            (folder, phone)
-        })
-        .into();
-    (0..150).for_each(|_| breathe(server.sip));
-    for (folder, mut phone) in phones {
-        phone.tell("hangup", "");
-        phone.wait_for_event("CALL_CLOSED");
-        drop(phone);
-        let (channels, _) = crate::support::read_wav(&heard(folder.path()));
-        let (low, high) = (seconds_of(&channels[0], 600.0), seconds_of(&channels[0], 1000.0));
-        assert!(low.min(high) == 0.0 && low.max(high) > 0.5, "{low} s of 600 Hz, {high} s of 1000 Hz");
-    }
-    server.wait_until_idle();
+    hear_each_other([";mediaenc=srtp-mand", ""]);
 }

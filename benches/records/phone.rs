@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
 };
 
-use crate::shared::{Failure, header};
+use crate::shared::{Failure, header, response};
 
 pub struct Phone {
     pub socket: UdpSocket,
@@ -62,11 +62,11 @@ impl Phone {
         let me = self.socket.local_addr()?;
         if text.starts_with("INVITE ") {
             let contact = format!("Contact: <sip:bench@{me}>\r\n");
-            self.socket.send_to(answer(&text, ";tag=callee", &contact, &self.sdp()).as_bytes(), from)?;
+            self.socket.send_to(response(&text, ";tag=callee", &contact, &self.sdp()).as_bytes(), from)?;
             return Ok(Took::Invite);
         }
         if text.starts_with("BYE ") {
-            self.socket.send_to(answer(&text, "", "", "").as_bytes(), from)?;
+            self.socket.send_to(response(&text, "", "", "").as_bytes(), from)?;
         } else if text.starts_with("SIP/2.0 200") && header(&text, "CSeq").ends_with("INVITE") {
             let contact = header(&text, "Contact").split(['<', '>']).nth(1).unwrap_or_default();
             let call = header(&text, "Call-ID");
@@ -80,17 +80,4 @@ impl Phone {
         }
         Ok(Took::Other)
     }
-}
-
-/// A 200 to `request`.
-fn answer(request: &str, tag: &str, more: &str, body: &str) -> String {
-    let mut text = "SIP/2.0 200 OK\r\n".to_owned();
-    for via in request.lines().filter(|line| line.starts_with("Via:")) {
-        text += &format!("{via}\r\n");
-    }
-    for (name, end) in [("From", ""), ("To", tag), ("Call-ID", ""), ("CSeq", "")] {
-        text += &format!("{name}: {}{end}\r\n", header(request, name));
-    }
-    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-    text + &format!("{more}{kind}Content-Length: {}\r\n\r\n{body}", body.len())
 }

@@ -148,3 +148,16 @@ pub fn header<'a>(text: &'a str, name: &str) -> &'a str {
     let named = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     named.unwrap_or_default().trim()
 }
+
+/// A 200 to `request`.
+pub fn response(request: &str, tag: &str, more: &str, body: &str) -> String {
+    let mut text = "SIP/2.0 200 OK\r\n".to_owned();
+    for via in request.lines().filter(|line| line.starts_with("Via:")) {
+        text += &format!("{via}\r\n");
+    }
+    for (name, end) in [("From", ""), ("To", tag), ("Call-ID", ""), ("CSeq", "")] {
+        text += &format!("{name}: {}{end}\r\n", header(request, name));
+    }
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    text + &format!("{more}{kind}Content-Length: {}\r\n\r\n{body}", body.len())
+}

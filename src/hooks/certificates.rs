@@ -1,12 +1,15 @@
 //! Certificates of those who sign calls (STIR/SHAKEN), fetched from where the signature says.
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, thread, time::Duration};
+use std::{fs, io, path::PathBuf, thread, time::Duration};
 
 use bytes::Bytes;
-use tokio::{net::lookup_host, sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_rustls::TlsConnector;
 
-use super::https::{Address, connector, get, is_public};
+use super::{
+    address::{Closed, Url},
+    https::{connector, get},
+};
 use crate::switch::Input;
 
 /// Who may be asked, and for how long.
@@ -55,31 +58,29 @@ pub fn spawn(
 
 /// What lies at `url`, or why it cannot be had.
 async fn fetch(config: &Config, url: &str) -> Result<Bytes, String> {
-    let address = Address::parse(url).ok_or("no https address that we understand")?;
+    let url = Url::parse(url).filter(|url| url.secure).ok_or("no https address that we understand")?;
     // Read each time: a certificate is fetched seldom, and the file is renewed by the system.
     let trust = fs::read(&config.trust).map_err(|error| format!("{}: {error}", config.trust.display()))?;
     let connector = connector(&trust).map_err(|why| format!("{}: {why}", config.trust.display()))?;
-    match timeout(config.patience, fetch_at(config, &connector, &address)).await {
+    match timeout(config.patience, fetch_at(config, &connector, &url)).await {
         Ok(result) => result,
         Err(_) => Err(format!("it did not come within {} ms", config.patience.as_millis())),
     }
 }
 
-async fn fetch_at(config: &Config, connector: &TlsConnector, address: &Address) -> Result<Bytes, String> {
-    let known = config.hosts.iter().any(|host| host.eq_ignore_ascii_case(&address.host));
-    if !known && !config.hosts.is_empty() {
-        return Err(format!("{} is not among the hosts that are asked", address.host));
-    }
-    let found = lookup_host((address.host.as_str(), address.port)).await.map_err(|error| error.to_string())?;
-    let at: Vec<SocketAddr> = found.filter(|at| known || is_public(at.ip())).collect();
-    if at.is_empty() {
-        return Err(format!("{} has no public address", address.host));
-    }
-    get(connector, address, &at, &config.agent).await.map(Bytes::from).map_err(|error| error.to_string())
+async fn fetch_at(config: &Config, connector: &TlsConnector, url: &Url) -> Result<Bytes, String> {
+    let at = url.places(&config.hosts).await.map_err(|closed| match closed {
+        Closed::Unnamed => format!("{} is not among the hosts that are asked", url.host),
+        Closed::Unknown(error) => error.to_string(),
+        Closed::Private => format!("{} has no public address", url.host),
+    })?;
+    get(connector, url, &at, &config.agent).await.map(Bytes::from).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use std::sync::Arc;
 
     use rustls::pki_types::PrivateKeyDer;

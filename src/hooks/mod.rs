@@ -1,6 +1,7 @@
 //! What runs outside and is called from within: the speech engine, and the web servers that have sounds or signers'
 //! certificates, or take recordings.
 
+mod address;
 mod archive;
 mod certificates;
 mod https;

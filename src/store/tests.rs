@@ -4,9 +4,9 @@ mod backup;
 mod desk;
 mod postgres;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 
 use self::postgres::Postgres;
 use super::*;
@@ -63,6 +63,20 @@ fn record(id: &str, at_ms: u64) -> Fact {
         vars: Default::default(),
         error: None,
     }))
+}
+
+/// The events from now on.
+async fn followed(journal: &Journal) -> broadcast::Receiver<Arc<Event>> {
+    let (to, follow) = oneshot::channel();
+    journal.questions.send(Question::Follow(to)).await.unwrap();
+    follow.await.unwrap()
+}
+
+/// The calls that go on.
+async fn live(journal: &Journal) -> Vec<Arc<Progress>> {
+    let (to, live) = oneshot::channel();
+    journal.questions.send(Question::Live(to)).await.unwrap();
+    live.await.unwrap()
 }
 
 fn message(direction: Direction, code: Option<u16>) -> Fact {
@@ -288,9 +302,7 @@ async fn what_became_of_a_message_is_an_event_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let config = JournalConfig { folder: folder.path().into(), limit: 1 << 30, clock: Clock::start() };
     let journal = spawn_journal(config).unwrap();
-    let (to, follow) = oneshot::channel();
-    journal.questions.send(Question::Follow(to)).await.unwrap();
-    let mut reader = follow.await.unwrap();
+    let mut reader = followed(&journal).await;
     for (direction, code, kind) in [
         (Direction::Inbound, Some(202), "message.received"),
         (Direction::Inbound, Some(404), "message.refused"),
@@ -305,9 +317,7 @@ async fn what_became_of_a_message_is_an_event_of_its_own() {
         assert_eq!((&line["call"], &line["data"]["bytes"]), (&serde_json::Value::Null, &5.into()));
         assert_eq!(line["data"]["code"], serde_json::json!(code));
     }
-    let (to, live) = oneshot::channel();
-    journal.questions.send(Question::Live(to)).await.unwrap();
-    assert!(live.await.unwrap().is_empty(), "it is no call");
+    assert!(live(&journal).await.is_empty(), "it is no call");
 }
 
 #[tokio::test]
@@ -315,24 +325,18 @@ async fn a_reader_is_told_what_is_on_disk_and_which_calls_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let config = JournalConfig { folder: folder.path().into(), limit: 1 << 30, clock: Clock::start() };
     let journal = spawn_journal(config).unwrap();
-    let (to, follow) = oneshot::channel();
-    journal.questions.send(Question::Follow(to)).await.unwrap();
-    let mut reader = follow.await.unwrap();
+    let mut reader = followed(&journal).await;
     journal.facts.send(progress("a", Status::Ringing)).await.unwrap();
     let event = reader.recv().await.unwrap();
     assert_eq!((event.id, event.kind, event.call.as_str()), (2, "call.ringing", "a"));
-    let (to, live) = oneshot::channel();
-    journal.questions.send(Question::Live(to)).await.unwrap();
-    assert_eq!(live.await.unwrap()[0].id, "a");
+    assert_eq!(live(&journal).await[0].id, "a");
     assert!(*journal.written.borrow() >= 2);
     let mut on_disk = spool::Tail::after(folder.path(), 0);
     let lines = on_disk.read(2, 10).unwrap();
     assert_eq!(lines[1].1, &*event.line);
     journal.facts.send(record("a", 1)).await.unwrap();
     assert_eq!(reader.recv().await.unwrap().kind, "call.ended");
-    let (to, live) = oneshot::channel();
-    journal.questions.send(Question::Live(to)).await.unwrap();
-    assert!(live.await.unwrap().is_empty());
+    assert!(live(&journal).await.is_empty());
 }
 
 #[tokio::test]
@@ -376,9 +380,7 @@ async fn the_end_of_a_call_is_at_hand_before_the_database_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let config = JournalConfig { folder: folder.path().into(), limit: 1 << 30, clock: Clock::start() };
     let journal = spawn_journal(config).unwrap();
-    let (to, follow) = oneshot::channel();
-    journal.questions.send(Question::Follow(to)).await.unwrap();
-    let mut reader = follow.await.unwrap();
+    let mut reader = followed(&journal).await;
     for call in 0..3000 {
         journal.facts.send(record(&format!("a-{call}"), 1)).await.unwrap();
     }

@@ -45,7 +45,7 @@ use super::{
 use crate::{
     codec::Codec,
     ids::{CallId, FlowId, PlayId, RequestId, WorkerId},
-    sip::{Dialog, Reliable, SessionTimer},
+    sip::{Dialog, Reliable, SessionTimer, Uri},
     time::Time,
     verbs::{Failure, NoSound, Text},
 };
@@ -154,6 +154,25 @@ pub(super) struct About {
     pub vars: BTreeMap<String, String>,
     pub files: Vec<String>,
     pub error: Option<String>,
+}
+
+impl About {
+    /// A call begins now, in the name of `from`.
+    pub fn new(direction: Direction, from: &Uri, to: String, now: Time) -> About {
+        About {
+            parent: None,
+            direction,
+            from: from.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
+            to,
+            peer: None,
+            started: now,
+            answered: None,
+            script: None,
+            vars: BTreeMap::new(),
+            files: Vec::new(),
+            error: None,
+        }
+    }
 }
 
 /// What [`super::Originate`] asked for, until the call is over.

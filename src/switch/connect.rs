@@ -117,19 +117,7 @@ impl Call {
     /// A new leg to the targets of `outgoing`. Its first steps are taken by [`Call::locate`].
     pub fn outgoing(core: &mut Core, outgoing: Outgoing) -> Call {
         let tag = outgoing.from.tag().unwrap_or_default().to_owned();
-        let about = About {
-            parent: None,
-            direction: Direction::Outbound,
-            from: outgoing.from.uri.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
-            to: outgoing.shown(),
-            peer: None,
-            started: core.now,
-            answered: None,
-            script: None,
-            vars: Default::default(),
-            files: Vec::new(),
-            error: None,
-        };
+        let about = About::new(Direction::Outbound, &outgoing.from.uri, outgoing.shown(), core.now);
         let key = (core.stack.new_call_id(), tag);
         let uri = Uri::sip(None, "invalid", None);
         let locating = Locating { outgoing, uri, places: VecDeque::new(), query: None };

@@ -95,17 +95,8 @@ impl Call {
             return None;
         }
         let about = About {
-            parent: None,
-            direction: Direction::Inbound,
-            from: request.headers.from.uri.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
-            to: number(&request),
             peer: Some(hop.remote),
-            started: core.now,
-            answered: None,
-            script: None,
-            vars: Default::default(),
-            files: Vec::new(),
-            error: None,
+            ..About::new(Direction::Inbound, &request.headers.from.uri, number(&request), core.now)
         };
         let key = (request.headers.call_id.clone(), tag);
         let give_up = core.now + core.config.ring_limit;

@@ -4,62 +4,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
-use super::WebError;
+use super::{Url, WebError};
 
 /// Longest head of an answer, and longest sizes and trailers of chunks, in bytes.
 const LONGEST_HEAD: u64 = 64 << 10;
-/// Longest address, in bytes.
-pub(super) const LONGEST_URL: usize = 2048;
-
-/// An `http://` or `https://` address, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Url {
-    pub secure: bool,
-    /// A name or an IPv4 address, in lower case.
-    pub host: String,
-    pub port: u16,
-    /// Path and query; begins with a slash.
-    path: String,
-}
-
-impl Url {
-    /// Reads an address that a stranger wrote.
-    pub fn parse(text: &str) -> Option<Url> {
-        let (scheme, rest) = text.split_once("://").filter(|_| text.len() <= LONGEST_URL)?;
-        let secure = match scheme.to_ascii_lowercase().as_str() {
-            "http" => false,
-            "https" => true,
-            _ => return None,
-        };
-        let rest = rest.split('#').next().unwrap_or(rest);
-        let (place, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let (host, port) = match place.split_once(':') {
-            Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)?),
-            None => (place, if secure { 443 } else { 80 }),
-        };
-        let proper = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
-        let fits = !host.is_empty() && host.len() <= 253 && host.bytes().all(proper);
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        let graphic = path.bytes().all(|b| b.is_ascii_graphic());
-        (fits && graphic).then(|| Url { secure, host: host.to_ascii_lowercase(), port, path })
-    }
-
-    /// Where `Location` leads from here: a whole address, or a path on the same server.
-    fn follow(&self, location: &str) -> Option<Url> {
-        if location.contains("://") {
-            return Url::parse(location);
-        }
-        let path = location.split('#').next().unwrap_or(location);
-        let graphic = path.len() <= LONGEST_URL && path.bytes().all(|b| b.is_ascii_graphic());
-        let whole = path.starts_with('/') && !path.starts_with("//") && graphic;
-        whole.then(|| Url { path: path.to_owned(), ..self.clone() })
-    }
-
-    fn authority(&self) -> String {
-        let usual = if self.secure { 443 } else { 80 };
-        if self.port == usual { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
-    }
-}
 
 /// How a server tells one version from another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -252,30 +200,6 @@ mod tests {
         match found {
             Ok(Answer::Body { bytes, .. }) => bytes,
             other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn an_address_is_taken_apart_and_strange_ones_are_refused() {
-        let of = |url: &str| Url::parse(url).map(|u| (u.secure, u.host, u.port, u.path));
-        assert_eq!(of("http://X.example/a?b#c"), Some((false, "x.example".into(), 80, "/a?b".into())));
-        assert_eq!(of("https://x.example:8443"), Some((true, "x.example".into(), 8443, "/".into())));
-        for url in
-            ["ftp://x/", "http://", "http://u@x/", "http://x:0/", "http://x/a b", "http://x/\r\nA: b", "http://[::1]/"]
-        {
-            assert_eq!(of(url), None, "{url}");
-        }
-        assert_eq!(Url::parse(&format!("http://x/{}", "a".repeat(LONGEST_URL))), None);
-    }
-
-    #[test]
-    fn a_redirection_leads_to_a_path_or_a_whole_address() {
-        let here = Url::parse("https://x.example/a").unwrap();
-        let to = |location: &str| here.follow(location).map(|u| format!("{}{}{}", u.secure, u.host, u.path));
-        assert_eq!(to("/b?c#d").as_deref(), Some("truex.example/b?c"));
-        assert_eq!(to("http://y.example/b").as_deref(), Some("falsey.example/b"));
-        for location in ["b", "//y.example/b", "ftp://y.example/", "/a b", ""] {
-            assert_eq!(to(location), None, "{location}");
         }
     }
 

@@ -8,7 +8,6 @@ mod http;
 use std::{
     collections::{HashMap, hash_map::Entry},
     fs, io,
-    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     thread,
@@ -17,13 +16,16 @@ use std::{
 
 use rustls::pki_types::ServerName;
 use tokio::{
-    net::{TcpStream, lookup_host},
+    net::TcpStream,
     sync::mpsc,
     task::{JoinSet, spawn_blocking},
     time::timeout,
 };
 
-use super::https::{connector, is_public};
+use super::{
+    address::{Closed, Url},
+    https::connector,
+};
 use crate::{
     codec::Rate,
     ids::LoadId,
@@ -33,7 +35,7 @@ use crate::{
     time::Time,
     verbs::{NoSound, SoundFault},
 };
-use http::{Answer, Url, Version};
+use http::{Answer, Version};
 
 /// Sounds fetched at a time; the others wait.
 const AT_ONCE: usize = 16;
@@ -288,15 +290,11 @@ async fn follow(config: &Config, url: &str, known: Option<&Version>) -> Result<A
 }
 
 async fn get(config: &Config, url: &Url, known: Option<&Version>) -> Result<Answer, WebError> {
-    let named = config.hosts.iter().any(|host| host.eq_ignore_ascii_case(&url.host));
-    if !named && !config.hosts.is_empty() {
-        return Err(WebError::Host(url.host.clone()));
-    }
-    let found = lookup_host((url.host.as_str(), url.port)).await?;
-    let at: Vec<SocketAddr> = found.filter(|at| named || is_public(at.ip())).collect();
-    if at.is_empty() {
-        return Err(WebError::Private(url.host.clone()));
-    }
+    let at = url.places(&config.hosts).await.map_err(|closed| match closed {
+        Closed::Unnamed => WebError::Host(url.host.clone()),
+        Closed::Unknown(error) => error.into(),
+        Closed::Private => WebError::Private(url.host.clone()),
+    })?;
     let stream = TcpStream::connect(&at[..]).await?;
     let asked = (config.agent.as_str(), known);
     if !url.secure {

@@ -147,6 +147,21 @@ fn acknowledge(world: &mut World, device: &Device, ok: &Response) {
     world.settle();
 }
 
+/// 100 calls phone 201, as an order.
+fn call_201(world: &mut World) {
+    let order = Originate {
+        request: RequestId(1),
+        target: "201".into(),
+        from: "100".into(),
+        script: None,
+        vars: vec![],
+        headers: vec![],
+        timeout: secs(30),
+    };
+    world.input(0, Input::Originate(order));
+    world.settle();
+}
+
 #[test]
 fn a_phone_registers_with_its_password_and_learns_what_is_registered() {
     let mut world = office();
@@ -300,17 +315,7 @@ fn the_path_of_a_registration_is_gone_back() {
     anna.contact = "<sip:anna@10.1.1.1>".into();
     let told = anna.register(&mut world, "Supported: path\r\nRequire: path\r\nPath: <sip:edge@198.51.100.99;lr>\r\n");
     assert_eq!(told.headers.get("Path"), Some("<sip:edge@198.51.100.99;lr>"));
-    let order = Originate {
-        request: RequestId(1),
-        target: "201".into(),
-        from: "100".into(),
-        script: None,
-        vars: vec![],
-        headers: vec![],
-        timeout: secs(30),
-    };
-    world.input(0, Input::Originate(order));
-    world.settle();
+    call_201(&mut world);
     let invite = world.request_at(anna.at, Method::Invite);
     assert_eq!(invite.uri.to_string(), "sip:anna@10.1.1.1");
     assert_eq!(invite.headers.all("Route").collect::<Vec<_>>(), ["<sip:edge@198.51.100.99;lr>"]);

@@ -24,17 +24,7 @@ fn a_lamp_shows_that_the_phone_rings_talks_and_is_free() {
     assert_eq!(notify.headers.get("Subscription-State"), Some("active;expires=600"));
     assert!(body.contains("version=\"0\"") && body.contains("entity=\"sip:201@192.0.2.1\""), "{body}");
     assert!(!body.contains("<dialog "), "{body}");
-    let order = Originate {
-        request: RequestId(1),
-        target: "201".into(),
-        from: "100".into(),
-        script: None,
-        vars: vec![],
-        headers: vec![],
-        timeout: secs(30),
-    };
-    world.input(0, Input::Originate(order));
-    world.settle();
+    call_201(&mut world);
     let invite = world.request_at(anna.at, Method::Invite);
     let (_, body) = notified(&mut world, &bo, 200);
     assert!(body.contains("version=\"1\"") && body.contains("<state>early</state>"), "{body}");
