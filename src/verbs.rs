@@ -5,12 +5,14 @@
 
 mod heard;
 mod play;
+mod ran;
 mod record;
 mod rooms;
 mod sound;
 
 pub use heard::{Figures, Heard};
 pub use play::{Manner, Play, PlayKey, Steer, VOLUME};
+pub use ran::Ran;
 pub use record::{FileFormat, Record, RecordEnd, RecordMode, Voices, leg_files};
 pub use rooms::{Entry, Member, RoomOrder};
 pub use sound::{NoSound, SignalTone, Sound, SoundFault, Speech, Tone};

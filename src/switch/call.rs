@@ -47,7 +47,7 @@ use crate::{
     ids::{CallId, FlowId, PlayId, RequestId, WorkerId},
     sip::{Dialog, Reliable, SessionTimer, Uri},
     time::Time,
-    verbs::{Failure, NoSound, Text},
+    verbs::{Failure, NoSound, Ran, Text},
 };
 
 /// Most keys that wait for a [`crate::verbs::Verb::Gather`] to come.
@@ -154,6 +154,8 @@ pub(super) struct About {
     pub vars: BTreeMap<String, String>,
     pub files: Vec<String>,
     pub error: Option<String>,
+    /// What its scripts did, as far as they are over.
+    pub ran: Ran,
 }
 
 impl About {
@@ -171,6 +173,7 @@ impl About {
             vars: BTreeMap::new(),
             files: Vec::new(),
             error: None,
+            ran: Ran::default(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     ids::{CallId, FlowId, InterfaceId, LoadId, PortId, QueryId, RecordingId, RequestId, WorkerId},
     media, sip,
     time::Time,
-    verbs::{Failure, FlowEnd, NoSound, Reply, Request, Sound},
+    verbs::{Failure, FlowEnd, NoSound, Ran, Reply, Request, Sound},
 };
 
 mod accept;
@@ -182,6 +182,8 @@ pub enum Input {
         flow: FlowId,
         /// How.
         end: FlowEnd,
+        /// What it did until then.
+        ran: Box<Ran>,
     },
     /// The disk closed the file of a recording, or could not write it. Comes exactly once for each
     /// [`Output::OpenRecording`].

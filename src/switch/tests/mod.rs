@@ -286,7 +286,7 @@ impl World {
             Output::Stop { flow } => {
                 node.stops.push(flow);
                 if self.automatic {
-                    self.input(at, Input::FlowEnded { flow, end: FlowEnd::Stopped });
+                    self.input(at, Input::FlowEnded { flow, end: FlowEnd::Stopped, ran: Box::default() });
                 }
             }
             Output::Progress(progress) => {
@@ -443,7 +443,7 @@ impl World {
     }
 
     fn end_flow(&mut self, flow: FlowId, end: FlowEnd) {
-        self.input(0, Input::FlowEnded { flow, end });
+        self.input(0, Input::FlowEnded { flow, end, ran: Box::default() });
     }
 
     /// A key by RTP.
