@@ -8,7 +8,7 @@ use super::Config;
 use crate::{
     ids::{FlowId, LoadId, PortId, QueryId, RecordingId, RequestId, WorkerId},
     media, sip,
-    verbs::{FlowEnd, NoSound, Request},
+    verbs::{FlowEnd, NoSound, Ran, Request},
 };
 
 /// Something happened.
@@ -79,6 +79,8 @@ pub enum Input {
         flow: FlowId,
         /// How.
         end: FlowEnd,
+        /// What it did until then.
+        ran: Box<Ran>,
     },
     /// The disk closed the file of a recording, or could not write it. Comes exactly once for each
     /// [`Output::OpenRecording`](super::Output::OpenRecording).
