@@ -8,9 +8,10 @@ use utoipa::{
 };
 
 use super::{
-    access, audit, calls, contacts, events, flows, login, look, people, recordings, reload, start, steer, transcripts,
+    access, audit, calls, calls::LiveCall, contacts, events, events::Told, flows, login, look, people, reader::Lost,
+    recordings, reload, start, steer, transcripts,
 };
-use crate::switch::{CallRecord, Progress};
+use crate::switch::CallRecord;
 
 /// All of it but for what [`described`] puts right.
 #[derive(OpenApi)]
@@ -29,7 +30,7 @@ use crate::switch::{CallRecord, Progress};
         access::list, access::make, access::remove, people::list, people::make, people::change, people::remove,
         login::begin, login::look, login::end, audit::list,
     ),
-    components(schemas(CallRecord, Progress)),
+    components(schemas(CallRecord, LiveCall, Told, Lost)),
     modifiers(&Keys)
 )]
 struct Document;
@@ -72,7 +73,7 @@ pub(super) fn described() -> Value {
     let mut schemas = document["components"]["schemas"].take();
     // A call that goes on is shown as it stands, one that is over as its record.
     let call =
-        json!({"anyOf": [{"$ref": "#/components/schemas/CallRecord"}, {"$ref": "#/components/schemas/Progress"}]});
+        json!({"anyOf": [{"$ref": "#/components/schemas/CallRecord"}, {"$ref": "#/components/schemas/LiveCall"}]});
     schemas["Calls"]["properties"]["calls"]["items"] = call.clone();
     document["paths"]["/v1/calls/{id}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = call;
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());

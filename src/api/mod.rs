@@ -19,6 +19,7 @@ mod page;
 mod people;
 mod problem;
 mod range;
+mod reader;
 mod recordings;
 mod reload;
 mod start;

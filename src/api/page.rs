@@ -1,5 +1,7 @@
 //! Lists come in pages: how long one is, and where the next begins.
 
+use axum::http::HeaderName;
+
 use super::problem::Problem;
 use crate::store::Place;
 
@@ -7,6 +9,8 @@ use crate::store::Place;
 const MOST: u32 = 500;
 /// Entries of a page where nothing is said.
 const USUAL: u32 = 50;
+/// The header that tells where the next page begins, where the body has no room for that.
+pub(super) const NEXT: HeaderName = HeaderName::from_static("x-next-cursor");
 /// Longest id in a cursor.
 const LONGEST_ID: usize = 64;
 

@@ -7,7 +7,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
     event::{self, ENDED, Event, Live, Totals},
-    spool::Spool,
+    spool::{self, Spool},
     way::{Stored, Waiting, Way},
 };
 use crate::{
@@ -43,8 +43,27 @@ pub enum Question {
     Waiting(oneshot::Sender<Waiting>),
     /// What all calls of this run come to.
     Totals(oneshot::Sender<Totals>),
-    /// The events from now on.
-    Follow(oneshot::Sender<broadcast::Receiver<Arc<Event>>>),
+    /// The events from now on, and those after a number that the database may not have yet.
+    Follow {
+        /// The number; absent: only what happens from now on.
+        after: Option<u64>,
+        /// Who asks.
+        to: oneshot::Sender<Following>,
+    },
+}
+
+/// Events from a certain moment on.
+#[derive(Debug)]
+pub struct Following {
+    /// Those that are not on the disk yet, and all that come.
+    pub events: broadcast::Receiver<Arc<Event>>,
+    /// Those before them that were asked for and that the database may not have yet, in order: all of these, unless it
+    /// is far behind.
+    pub at_hand: Vec<Arc<Event>>,
+    /// The number of the last event before those that come.
+    pub last: u64,
+    /// By which the database knows this server.
+    pub node: Arc<str>,
 }
 
 /// Where the journal writes.
@@ -91,6 +110,7 @@ impl Journal {
 
 struct Writer {
     clock: Clock,
+    node: Arc<str>,
     spool: Spool,
     live: Live,
     /// What the database may not have yet.
@@ -109,6 +129,7 @@ struct Writer {
 /// Start the thread.
 pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
     let spool = Spool::open(&config.folder, config.limit)?;
+    let node = Arc::from(spool::name(&config.folder)?);
     let (facts, mut incoming) = mpsc::channel(WAITING);
     let (questions, mut asked) = mpsc::channel(256);
     let next = spool.next();
@@ -118,6 +139,7 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
     let way = Way::new(spool.marks()?);
     let mut writer = Writer {
         clock: config.clock,
+        node,
         spool,
         live: Live::default(),
         way,
@@ -257,7 +279,12 @@ impl Writer {
             Question::Ended(id, to) => drop(to.send(self.end_of(&id))),
             Question::Waiting(to) => drop(to.send(self.way.waiting(self.now()))),
             Question::Totals(to) => drop(to.send(self.live.totals().clone())),
-            Question::Follow(to) => drop(to.send(self.readers.subscribe())),
+            Question::Follow { after, to } => drop(to.send(Following {
+                events: self.readers.subscribe(),
+                at_hand: after.map(|after| self.way.after(after)).unwrap_or_default(),
+                last: self.spool.next() - 1,
+                node: self.node.clone(),
+            })),
         }
     }
 

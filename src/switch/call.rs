@@ -39,6 +39,7 @@ use super::{
     siprec::Siprec,
     stir::Signature,
     task::{Ask, Task},
+    telephone,
     transfer::Moving,
     trunk::Caller,
 };
@@ -168,7 +169,7 @@ impl About {
         About {
             parent: None,
             direction,
-            from: from.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
+            from: telephone::of(from).unwrap_or_else(|| "anonymous".to_owned()),
             to,
             peer: None,
             started: now,

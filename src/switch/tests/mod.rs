@@ -16,6 +16,7 @@ mod late;
 mod message_records;
 mod messages;
 mod modify;
+mod numbers;
 mod outgoing;
 mod phones;
 mod random;
