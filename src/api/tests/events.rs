@@ -51,6 +51,7 @@ async fn who_names_an_event_gets_all_that_came_after_it_and_then_what_happens() 
     for call in ["a-1", "a-2", "a-3"] {
         bench.tell(call, "4711", Status::Ringing).await;
     }
+    bench.journal.written.clone().wait_for(|last| *last == 4).await.unwrap();
     // Be they in the database yet or not: the first event is that the server starts.
     for _ in 0..2 {
         let mut since = bench.stream("/v1/events?after=2", &bench.admin, "").await;
@@ -81,6 +82,7 @@ async fn a_key_for_some_numbers_is_told_the_past_of_these_only() {
     for (call, from) in [("a-1", "4711"), ("a-2", "4712"), ("a-3", "4711")] {
         bench.tell(call, from, Status::Ringing).await;
     }
+    bench.journal.written.clone().wait_for(|last| *last == 4).await.unwrap();
     let mut its = bench.stream("/v1/events?after=0", &key, "").await;
     assert_eq!(ids(&mut its).await, [2, 4]);
 }
