@@ -176,6 +176,7 @@ pub struct Call {
 pub struct Siprec {
     pub recorder: String,
     pub always: bool,
+    pub security: String,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -353,6 +353,15 @@ pub enum Command {
         /// Which tap.
         tap: TapId,
     },
+    /// Let a tap have silence in the place of the port's sound, as long as that is, or the sound again.
+    MaskTap {
+        /// Which port.
+        port: PortId,
+        /// Which tap.
+        tap: TapId,
+        /// Silence from now on.
+        on: bool,
+    },
     /// Send what comes out of a tap, wherever that is, while nothing else is said to the port's party.
     Feed {
         /// Which port.

@@ -99,12 +99,14 @@ pub struct Tapping {
     tap: Arc<Tap>,
     convert: Convert,
     number: u64,
+    /// It is not to hear what there is.
+    masked: bool,
 }
 
 impl Tapping {
     /// For one port.
     pub fn new(tap: Arc<Tap>) -> Box<Tapping> {
-        Box::new(Tapping { tap, convert: Convert::new(), number: 0 })
+        Box::new(Tapping { tap, convert: Convert::new(), number: 0, masked: false })
     }
 
     /// One tick of the port.
@@ -115,7 +117,9 @@ impl Tapping {
         };
         let rate = self.tap.rate;
         let mut out = TapFrame { number: self.number, rate, samples: [0; LONGEST] };
-        self.convert.run(frame.rate(), frame.samples(), rate, &mut out.samples[..rate.frame()]);
+        if !self.masked {
+            self.convert.run(frame.rate(), frame.samples(), rate, &mut out.samples[..rate.frame()]);
+        }
         self.number += 1;
         if self.tap.frames.force_push(out).is_some() {
             self.tap.dropped.fetch_add(1, Ordering::Relaxed);
@@ -163,6 +167,15 @@ impl Engine {
     /// Tap it no longer.
     pub(super) fn untap(&mut self, id: PortId, tap: TapId) {
         self.with(id, |port, events| port.untap(Some(tap), events));
+    }
+
+    /// Let a tap of it have silence, or the sound again.
+    pub(super) fn mask_tap(&mut self, id: PortId, tap: TapId, on: bool) {
+        self.with(id, |port, _| {
+            for tapping in port.taps.iter_mut().flatten().filter(|tapping| tapping.tap.id == tap) {
+                tapping.masked = on;
+            }
+        });
     }
 
     /// A port sends what comes out of a tap.

@@ -35,7 +35,7 @@ const DETECT_TIME: Duration = Duration::from_secs(20);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 34] = [
+pub(super) const OF_CALL: [&str; 35] = [
     "answer",
     "bridge",
     "deafen",
@@ -65,6 +65,7 @@ pub(super) const OF_CALL: [&str; 34] = [
     "send_digits",
     "send_message",
     "siprec",
+    "siprec_mask",
     "siprec_stop",
     "sleep",
     "tone",
@@ -174,8 +175,8 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             };
             Verb::Bridge { other: CallId(other), stop_on: options.digits("stop_on", "")? }
         }
-        "siprec" | "siprec_stop" | "join" | "listen" | "detect" | "quality" | "members" | "mute" | "deafen"
-        | "kick" => company(name, function, given)?,
+        "siprec" | "siprec_mask" | "siprec_stop" | "join" | "listen" | "detect" | "quality" | "members" | "mute"
+        | "deafen" | "kick" => company(name, function, given)?,
         "echo" => {
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
@@ -225,6 +226,7 @@ fn company(name: &str, function: &str, given: &Arguments) -> Result<Verb, Refusa
             let options = Options::new(function, &given.a, &["recorder"], false)?;
             Verb::Siprec { recorder: options.text("recorder", 256)? }
         }
+        "siprec_mask" => Verb::SiprecMask { on: Options::new(function, &given.a, &["on"], false)?.flag("on", true)? },
         "siprec_stop" => Verb::SiprecStop,
         "quality" => Verb::Figures,
         "members" => Verb::Room(RoomOrder::Members { room: Given::argument(function, "the room", &given.a).text(64)? }),

@@ -7,6 +7,7 @@ mod direct;
 mod early;
 mod failover;
 mod fax;
+mod fax_first;
 mod guard;
 mod hold;
 mod incoming;
@@ -505,6 +506,7 @@ fn name(command: &Command) -> &'static str {
         Command::StopRecording { .. } => "StopRecording",
         Command::Tap { .. } => "Tap",
         Command::Untap { .. } => "Untap",
+        Command::MaskTap { .. } => "MaskTap",
         Command::Feed { .. } => "Feed",
         Command::Digits { .. } => "Digits",
     }
