@@ -156,3 +156,35 @@ fn strange_datagrams_harm_no_other_handshake() {
     let [first, second] = ends.run();
     assert!(first.is_some() && second.is_some());
 }
+
+/// OpenSSL's own clock decides when: the test waits on it as the thread does, for its inbox.
+#[test]
+fn a_lost_flight_is_sent_again_after_a_second() {
+    let mut ends = Ends::new(false);
+    let told = ends.workers[0].inbox().pop();
+    assert!(matches!(told, Some(ToWorker::Command(Command::Handshake { .. }))), "the first flight, which is lost");
+    let (_words, inbox) = sync_channel::<Word>(1);
+    for _ in 0..50 {
+        assert!(matches!(inbox.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout)));
+        let now = ends.threads[0].clock.now() + LOOK;
+        ends.threads[0].handle_timeouts(now);
+        if let Some(again) = ends.workers[0].inbox().pop() {
+            let ToWorker::Command(Command::Handshake { port, bytes }) = again else { panic!("{again:?}") };
+            let now = ends.threads[1].clock.now();
+            ends.threads[1].handle(now, Word::Packet { port, bytes });
+            return understand_each_other(ends.run());
+        }
+    }
+    panic!("nothing came again");
+}
+
+#[test]
+fn a_peer_that_does_not_go_on_is_given_up_after_a_minute() {
+    let mut ends = Ends::new(false);
+    let later = ends.threads[0].clock.now() + PATIENCE + LOOK;
+    assert_eq!(ends.threads.each_ref().map(|thread| thread.sessions.len()), [1, 1]);
+    for thread in &mut ends.threads {
+        thread.handle_timeouts(later);
+    }
+    assert_eq!(ends.threads.each_ref().map(|thread| thread.sessions.len()), [0, 1], "who waits for the other goes on");
+}
