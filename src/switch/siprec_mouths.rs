@@ -18,6 +18,7 @@ use crate::{
     ids::{PortId, WorkerId},
     media::{self, Command, Shield, ShieldKeys, Shielding, Tools},
     sdp::{self, Agreed, Local, Policy, Proposal, Refusal, Security, Session},
+    secure::Suite,
     sip::{Hop, Transport},
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Mouths {
     offer: Option<(Session, Box<[Local; 2]>)>,
     /// What was told about the encryption of each.
     told: [Option<Shielding>; 2],
+    /// The suite of each that is in use, or was before the line became plain.
+    suites: [Option<Suite>; 2],
 }
 
 /// One port of such a leg.
@@ -67,6 +70,19 @@ impl Mouths {
     /// The ports that are there.
     pub fn ports(&self) -> impl Iterator<Item = (PortId, WorkerId)> {
         self.all.into_iter().filter_map(Mouth::port)
+    }
+
+    /// A suite that is left gets another key when it is agreed on again: see [`Security::left`].
+    fn note_suites(&mut self, taken: &[Result<Agreed, Refusal>; 2]) {
+        let Some((_, locals)) = &mut self.offer else { return };
+        for ((taken, local), suite) in taken.iter().zip(locals.iter_mut()).zip(&mut self.suites) {
+            let keys = taken.as_ref().ok().and_then(|agreed| agreed.protection.as_ref());
+            let Some(sdp::Keys::Sdes { ours, .. }) = keys.map(|protection| &protection.keys) else { continue };
+            if let Some(left) = suite.replace(ours.suite()).filter(|before| *before != ours.suite()) {
+                let times = &mut local.security.left[left as usize];
+                *times = times.wrapping_add(1);
+            }
+        }
     }
 
     /// None of them is left in the world.
@@ -156,7 +172,7 @@ impl Call {
         };
         Ok([1, 2].map(|label| {
             let secret = secret(core, &format!("{} line {label}", self.name));
-            Security { policy, proposal, secret, fingerprint: None }
+            Security { policy, proposal, secret, ..Security::default() }
         }))
     }
 
@@ -199,6 +215,7 @@ impl Call {
     fn heed_recorder(&mut self, core: &mut Core, taken: [Result<Agreed, Refusal>; 2]) -> Result<Rate, String> {
         let Some(siprec) = &mut self.siprec else { return Err("nothing is recorded".into()) };
         let mut best: Result<Rate, String> = Err("no line was taken".to_owned());
+        siprec.mouths.note_suites(&taken);
         let Mouths { all, told, .. } = &mut siprec.mouths;
         for ((taken, mouth), told) in taken.into_iter().zip(all).zip(told) {
             match (taken, mouth) {

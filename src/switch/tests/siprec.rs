@@ -238,6 +238,14 @@ fn listens_securely(profile: &str) -> String {
     listens([6000, 6002]).replace("RTP/AVP", &profile).replace("a=recvonly", &keyed)
 }
 
+/// The recorder has our answer to its last INVITE.
+fn acknowledges(world: &mut World, srs: &transfer::Phone) {
+    let mut ack = srs.dialog.ack(srs.dialog.local_seq);
+    ack.headers.via.push(format!("SIP/2.0/UDP {SRS};branch=z9hG4bKack{}", srs.dialog.local_seq).parse().unwrap());
+    world.say(address(SRS), ack.to_bytes());
+    world.settle();
+}
+
 fn shields(world: &World) -> usize {
     world.commands().iter().filter(|name| **name == "Shield").count()
 }
@@ -266,6 +274,19 @@ fn what_goes_to_a_recorder_over_tls_is_encrypted_with_a_key_for_each_line() {
         assert_eq!(keys(&response.body), ours);
         assert_eq!(text(&response.body).matches("a=crypto").count(), 2, "{}", text(&response.body));
         assert_eq!(shields(&world), 2);
+        acknowledges(&mut world, &srs);
+        // One that leaves a suite and comes back to it gets another key there.
+        let other = format!("AEAD_AES_128_GCM inline:{}", "A".repeat(38) + "==");
+        let was = format!("AEAD_AES_256_GCM inline:{}", "A".repeat(59) + "=");
+        let kind = [("Content-Type", "application/sdp")];
+        srs.send(&mut world, Method::Invite, &kind, &listens_securely(profile).replace(&was, &other));
+        let response = world.response_at(address(SRS), 200);
+        assert_eq!(text(&response.body).matches("a=crypto:1 AEAD_AES_128_GCM").count(), 2, "{}", text(&response.body));
+        acknowledges(&mut world, &srs);
+        srs.send(&mut world, Method::Invite, &kind, &listens_securely(profile));
+        let again = keys(&world.response_at(address(SRS), 200).body);
+        assert!(again.len() == 2 && again.iter().all(|key| !ours.contains(key)), "{again:?}");
+        acknowledges(&mut world, &srs);
         end(world, caller, flow, 2);
     }
 }
