@@ -18,6 +18,7 @@ mod look;
 mod page;
 mod people;
 mod problem;
+mod range;
 mod recordings;
 mod reload;
 mod start;

@@ -181,8 +181,7 @@ mod tests {
             far.shutdown().await.unwrap();
             String::from_utf8(asked[..length].to_vec()).unwrap()
         };
-        let (found, asked) = tokio::join!(exchange(near, request, Some(10)), serve);
-        (found, asked)
+        tokio::join!(exchange(near, request, Some(10)), serve)
     }
 
     async fn body(text: &str) -> String {

@@ -218,7 +218,7 @@ impl Control {
                 let flow = start.flow;
                 if !(self.ends.flows)(ToFlow::Start(Box::new(start))) {
                     let end = crate::verbs::FlowEnd::Limit("script threads are overloaded");
-                    self.echoes.push(Input::FlowEnded { flow, end });
+                    self.echoes.push(Input::FlowEnded { flow, end, ran: Box::default() });
                 }
             }
             Output::Reply { flow, request, reply } => self.tell_flow(ToFlow::Reply { flow, request, reply }),

@@ -47,7 +47,7 @@ use crate::{
     ids::{CallId, FlowId, PlayId, RequestId, WorkerId},
     sip::{Dialog, Reliable, SessionTimer, Uri},
     time::Time,
-    verbs::{Failure, NoSound, Text},
+    verbs::{Failure, NoSound, Ran, Text},
 };
 
 mod end;
@@ -158,6 +158,8 @@ pub(super) struct About {
     pub vars: BTreeMap<String, String>,
     pub files: Vec<String>,
     pub error: Option<String>,
+    /// What its scripts did, as far as they are over.
+    pub ran: Ran,
 }
 
 impl About {
@@ -175,6 +177,7 @@ impl About {
             vars: BTreeMap::new(),
             files: Vec::new(),
             error: None,
+            ran: Ran::default(),
         }
     }
 }

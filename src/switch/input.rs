@@ -8,7 +8,7 @@ use super::Config;
 use crate::{
     ids::{FlowId, LoadId, PortId, QueryId, RecordingId, RequestId, WorkerId},
     media, sip,
-    verbs::{FlowEnd, NoSound, Request},
+    verbs::{FlowEnd, NoSound, Ran, Request},
 };
 
 /// Something happened.
@@ -73,12 +73,15 @@ pub enum Input {
     },
     /// A flow or the console asks for something.
     Request(Request),
-    /// A script is over. Comes exactly once for each [`Output::Start`](super::Output::Start), also after [`Output::Stop`](super::Output::Stop).
+    /// A script is over. Comes exactly once for each [`Output::Start`](super::Output::Start), also after
+    /// [`Output::Stop`](super::Output::Stop).
     FlowEnded {
         /// Which run.
         flow: FlowId,
         /// How.
         end: FlowEnd,
+        /// What it did until then.
+        ran: Box<Ran>,
     },
     /// The disk closed the file of a recording, or could not write it. Comes exactly once for each
     /// [`Output::OpenRecording`](super::Output::OpenRecording).
@@ -94,7 +97,8 @@ pub enum Input {
     Originate(Originate),
     /// Take no new calls, and tell when the last one is over.
     Drain,
-    /// End all calls as if each had been hung up, and take no new ones; told as [`ConsoleReply::Drained`](super::ConsoleReply::Drained) when done.
+    /// End all calls as if each had been hung up, and take no new ones; told as
+    /// [`ConsoleReply::Drained`](super::ConsoleReply::Drained) when done.
     HangUpAll,
 }
 

@@ -204,7 +204,7 @@ impl World {
             Output::Stop { flow } => {
                 node.stops.push(flow);
                 if self.automatic {
-                    self.input(at, Input::FlowEnded { flow, end: FlowEnd::Stopped });
+                    self.input(at, Input::FlowEnded { flow, end: FlowEnd::Stopped, ran: Box::default() });
                 }
             }
             Output::Progress(progress) => {
@@ -361,7 +361,7 @@ impl World {
     }
 
     pub(super) fn end_flow(&mut self, flow: FlowId, end: FlowEnd) {
-        self.input(0, Input::FlowEnded { flow, end });
+        self.input(0, Input::FlowEnded { flow, end, ran: Box::default() });
     }
 
     /// A key by RTP.
