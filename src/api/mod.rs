@@ -21,6 +21,7 @@ mod problem;
 mod range;
 mod recordings;
 mod reload;
+mod shapes;
 mod start;
 mod steer;
 #[cfg(test)]
