@@ -192,6 +192,7 @@ pub struct Guard {
     pub scanners: Vec<String>,
     pub max_sources: u64,
     pub shed_after_ms: u64,
+    pub shed_answers: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -16,7 +16,7 @@ use std::sync::{
 
 use crossbeam_queue::ArrayQueue;
 
-use super::{Engine, Frame, MAX_FRAME, Spent, events::Events, port::Port};
+use super::{Engine, Frame, MAX_FRAME, Spent, View, events::Events, port::Port};
 use crate::{
     audio::Convert,
     codec::Rate,
@@ -110,7 +110,7 @@ impl Tapping {
     }
 
     /// One tick of the port.
-    fn hear(&mut self, said: &Frame, heard: &Frame) {
+    fn hear(&mut self, said: View<'_>, heard: View<'_>) {
         let frame = match self.tap.side {
             Side::Said => said,
             Side::Heard => heard,
@@ -201,7 +201,7 @@ impl Port {
     /// One tick: what it said, and what was `sent`.
     pub(super) fn hear_taps(&mut self, sent: &Frame) {
         for tapping in self.taps.iter_mut().flatten() {
-            tapping.hear(&self.said, sent);
+            tapping.hear(self.said.view(), sent.view());
         }
     }
 

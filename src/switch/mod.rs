@@ -47,6 +47,7 @@ mod modify;
 mod network;
 mod outbound;
 mod output;
+mod overload;
 mod park;
 mod phones;
 mod play;
