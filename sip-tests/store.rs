@@ -208,8 +208,6 @@ fn a_database_that_is_gone_for_a_while_delays_no_call_and_loses_nothing() {
     server.wait_for("the database takes nothing");
     pass_seconds(&server, gone);
     assert_eq!(get(&at, &key, "/healthz")["store"], "lost");
-    let (events, bytes, seconds) = waiting(&at, &key);
-    assert!(events > 50.0 && bytes > 300.0 * events && seconds > 1.0, "{events} events, {bytes} bytes, {seconds} s");
     postgres.up();
     server.wait_for("the database is there again");
     passes(peers, &folder);

@@ -137,7 +137,7 @@ fn filter(wanted: Wanted, caller: &Caller) -> Result<CallFilter, Problem> {
         page::word(name, value.as_ref())?;
     }
     for (name, value) in [("since_ms", wanted.since_ms), ("until_ms", wanted.until_ms)] {
-        if value.is_some_and(|at| at < 0) {
+        if value.is_some_and(|at| !(0..=page::LATEST).contains(&at)) {
             return Err(Problem::field(name, "allowed: ms since 1970"));
         }
     }
@@ -323,7 +323,7 @@ pub(crate) async fn events(
     Params(since): Params<Since>,
 ) -> Result<Response, Problem> {
     caller.need(Scope::Read)?;
-    let (after, limit) = (since.after.unwrap_or(0), page::limit(since.limit.or(Some(500)))? as usize);
+    let (after, limit) = (page::after(since.after)?, page::limit(since.limit.or(Some(500)))? as usize);
     // What the database takes between the two questions is there twice, not never.
     let coming = context.coming(&id).await?;
     match coming.last() {

@@ -22,6 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Shared,
     access::Caller,
+    page,
     problem::{Params, Problem},
     reader::{News, Reader},
 };
@@ -85,9 +86,12 @@ enum About {
 
 /// A browser that lost its connection says by itself what it had last.
 fn since(headers: &HeaderMap, interest: Interest) -> Result<Interest, Problem> {
+    page::after(interest.after)?;
     let Some(last) = headers.get("last-event-id") else { return Ok(interest) };
     let id = last.to_str().ok().and_then(|id| id.trim().parse().ok());
-    let id = id.ok_or_else(|| Problem::field("Last-Event-ID", "allowed: the id of an event"))?;
+    let id = id
+        .filter(|id| page::after(Some(*id)).is_ok())
+        .ok_or_else(|| Problem::field("Last-Event-ID", "allowed: the id of an event"))?;
     Ok(Interest { after: Some(id), ..interest })
 }
 
@@ -132,6 +136,7 @@ pub(crate) async fn socket(
     let upgrade = upgrade.map_err(|error| {
         Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "A WebSocket is wanted", error.body_text())
     })?;
+    page::after(interest.after)?;
     let reader = Reader::begin(&context, caller.0, interest).await?;
     Ok(upgrade.max_message_size(4096).on_upgrade(|socket| tell(socket, reader)))
 }

@@ -77,7 +77,7 @@ pub(crate) async fn one(
 ) -> Result<Response, Problem> {
     caller.need(Scope::Read)?;
     let limit = page::limit(since.limit.or(Some(500)))?;
-    let after = since.after.unwrap_or(0).try_into().unwrap_or(i64::MAX);
+    let after = page::after(since.after)?.try_into().unwrap_or(i64::MAX);
     calls::found(&context, &caller, &id).await?;
     let turns = context.store().await?.transcript(&id, after, limit + 1).await;
     let mut turns = turns.map_err(|error| problem::database(&error))?;
