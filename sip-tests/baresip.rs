@@ -96,8 +96,13 @@ impl Phone {
 
 /// The file in which baresip's sndfile module saves what it decodes.
 pub fn heard(folder: &Path) -> PathBuf {
+    all_heard(folder).pop().expect("baresip saves what it hears")
+}
+
+/// All of them: it begins another one after each re-INVITE.
+pub fn all_heard(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    files.into_iter().find(|file| file.to_string_lossy().ends_with("-dec.wav")).expect("baresip saves what it hears")
+    files.filter(|file| file.to_string_lossy().ends_with("-dec.wav")).collect()
 }
 
 #[test]
