@@ -240,7 +240,7 @@ fn a_quick_call_calls_a_contact_with_the_flow_of_its_number_and_no_other_number_
 }
 
 #[test]
-fn who_is_muted_is_not_heard_and_who_is_held_hears_music_only() {
+fn who_is_muted_or_held_is_not_heard_and_who_is_held_hears_nobody() {
     let bench = Bench::new("", &[("room.lua", "call:join('r')\n")]);
     let mut takers = [Taker::new(600.0), Taker::new(1000.0)];
     let calls = [0, 1]
@@ -265,8 +265,8 @@ fn who_is_muted_is_not_heard_and_who_is_held_hears_music_only() {
     let all = bench.over(&calls[1])["talk_seconds"].as_f64().unwrap();
     // The first was muted for 3 s and held for 3: so long the other one did not hear it.
     assert!(muted > 3.0 && muted < all - 5.0, "{muted} of {all} s");
-    // It heard the other one but for the 3 s of its hold.
-    assert!(other > 5.0 && other < all - 2.0 && other > muted + 1.5, "{other} of {all} s, {muted} s");
+    // Its own mute did not keep it from hearing the other one; with the hold baresip ends its file.
+    assert!(other > 5.5 && other < all - 4.0, "{other} of {all} s");
 }
 
 #[test]
@@ -280,12 +280,16 @@ fn keys_that_are_sent_arrive_and_who_is_transferred_calls_somebody_else() {
     for key in ["1", "2", "#"] {
         taker.phone.wait_for_event(&format!("\"param\":\"{key}\""));
     }
+    // The last key is pressed for a while.
+    pass(Duration::from_secs(1));
     let folder = tempfile::tempdir().unwrap();
     let (elsewhere, at, messages) = phone(folder.path(), "uas_hangs_up", &["-m", "1"]);
     bench.steer(&id, "transfer", &json!({"to": format!("sip:elsewhere@{at}")}));
     passes(elsewhere, folder.path());
     assert!(fs::read_to_string(messages).unwrap().contains("INVITE sip:elsewhere@"));
-    bench.over(&id);
+    // It is with the other one now; whoever steers it ends our part.
+    bench.steer(&id, "hangup", &json!({}));
+    assert_eq!(bench.over(&id)["status"], "completed");
 }
 
 #[test]
