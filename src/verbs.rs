@@ -8,12 +8,14 @@ mod play;
 mod record;
 mod rooms;
 mod sound;
+mod stream;
 
 pub use heard::{Figures, Heard};
 pub use play::{Manner, Play, PlayKey, Steer, VOLUME};
 pub use record::{FileFormat, Record, RecordEnd, RecordMode, Voices, leg_files};
-pub use rooms::{Entry, Member, RoomOrder};
+pub use rooms::{Entry, Member, RoomOrder, RoomView};
 pub use sound::{NoSound, SignalTone, Sound, SoundFault, Speech, Tone};
+pub use stream::{NoStream, Sides, Stream, StreamFault};
 
 use std::{sync::Arc, time::Duration};
 
@@ -143,6 +145,10 @@ pub enum Verb {
     },
     /// Have it recorded there no longer. Replies [`Reply::Done`] at once.
     SiprecStop,
+    /// Send the call's audio to a program outside, as it comes. Replies [`Reply::Done`] when that takes it.
+    Stream(Stream),
+    /// Send it there no longer. Replies [`Reply::Done`] at once.
+    StreamStop,
     /// How does the call's audio go? Replies [`Reply::Figures`] at once; [`Failure::WrongState`] in its first seconds.
     Figures,
     /// Order something in a room, from inside or outside. Replies at once.
@@ -219,6 +225,8 @@ pub enum Verb {
     Announce {
         /// What to play, gapless.
         sounds: Vec<Sound>,
+        /// How.
+        manner: Manner,
     },
     /// End the call's flow, as if its call had ended, with all calls that it dialled; the call itself goes on with this
     /// script. Replies [`Reply::Done`] at once, where the script's own call asked for it: never.
@@ -357,6 +365,8 @@ pub enum Reply {
     Left(LeaveReason),
     /// Who is in a room.
     Members(Vec<Member>),
+    /// Which rooms there are, by name.
+    Rooms(Vec<RoomView>),
     /// How the audio goes.
     Figures(Box<Figures>),
     /// Who answers.
@@ -446,6 +456,8 @@ pub enum Failure {
     Unreachable,
     /// A sound could not be had; what and why.
     Sound(NoSound),
+    /// Audio cannot be streamed; where to and why.
+    Stream(NoStream),
     /// No media in common, or none could be opened.
     Media(String),
     /// The disk took no more of a recording, or none of it; why. What it took can be played.
@@ -471,6 +483,7 @@ impl Failure {
             Failure::Denied(_) => "denied",
             Failure::Unreachable => "unreachable",
             Failure::Sound(_) => "sound",
+            Failure::Stream(_) => "stream",
             Failure::Media(_) => "media",
             Failure::Disk(_) => "disk",
             Failure::Limit(_) => "limit",

@@ -162,6 +162,21 @@ impl Conceal {
         self.remember(out);
     }
 
+    /// What [`Conceal::make_up`] would give next; nothing is changed but what a loss begins with.
+    pub fn guess(&mut self, out: &mut [i16]) {
+        let made = match self.state {
+            State::Fresh => return out.fill(0),
+            State::MakingUp { made } => made,
+            State::Hearing | State::Returning { .. } => {
+                self.begin();
+                0
+            }
+        };
+        for (at, sample) in out.iter_mut().enumerate() {
+            *sample = self.repeated(made + at) as i16;
+        }
+    }
+
     /// Fill `gap` where it is known already what comes after it: `next`, at least 10 ms of good samples. What is before it goes
     /// on into the gap, what is after it goes back into it, turned round, and one fades into the other. The gap is no loss
     /// any more: it is to be heard as good samples are. [`Conceal::can_join`] is asked before.

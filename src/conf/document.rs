@@ -10,6 +10,7 @@ use super::{
     phones::{PhoneTable, PhonesTable},
     stir::Stir,
     trunks::{OutboundTable, TrunkTable},
+    stream::StreamTable,
     web::WebTable,
 };
 
@@ -33,6 +34,7 @@ pub struct Document {
     pub siprec: Siprec,
     pub speech: Speech,
     pub web: WebTable,
+    pub stream: StreamTable,
     pub script: Script,
     pub number: Vec<Number>,
     pub stir: Stir,

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    audio::m3u,
     codec::Rate,
     exchange::Exchange,
     ids::{InterfaceId, LoadId, PortId, RecordingId, RequestId, WorkerId},
@@ -35,9 +36,10 @@ use crate::{
     media,
     sip::{Backlog, Hop, Transport},
     switch::{
-        Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, MessageRecord, Output, Progress, Trace,
+        Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, MessageRecord, Output, Progress, StreamNews,
+        StreamOrder, Trace,
     },
-    verbs::{NoSound, Sound, SoundFault, ToFlow},
+    verbs::{NoSound, NoStream, Sound, SoundFault, StreamFault, ToFlow},
 };
 
 /// Values taken from the inbox in one go.
@@ -78,7 +80,7 @@ pub struct View {
 }
 
 /// What is held, by names.
-pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 13] {
+pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 14] {
     [
         ("calls", counts.calls),
         ("certificates", counts.certificates),
@@ -89,6 +91,7 @@ pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 13] {
         ("loads", counts.loads),
         ("queries", counts.queries),
         ("recordings", counts.recordings),
+        ("streams", counts.streams),
         ("rooms", counts.rooms),
         ("forks", counts.forks),
         ("subscriptions", counts.subscriptions),
@@ -139,6 +142,8 @@ pub struct Ends {
     pub web: Sender<FetchSound>,
     /// Sounds from text.
     pub speech: Sender<SpeakText>,
+    /// Audio for programs outside.
+    pub listeners: Sender<Box<StreamOrder>>,
     /// Addresses of signers' certificates.
     pub certificates: Sender<String>,
     /// Scripts.
@@ -340,6 +345,7 @@ impl Control {
             }
             Output::Media { worker, command } => self.command(worker, command),
             Output::Load { load, sound, rate } => self.load(load, sound, rate),
+            Output::Stream(order) => self.stream(order),
             Output::OpenRecording { recording, file, shape, .. } => self.open_recording(recording, file, shape),
             Output::Start(start) => {
                 let flow = start.flow;
@@ -435,6 +441,15 @@ impl Control {
         }
     }
 
+    fn stream(&mut self, order: Box<StreamOrder>) {
+        if let Err(refused) = self.ends.listeners.try_send(order) {
+            let (TryError::Full(order) | TryError::Closed(order)) = refused;
+            let why = NoStream { fault: StreamFault::Overload, text: "too many streams wait to be opened".to_owned() };
+            let news = StreamNews::Over { frames: 0, dropped: 0, why: Some(why) };
+            self.echoes.push(Input::Streamed { stream: order.stream, news });
+        }
+    }
+
     fn load_file(&mut self, load: LoadId, sound: (String, Rate)) -> Option<&'static str> {
         if let Some(pcm) = self.fresh.get(self.clock.now(), &sound) {
             self.echoes.push(Input::Loaded { load, result: Ok(pcm) });
@@ -443,7 +458,10 @@ impl Control {
         let (path, rate) = sound.clone();
         match self.ends.sounds.try_send(LoadFile { load, path, rate }) {
             Ok(()) => {
-                self.fresh.asked(load, sound);
+                // A play list is no sound that could be kept.
+                if !m3u::is_list(&sound.0) {
+                    self.fresh.asked(load, sound);
+                }
                 None
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Some("too many files are being read"),

@@ -8,6 +8,7 @@ use super::{
     args::{ALL_DIGITS, Given, Options, Refusal, describe, misuse},
     play,
     sounds::{sound, sounds, speech},
+    stream,
     texts,
     vm::Step,
 };
@@ -35,7 +36,7 @@ const DETECT_TIME: Duration = Duration::from_secs(20);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 34] = [
+pub(super) const OF_CALL: [&str; 36] = [
     "answer",
     "bridge",
     "deafen",
@@ -67,6 +68,8 @@ pub(super) const OF_CALL: [&str; 34] = [
     "siprec",
     "siprec_stop",
     "sleep",
+    "stream",
+    "stream_stop",
     "tone",
     "transfer",
     "wait_message",
@@ -174,7 +177,7 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             };
             Verb::Bridge { other: CallId(other), stop_on: options.digits("stop_on", "")? }
         }
-        "siprec" | "siprec_stop" | "join" | "listen" | "detect" | "quality" | "members" | "mute" | "deafen"
+        "siprec" | "siprec_stop" | "stream" | "stream_stop" | "join" | "listen" | "detect" | "quality" | "members" | "mute" | "deafen"
         | "kick" => company(name, function, given)?,
         "echo" => {
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
@@ -226,6 +229,8 @@ fn company(name: &str, function: &str, given: &Arguments) -> Result<Verb, Refusa
             Verb::Siprec { recorder: options.text("recorder", 256)? }
         }
         "siprec_stop" => Verb::SiprecStop,
+        "stream" => stream::stream(function, &given.a)?,
+        "stream_stop" => Verb::StreamStop,
         "quality" => Verb::Figures,
         "members" => Verb::Room(RoomOrder::Members { room: Given::argument(function, "the room", &given.a).text(64)? }),
         _ => Verb::Room(room_order(name, function, given)?),

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::{
     codec::{Codec, Rate},
     facts::Start,
-    ids::{CallId, FlowId, InterfaceId, LoadId, PortId, QueryId, RecordingId, RequestId, WorkerId},
+    ids::{CallId, FlowId, InterfaceId, LoadId, PortId, QueryId, RecordingId, RequestId, StreamId, WorkerId},
     media, sip,
     time::Time,
     verbs::{Failure, FlowEnd, NoSound, Reply, Request, Sound},
@@ -25,6 +25,7 @@ mod call;
 mod cdr;
 mod close;
 mod connect;
+mod console;
 mod core;
 mod desk;
 mod detect;
@@ -47,6 +48,7 @@ mod info;
 mod key;
 mod lamps;
 mod link;
+mod list;
 mod message;
 mod message_copy;
 mod message_in;
@@ -81,6 +83,7 @@ mod siprec;
 mod siprec_words;
 mod steer;
 pub mod stir;
+mod stream;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
 mod tape;
@@ -109,6 +112,7 @@ pub use route::{BadPattern, Pattern, Route, Service, Through};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use secure::{Handshake, MediaSecurity};
 pub use siprec::Recorders;
+pub use stream::{StreamAbout, StreamNews, StreamOrder};
 pub use switch::Switch;
 pub use trunk::{
     Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
@@ -167,6 +171,13 @@ pub enum Input {
         /// The sound, else why there is none.
         result: Result<Arc<media::Pcm>, NoSound>,
     },
+    /// Answers [`Output::Load`] where the sound is a play list.
+    Listed {
+        /// Which load.
+        load: LoadId,
+        /// Its entries, at least one, else why there are none.
+        result: Result<Vec<Sound>, NoSound>,
+    },
     /// Answers [`Output::Look`], exactly once.
     Found {
         /// Its address.
@@ -190,6 +201,13 @@ pub enum Input {
         recording: RecordingId,
         /// The file, as a path below the recording folder; else why there is none.
         result: Result<String, String>,
+    },
+    /// What becomes of an [`Output::Stream`].
+    Streamed {
+        /// Which one.
+        stream: StreamId,
+        /// What.
+        news: StreamNews,
     },
     /// A new configuration, for what comes from now on. The part of [`sip::Config`] is read at the start only.
     Configure(Box<Config>),
@@ -288,7 +306,8 @@ pub enum Output {
         /// What.
         command: media::Command,
     },
-    /// Load a [`Sound::File`], fetch a [`Sound::Web`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`].
+    /// Load a [`Sound::File`], fetch a [`Sound::Web`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`], or
+    /// [`Input::Listed`].
     Load {
         /// Name of the load.
         load: LoadId,
@@ -297,6 +316,8 @@ pub enum Output {
         /// The highest rate that is of use.
         rate: Rate,
     },
+    /// Stream a call's audio to a program outside. Answered by [`Input::Streamed`].
+    Stream(Box<StreamOrder>),
     /// Create the file of a recording; blocks follow from the worker. Answered by [`Input::RecordingWritten`] at its
     /// end.
     OpenRecording {
@@ -571,6 +592,8 @@ pub struct Counts {
     pub certificates: usize,
     /// Recordings that run or are being written.
     pub recordings: usize,
+    /// Calls whose audio is streamed.
+    pub streams: usize,
     /// Conference rooms.
     pub rooms: usize,
     /// Outgoing calls that are over, but may still be answered by another fork.

@@ -5,7 +5,10 @@ use super::{
     store::Entry,
     stretch::{MAX_PIECE, ROOM},
 };
-use crate::{audio::opus::GRAIN, codec::Codec};
+use crate::{
+    audio::{g722::AHEAD, opus::GRAIN},
+    codec::{Codec, Rate},
+};
 
 /// More delay than wanted is worth a cut from here, where it is quiet, and anywhere: 5 ms, 12.5 ms. Between nothing and
 /// this much there is room for a pitch period more or less, so that cuts and stretches do not alternate.
@@ -153,6 +156,12 @@ impl Jitter {
         let Workbench { decoder, fifo, conceal, .. } = &mut self.bench;
         let mut joined = false;
         fifo.append(0, |room| {
+            if front.codec == Codec::G722 {
+                // There is room: the packet is longer than this.
+                let guess = &mut room[..gap * scale + AHEAD];
+                conceal.guess(guess);
+                decoder.follow(front.codec, guess);
+            }
             let (made, room) = room.split_at_mut(gap * scale);
             let written = decoder.decode(front.codec, rate, payload, room);
             joined = written >= length * scale;
@@ -173,6 +182,12 @@ impl Jitter {
     }
 
     fn make_up(&mut self, out: &mut [i16]) -> usize {
+        if self.codec == Codec::G722 && self.rate == Rate::Wide {
+            let mut guess = [0; Rate::Wide.frame() + AHEAD];
+            let guess = &mut guess[..out.len() + AHEAD];
+            self.bench.conceal.guess(guess);
+            self.bench.decoder.follow(self.codec, guess);
+        }
         self.bench.conceal.make_up(out);
         if let State::Playing { decoded } = &mut self.state {
             *decoded += (out.len() / self.rate.scale()) as i64;
@@ -245,7 +260,7 @@ impl Jitter {
                     self.store.pop();
                     continue;
                 }
-                (self.own, self.own_made) = (front.codec == Codec::Opus, 0);
+                (self.codec, self.own, self.own_made) = (front.codec, front.codec == Codec::Opus, 0);
                 decoded = front.end();
                 self.enter(State::Playing { decoded });
             }

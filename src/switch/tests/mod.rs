@@ -12,6 +12,7 @@ mod hold;
 mod incoming;
 mod info;
 mod late;
+mod lists;
 mod message_records;
 mod messages;
 mod modify;
@@ -19,12 +20,14 @@ mod outgoing;
 mod phones;
 mod random;
 mod reason;
+mod rooms;
 mod secure;
 mod session;
 mod siprec;
 mod sounds;
 mod steer;
 mod stir;
+mod stream;
 mod through;
 mod topology;
 mod torture;
@@ -80,6 +83,7 @@ struct Node {
     rates: Vec<Rate>,
     queries: Vec<(QueryId, String)>,
     files: Vec<(RecordingId, String)>,
+    streams: Vec<StreamOrder>,
     looks: Vec<String>,
     /// What Play goes on to; without it, plays last until stopped.
     plays_end: bool,
@@ -227,6 +231,7 @@ impl World {
             rates: vec![],
             queries: vec![],
             files: vec![],
+            streams: vec![],
             looks: vec![],
             plays_end: true,
             next_request: 0,
@@ -281,6 +286,7 @@ impl World {
                 }
             }
             Output::OpenRecording { recording, file, .. } => node.files.push((recording, file)),
+            Output::Stream(order) => node.streams.push(*order),
             Output::Start(start) => node.starts.push(start),
             Output::Reply { request, reply, .. } => node.replies.push((request, reply)),
             Output::Stop { flow } => {
