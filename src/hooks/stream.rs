@@ -96,6 +96,8 @@ pub fn spawn(
                 tokio::select! {
                     order = orders.recv() => {
                         let Some(order) = order else { return };
+                        // Those that told their end a moment ago do not count.
+                        while streams.try_join_next().is_some() {}
                         let (stream, config, control) = (order.stream, Arc::clone(&config), control.clone());
                         if streams.len() >= config.most {
                             let text = format!("{} streams are open, as many as stream.max allows", config.most);

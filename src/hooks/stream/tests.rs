@@ -215,7 +215,8 @@ async fn a_far_end_that_says_nothing_or_closes_ends_its_stream_and_there_are_no_
     assert_eq!(bench.fault().await, StreamFault::Overload);
     // What it sends is thrown away, unless it is out of all measure.
     socket.send(Message::text("hello")).await.unwrap();
-    socket.send(Message::Binary(vec![0; LONGEST + 1].into())).await.unwrap();
+    // Perhaps it is gone before all of this is sent.
+    let _ = socket.send(Message::Binary(vec![0; LONGEST + 1].into())).await;
     assert_eq!(bench.fault().await, StreamFault::Closed);
 }
 
