@@ -7,42 +7,31 @@
 //! measured: each packet comes encrypted (AES_CM_128_HMAC_SHA1_80) and leaves encrypted anew; its latency is not. Figures depend on the machine and on what
 //! else it does; the ratio engine/bare is what counts.
 
+#[allow(dead_code, reason = "each bench uses some of it")]
+#[path = "shared/thread.rs"]
+mod thread;
+
 use std::{
-    error::Error,
-    fs, io,
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc,
-    },
-    thread,
     time::Duration,
 };
 
-use nix::{
-    sched::{CpuSet, sched_setaffinity},
-    time::{ClockId, clock_gettime},
-    unistd::{Pid, gettid},
-};
 use switchhook::{
-    codec::{Codec, Digits, OpusWish},
-    ids::{BridgeId, PortId, WorkerId},
+    codec::Codec,
+    ids::{BridgeId, PortId},
     io::{
         clock::Clock,
-        driver::{Choice, Driver, Wait},
+        driver::Choice,
         media_ports::{self, MediaPorts, Sockets},
         pace::Gather,
-        ring::{Full, Ring},
-        worker::{ToWorker, Worker, WorkerConfig, WorkerHandle, spawn},
+        ring::Ring,
     },
-    media::{Batch, Channel, Command, Config, Payload, Port, Role, Shield, ShieldKeys, Shielding, Slot, Stream},
+    media::{Command, Role},
     rtp::srtp::Seal,
-    secure::{Key, Suite},
     time::Time,
 };
-
-type Failure = Box<dyn Error + Send + Sync>;
+use thread::{Failure, MediaThread, key};
 
 const PACKET: usize = 172;
 const PACKETS_A_SECOND: usize = 50;
@@ -176,10 +165,10 @@ fn measure(
     let mut ports = MediaPorts::new(config, clock.now().since_start().as_nanos() as u64)?;
     let sockets = (0..legs).map(|_| ports.bind(LOCALHOST)).collect::<Result<Vec<_>, _>>()?;
     let addresses = sockets.iter().map(|pair| pair.rtp.local_addr()).collect::<io::Result<Vec<_>>>()?;
-    let relay = match kind {
-        Kind::Bare => Relay::bare(driver, wake, sockets, to, clock),
-        Kind::Engine => Relay::engine(driver, wake, sockets, (to, false), clock),
-        Kind::Srtp => Relay::engine(driver, wake, sockets, (to, true), clock),
+    let relay = match (kind, wake) {
+        (Kind::Bare, Gather::Fixed(apart)) => MediaThread::bare(driver, apart, sockets, to, clock),
+        (Kind::Bare, Gather::Auto) => return Err("the bare loop has no load to look at".into()),
+        (Kind::Engine | Kind::Srtp, _) => engine(kind, driver, wake, sockets, to, clock),
     };
     let relay = match relay {
         Ok(relay) => relay,
@@ -189,9 +178,7 @@ fn measure(
         }
     };
     let mut generator = Generator::new(generator, addresses, clock, kind == Kind::Srtp)?;
-    // The relay has one core, the generator the other.
-    pin(relay.thread, 0);
-    pin(gettid(), 1);
+    relay.apart_from_us();
     generator.run(WARM_UP)?;
     generator.forget();
     let (before, slept) = (relay.cpu()?, relay.sleeps()?);
@@ -205,183 +192,26 @@ fn measure(
     Ok(Some(Figures { cpu, length, sleeps, sent, latencies }))
 }
 
-/// The thread under test.
-struct Relay {
-    thread: Pid,
-    end: Box<dyn FnOnce()>,
-}
-
-impl Relay {
-    fn bare(
-        choice: Choice,
-        wake: Gather,
-        sockets: Vec<Sockets>,
-        to: SocketAddr,
-        clock: Clock,
-    ) -> Result<Relay, Failure> {
-        let Gather::Fixed(apart) = wake else { return Err("the bare loop has no load to look at".into()) };
-        let over = Arc::new(AtomicBool::new(false));
-        let (ready, opened) = mpsc::sync_channel::<Result<Pid, io::Error>>(1);
-        let stop = Arc::clone(&over);
-        let thread = thread::spawn(move || {
-            let driver = match bare_driver(choice, sockets, clock) {
-                Ok(driver) => driver,
-                Err(error) => return drop(ready.send(Err(error))),
-            };
-            let _ = ready.send(Ok(gettid()));
-            bare_loop(driver, apart, to, clock, &stop);
-        });
-        let end = move || {
-            over.store(true, Relaxed);
-            thread.join().expect("the loop does not panic");
-        };
-        Ok(Relay { thread: opened.recv()??, end: Box::new(end) })
-    }
-
-    fn engine(
-        driver: Choice,
-        gather: Gather,
-        sockets: Vec<Sockets>,
-        (to, encrypted): (SocketAddr, bool),
-        clock: Clock,
-    ) -> Result<Relay, Failure> {
-        let config = WorkerConfig {
-            id: WorkerId(0),
-            engine: engine_config(sockets.len()),
-            clock,
-            driver,
-            gather,
-            inbox: 4 * sockets.len(),
-        };
-        // Nobody listens to what it tells: that each port heard its source.
-        let worker = spawn(config.clone(), Ring::new(4 * sockets.len())?, Ring::new(1024)?)?;
-        for (number, sockets) in sockets.into_iter().enumerate() {
-            let port = PortId(number as u64);
-            let memory = Port::new(port, stream(to), &config.engine, number as u64);
-            tell(&worker.handle, ToWorker::Open { port, memory, sockets });
-            if encrypted {
-                let keys = ShieldKeys::Known { ours: key(), theirs: key() };
-                let shield = Shield::new(Shielding { keys, mux: false, ice: None });
-                tell(&worker.handle, ToWorker::Command(Command::Shield { port, shield }));
-            }
-            let bridge = BridgeId(number as u64 / 2);
-            tell(&worker.handle, ToWorker::Command(Command::Join { bridge, port, role: Role::Both }));
-        }
-        let thread = thread_named("media-0")?;
-        Ok(Relay { thread, end: Box::new(move || end_worker(worker)) })
-    }
-
-    /// CPU time of the thread so far: its own CLOCK_THREAD_CPUTIME_ID, asked for from outside.
-    fn cpu(&self) -> Result<Duration, Failure> {
-        const OF_ONE_THREAD_BY_SCHEDULER: i32 = 6;
-        let clock = ClockId::from_raw((!self.thread.as_raw() << 3) | OF_ONE_THREAD_BY_SCHEDULER);
-        Ok(Duration::from(clock_gettime(clock)?))
-    }
-
-    fn sleeps(&self) -> Result<u64, Failure> {
-        let status = fs::read_to_string(format!("/proc/self/task/{}/status", self.thread))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        Ok(line.unwrap_or("0").trim().parse()?)
-    }
-
-    fn end(self) {
-        (self.end)();
-    }
-}
-
-fn bare_driver(choice: Choice, sockets: Vec<Sockets>, clock: Clock) -> io::Result<Driver> {
-    let wake = Ring::<()>::new(1)?.wake_fd()?;
-    let mut driver = Driver::open(choice, wake, sockets.len(), clock)?;
+/// The engine, with a bridge of each two legs.
+fn engine(
+    kind: Kind,
+    driver: Choice,
+    gather: Gather,
+    sockets: Vec<Sockets>,
+    to: SocketAddr,
+    clock: Clock,
+) -> Result<MediaThread, Failure> {
+    let legs = sockets.len();
+    let engine = MediaThread::engine(driver, gather, legs, Ring::new(1024)?, clock)?;
     for (number, sockets) in sockets.into_iter().enumerate() {
-        driver.add(Slot(number as u32), sockets)?;
-    }
-    Ok(driver)
-}
-
-fn bare_loop(mut driver: Driver, apart: Duration, to: SocketAddr, clock: Clock, over: &AtomicBool) {
-    let mut batch = Batch::new(256);
-    let mut now = clock.now();
-    while !over.load(Relaxed) {
-        now = driver.turn(&mut batch, Wait { until: Some(now + Duration::from_millis(20)), apart });
-        while let Some(came) = driver.next() {
-            if came.from != to {
-                continue;
-            }
-            batch.push(Slot(came.slot.0 ^ 1), Channel::Rtp, to, |bytes| {
-                bytes[..came.bytes.len()].copy_from_slice(came.bytes);
-                came.bytes.len()
-            });
-            if batch.room() == 0 {
-                driver.send(&mut batch);
-            }
+        let port = PortId(number as u64);
+        engine.open(port, thread::stream(to, thread::payload(Codec::Pcmu)), sockets, legs);
+        if kind == Kind::Srtp {
+            engine.encrypt(port);
         }
+        engine.command(Command::Join { bridge: BridgeId(number as u64 / 2), port, role: Role::Both });
     }
-}
-
-fn tell(worker: &WorkerHandle, item: ToWorker) {
-    let mut item = item;
-    while let Err(Full(back)) = worker.send(item) {
-        item = back;
-        thread::yield_now();
-    }
-}
-
-fn end_worker(worker: Worker) {
-    tell(&worker.handle, ToWorker::Shutdown);
-    worker.join();
-}
-
-fn engine_config(max_ports: usize) -> Config {
-    Config {
-        jitter_min: Duration::from_millis(20),
-        jitter_max: Duration::from_millis(200),
-        relatch_after: Duration::from_millis(500),
-        silence_timeout: Duration::from_secs(60),
-        rtp_timeout: None,
-        rtcp_interval: Duration::from_secs(5),
-        max_ports,
-    }
-}
-
-fn stream(peer: SocketAddr) -> Stream {
-    let payload = Payload { number: 0, codec: Codec::Pcmu };
-    Stream {
-        remote: Some(peer),
-        remote_rtcp: Some(peer),
-        send: Some(payload),
-        receive: vec![payload],
-        foreign: Vec::new(),
-        // Without events its audio would be listened to for keys.
-        send_digits: Some(Digits::narrow(101)),
-        receive_digits: vec![Digits::narrow(101)],
-        comfort: None,
-        opus: OpusWish::default(),
-        ptime: 20,
-        sending: true,
-        receiving: true,
-    }
-}
-
-/// One for all: what it costs is the same.
-fn key() -> Key {
-    Key::new(Suite::AesCm128Sha1_80, &[7; 30]).expect("as many bytes as it wants")
-}
-
-fn thread_named(name: &str) -> Result<Pid, Failure> {
-    for task in fs::read_dir("/proc/self/task")? {
-        let path = task?.path();
-        if fs::read_to_string(path.join("comm"))?.trim() == name {
-            let id = path.file_name().and_then(|id| id.to_str()).unwrap_or_default();
-            return Ok(Pid::from_raw(id.parse()?));
-        }
-    }
-    Err(format!("no thread {name}").into())
-}
-
-/// A wish: without it the figures are noisier.
-fn pin(thread: Pid, core: usize) {
-    let mut only = CpuSet::new();
-    let _ = only.set(core).and_then(|()| sched_setaffinity(thread, &only));
+    Ok(engine)
 }
 
 /// Sends evenly spread packets to all legs, and takes in what comes back. Never sleeps, so that nothing has to wake it.

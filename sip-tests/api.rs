@@ -151,7 +151,7 @@ fn the_first_start_tells_a_password_once_and_a_lost_one_is_made_anew() {
     assert_ne!(password, other);
 }
 
-fn post(at: &str, key: &str, path: &str, body: &str) -> String {
+pub fn post(at: &str, key: &str, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(at).unwrap();
     let length = body.len();
     write!(

@@ -64,7 +64,7 @@ impl Source {
         let database = Database::file(&folder.path().join("x.sqlite"));
         let config = WriterConfig { database: database.clone(), folder: spool, event_days: 0, record_days: 0 };
         let (told, ready) = oneshot::channel();
-        spawn_writer(config, journal.written.clone(), told).unwrap();
+        spawn_writer(config, journal.line(), told).unwrap();
         ready.blocking_recv().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (_, key) = runtime.block_on(async {

@@ -207,12 +207,27 @@ fn a_database_that_is_gone_for_a_while_delays_no_call_and_loses_nothing() {
     postgres.down();
     server.wait_for("the database takes nothing");
     pass_seconds(&server, gone);
+    assert_eq!(get(&at, &key, "/healthz")["store"], "lost");
+    let (events, bytes, seconds) = waiting(&at, &key);
+    assert!(events > 50.0 && bytes > 300.0 * events && seconds > 1.0, "{events} events, {bytes} bytes, {seconds} s");
     postgres.up();
     server.wait_for("the database is there again");
     passes(peers, &folder);
     none_was_delayed(&folder, calls);
     kept_once(&server, &at, &key, calls, &Database::parse(&postgres.url()).unwrap());
+    assert_eq!((get(&at, &key, "/healthz")["store"].as_str(), waiting(&at, &key)), (Some("ok"), (0.0, 0.0, 0.0)));
     assert!(server.stop().success());
+}
+
+/// How many events the database does not have yet, their bytes, and for how many seconds the oldest has waited.
+fn waiting(at: &str, key: &str) -> (f64, f64, f64) {
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut connect(at, key, "/metrics"), &mut text).unwrap();
+    let figure = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("switchhook_store_waiting_{name} ")));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} is not in {text}"))
+    };
+    (figure("events"), figure("bytes"), figure("seconds"))
 }
 
 /// A small file system of its own over this folder; gone when dropped.

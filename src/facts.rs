@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     ids::{CallId, FlowId},
@@ -58,7 +59,7 @@ pub struct Facts {
 }
 
 /// What is known of the signature of a call (STIR/SHAKEN).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Stir {
     /// How it went.
     pub verdict: StirVerdict,
@@ -71,7 +72,7 @@ pub struct Stir {
 }
 
 /// How the check of a signature went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StirVerdict {
     /// The caller's provider signed this call.

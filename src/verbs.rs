@@ -3,30 +3,33 @@
 //! A flow, the command-line phone and (later) queues, campaigns and the API all speak these; [`Origin`] says who asked.
 //! Times are [`Duration`]s; digits are the characters `0-9 * # A-D`.
 
+mod dial;
+mod flow;
 mod heard;
+mod message;
 mod play;
+mod ran;
 mod record;
+mod reply;
 mod rooms;
 mod sound;
 mod stream;
 
+pub use dial::{Dial, Strategy, Transfer};
+pub use flow::{FlowEnd, Keep, KeepOp, ToFlow};
 pub use heard::{Figures, Heard};
+pub use message::{Message, Messaging, Registration, Text};
 pub use play::{Manner, Play, PlayKey, Steer, VOLUME};
+pub use ran::Ran;
 pub use record::{FileFormat, Record, RecordEnd, RecordMode, Voices, leg_files};
+pub use reply::{Failure, GatherEnd, LeaveReason, Reply};
 pub use rooms::{Entry, Member, RoomOrder, RoomView};
 pub use sound::{NoSound, SignalTone, Sound, SoundFault, Speech, Tone};
 pub use stream::{NoStream, Sides, Stream, StreamFault};
 
 use std::{sync::Arc, time::Duration};
 
-mod message;
-
-pub use message::{Message, Messaging, Registration, Text};
-
-use crate::{
-    facts::Start,
-    ids::{CallId, FlowId, PlayId, RecordingId, RequestId},
-};
+use crate::ids::{CallId, FlowId, PlayId, RecordingId, RequestId};
 
 /// Who asked, hence who gets the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -260,313 +263,4 @@ pub struct Gather {
     pub timeout: Duration,
     /// The first digit stops the prompt; false: digits during the prompt wait behind it.
     pub barge_in: bool,
-}
-
-/// In which order the targets of a [`Dial`] are rung.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    /// All at once; the first answer wins.
-    All,
-    /// One after another, each for the whole timeout.
-    InTurn,
-}
-
-/// How to ring other phones.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dial {
-    /// `sip:` or `sips:` URIs, or numbers; at least one.
-    pub targets: Vec<String>,
-    /// Order.
-    pub strategy: Strategy,
-    /// How long to ring: in all with [`Strategy::All`], each with [`Strategy::InTurn`].
-    pub timeout: Duration,
-    /// Let the caller hear the first target that sends audio before its answer.
-    pub early_media: bool,
-    /// The number shown to the targets; absent: the caller's own.
-    pub caller_id: Option<String>,
-    /// Header fields added to each INVITE, for names that are not the stack's own.
-    pub headers: Vec<(String, String)>,
-    /// What the caller hears meanwhile; absent: the configured country's ringing.
-    pub ringback: Option<Sound>,
-}
-
-/// Whom the party is to call.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Transfer {
-    /// Anybody.
-    Blind {
-        /// A `sip:` URI.
-        target: String,
-        /// How long to wait for the outcome.
-        timeout: Duration,
-    },
-    /// The party of another call of ours, which the new call replaces.
-    Attended {
-        /// That call; answered.
-        other: CallId,
-        /// How long to wait for the outcome.
-        timeout: Duration,
-    },
-}
-
-impl Transfer {
-    /// How long to wait for the outcome.
-    pub fn timeout(&self) -> Duration {
-        match self {
-            Transfer::Blind { timeout, .. } | Transfer::Attended { timeout, .. } => *timeout,
-        }
-    }
-}
-
-/// The answer to a [`Request`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
-    /// Done, nothing to tell.
-    Done,
-    /// Something is being played now.
-    Playing(PlayId),
-    /// Where a play is, from the beginning of its first sound.
-    At(Duration),
-    /// Playing ended.
-    Played {
-        /// The digit that stopped it, if one did.
-        key: Option<char>,
-        /// How much was sent.
-        length: Duration,
-    },
-    /// Digits were collected (perhaps none).
-    Digits {
-        /// What was pressed, without the terminator.
-        digits: String,
-        /// What ended it.
-        why: GatherEnd,
-    },
-    /// A recording runs.
-    Recording(RecordingId),
-    /// A recording ended.
-    Recorded {
-        /// Which one.
-        recording: RecordingId,
-        /// The file, as a path below the recording folder; two of them with [`Voices::Apart`].
-        files: Vec<String>,
-        /// Its length.
-        length: Duration,
-        /// What ended it.
-        why: RecordEnd,
-    },
-    /// Somebody answered, and is bridged to the caller.
-    Dialed {
-        /// The new leg.
-        call: CallId,
-        /// Which of the targets it is, counted from 0.
-        target: usize,
-    },
-    /// A bridge, room or echo was left.
-    Left(LeaveReason),
-    /// Who is in a room.
-    Members(Vec<Member>),
-    /// Which rooms there are, by name.
-    Rooms(Vec<RoomView>),
-    /// How the audio goes.
-    Figures(Box<Figures>),
-    /// Who answers.
-    Heard {
-        /// What was heard; absent: nothing that is sure, in the time given.
-        what: Option<Heard>,
-        /// The machine's beep was heard.
-        beep: bool,
-    },
-    /// The party was transferred.
-    Transferred,
-    /// A value from the key-value store; absent: no such key.
-    Value(Option<String>),
-    /// A message was taken with this code: 200 where it arrived, 202 where somebody keeps it for later.
-    Sent {
-        /// 200 to 299.
-        code: u16,
-    },
-    /// A message of the call's party.
-    Message(Text),
-    /// Where a phone is; empty: nowhere.
-    Registrations(Vec<Registration>),
-    /// It could not be done.
-    Failed(Failure),
-}
-
-/// What ended a [`Gather`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GatherEnd {
-    /// As many digits as asked for.
-    Max,
-    /// This terminator.
-    Terminator(char),
-    /// Pause after a digit.
-    Timeout,
-    /// No digit at all.
-    NoInput,
-}
-
-/// Why a bridge, room or echo was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaveReason {
-    /// The other party hung up.
-    PeerHungUp,
-    /// This digit.
-    Key(char),
-    /// The time limit.
-    Limit,
-    /// Somebody put it out of the room.
-    Kicked,
-}
-
-impl LeaveReason {
-    /// As scripts see it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            LeaveReason::PeerHungUp => "peer_hangup",
-            LeaveReason::Key(_) => "key",
-            LeaveReason::Limit => "limit",
-            LeaveReason::Kicked => "kicked",
-        }
-    }
-}
-
-/// Why a [`Request`] could not be done: the expected failures, which scripts get as `nil, reason`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The call is not in a state for it (say, answering an answered call).
-    WrongState,
-    /// No such call, or not this flow's.
-    NoSuchCall,
-    /// No such recording, or it ended.
-    NoSuchRecording,
-    /// No phone of ours has this number or user.
-    NoSuchPhone,
-    /// The call ended meanwhile.
-    HungUp,
-    /// Dial: nobody answered in time (also 408 and 480 after ringing).
-    NoAnswer,
-    /// Dial: 486 or 600.
-    Busy,
-    /// Dial: refused with this code.
-    Refused(u16),
-    /// Dial: the operator's rules deny the target; why.
-    Denied(&'static str),
-    /// Dial: no way there (name not found, nothing listens, 404, 503, ...).
-    Unreachable,
-    /// A sound could not be had; what and why.
-    Sound(NoSound),
-    /// Audio cannot be streamed; where to and why.
-    Stream(NoStream),
-    /// No media in common, or none could be opened.
-    Media(String),
-    /// The disk took no more of a recording, or none of it; why. What it took can be played.
-    Disk(String),
-    /// A limit of the configuration was reached; which.
-    Limit(&'static str),
-    /// The key-value store failed; why.
-    Store(String),
-}
-
-impl Failure {
-    /// The word that scripts see.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Failure::WrongState => "wrong_state",
-            Failure::NoSuchCall => "no_such_call",
-            Failure::NoSuchRecording => "no_such_recording",
-            Failure::NoSuchPhone => "no_such_phone",
-            Failure::HungUp => "hangup",
-            Failure::NoAnswer => "no_answer",
-            Failure::Busy => "busy",
-            Failure::Refused(_) => "refused",
-            Failure::Denied(_) => "denied",
-            Failure::Unreachable => "unreachable",
-            Failure::Sound(_) => "sound",
-            Failure::Stream(_) => "stream",
-            Failure::Media(_) => "media",
-            Failure::Disk(_) => "disk",
-            Failure::Limit(_) => "limit",
-            Failure::Store(_) => "store",
-        }
-    }
-}
-
-/// How a flow ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FlowEnd {
-    /// The script's last line was reached.
-    Finished,
-    /// The call was gone; the script was unwound.
-    Stopped,
-    /// The script failed: message and traceback.
-    Error(String),
-    /// A limit was reached: which.
-    Limit(&'static str),
-}
-
-/// A request to the persistent key-value store, and what to do there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keep {
-    /// Who asked.
-    pub flow: FlowId,
-    /// Carried by the reply.
-    pub id: RequestId,
-    /// What.
-    pub op: KeepOp,
-}
-
-/// What the key-value store can do. Keys are at most 256, values at most 65,536 bytes long.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeepOp {
-    /// Replies [`Reply::Value`].
-    Get {
-        /// Key.
-        key: String,
-    },
-    /// Replies [`Reply::Done`].
-    Set {
-        /// Key.
-        key: String,
-        /// Value; absent: the key is removed.
-        value: Option<String>,
-    },
-    /// Add to a whole number (0 where there is none) in one step. Replies [`Reply::Value`] with the sum.
-    Add {
-        /// Key.
-        key: String,
-        /// How much, may be negative.
-        by: i64,
-    },
-}
-
-/// What a script thread is told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ToFlow {
-    /// Start a run.
-    Start(Box<Start>),
-    /// Answer one of its requests.
-    Reply {
-        /// Which run.
-        flow: FlowId,
-        /// Which request.
-        request: RequestId,
-        /// The answer.
-        reply: Reply,
-    },
-    /// Its call is gone: unwind.
-    Stop {
-        /// Which run.
-        flow: FlowId,
-    },
-}
-
-impl ToFlow {
-    /// Which run it is about.
-    pub fn flow(&self) -> FlowId {
-        match self {
-            ToFlow::Start(start) => start.flow,
-            ToFlow::Reply { flow, .. } | ToFlow::Stop { flow } => *flow,
-        }
-    }
 }

@@ -64,6 +64,11 @@ fn record(call: usize) -> Fact {
         q850: Some(16),
         transferred: false,
         script: Some("menu.lua".into()),
+        flow_version: Some("7".into()),
+        path: ["menu.lua:3 answer", "menu.lua:7 play", "menu.lua:8 gather", "menu.lua:14 dial"]
+            .map(str::to_owned)
+            .into(),
+        path_left_out: 0,
         codec: Some("PCMU".into()),
         quality: Some(Default::default()),
         no_audio: None,
@@ -111,7 +116,7 @@ impl Kept {
         let (told, _ready) = tokio::sync::oneshot::channel();
         let database = Database::file(&folder.path().join("x.sqlite"));
         let config = WriterConfig { database, folder: spool, event_days: 30, record_days: 0 };
-        let writer = spawn_writer(config, journal.written.clone(), told).expect("the folder is there");
+        let writer = spawn_writer(config, journal.line(), told).expect("the folder is there");
         Kept { journal, writer, _folder: folder }
     }
 

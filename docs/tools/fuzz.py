@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs each cargo-fuzz target for ten minutes (or so many seconds as the first argument says), and stops at a finding.
 
-Wants a nightly toolchain and cargo-fuzz: rustup toolchain install nightly; cargo install cargo-fuzz --locked
+What it wants and the machine lacks, a nightly toolchain and cargo-fuzz, is installed.
 The corpus is begun with the messages of shared folders in SWITCHHOOK_VECTORS, where it is set, and is kept small.
 """
 
@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 TARGETS = ["message", "framing", "sdp", "sequence"]
+WANTED = [["rustup", "toolchain", "install", "nightly", "--profile", "minimal"], ["cargo", "install", "cargo-fuzz", "--locked"]]
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -43,9 +44,10 @@ def run(target: str, seconds: int) -> bool:
 
 
 def main() -> int:
-    if not shutil.which("cargo-fuzz"):
-        print("left out: cargo-fuzz is not installed", flush=True)
-        return 3
+    for command in WANTED:
+        if not shutil.which("cargo-fuzz") and subprocess.run(command, check=False).returncode != 0:
+            print(f"left out: cannot be installed: {' '.join(command)}", flush=True)
+            return 3
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 600
     return 0 if all([run(target, seconds) for target in TARGETS]) else 1
 

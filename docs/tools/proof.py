@@ -2,7 +2,8 @@
 """Runs the suites at full size (PROOF is set), and writes what came out as a table: docs/proof.md.
 
 While a suite runs, a line tells each half minute for how long it has, and what it said last. Words as arguments choose
-suites by parts of their names; then the page is not written.
+suites by parts of their names. The page is written after each suite: a row stays until its suite runs again, and says
+of which state it is.
 """
 
 import os
@@ -21,6 +22,7 @@ VOICE = "voice quality: PESQ of speech through bad networks"
 SCHEMA = "schemathesis: the API and its description"
 FUZZING = "cargo-fuzz: message, framing, SDP, sequences of messages"
 TELL_EACH_S = 30
+PAGE = "docs/proof.md"
 
 
 def watched(name: str, command: list[str], env: dict[str, str]) -> tuple[int, str]:
@@ -89,27 +91,37 @@ def schema() -> tuple[str, str, float]:
 
 def main() -> int:
     wanted = lambda name: len(sys.argv) < 2 or any(word.lower() in name.lower() for word in sys.argv[1:])
-    rows = [(name, *run(name, arguments)) for name, arguments in SUITES if wanted(name)]
-    if wanted(VOICE):
-        rows.append((VOICE, *voice()))
-    if wanted(SCHEMA):
-        rows.append((SCHEMA, *schema()))
-    if wanted(FUZZING):
-        rows.append((FUZZING, *fuzz()))
-    for name, result, tests, seconds in rows:
-        print(f"{result:8} {seconds:6.0f} s  {name}: {tests}", flush=True)
-    if len(sys.argv) < 2:
-        write(rows)
-    return 0 if all(result in ("ok", "left out") for _, result, *_ in rows) else 1
+    suites = {name: lambda name=name, arguments=arguments: run(name, arguments) for name, arguments in SUITES}
+    suites |= {VOICE: voice, SCHEMA: schema, FUZZING: fuzz}
+    good = True
+    for name, suite in suites.items():
+        if wanted(name):
+            result, found, seconds = suite()
+            print(f"{result:8} {seconds:6.0f} s  {name}: {found}", flush=True)
+            good = good and result in ("ok", "left out")
+            write(list(suites), name, f"| {name} | {result} | {found} | {seconds:.0f} | {state()} |")
+    return 0 if good else 1
 
 
-def write(rows: list[tuple[str, str, str, float]]) -> None:
-    date = time.strftime("%Y-%m-%d", time.gmtime())
-    with open("docs/proof.md", "w", encoding="utf-8") as page:
+def state() -> str:
+    """The date, and the commit of the checkout; "changed" where it is not that alone."""
+    asked = lambda *words: subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
+    changed = ", changed" if asked("status", "--porcelain", "--", "src", "sip-tests", "fuzz", "Cargo.lock") else ""
+    return f"{time.strftime('%Y-%m-%d', time.gmtime())}, {asked('rev-parse', '--short', 'HEAD') or 'no commit'}{changed}"
+
+
+def write(names: list[str], name: str, row: str) -> None:
+    """With this row in place of its older one."""
+    rows = {}
+    if os.path.exists(PAGE):
+        with open(PAGE, encoding="utf-8") as page:
+            rows = {line.split(" | ")[0].removeprefix("| "): line.strip() for line in page if line.startswith("| ")}
+    rows[name] = row
+    with open(PAGE, "w", encoding="utf-8") as page:
         page.write("# What the suites at full size found\n\nMade by `make proof`")
-        page.write(f" on {date}, {os.cpu_count()} cores. A million random orders of two legs and thousands of lossy networks run here.\n\n")
-        page.write("| suite | result | tests | seconds |\n|---|---|---|---|\n")
-        page.writelines(f"| {name} | {result} | {tests} | {seconds:.0f} |\n" for name, result, tests, seconds in rows)
+        page.write(f" on {os.cpu_count()} cores. A million random orders of two legs and thousands of lossy networks run here.\n\n")
+        page.write("| suite | result | found | seconds | of |\n|---|---|---|---|---|\n")
+        page.writelines(rows[name] + "\n" for name in names if name in rows)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 #![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::State,
@@ -79,6 +79,13 @@ impl Context {
         let (to, live) = oneshot::channel();
         self.questions.send(Question::Live(to)).await.map_err(|_| Problem::gone())?;
         live.await.map_err(|_| Problem::gone())
+    }
+
+    /// The events of a call that the database may not have yet.
+    async fn coming(&self, id: &str) -> Result<Vec<Arc<Event>>, Problem> {
+        let (to, coming) = oneshot::channel();
+        self.questions.send(Question::Coming(id.to_owned(), to)).await.map_err(|_| Problem::gone())?;
+        coming.await.map_err(|_| Problem::gone())
     }
 
     /// The end of a call that was over not long ago: the database may not have it yet.
@@ -176,7 +183,7 @@ fn text(kind: &'static str, next: Option<String>, text: String) -> Response {
     response
 }
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 19] = [
     "id",
     "parent",
     "direction",
@@ -192,19 +199,23 @@ const COLUMNS: [&str; 17] = [
     "code",
     "q850",
     "script",
+    "flow_version",
+    "path",
     "codec",
     "error",
 ];
 
 /// RFC 4180. What a spreadsheet would take for a formula is shown as text.
 fn csv(calls: &[Value]) -> String {
+    let quoted = |text: &str| {
+        let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+        let text = text.replace('"', "\"\"");
+        if formula { format!("\"'{text}\"") } else { format!("\"{text}\"") }
+    };
     let cell = |value: &Value| match value {
         Value::Null => String::new(),
-        Value::String(text) => {
-            let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-            let text = text.replace('"', "\"\"");
-            if formula { format!("\"'{text}\"") } else { format!("\"{text}\"") }
-        }
+        Value::String(text) => quoted(text),
+        Value::Array(steps) => quoted(&steps.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ")),
         other => other.to_string(),
     };
     let mut lines = format!("{}\r\n", COLUMNS.join(","));
@@ -258,9 +269,22 @@ pub(crate) async fn events(
     Id(id): Id,
 ) -> Result<axum::Json<Vec<Value>>, Problem> {
     caller.need(Scope::Read)?;
-    kept(&context, &caller, &id).await?;
-    let lines = context.store().await?.events_of(&id).await.map_err(|error| problem::database(&error))?;
-    Ok(axum::Json(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()))
+    // What the database takes between the two questions is there twice, not never.
+    let coming = context.coming(&id).await?;
+    match coming.last() {
+        Some(event) if !caller.0.sees(event.parties.each_ref().map(|party| &**party)) => {
+            return Err(Problem::no_such("call"));
+        }
+        Some(_) => {}
+        None => drop(kept(&context, &caller, &id).await?),
+    }
+    let read = |line: &str| serde_json::from_str::<Value>(line).ok().map(|event| (event["order"].as_u64(), event));
+    let mut events: BTreeMap<_, _> = coming.iter().filter_map(|event| read(&event.line)).collect();
+    if !events.contains_key(&Some(1)) {
+        let lines = context.store().await?.events_of(&id).await.map_err(|error| problem::database(&error))?;
+        events.extend(lines.iter().filter_map(|line| read(line)));
+    }
+    Ok(axum::Json(events.into_values().collect()))
 }
 
 #[cfg(test)]
@@ -269,10 +293,14 @@ mod tests {
 
     #[test]
     fn a_table_has_a_line_a_call_and_no_formulas() {
-        let call = json!({"id": "1-1", "from": "=cmd()", "to": "+491234", "error": "say \"x\",\nthen", "code": 200});
+        let call = json!({"id": "1-1", "from": "=cmd()", "to": "+491234", "error": "say \"x\",\nthen", "code": 200,
+            "flow_version": "7", "path": ["a.lua:1 answer", "a.lua:2 play"]});
         let text = csv(&[call]);
         let (head, line) = text.split_once("\r\n").unwrap();
         assert!(head.starts_with("id,parent,direction"));
-        assert_eq!(line, "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,,\"say \"\"x\"\",\nthen\"\r\n");
+        assert_eq!(
+            line,
+            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\"\r\n"
+        );
     }
 }

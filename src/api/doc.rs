@@ -11,6 +11,7 @@ use super::{
     access, audit, calls, contacts, events, flows, login, look, people, play, recordings, reload, rooms, start, steer,
     transcripts,
 };
+use crate::switch::{CallRecord, Progress};
 
 /// All of it but for what [`described`] puts right.
 #[derive(OpenApi)]
@@ -30,6 +31,7 @@ use super::{
         access::list, access::make, access::remove, people::list, people::make, people::change, people::remove,
         login::begin, login::look, login::end, audit::list,
     ),
+    components(schemas(CallRecord, Progress)),
     modifiers(&Keys)
 )]
 struct Document;
@@ -69,7 +71,12 @@ enum Needs {
 /// With all refusals. What is wrong is told as problem documents, which have a content type of their own.
 pub(super) fn described() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).expect("a description is plain data");
-    let schemas = document["components"]["schemas"].take();
+    let mut schemas = document["components"]["schemas"].take();
+    // A call that goes on is shown as it stands, one that is over as its record.
+    let call =
+        json!({"anyOf": [{"$ref": "#/components/schemas/CallRecord"}, {"$ref": "#/components/schemas/Progress"}]});
+    schemas["Calls"]["properties"]["calls"]["items"] = call.clone();
+    document["paths"]["/v1/calls/{id}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = call;
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     let methods = paths.filter_map(Value::as_object_mut).flat_map(|methods| methods.values_mut());
     for method in methods {

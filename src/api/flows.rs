@@ -15,7 +15,7 @@ use super::{
     problem::{self, Body, Id, Numbered, Problem},
 };
 use crate::{
-    script::Program,
+    script::{Program, mark_version},
     store::{self, Scope},
 };
 
@@ -215,8 +215,13 @@ pub(crate) async fn activate(
         Kind::Lua => {}
         Kind::Document => return Err(Problem::conflict("no_runner", "this server runs Lua; documents are only kept")),
     }
-    let file = context.config.scripts.join(&flow);
-    let written = tokio::task::spawn_blocking(move || write(&file, &text)).await.map_err(|_| Problem::gone())?;
+    let (folder, name) = (context.config.scripts.clone(), flow.clone());
+    let written = tokio::task::spawn_blocking(move || {
+        // Records name the version of what ran.
+        mark_version(&folder, &name, version, &text)?;
+        write(&folder.join(name), &text)
+    });
+    let written = written.await.map_err(|_| Problem::gone())?;
     written.map_err(|error| {
         tracing::error!(flow, %error, "a flow could not be put into service");
         Problem::conflict("disk", "the file could not be written; the one before stays in service")

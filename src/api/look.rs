@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::{Context, Shared, access::Caller, problem::Problem};
 use crate::{
     io::{Order, View},
-    store::{Question, Scope, Totals},
+    store::{Question, Scope, Totals, Waiting},
 };
 
 impl Context {
@@ -24,6 +24,12 @@ impl Context {
         let orders = self.orders.upgrade().ok_or_else(Problem::gone)?;
         orders.send(Order::View(to)).await.map_err(|_| Problem::gone())?;
         view.await.map_err(|_| Problem::gone())
+    }
+
+    async fn waiting(&self) -> Result<Waiting, Problem> {
+        let (to, waiting) = oneshot::channel();
+        self.questions.send(Question::Waiting(to)).await.map_err(|_| Problem::gone())?;
+        waiting.await.map_err(|_| Problem::gone())
     }
 
     async fn totals(&self) -> Result<Totals, Problem> {
@@ -40,18 +46,33 @@ pub(crate) struct Health {
     status: &'static str,
     /// Calls in progress.
     calls: usize,
+    /// Of the database: `ok`; `behind`: records have waited for it for more than ten seconds; `lost`: it takes nothing.
+    /// Calls go on, and what it should have waits on the disk.
+    store: &'static str,
+}
+
+/// So long records may wait for the database before that is worth a word, in ms.
+const BEHIND: u64 = 10_000;
+
+fn store_word(waiting: &Waiting) -> &'static str {
+    match waiting {
+        Waiting { failing: true, .. } => "lost",
+        Waiting { oldest_ms, .. } if *oldest_ms > BEHIND => "behind",
+        Waiting { .. } => "ok",
+    }
 }
 
 /// Does the server take calls? Needs no key.
 #[utoipa::path(get, path = "/healthz", tag = "server", responses(
-    (status = 200, description = "It does", body = Health), (status = 503, description = "It does not", body = Object)))]
+    (status = 200, description = "It does", body = Health), (status = 503, description = "It does not", content(
+        (Health = "application/json"), (Problem = "application/problem+json")))))]
 pub(crate) async fn health(State(context): State<Shared>) -> Result<Response, Problem> {
-    let view = context.view().await?;
+    let (view, waiting) = (context.view().await?, context.waiting().await?);
     let (code, status) = match view.draining {
         true => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         false => (StatusCode::OK, "ok"),
     };
-    Ok((code, Json(Health { status, calls: view.counts.calls })).into_response())
+    Ok((code, Json(Health { status, calls: view.counts.calls, store: store_word(&waiting) })).into_response())
 }
 
 /// Figures for Prometheus.
@@ -100,9 +121,26 @@ pub(crate) async fn metrics(State(context): State<Shared>, caller: Caller) -> Re
     for (what, count) in held {
         let _ = writeln!(text, "switchhook_held{{what=\"{what}\"}} {count}");
     }
+    store_figures(&mut text, &context.waiting().await?);
     head(&mut text, "switchhook_phones", "gauge", "Contacts of registered phones");
     let _ = writeln!(text, "switchhook_phones {}", view.phones.len());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+/// What the database does not have yet.
+fn store_figures(text: &mut String, waiting: &Waiting) {
+    let up = u8::from(!waiting.failing);
+    let age = waiting.oldest_ms as f64 / 1000.0;
+    for (name, help, value) in [
+        ("switchhook_store_up", "1: the database takes what it should have; 0: it takes nothing", up.to_string()),
+        ("switchhook_store_waiting_events", "Events that the database does not have yet", waiting.events.to_string()),
+        ("switchhook_store_waiting_bytes", "Their bytes in the spool, to the next batch", waiting.bytes.to_string()),
+        ("switchhook_store_waiting_seconds", "For how long the oldest of them has waited", format!("{age:.3}")),
+    ] {
+        head(text, name, "gauge", help);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name} {value}");
+    }
 }
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {

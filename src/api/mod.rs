@@ -19,6 +19,7 @@ mod page;
 mod people;
 mod play;
 mod problem;
+mod range;
 mod recordings;
 mod reload;
 mod rooms;

@@ -4,14 +4,14 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     path::{Component, Path, PathBuf},
 };
 
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ use super::{
     access::Caller,
     page,
     problem::{self, Id, Params, Problem},
+    range::{self, Part},
 };
 use crate::{
     hooks,
@@ -136,36 +137,72 @@ pub(crate) async fn one(State(context): State<Shared>, caller: Caller, Id(id): I
     context.recording(&caller, &id).await.map(|kept| Json(shown(kept)))
 }
 
-/// The sound of a recording.
+/// The sound of a recording; with the header `Range`, the part of it that is asked for.
 #[utoipa::path(get, path = "/v1/recordings/{id}/audio", tag = "recordings", security(("key" = [])),
-    params(("id" = String, Path, description = "The recording's id")), responses(
+    params(("id" = String, Path, description = "The recording's id"),
+        ("Range" = Option<String>, Header, description = "One part, such as `bytes=1000-1999`, `bytes=1000-` or \
+            `bytes=-1000`; anything else is as if it was not there")), responses(
     (status = 200, description = "The file", content(
         (Vec<u8> = "audio/wav"), (Vec<u8> = "audio/mpeg"), (Vec<u8> = "audio/ogg"))),
-    (status = 410, description = "Its file is not here any more", body = Problem)))]
-pub(crate) async fn audio(State(context): State<Shared>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
+    (status = 206, description = "A part of the file", headers(("Content-Range" = String, description = "Which part")),
+        content((Vec<u8> = "audio/wav"), (Vec<u8> = "audio/mpeg"), (Vec<u8> = "audio/ogg"))),
+    (status = 410, description = "Its file is not here any more", body = Problem),
+    (status = 416, description = "The file is not so long", body = Problem)))]
+pub(crate) async fn audio(
+    State(context): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     caller.need(Scope::Read)?;
     let kept = context.recording(&caller, &id).await?;
     let path = context.file_of(&kept)?;
-    let opened = tokio::task::spawn_blocking(move || {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        Ok::<_, io::Error>((file, length))
-    });
-    let (file, length) = opened.await.map_err(|_| Problem::gone())?.map_err(|_| gone())?;
+    let opened = tokio::task::spawn_blocking(move || open(&path, &headers));
+    let (file, part, length) = opened.await.map_err(|_| Problem::gone())?.map_err(|_| gone())?;
+    let (code, range) = match part {
+        Part::Whole => (StatusCode::OK, None),
+        Part::Bytes { first, length: bytes } => {
+            (StatusCode::PARTIAL_CONTENT, Some(format!("bytes {first}-{}/{length}", first + bytes - 1)))
+        }
+        Part::Beyond => {
+            let detail = format!("the file has {length} bytes");
+            let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", "There is no such part", detail);
+            return Ok(([(header::CONTENT_RANGE, format!("bytes */{length}"))], problem).into_response());
+        }
+    };
     caller.note(&context, "recording.fetch", &id).await;
     let kind = match FileFormat::of_file(&kept.file) {
         Some(FileFormat::Mp3) => "audio/mpeg",
         Some(FileFormat::Ogg) => "audio/ogg",
         Some(FileFormat::Wav) | None => "audio/wav",
     };
+    let fields = [
+        (header::CONTENT_TYPE, kind.to_owned()),
+        (header::CONTENT_LENGTH, file.limit().to_string()),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+    ];
     let body = axum::body::Body::from_stream(futures_util::stream::try_unfold(file, pieces));
-    Ok(([(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_LENGTH, length.to_string())], body).into_response())
+    Ok((code, fields, range.map(|range| [(header::CONTENT_RANGE, range)]), body).into_response())
+}
+
+/// A file at the beginning of the part that is asked for, which part that is, and how long the file is.
+fn open(path: &Path, headers: &HeaderMap) -> io::Result<(io::Take<File>, Part, u64)> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let part = range::part(headers, length);
+    let (first, bytes) = match part {
+        Part::Whole => (0, length),
+        Part::Bytes { first, length } => (first, length),
+        Part::Beyond => (0, 0),
+    };
+    file.seek(SeekFrom::Start(first))?;
+    Ok((file.take(bytes), part, length))
 }
 
 /// The next piece of a file, read beside everything else.
-async fn pieces(mut file: File) -> io::Result<Option<(Vec<u8>, File)>> {
+async fn pieces(mut file: io::Take<File>) -> io::Result<Option<(Vec<u8>, io::Take<File>)>> {
     let read = tokio::task::spawn_blocking(move || {
-        let mut piece = vec![0; PIECE];
+        let mut piece = vec![0; PIECE.min(usize::try_from(file.limit()).unwrap_or(PIECE))];
         let length = file.read(&mut piece)?;
         piece.truncate(length);
         Ok::<_, io::Error>((piece, file))

@@ -1,6 +1,7 @@
 //! The API over real HTTP, with a journal, a database and a control task in the test's hand.
 
 mod doors;
+mod fresh;
 mod kept;
 mod people;
 mod steering;
@@ -17,7 +18,7 @@ use super::*;
 use crate::{
     ids::CallId,
     io::{Fact, View},
-    store::{Journal, JournalConfig, WriterConfig, spawn_journal, spawn_writer},
+    store::{Journal, JournalConfig, Stored, WriterConfig, spawn_journal, spawn_writer},
     switch::{Direction, Input, Progress, Status},
     verbs::{Failure, Reply, Verb},
 };
@@ -49,7 +50,7 @@ impl Bench {
         let database = Database::file(&folder.path().join("x.sqlite"));
         let config = WriterConfig { database: database.clone(), folder: spool, event_days: 0, record_days: 0 };
         let (told, ready) = tokio::sync::oneshot::channel();
-        spawn_writer(config, journal.written.clone(), told).unwrap();
+        spawn_writer(config, journal.line(), told).unwrap();
         ready.await.unwrap();
         let store = Store::open(&database).await.unwrap();
         let (_, admin) = store.make_key("test", Scope::Admin, &[], 1).await.unwrap();
@@ -265,7 +266,10 @@ async fn health_and_figures_tell_how_the_server_is() {
             draining = true;
         }
     });
-    assert_eq!(bench.ask("GET", "/healthz", "", "", "").await, (200, json!({"status": "ok", "calls": 0})));
+    assert_eq!(
+        bench.ask("GET", "/healthz", "", "", "").await,
+        (200, json!({"status": "ok", "calls": 0, "store": "ok"}))
+    );
     let (code, health) = bench.ask("GET", "/healthz", "", "", "").await;
     assert_eq!((code, health["status"].as_str()), (503, Some("draining")));
     bench.tell("a-1", "4711", Status::Ringing).await;

@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     hooks::https_connector,
     io::clock::Clock,
-    store::{Database, Store},
+    store::{Database, Store, Stored},
 };
 
 /// Events in one request.
@@ -74,19 +74,19 @@ impl Address {
     }
 }
 
-/// Start the thread. It ends when the journal has ended. `written` counts the events of this server, which the database
-/// knows as `node`.
+/// Start the thread. It ends when the database's writer has ended. `stored` says how far the database is with the events
+/// of this server, which it knows as `node`.
 pub fn spawn(
     config: WebhookConfig,
     (database, node): (Database, String),
     clock: Clock,
-    written: watch::Receiver<u64>,
+    stored: watch::Receiver<Stored>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("webhook".into()).spawn(move || {
         runtime.block_on(async {
             let mut sender = Sender { config, database, node, clock, store: None };
-            sender.run(written).await;
+            sender.run(stored).await;
         });
     })?;
     Ok(())
@@ -101,26 +101,26 @@ struct Sender {
 }
 
 impl Sender {
-    async fn run(&mut self, mut written: watch::Receiver<u64>) {
+    async fn run(&mut self, mut stored: watch::Receiver<Stored>) {
         let mut pause = AGAIN;
         loop {
+            // What comes from now on is news.
+            stored.mark_unchanged();
             match self.send_all().await {
                 Ok(()) => {
                     if pause > AGAIN {
                         tracing::warn!(host = self.config.to.host, "the webhook takes events again");
                     }
                     pause = AGAIN;
-                    if written.changed().await.is_err() {
+                    if stored.changed().await.is_err() {
                         return;
                     }
-                    // The database has them a moment later.
-                    wait(Duration::from_millis(200)).await;
                 }
                 Err(why) => {
                     if pause == AGAIN {
                         tracing::error!(host = self.config.to.host, why, "the webhook takes no events; they wait");
                     }
-                    if written.has_changed().is_err() {
+                    if stored.has_changed().is_err() {
                         return;
                     }
                     wait(pause).await;
@@ -273,12 +273,12 @@ mod tests {
         let node = spool_name(&spool).unwrap();
         let config = WriterConfig { database: database.clone(), folder: spool, event_days: 0, record_days: 0 };
         let (told, ready) = oneshot::channel();
-        spawn_writer(config, journal.written.clone(), told).unwrap();
+        spawn_writer(config, journal.line(), told).unwrap();
         ready.await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = Address::parse(&format!("http://{}/hook", listener.local_addr().unwrap())).unwrap();
         let config = WebhookConfig { to, secret: "s".into(), trust: PathBuf::new() };
-        spawn(config, (database, node), clock, journal.written.clone()).unwrap();
+        spawn(config, (database, node), clock, journal.stored.subscribe()).unwrap();
         let progress = |status| Progress {
             id: "a-1".into(),
             call: crate::ids::CallId(1),

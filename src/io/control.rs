@@ -1,172 +1,41 @@
 //! The control task: one Exchange, and the sockets, threads and timers around it. It carries bytes and values to and
 //! fro; what they mean is decided below.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::{IpAddr, SocketAddr},
-    os::fd::{AsRawFd, OwnedFd},
-    sync::mpsc::{SyncSender, TrySendError},
-    time::Duration,
-};
+use std::{collections::HashMap, io, net::SocketAddr, sync::mpsc::TrySendError, time::Duration};
 
-use tokio::{
-    io::unix::AsyncFd,
-    sync::mpsc::{Receiver, Sender, UnboundedSender, error::TrySendError as TryError},
-    sync::oneshot,
-};
+use tokio::sync::mpsc::{Receiver, error::TrySendError as TryError};
 
 use crate::{
     audio::m3u,
     codec::Rate,
     exchange::Exchange,
-    ids::{InterfaceId, LoadId, PortId, RecordingId, RequestId, WorkerId},
+    ids::{InterfaceId, LoadId, PortId, RecordingId, WorkerId},
     io::{
         clock::Clock,
         disk::{FromDisk, ToDisk},
         dns::Name,
-        handshakes::Handshakes,
         media_ports::{MediaPorts, Sockets},
-        ring::{Full, Ring},
+        ring::Full,
         sounds::{FetchSound, Fresh, LoadFile, SpeakText},
         streams::ToStreams,
         udp::UdpSockets,
-        worker::{FromWorker, ToWorker, WorkerHandle},
+        worker::{FromWorker, ToWorker},
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{
-        Binding, CallRecord, Config, ConsoleReply, Counts, Guarded, Input, MessageRecord, Output, Progress, StreamNews,
-        StreamOrder, Trace,
-    },
+    switch::{CallRecord, Config, ConsoleReply, Counts, Input, Output, StreamNews, StreamOrder},
     verbs::{NoSound, NoStream, Sound, SoundFault, StreamFault, ToFlow},
 };
 
+mod ends;
+mod wait;
+
+pub use ends::{Ends, Fact, InterfaceAddress, Order, Seen, ToFlows, View, counts_of};
+pub(super) use wait::watched;
+use wait::{readable, sleep_until};
+
 /// Values taken from the inbox in one go.
 const INPUTS_A_TURN: usize = 64;
-
-/// Hands a word to the script thread of its flow; false: that thread is gone or overfull.
-pub type ToFlows = Box<dyn FnMut(ToFlow) -> bool + Send>;
-
-/// What the control task tells the program around it.
-#[derive(Debug)]
-pub enum Seen {
-    /// Something on a call, where tracing is on.
-    Trace(Trace),
-    /// An answer to the operator.
-    Console(ConsoleReply),
-    /// Answers [`Order::Counts`].
-    Counts {
-        /// What is held.
-        held: Counts,
-        /// What was kept out.
-        guarded: Guarded,
-    },
-}
-
-/// How things are.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// What is held.
-    pub counts: Counts,
-    /// No new calls are taken.
-    pub draining: bool,
-    /// Numbers, and the scripts that answer them.
-    pub numbers: Vec<(String, String)>,
-    /// Names of the carriers.
-    pub trunks: Vec<String>,
-    /// Contacts of phones, by user.
-    pub phones: Vec<(String, Binding)>,
-}
-
-/// What is held, by names.
-pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 14] {
-    [
-        ("calls", counts.calls),
-        ("certificates", counts.certificates),
-        ("flows", counts.flows),
-        ("ports", counts.ports),
-        ("dialogs", counts.dialogs),
-        ("transactions", counts.transactions),
-        ("loads", counts.loads),
-        ("queries", counts.queries),
-        ("recordings", counts.recordings),
-        ("streams", counts.streams),
-        ("rooms", counts.rooms),
-        ("forks", counts.forks),
-        ("subscriptions", counts.subscriptions),
-        ("messages", counts.messages),
-    ]
-}
-
-/// What the store is told of calls and messages.
-#[derive(Debug)]
-pub enum Fact {
-    /// A call has come further.
-    Progress(Box<Progress>),
-    /// A call is over.
-    Record(Box<CallRecord>),
-    /// What became of a text message.
-    Message(Box<MessageRecord>),
-}
-
-/// What the program asks of the control task.
-#[derive(Debug)]
-pub enum Order {
-    /// Hand this to the Exchange.
-    Input(Box<Input>),
-    /// Tell [`Seen::Counts`].
-    Counts,
-    /// Show how things are.
-    View(oneshot::Sender<View>),
-    /// Stop at once.
-    Stop,
-}
-
-/// The addresses of one interface.
-#[derive(Clone, Copy, Debug)]
-pub struct InterfaceAddress {
-    /// What media sockets are bound to.
-    pub bind: IpAddr,
-    /// What SDP says.
-    pub advertised: IpAddr,
-}
-
-/// The other threads, from here.
-pub struct Ends {
-    /// TCP and names.
-    pub streams: Sender<ToStreams>,
-    /// Sounds from files.
-    pub sounds: SyncSender<LoadFile>,
-    /// Sounds from web servers.
-    pub web: Sender<FetchSound>,
-    /// Sounds from text.
-    pub speech: Sender<SpeakText>,
-    /// Audio for programs outside.
-    pub listeners: Sender<Box<StreamOrder>>,
-    /// Addresses of signers' certificates.
-    pub certificates: Sender<String>,
-    /// Scripts.
-    pub flows: ToFlows,
-    /// The media threads, by [`WorkerId`].
-    pub workers: Vec<WorkerHandle>,
-    /// Keys for media.
-    pub handshakes: Handshakes,
-    /// What the media threads tell.
-    pub from_workers: Ring<FromWorker>,
-    /// Recordings and call records.
-    pub disk: Ring<ToDisk>,
-    /// Where phones are, to be kept.
-    pub registrations: Sender<(String, Vec<Binding>)>,
-    /// What the disk tells.
-    pub from_disk: Ring<FromDisk>,
-    /// The store of records and events.
-    pub facts: Sender<Fact>,
-    /// The API, where there is one: it gets the answers to requests from this number on, and what is new of carriers.
-    pub api: Option<(RequestId, UnboundedSender<ConsoleReply>)>,
-    /// The program around.
-    pub program: UnboundedSender<Seen>,
-}
 
 /// The task.
 pub struct Control {
@@ -351,7 +220,7 @@ impl Control {
                 let flow = start.flow;
                 if !(self.ends.flows)(ToFlow::Start(Box::new(start))) {
                     let end = crate::verbs::FlowEnd::Limit("script threads are overloaded");
-                    self.echoes.push(Input::FlowEnded { flow, end });
+                    self.echoes.push(Input::FlowEnded { flow, end, ran: Box::default() });
                 }
             }
             Output::Reply { flow, request, reply } => self.tell_flow(ToFlow::Reply { flow, request, reply }),
@@ -523,24 +392,5 @@ impl Control {
     fn tell(&self, seen: Seen) {
         // The program around may not care to listen.
         let _ = self.ends.program.send(seen);
-    }
-}
-
-#[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor that only its owner can give")]
-pub(super) fn watched<T: AsRawFd>(fd: T) -> io::Result<AsyncFd<T>> {
-    // SAFETY: what is watched here (eventfds, an epoll instance) owns its descriptor: it gives the same one each time,
-    // and closes it only when it is dropped, with the AsyncFd.
-    unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)
-}
-
-async fn readable(fd: &AsyncFd<OwnedFd>) -> io::Result<()> {
-    fd.readable().await?.clear_ready();
-    Ok(())
-}
-
-async fn sleep_until(clock: &Clock, at: Option<crate::time::Time>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(clock.instant(at).into()).await,
-        None => std::future::pending().await,
     }
 }

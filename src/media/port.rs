@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    Config, Event, Frame, Payload, Quality, RATE, Slot, Stream, TICK, Tools,
+    Config, Event, Frame, Payload, RATE, Stream, TICK, Tools,
     chance::Chance,
     comfort::Comfort,
     dialer::Dialer,
@@ -11,7 +11,7 @@ use super::{
     events::Events,
     gate::{Gate, Verdict},
     jitter::{Jitter, Packet, Pulled},
-    metrics::{self, Metrics},
+    metrics::Metrics,
     pass::Passing,
     player::Player,
     recorder::Recorder,
@@ -29,61 +29,19 @@ use crate::{
     rtp::{
         Header, digits,
         sequence::{Place, Reception},
-        xr::Voip,
     },
     time::Time,
     verbs::RecordEnd,
 };
 
+mod kind;
+mod quality;
+
+pub(super) use kind::{Accepted, Hearing, Kind, Route};
+use kind::{clock, kinds};
+
 /// Recordings of one port at a time; one more ends at once.
 pub(super) const RECORDINGS: usize = 2;
-
-/// What a payload type means to a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Not agreed on.
-    Refused,
-    /// Audio that we can decode.
-    Audio(Codec),
-    /// telephone-event.
-    Digits,
-    /// How loud the noise is while nobody speaks (RFC 3389).
-    Comfort,
-    /// Agreed on, not known to us: by its place in the agreement.
-    Foreign(u8),
-}
-
-/// What becomes of the peer's audio.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
-    /// Nobody hears it.
-    Idle,
-    /// Its packets go to this port as they are (which is the port itself with echo).
-    Relay(Slot),
-    /// It is decoded at each tick.
-    Decode,
-}
-
-/// What a peer sends at present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hearing {
-    /// Nothing came since the agreement.
-    Nothing,
-    Audio(Codec),
-    Foreign,
-}
-
-/// A packet that passed the gate.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Accepted<'a> {
-    pub(super) kind: Kind,
-    pub(super) header: Header,
-    pub(super) payload: &'a [u8],
-    /// Its sequence number in 64 bits.
-    pub(super) number: u64,
-    /// Its source began anew: it does not go on from the packets before.
-    pub(super) restarted: bool,
-}
 
 /// The memory of one RTP endpoint. Made outside the engine, so that opening it there costs nothing.
 pub struct Port {
@@ -434,39 +392,6 @@ impl Port {
         self.closing = true;
     }
 
-    /// What it saw.
-    pub(super) fn quality(&self) -> Quality {
-        let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
-        let jitter = self.jitter.stats();
-        let mut quality = Quality {
-            sent: self.sender.sent().0,
-            received: self.reception.received(),
-            lost: self.reception.lost().max(0) as u64,
-            late: jitter.late,
-            concealed: jitter.concealed,
-            refused: self.refused,
-            jitter_us: micros(self.reception.jitter()),
-            round_trip_us: self.report.round_trip().map(micros),
-            peer_lost_fraction: self.report.peer_lost(),
-            source: self.gate.source(),
-            buffer: jitter.delay,
-            ..Quality::default()
-        };
-        let codec = match self.hearing {
-            Hearing::Nothing => self.stream.send.map(|payload| payload.codec),
-            Hearing::Audio(codec) => Some(codec),
-            Hearing::Foreign => None,
-        };
-        let ptime = Duration::from_millis(u64::from(self.stream.ptime));
-        self.metrics.complete(&mut quality, codec, ptime);
-        quality
-    }
-
-    /// What we tell the peer of its voice, once there is something to tell.
-    pub(super) fn voip(&self, quality: &Quality) -> Option<Voip> {
-        metrics::voip(self.reception.ssrc(), quality, self.jitter_max)
-    }
-
     pub(super) fn expect_audio(&mut self, now: Time) {
         // A fax has long pauses.
         let expected = self.stream.receiving && self.stream.remote.is_some() && self.passing.is_none();
@@ -478,20 +403,4 @@ impl std::fmt::Debug for Port {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Port").field("id", &self.id).field("stream", &self.stream).finish_non_exhaustive()
     }
-}
-
-fn kinds(stream: &Stream) -> [Kind; 128] {
-    let mut kinds = [Kind::Refused; 128];
-    let mut set = |number: u8, kind| kinds[usize::from(number & 0x7f)] = kind;
-    stream.foreign.iter().zip(0..).for_each(|(foreign, at)| set(foreign.receive, Kind::Foreign(at)));
-    stream.receive.iter().for_each(|payload| set(payload.number, Kind::Audio(payload.codec)));
-    stream.comfort.into_iter().for_each(|number| set(number, Kind::Comfort));
-    stream.receive_digits.iter().for_each(|digits| set(digits.number, Kind::Digits));
-    kinds
-}
-
-/// The clock of what is sent.
-fn clock(stream: &Stream) -> u32 {
-    let own = stream.send.map(|payload| payload.codec.clock());
-    own.or_else(|| stream.foreign.first().map(|foreign| foreign.clock)).filter(|clock| *clock >= RATE).unwrap_or(RATE)
 }

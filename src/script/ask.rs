@@ -8,30 +8,30 @@ use super::{
     args::{ALL_DIGITS, Given, Options, Refusal, describe, misuse},
     play,
     sounds::{sound, sounds, speech},
-    stream,
     texts,
     vm::Step,
 };
 use crate::{
-    codec::Rate,
-    ids::{CallId, RecordingId},
-    verbs::{
-        Dial, Entry, FileFormat, Gather, KeepOp, Record, RecordMode, RoomOrder, Sound, Strategy, Transfer, Verb, Voices,
-    },
+    ids::CallId,
+    verbs::{Gather, KeepOp, Verb},
 };
+
+mod company;
+mod dial;
+mod record;
+
+use company::company;
+use dial::{dial, transfer};
+use record::{record, recording};
+
+pub(super) use dial::{header_text, headers, target};
 
 /// Longest key of the store, in bytes.
 const LONGEST_KEY: usize = 256;
 /// Longest value of the store, in bytes.
 const LONGEST_VALUE: usize = 65_536;
-/// Most phones that one dial may ring.
-const MOST_TARGETS: usize = 32;
-/// How long a dial rings where the script does not say.
-const RING_TIME: Duration = Duration::from_secs(30);
 /// How long a call is parked where the script does not say.
 const PARK_TIME: Duration = Duration::from_secs(120);
-/// How long a detection listens where the script does not say.
-const DETECT_TIME: Duration = Duration::from_secs(20);
 /// How long a gather waits for a digit where the script does not say.
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
@@ -202,55 +202,6 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
     Ok((verb, Want::Plain))
 }
 
-/// What there is to do where others are in the call, too: rooms, listening in, who it is and how it sounds.
-fn company(name: &str, function: &str, given: &Arguments) -> Result<Verb, Refusal> {
-    Ok(match name {
-        "join" => {
-            let known = ["stop_on", "muted", "deaf", "chime", "level"];
-            let options = Options::new(function, &given.b, &known, false)?;
-            let room = Given::argument(function, "the room", &given.a).text(64)?;
-            let flag = |name| options.flag(name, false);
-            let entry = Entry { deaf: flag("deaf")?, chime: flag("chime")?, level: flag("level")? };
-            Verb::Join { room, stop_on: options.digits("stop_on", "")?, muted: flag("muted")?, entry }
-        }
-        "listen" => {
-            let options = Options::new(function, &given.b, &["stop_on", "whisper"], false)?;
-            let call = Given::argument(function, "the other call's id", &given.a).text(64)?;
-            let whisper = options.flag("whisper", false)?;
-            Verb::Listen { call, whisper, stop_on: options.digits("stop_on", "")? }
-        }
-        "detect" => {
-            let options = Options::new(function, &given.a, &["beep", "timeout"], false)?;
-            let timeout = options.seconds("timeout", 1.0)?.unwrap_or(DETECT_TIME);
-            Verb::Detect { beep: options.flag("beep", false)?, timeout }
-        }
-        "siprec" => {
-            let options = Options::new(function, &given.a, &["recorder"], false)?;
-            Verb::Siprec { recorder: options.text("recorder", 256)? }
-        }
-        "siprec_stop" => Verb::SiprecStop,
-        "stream" => stream::stream(function, &given.a)?,
-        "stream_stop" => Verb::StreamStop,
-        "quality" => Verb::Figures,
-        "members" => Verb::Room(RoomOrder::Members { room: Given::argument(function, "the room", &given.a).text(64)? }),
-        _ => Verb::Room(room_order(name, function, given)?),
-    })
-}
-
-fn room_order(name: &str, function: &str, given: &Arguments) -> Result<RoomOrder, Refusal> {
-    let known: &[&str] = if name == "kick" { &["member"] } else { &["member", "on"] };
-    let options = Options::new(function, &given.b, known, false)?;
-    let room = Given::argument(function, "the room", &given.a).text(64)?;
-    let Some(member) = options.text("member", 64)? else {
-        return misuse(format!("{function}: option 'member' must be the id of a call in the room"));
-    };
-    Ok(match name {
-        "mute" => RoomOrder::Mute { room, member, on: options.flag("on", true)? },
-        "deafen" => RoomOrder::Deafen { room, member, on: options.flag("on", true)? },
-        _ => RoomOrder::Kick { room, member },
-    })
-}
-
 /// The number that an object of ours carries under `name`.
 pub(super) fn handle(value: &Value, name: &str) -> Result<Option<u64>, Refusal> {
     let Value::Table(table) = value else { return Ok(None) };
@@ -295,194 +246,6 @@ fn gather(function: &str, given: &Arguments) -> Result<Gather, Refusal> {
     })
 }
 
-fn record(function: &str, given: &Arguments) -> Result<Record, Refusal> {
-    let known = [
-        "file",
-        "format",
-        "stereo",
-        "party_only",
-        "legs",
-        "room",
-        "rate",
-        "max",
-        "end_of_silence",
-        "stop_on",
-        "beep",
-        "wait",
-    ];
-    let options = Options::new(function, &given.a, &known, false)?;
-    let flag = |name| options.flag(name, false);
-    let room = options.text("room", 64)?;
-    let voices = match (flag("stereo")?, flag("party_only")?, flag("legs")?, &room) {
-        (false, false, false, _) => Voices::Mixed,
-        (true, false, false, None) => Voices::Stereo,
-        (false, true, false, None) => Voices::Party,
-        (false, false, true, None) => Voices::Apart,
-        _ => return misuse(format!("{function}: 'stereo', 'party_only', 'legs' and 'room' exclude each other")),
-    };
-    let stop_on = options.digits("stop_on", "")?;
-    let end_of_silence = options.seconds("end_of_silence", 0.1)?;
-    // Who names an end wants to know of it.
-    let ends = !stop_on.is_empty() || end_of_silence.is_some();
-    Ok(Record {
-        file: options.get("file").map(|given| given.path()).transpose()?,
-        format: options.get("format").map(|given| format(&given)).transpose()?,
-        voices,
-        room,
-        rate: options.get("rate").map(|given| rate(&given)).transpose()?,
-        max: options.seconds("max", 0.1)?,
-        end_of_silence,
-        stop_on,
-        beep: options.flag("beep", false)?,
-        wait: options.flag("wait", ends)?,
-    })
-}
-
-fn rate(given: &Given) -> Result<Rate, Refusal> {
-    let hertz = given.whole(8000..=48_000)?;
-    match u32::try_from(hertz).ok().and_then(Rate::from_hz) {
-        Some(rate) => Ok(rate),
-        None => given.wrong("8000, 16000 or 48000"),
-    }
-}
-
-fn format(given: &Given) -> Result<FileFormat, Refusal> {
-    let found = FileFormat::ALL.into_iter().find(|format| match &given.value {
-        Value::String(text) => &*text.as_bytes() == format.as_str().as_bytes(),
-        _ => false,
-    });
-    match found {
-        Some(format) => Ok(format),
-        None => given.wrong("'wav', 'mp3' or 'ogg'"),
-    }
-}
-
-fn dial(function: &str, given: &Arguments) -> Result<Dial, Refusal> {
-    let known = ["strategy", "timeout", "early_media", "caller_id", "headers", "ringback"];
-    let (targets, options) = match &given.a {
-        Value::String(_) => {
-            let target = target(&Given::argument(function, "the target", &given.a))?;
-            (vec![target], Options::new(function, &given.b, &known, false)?)
-        }
-        Value::Table(table) => (targets(function, table)?, Options::new(function, &given.a, &known, true)?),
-        other => {
-            return misuse(format!(
-                "{function}: give a SIP URI or a number, or a table of them, not {}",
-                describe(other)
-            ));
-        }
-    };
-    let strategy = match options.get("strategy") {
-        None => Strategy::All,
-        Some(given) => match &given.value {
-            Value::String(text) if text.as_bytes() == *b"all" => Strategy::All,
-            Value::String(text) if text.as_bytes() == *b"in_turn" => Strategy::InTurn,
-            _ => return given.wrong("'all' or 'in_turn'"),
-        },
-    };
-    Ok(Dial {
-        targets,
-        strategy,
-        timeout: options.seconds("timeout", 1.0)?.unwrap_or(RING_TIME),
-        early_media: options.flag("early_media", false)?,
-        caller_id: options.get("caller_id").map(|given| header_text(&given)).transpose()?,
-        headers: options.get("headers").map_or(Ok(vec![]), |given| headers(&given))?,
-        ringback: options.get("ringback").map(|given| ringback(&given)).transpose()?,
-    })
-}
-
-fn transfer(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
-    let options = Options::new(function, &given.b, &["timeout"], false)?;
-    let timeout = options.seconds("timeout", 1.0)?.unwrap_or(RING_TIME * 2);
-    Ok(Verb::Transfer(match handle(&given.a, "_leg")? {
-        Some(other) => Transfer::Attended { other: CallId(other), timeout },
-        None => Transfer::Blind { target: target(&Given::argument(function, "the target", &given.a))?, timeout },
-    }))
-}
-
-fn targets(function: &str, table: &Table) -> Result<Vec<String>, Refusal> {
-    let count = table.raw_len();
-    if !(1..=MOST_TARGETS).contains(&count) {
-        return misuse(format!("{function}: there must be 1 to {MOST_TARGETS} targets, not {count}"));
-    }
-    (1..=count)
-        .map(|index| {
-            let value: Value = table.raw_get(index)?;
-            target(&Given::argument(function, &format!("target {index}"), &value))
-        })
-        .collect()
-}
-
-pub(super) fn target(given: &Given) -> Result<String, Refusal> {
-    let uri = given.text(512)?;
-    let scheme = |scheme: &str| {
-        let rest = uri.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));
-        rest.is_some() && uri.len() > scheme.len()
-    };
-    let number = uri.len() <= 64 && uri.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+*#".contains(c));
-    if !(number || scheme("sip:") || scheme("sips:") || scheme("tel:"))
-        || uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c))
-    {
-        return given.wrong("a SIP URI such as 'sip:anna@example.com', or a number");
-    }
-    Ok(uri)
-}
-
-fn ringback(given: &Given) -> Result<Sound, Refusal> {
-    sound(given)
-}
-
-/// Text that stands in one header line.
-pub(super) fn header_text(given: &Given) -> Result<String, Refusal> {
-    let text = given.text(256)?;
-    if text.chars().any(char::is_control) { given.wrong("one line of text") } else { Ok(text) }
-}
-
-pub(super) fn headers(given: &Given) -> Result<Vec<(String, String)>, Refusal> {
-    const OURS: [&str; 22] = [
-        "via",
-        "from",
-        "to",
-        "call-id",
-        "cseq",
-        "contact",
-        "max-forwards",
-        "route",
-        "record-route",
-        "content-length",
-        "content-type",
-        "content-encoding",
-        "require",
-        "supported",
-        "allow",
-        "user-agent",
-        "authorization",
-        "proxy-authorization",
-        "rack",
-        "rseq",
-        "session-expires",
-        "expires",
-    ];
-    let Value::Table(table) = &given.value else { return given.wrong("a table of names and values") };
-    let mut headers = Vec::new();
-    for pair in table.pairs::<Value, Value>() {
-        let (name, value) = pair?;
-        let name = Given { place: format!("{}: a name", given.place), value: name };
-        let text = name.text(64)?;
-        let token = text.chars().all(|c| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c));
-        if !token || text.len() < 2 || OURS.contains(&text.to_ascii_lowercase().as_str()) {
-            return name.wrong("a header name that is not the stack's own");
-        }
-        let value = Given { place: format!("{}: '{text}'", given.place), value };
-        headers.push((text, header_text(&value)?));
-        if headers.len() > 32 {
-            return misuse(format!("{} has more than 32 entries", given.place));
-        }
-    }
-    headers.sort();
-    Ok(headers)
-}
-
 fn mailbox(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
     let phone = Given::argument(function, "the phone", &given.a).text(64)?;
     let options = Options::new(function, &given.b, &["new", "old"], false)?;
@@ -506,26 +269,6 @@ fn send_digits(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
     }
     let time = |name: &str| options.get(name).map_or(Ok(Duration::from_millis(100)), |t| t.seconds_up_to(0.04, 5.0));
     Ok(Verb::SendDigits { digits, length: time("length")?, gap: time("gap")? })
-}
-
-fn recording(operation: &str, given: &Arguments) -> Result<Asked, Refusal> {
-    let function = format!("recording:{operation}");
-    let (Value::Table(table), Some(leg), Some(id)) =
-        (&given.own, handle(&given.own, "_leg")?, handle(&given.own, "_recording")?)
-    else {
-        return misuse(format!(
-            "{function}: write it with a colon, on what call:record gave; found {}",
-            describe(&given.own)
-        ));
-    };
-    let recording = RecordingId(id);
-    let (verb, want) = match operation {
-        "stop" => (Verb::RecordStop { recording }, Want::Recorded(table.clone())),
-        "pause" => (Verb::RecordAs { recording, mode: RecordMode::Pause }, Want::Plain),
-        "mask" => (Verb::RecordAs { recording, mode: RecordMode::Mask }, Want::Plain),
-        _ => (Verb::RecordAs { recording, mode: RecordMode::Keep }, Want::Plain),
-    };
-    Ok(Asked { step: Step::Request(CallId(leg), verb), want })
 }
 
 fn keep(function: &str, operation: &str, given: &Arguments) -> Result<Asked, Refusal> {

@@ -15,6 +15,7 @@ use std::{
 
 use mlua::{Lua, LuaOptions, StdLib, chunk::ChunkMode};
 
+use super::version;
 use crate::time::Time;
 
 /// A file is looked at again after this long.
@@ -31,6 +32,8 @@ pub struct Program {
     pub name: Arc<str>,
     /// Lua bytecode, with line numbers.
     pub code: Rc<[u8]>,
+    /// Which text it was, see [`crate::verbs::Ran::version`].
+    pub version: Arc<str>,
 }
 
 impl Program {
@@ -38,10 +41,11 @@ impl Program {
     pub fn compile(name: &str, text: &[u8]) -> Result<Program, ScriptError> {
         let lua =
             Lua::new_with(StdLib::NONE, LuaOptions::new()).expect("no library is asked for that could be refused");
-        let text = without_shebang(text);
-        let chunk = lua.load(text).set_name(format!("@{name}")).set_mode(ChunkMode::Text);
+        let chunk = lua.load(without_shebang(text)).set_name(format!("@{name}")).set_mode(ChunkMode::Text);
         match chunk.into_function() {
-            Ok(function) => Ok(Program { name: name.into(), code: function.dump(false).into() }),
+            Ok(function) => {
+                Ok(Program { name: name.into(), code: function.dump(false).into(), version: version::hash(text) })
+            }
             Err(mlua::Error::SyntaxError { message, .. }) => Err(ScriptError::Syntax(message)),
             Err(other) => Err(ScriptError::Syntax(format!("{name}: {other}"))),
         }
@@ -123,6 +127,12 @@ impl Library {
         result
     }
 
+    fn compile(&self, name: &str, path: &Path) -> Result<Program, ScriptError> {
+        let program = Program::compile(name, &read(name, path)?)?;
+        let number = version::number(&self.folder, name, &program.version);
+        Ok(Program { version: number.unwrap_or(program.version), ..program })
+    }
+
     /// What is to be logged: each broken version of a script that has an older one in service, once.
     pub fn take_complaints(&mut self) -> Vec<String> {
         std::mem::take(&mut self.complaints)
@@ -135,7 +145,7 @@ impl Library {
             if old.stamp == new_stamp {
                 return Entry { looked: Some(now), ..old };
             }
-            let new = stamp.and_then(|_| read(name, path)).and_then(|text| Program::compile(name, &text));
+            let new = stamp.and_then(|_| self.compile(name, path));
             let result = match (new, old.result) {
                 (Err(error), Ok(program)) => {
                     self.complaints.push(format!("{error}; the one before stays in service"));
@@ -145,7 +155,7 @@ impl Library {
             };
             return Entry { looked: Some(now), stamp: new_stamp, result };
         }
-        let result = stamp.and_then(|_| read(name, path)).and_then(|text| Program::compile(name, &text));
+        let result = stamp.and_then(|_| self.compile(name, path));
         Entry { looked: Some(now), stamp: new_stamp, result }
     }
 }

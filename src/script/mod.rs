@@ -29,6 +29,7 @@ mod stream;
 mod strings;
 mod texts;
 mod thread;
+mod version;
 mod vm;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ use std::{path::PathBuf, rc::Rc, time::Duration};
 
 pub use library::{Library, Program, ScriptError, check};
 pub use thread::{FromScript, Outbox, Runner, spawn};
+pub use version::mark as mark_version;
 pub use vm::{Level, Modules, Step, Vm};
 
 use crate::time::Time;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use mlua::{Function, IntoLua, Lua, MultiValue, Table, Value, chunk::ChunkMode};
+use mlua::{Function, IntoLua, Lua, MultiValue, Table, Value, chunk::ChunkMode, debug::Debug};
 
 use super::{
     args::{Given, Refusal},
@@ -17,7 +17,10 @@ use super::{
     prelude, strings,
     vm::{Level, Modules, Step},
 };
-use crate::{ids::CallId, verbs::Verb};
+use crate::{
+    ids::CallId,
+    verbs::{Ran, Verb},
+};
 
 /// Log lines and vars that may wait to be told; then the script yields.
 const MOST_TOLD: usize = 100;
@@ -35,6 +38,8 @@ pub(super) struct Shared {
     pub out: RefCell<VecDeque<Step>>,
     /// How the script failed: message and traceback.
     pub failure: RefCell<Option<String>>,
+    /// What the script asked for so far.
+    pub ran: RefCell<Ran>,
     /// Only closers and handlers run now.
     pub ending: Cell<bool>,
     pub call: Cell<CallId>,
@@ -51,6 +56,7 @@ impl Shared {
             asked: RefCell::default(),
             out: RefCell::default(),
             failure: RefCell::default(),
+            ran: RefCell::default(),
             ending: Cell::default(),
             call: Cell::default(),
             unix: Cell::default(),
@@ -85,6 +91,7 @@ impl Shared {
         if !can_wait {
             return answer(false, "this cannot wait here: Lua called it from within C code, such as __tostring");
         }
+        self.ran.borrow_mut().note(step(lua, name));
         *self.asked.borrow_mut() = Some(asked);
         Ok(MultiValue::new())
     }
@@ -158,6 +165,21 @@ impl Shared {
             Err(error) => Ok((None, Some(format!("module '{name}': {error}")))),
         }
     }
+}
+
+/// Frames between the script's line and us: the function's Lua half, and one for a script's own coroutine library.
+const FRAMES: std::ops::Range<usize> = 1..6;
+
+/// What the script asks for, and from which line: `menu.lua:12 play`. The library's own frames have no lines; nor has
+/// what was called as the last act of the script (a tail call).
+fn step(lua: &Lua, name: &str) -> String {
+    let word = name.strip_prefix("call.").unwrap_or(name);
+    let step = |frame: &Debug<'_>| {
+        let line = frame.current_line()?;
+        Some(format!("{}:{line} {word}", frame.source().short_src?))
+    };
+    let found = FRAMES.into_iter().find_map(|level| lua.inspect_stack(level, step).flatten());
+    found.unwrap_or_else(|| word.to_owned())
 }
 
 /// A traceback without the lines that say nothing to the script's author: those of C and of the prelude.

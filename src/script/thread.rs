@@ -23,7 +23,7 @@ use crate::{
     ids::{CallId, FlowId, RequestId},
     switch::Input,
     time::Time,
-    verbs::{FlowEnd, Keep, Origin, Reply, Request, ToFlow, Verb},
+    verbs::{FlowEnd, Keep, Origin, Ran, Reply, Request, ToFlow, Verb},
 };
 
 /// Messages that fit into the inbox.
@@ -42,6 +42,8 @@ pub enum FromScript {
         flow: FlowId,
         /// How.
         end: FlowEnd,
+        /// What it did until then.
+        ran: Box<Ran>,
     },
 }
 
@@ -65,12 +67,14 @@ impl Outbox {
                     _ => unreachable!("what was sent comes back"),
                 })
             }),
-            FromScript::Ended { flow, end } => self.control.try_send(Input::FlowEnded { flow, end }).map_err(|error| {
-                error_of(error, |input| match input {
-                    Input::FlowEnded { flow, end } => FromScript::Ended { flow, end },
-                    _ => unreachable!("what was sent comes back"),
+            FromScript::Ended { flow, end, ran } => {
+                self.control.try_send(Input::FlowEnded { flow, end, ran }).map_err(|error| {
+                    error_of(error, |input| match input {
+                        Input::FlowEnded { flow, end, ran } => FromScript::Ended { flow, end, ran },
+                        _ => unreachable!("what was sent comes back"),
+                    })
                 })
-            }),
+            }
         };
         match sent {
             Ok(()) => Some(Ok(())),
@@ -249,7 +253,10 @@ impl Runner {
         }
         let program = match program {
             Ok(program) => program,
-            Err(error) => return self.ended(start.flow, &start.script, FlowEnd::Error(error.to_string())),
+            Err(error) => {
+                let end = FlowEnd::Error(error.to_string());
+                return self.ended(start.flow, &start.script, end, Ran::default());
+            }
         };
         let mut vm = self.pool.pop().unwrap_or_else(|| self.new_vm());
         let step = vm.start(&program, start);
@@ -306,7 +313,7 @@ impl Runner {
                 Step::Slice => return self.schedule(id, Turn::GoOn),
                 Step::Ended(end) => {
                     let flow = self.flows.remove(&id).expect("it was just found");
-                    self.ended(id, &flow.script, end);
+                    self.ended(id, &flow.script, end, flow.vm.ran());
                     // Freeing it runs no code of the script, but a bug there shall not end the others either.
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(flow)));
                     return;
@@ -328,11 +335,11 @@ impl Runner {
         self.backlog.push_back(FromScript::Request(Request { origin: Origin::Flow(flow), id, call, verb }));
     }
 
-    fn ended(&mut self, flow: FlowId, script: &str, end: FlowEnd) {
+    fn ended(&mut self, flow: FlowId, script: &str, end: FlowEnd, ran: Ran) {
         if let FlowEnd::Error(text) = &end {
             tracing::error!(%flow, script, "script failed: {text}");
         }
-        self.backlog.push_back(FromScript::Ended { flow, end });
+        self.backlog.push_back(FromScript::Ended { flow, end, ran: Box::new(ran) });
     }
 }
 
@@ -379,6 +386,7 @@ mod tests {
             seed: 1,
         })));
         while runner.turn() {}
-        assert_eq!(runner.poll(), Some(FromScript::Ended { flow: FlowId(1), end: FlowEnd::Finished }));
+        let said = runner.poll();
+        assert!(matches!(said, Some(FromScript::Ended { end: FlowEnd::Finished, .. })), "{said:?}");
     }
 }

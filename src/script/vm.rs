@@ -22,7 +22,7 @@ use super::{
 use crate::{
     facts::{Start, Stir},
     ids::CallId,
-    verbs::{FlowEnd, KeepOp, Reply, Verb},
+    verbs::{FlowEnd, KeepOp, Ran, Reply, Verb},
 };
 
 /// What a flow does next.
@@ -116,6 +116,7 @@ impl Vm {
         }
         self.shared.call.set(start.call);
         self.shared.unix.set(start.unix);
+        self.shared.ran.borrow_mut().version = Some(program.version.clone());
         // A VM may have stood in the pool for long: its time begins now.
         self.shared.meter.begin_slice(true);
         match self.prepare(program, start) {
@@ -201,6 +202,11 @@ impl Vm {
     /// True: the script is over, and only handlers run or wait.
     pub fn is_ending(&self) -> bool {
         matches!(self.state, State::Ending(..))
+    }
+
+    /// Which text was run, and what it asked for.
+    pub fn ran(&self) -> Ran {
+        self.shared.ran.take()
     }
 
     /// Bytes that the VM uses.

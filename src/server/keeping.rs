@@ -104,12 +104,12 @@ impl Keeping {
         };
         if let Some(webhook) = conf.store.webhook.clone() {
             let node = store::spool_name(&spool(conf)).map_err(system("folders.state"))?;
-            let written = journal.written.clone();
-            api::spawn_webhook(webhook, (database(conf), node), clock, written).map_err(system("api.webhook"))?;
+            let stored = journal.stored.subscribe();
+            api::spawn_webhook(webhook, (database(conf), node), clock, stored).map_err(system("api.webhook"))?;
         }
         // Nobody waits for the database.
         let (told, _) = oneshot::channel();
-        let writer = store::spawn_writer(config, journal.written, told).map_err(system("folders.state"))?;
+        let writer = store::spawn_writer(config, journal.line(), told).map_err(system("folders.state"))?;
         let threads = Threads { journal: journal.thread, writer };
         Ok(Keeping { facts: journal.facts, questions: journal.questions, threads })
     }

@@ -50,7 +50,7 @@ impl Flows {
         loop {
             match self.runner.poll() {
                 Some(FromScript::Request(request)) => return Some(Input::Request(request)),
-                Some(FromScript::Ended { flow, end }) => return Some(Input::FlowEnded { flow, end }),
+                Some(FromScript::Ended { flow, end, ran }) => return Some(Input::FlowEnded { flow, end, ran }),
                 Some(FromScript::Keep(Keep { flow, id, op })) => {
                     let reply = self.keep(op);
                     self.runner.handle(ToFlow::Reply { flow, request: id, reply });

@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use super::{
     event::{self, ENDED, Event, Live, Totals},
     spool::Spool,
+    way::{Stored, Waiting, Way},
 };
 use crate::{
     io::{Fact, clock::Clock},
@@ -24,8 +25,6 @@ const BATCH: usize = 1024;
 const BEHIND: usize = 16_384;
 /// How long facts gather before they are written: bringing them to the disk costs more than writing them.
 const GATHER: Duration = Duration::from_millis(50);
-/// Calls that ended last, kept at hand: the database has them later.
-const RECENT: usize = 2048;
 /// How often a full disk is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -36,8 +35,12 @@ pub enum Question {
     Live(oneshot::Sender<Vec<Arc<Progress>>>),
     /// This call, where it is not over.
     Find(String, oneshot::Sender<Option<Arc<Progress>>>),
-    /// The end of this call, where that was not long ago.
+    /// The events of this call that the database may not have yet, in order.
+    Coming(String, oneshot::Sender<Vec<Arc<Event>>>),
+    /// The end of this call, where the database may not have it yet.
     Ended(String, oneshot::Sender<Option<Arc<Event>>>),
+    /// How much the database does not have yet.
+    Waiting(oneshot::Sender<Waiting>),
     /// What all calls of this run come to.
     Totals(oneshot::Sender<Totals>),
     /// The events from now on.
@@ -64,16 +67,35 @@ pub struct Journal {
     pub questions: mpsc::Sender<Question>,
     /// The number of the last event on disk; closed when the journal has ended.
     pub written: watch::Receiver<u64>,
+    /// How far the database is.
+    pub stored: watch::Sender<Stored>,
     /// The thread.
     pub thread: thread::JoinHandle<()>,
+}
+
+/// What joins the journal to the database's writer.
+#[derive(Debug)]
+pub struct Line {
+    /// The number of the last event on disk; closed when the journal has ended.
+    pub written: watch::Receiver<u64>,
+    /// How far the database is.
+    pub stored: watch::Sender<Stored>,
+}
+
+impl Journal {
+    /// For the database's writer.
+    pub fn line(&self) -> Line {
+        Line { written: self.written.clone(), stored: self.stored.clone() }
+    }
 }
 
 struct Writer {
     clock: Clock,
     spool: Spool,
     live: Live,
-    /// The ends of the last calls.
-    recent: VecDeque<Arc<Event>>,
+    /// What the database may not have yet.
+    way: Way,
+    stored: watch::Receiver<Stored>,
     /// Number of the next event.
     next: u64,
     unwritten: VecDeque<Arc<Event>>,
@@ -91,12 +113,15 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
     let (questions, mut asked) = mpsc::channel(256);
     let next = spool.next();
     let (told, written) = watch::channel(next - 1);
+    let (tell_stored, stored) = watch::channel(Stored::default());
     let (readers, _) = broadcast::channel(BEHIND);
+    let way = Way::new(spool.marks()?);
     let mut writer = Writer {
         clock: config.clock,
         spool,
         live: Live::default(),
-        recent: VecDeque::with_capacity(RECENT),
+        way,
+        stored,
         next,
         unwritten: VecDeque::new(),
         buffer: Vec::new(),
@@ -133,7 +158,7 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
             }
         });
     })?;
-    Ok(Journal { facts, questions, written, thread })
+    Ok(Journal { facts, questions, written, stored: tell_stored, thread })
 }
 
 impl Writer {
@@ -205,13 +230,10 @@ impl Writer {
                 self.failing = true;
                 return;
             }
+            let now = self.now();
+            self.way.stored(*self.stored.borrow_and_update());
+            self.way.wrote(self.unwritten.iter().take(count).cloned(), self.buffer.len() as u64, now);
             for event in self.unwritten.drain(..count) {
-                if event.kind == ENDED {
-                    if self.recent.len() == RECENT {
-                        self.recent.pop_front();
-                    }
-                    self.recent.push_back(event.clone());
-                }
                 // Nobody need listen.
                 let _ = self.readers.send(event);
             }
@@ -226,15 +248,27 @@ impl Writer {
     /// Who asks knows of what happened before: a call that was just begun is found.
     fn answer(&mut self, question: Question, incoming: &mut mpsc::Receiver<Fact>) {
         self.note_all(incoming);
+        self.way.stored(*self.stored.borrow_and_update());
         // Who asked may be gone by now.
         match question {
             Question::Live(to) => drop(to.send(self.live.calls())),
             Question::Find(id, to) => drop(to.send(self.live.find(&id))),
-            Question::Ended(id, to) => {
-                drop(to.send(self.recent.iter().rev().find(|event| event.call == id).cloned()));
-            }
+            Question::Coming(id, to) => drop(to.send(self.coming(&id))),
+            Question::Ended(id, to) => drop(to.send(self.end_of(&id))),
+            Question::Waiting(to) => drop(to.send(self.way.waiting(self.now()))),
             Question::Totals(to) => drop(to.send(self.live.totals().clone())),
             Question::Follow(to) => drop(to.send(self.readers.subscribe())),
         }
+    }
+
+    /// The events of a call that the database may not have yet, also those that are not on the disk yet.
+    fn coming(&self, call: &str) -> Vec<Arc<Event>> {
+        let unwritten = self.unwritten.iter().filter(|event| event.call == call).cloned();
+        self.way.of(call).into_iter().chain(unwritten).collect()
+    }
+
+    fn end_of(&self, call: &str) -> Option<Arc<Event>> {
+        let unwritten = self.unwritten.iter().rev().find(|event| event.kind == ENDED && event.call == call);
+        unwritten.cloned().or_else(|| self.way.end_of(call))
     }
 }

@@ -29,6 +29,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 mod transcripts;
+mod way;
 mod writer;
 
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub use contacts::{Contact, ContactFilter};
 pub use database::Database;
 pub use event::{Event, Totals};
 pub use flows::{Activity, Version};
-pub use journal::{Journal, JournalConfig, Question, spawn as spawn_journal};
+pub use journal::{Journal, JournalConfig, Line, Question, spawn as spawn_journal};
 pub use keep::{Answer, spawn as spawn_keep};
 pub use keys::{Key, Scope};
 pub use password::{Password, fresh as fresh_password};
@@ -49,6 +50,7 @@ pub use recordings::{Kept, RecordingFilter};
 pub use registrations::{load as load_registrations, spawn as spawn_registrations};
 pub use spool::name as spool_name;
 pub use transcripts::Turn;
+pub use way::{Stored, Waiting};
 pub use writer::{WriterConfig, spawn as spawn_writer};
 
 /// Where a page of a list ended: a moment, and the id of what was shown last.

@@ -13,6 +13,8 @@ use std::{
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use super::{event::Written, way::Mark};
+
 /// A file of so many bytes is followed by a new one.
 const SEGMENT: u64 = 8 << 20;
 
@@ -82,6 +84,22 @@ impl Spool {
         }
         let (folder, next) = (folder.to_owned(), first + lines);
         Ok(Spool { folder, file, first, next, written, before, limit, _lock: lock })
+    }
+
+    /// What is in its files.
+    pub fn marks(&self) -> io::Result<Vec<Mark>> {
+        let firsts = segments(&self.folder)?;
+        let nexts = firsts.iter().skip(1).copied().chain([self.next]);
+        let mark = |(first, next): (u64, u64)| {
+            let file = File::open(path(&self.folder, first))?;
+            let bytes = file.metadata()?.len();
+            let mut line = String::new();
+            BufReader::new(file).read_line(&mut line)?;
+            let at_ms = serde_json::from_str::<Written<'_>>(&line).map_or(0, |event| event.at_ms);
+            Ok((next > first).then_some(Mark { last: next - 1, bytes, at_ms }))
+        };
+        let marks: io::Result<Vec<_>> = firsts.iter().copied().zip(nexts).map(mark).collect();
+        Ok(marks?.into_iter().flatten().collect())
     }
 
     /// The number of the next line.

@@ -55,6 +55,9 @@ fn record(id: &str, at_ms: u64) -> Fact {
         q850: Some(16),
         transferred: false,
         script: Some("menu.lua".into()),
+        flow_version: None,
+        path: vec![],
+        path_left_out: 0,
         codec: None,
         quality: None,
         no_audio: None,
@@ -114,7 +117,7 @@ fn start_keeping(folder: &Path, database: &Database, days: u32) -> Running {
     let config =
         WriterConfig { database: database.clone(), folder: folder.join("spool"), event_days: days, record_days: days };
     let (told, ready) = oneshot::channel();
-    let writer = spawn_writer(config, journal.written.clone(), told).unwrap();
+    let writer = spawn_writer(config, journal.line(), told).unwrap();
     Running { journal, writer, ready }
 }
 
@@ -392,6 +395,9 @@ async fn the_end_of_a_call_is_at_hand_before_the_database_has_it() {
     };
     assert_eq!(ended("a-2999").await.unwrap().kind, "call.ended");
     assert_eq!(ended("a-2000").await.unwrap().call, "a-2000");
-    assert!(ended("a-7").await.is_none(), "only the last ones are held in memory");
+    assert_eq!(ended("a-7").await.unwrap().call, "a-7");
+    journal.stored.send_replace(Stored { done: Some(1001), failing: false });
+    assert!(ended("a-7").await.is_none(), "the database has it");
+    assert_eq!(ended("a-1000").await.unwrap().call, "a-1000");
     assert!(ended("b").await.is_none());
 }

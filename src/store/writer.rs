@@ -4,14 +4,16 @@
 use std::{collections::BTreeMap, io, path::PathBuf, thread, time::Duration};
 
 use sqlx::{Any, AnyPool, Row, Transaction};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::{
     Database,
     event::{STARTED, Written},
+    journal::Line,
     retention::Retention,
     rows::{EventRow, Statements},
     spool::{self, Tail},
+    way::Stored,
 };
 
 /// Lines in one transaction.
@@ -44,26 +46,21 @@ pub struct WriterConfig {
     pub record_days: u32,
 }
 
-/// Start the thread. It ends soon after `written` is closed, where the database is there; what is left then stays in the
+/// Start the thread. It ends soon after the journal has, where the database is there; what is left then stays in the
 /// spool for the next start. `ready` is told when the database was reached first, and all of the spool was in it.
-pub fn spawn(
-    config: WriterConfig,
-    written: watch::Receiver<u64>,
-    ready: oneshot::Sender<()>,
-) -> io::Result<thread::JoinHandle<()>> {
+pub fn spawn(config: WriterConfig, line: Line, ready: oneshot::Sender<()>) -> io::Result<thread::JoinHandle<()>> {
     let node = spool::name(&config.folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let retention = Retention::new(config.event_days, config.record_days);
     let statements = Statements::new(config.database.is_sqlite());
-    let writer =
-        Writer { config, node, written, ready: Some(ready), pool: None, failing: false, retention, statements };
+    let writer = Writer { config, node, line, ready: Some(ready), pool: None, failing: false, retention, statements };
     thread::Builder::new().name("store".into()).spawn(move || runtime.block_on(writer.run()))
 }
 
 struct Writer {
     config: WriterConfig,
     node: String,
-    written: watch::Receiver<u64>,
+    line: Line,
     ready: Option<oneshot::Sender<()>>,
     pool: Option<AnyPool>,
     failing: bool,
@@ -92,9 +89,10 @@ impl Writer {
                         tracing::error!(%error, "the database takes nothing; what it should have waits in the spool");
                     }
                     (self.failing, self.pool) = (true, None);
+                    self.line.stored.send_modify(|stored| stored.failing = true);
                 }
             }
-            if self.written.has_changed().is_err() {
+            if self.line.written.has_changed().is_err() {
                 break;
             }
             super::wait(AGAIN).await;
@@ -111,9 +109,10 @@ impl Writer {
         self.pool = Some(pool.clone());
         let mut done = self.position(&pool).await?;
         let mut tail = Tail::after(&self.config.folder, done);
+        self.line.stored.send_replace(Stored { done: Some(done), failing: self.failing });
         loop {
-            let open = self.written.has_changed().is_ok();
-            let end = *self.written.borrow_and_update();
+            let open = self.line.written.has_changed().is_ok();
+            let end = *self.line.written.borrow_and_update();
             while done < end {
                 let lines = tail.read(end, BATCH)?;
                 let Some(last) = lines.last().map(|(number, _)| *number) else {
@@ -124,11 +123,13 @@ impl Writer {
                 let put = tokio::time::timeout(PATIENCE, self.put(&pool, &lines, last)).await;
                 let latest = put.map_err(|_| Trouble::Silent)??;
                 done = last;
+                self.line.stored.send_replace(Stored { done: Some(done), failing: false });
                 tail.forget(done)?;
                 self.retention.look(&pool, latest).await?;
                 self.retention.step(&pool).await?;
             }
             if std::mem::take(&mut self.failing) {
+                self.line.stored.send_replace(Stored { done: Some(done), failing: false });
                 tracing::warn!("the database is there again, and has all that waited for it");
             }
             if let Some(ready) = self.ready.take() {
@@ -142,7 +143,7 @@ impl Writer {
             if self.retention.step(&pool).await? {
                 continue;
             }
-            if self.written.changed().await.is_ok() {
+            if self.line.written.changed().await.is_ok() {
                 super::wait(GATHER).await;
             }
         }

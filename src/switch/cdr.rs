@@ -1,13 +1,14 @@
 //! The record of a finished call: what billing, statistics and the person who looks for a fault read later.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{facts::Stir, media};
 
 /// Which way the call was set up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// It came to us.
@@ -17,7 +18,7 @@ pub enum Direction {
 }
 
 /// How the call stands or went, in one word. It never goes backwards; of the final ones a call gets exactly one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// To be made, and nothing was sent yet; outgoing calls only.
@@ -68,7 +69,7 @@ impl fmt::Display for Status {
 }
 
 /// What ended the call. Kept apart from [`Status`]: calls of one status end for different reasons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The party hung up.
@@ -141,7 +142,7 @@ impl fmt::Display for EndReason {
 }
 
 /// All that is known of a finished call.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct CallRecord {
     /// The id that logs carry; unique over restarts.
     pub id: String,
@@ -183,6 +184,16 @@ pub struct CallRecord {
     pub transferred: bool,
     /// The script that ran on it.
     pub script: Option<String>,
+    /// Which text of it: the version's number where the API put it into service, else `sha256:` and the first 16 digits
+    /// of the text's hash. Absent: none ran.
+    #[schema(value_type = Option<String>)]
+    pub flow_version: Option<Arc<str>>,
+    /// What the script did, step by step, with its line: `menu.lua:12 play`. At most the first 32 and the last 32 steps.
+    #[schema(required = false)]
+    pub path: Vec<String>,
+    /// Steps between these that were left out.
+    #[schema(required = false)]
+    pub path_left_out: u64,
     /// The codec that was agreed on last.
     pub codec: Option<String>,
     /// What its port saw; absent: it had none.
@@ -200,7 +211,7 @@ pub struct CallRecord {
 }
 
 /// What the port of a call saw, as [`media::Quality`] has it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct CallQuality {
     /// RTP packets sent.
     pub sent: u64,

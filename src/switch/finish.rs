@@ -138,6 +138,9 @@ impl Call {
             q850: self.why.cause,
             transferred: over.end.transferred,
             script: about.script.as_deref().map(str::to_owned),
+            flow_version: about.ran.version.clone(),
+            path: about.ran.steps().map(str::to_owned).collect(),
+            path_left_out: about.ran.left_out(),
             codec: heard.and_then(|heard| heard.codec).map(|codec| codec.to_string()),
             quality: quality.map(|quality| {
                 let mut quality = CallQuality::from(quality);

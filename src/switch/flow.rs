@@ -18,7 +18,7 @@ use super::{
 use crate::{
     facts::{Facts, Start},
     ids::{CallId, FlowId, RequestId},
-    verbs::{Failure, FlowEnd, Origin},
+    verbs::{Failure, FlowEnd, Origin, Ran},
 };
 
 /// Legs that are gone, but that a script may still ask about.
@@ -71,8 +71,8 @@ impl Switch {
     }
 
     /// The script is over: so is what it had in hand.
-    pub(super) fn on_flow_ended(&mut self, id: FlowId, end: FlowEnd) {
-        let Some(flow) = self.flows.remove(&id) else { return };
+    pub(super) fn on_flow_ended(&mut self, id: FlowId, end: FlowEnd, ran: Ran) {
+        let Some(flow) = self.flows.remove(&id) else { return self.left_behind(id, ran) };
         self.core.letter_over(id, &end);
         let error = match &end {
             FlowEnd::Finished | FlowEnd::Stopped => None,
@@ -89,10 +89,11 @@ impl Switch {
             FlowEnd::Error(_) => End::SCRIPT_ERROR,
             FlowEnd::Limit(_) => End::SCRIPT_LIMIT,
         };
-        if let Some((call, _)) = self.call(flow.call)
-            && error.is_some()
-        {
-            call.about.error = error;
+        if let Some((call, _)) = self.call(flow.call) {
+            call.about.ran.then(ran);
+            if error.is_some() {
+                call.about.error = error;
+            }
         }
         for call in flow.calls {
             let Some((call, core)) = self.call(call) else { continue };
@@ -102,6 +103,17 @@ impl Switch {
                 let own = call.id == flow.call;
                 call.hang_up(core, if own { end.clone() } else { End::HUNG_UP });
             }
+        }
+    }
+
+    /// A script is over whose call has moved on to another one.
+    fn left_behind(&mut self, id: FlowId, ran: Ran) {
+        let call = self.moved.remove(&id);
+        if let Some((call, _)) = call.and_then(|call| self.call(call)) {
+            let version = call.about.ran.version.take();
+            call.about.ran.then(ran);
+            // What runs, or ran last, is another text.
+            call.about.ran.version = version;
         }
     }
 

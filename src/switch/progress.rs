@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Direction, Output, Status,
@@ -13,7 +14,7 @@ use super::{
 use crate::ids::CallId;
 
 /// How a call stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Progress {
     /// The id that logs and records carry.
     pub id: String,
@@ -29,6 +30,7 @@ pub struct Progress {
     /// Who is called: user part of the Request-URI.
     pub to: String,
     /// The trunk that it came from or goes over; absent: none.
+    #[schema(value_type = Option<String>)]
     pub trunk: Option<Arc<str>>,
     /// SIP Call-ID.
     pub sip_call_id: String,
@@ -39,6 +41,7 @@ pub struct Progress {
     /// How far it is; never a final one.
     pub status: Status,
     /// The script that runs on it.
+    #[schema(value_type = Option<String>)]
     pub script: Option<Arc<str>>,
 }
 

@@ -56,6 +56,7 @@ impl Switch {
         }
         let scripted = old.as_ref().is_some_and(|old| old.through.is_none());
         if scripted {
+            self.moved.insert(flow, id);
             self.core.out.push_back(Output::Stop { flow });
         }
         let others = old.map(|old| old.calls).unwrap_or_default();

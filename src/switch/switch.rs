@@ -28,6 +28,8 @@ pub struct Switch {
     /// Boxed: a tree that moves its entries about had better move small ones.
     pub(super) calls: BTreeMap<CallId, Box<Call>>,
     pub(super) flows: BTreeMap<FlowId, Flow>,
+    /// Flows that their calls have left, as long as they wind up.
+    pub(super) moved: BTreeMap<FlowId, CallId>,
     pub(super) rooms: BTreeMap<String, Room>,
     /// Who listens in on which call.
     pub(super) watchers: BTreeMap<CallId, BTreeSet<CallId>>,
@@ -58,6 +60,7 @@ impl Switch {
             core,
             calls: BTreeMap::new(),
             flows: BTreeMap::new(),
+            moved: BTreeMap::new(),
             rooms: BTreeMap::new(),
             watchers: BTreeMap::new(),
             forks: Forks::default(),
@@ -114,7 +117,7 @@ impl Switch {
             }
             Input::Found { url, result } => self.on_found(&url, result),
             Input::Request(request) => self.on_request(request),
-            Input::FlowEnded { flow, end } => self.on_flow_ended(flow, end),
+            Input::FlowEnded { flow, end, ran } => self.on_flow_ended(flow, end, *ran),
             Input::RecordingWritten { recording, result } => self.on_recording_written(recording, result),
             Input::Streamed { stream, news } => self.on_streamed(stream, news),
             Input::Configure(config) => {

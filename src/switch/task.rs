@@ -6,106 +6,24 @@ use std::time::Duration;
 use super::{
     call::{Call, End, State},
     core::Core,
-    detect::Detecting,
-    gather::Collector,
-    hunt::Hunt,
     info::Dictated,
-    refer::Referring,
     switch::Switch,
 };
 use crate::{
-    ids::{CallId, RecordingId, RequestId},
+    ids::CallId,
     media::Command,
-    time::Time,
     verbs::{Failure, LeaveReason, Origin, Record, Reply, Request, Sound, Tone, Verb},
 };
 
-/// Most digits that are sent, and most that are collected, in one go.
-pub(super) const DIGITS: usize = 128;
+mod digits;
+mod doing;
 
-/// Who asked, and under which number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ask {
-    pub origin: Origin,
-    pub id: RequestId,
-}
-
-/// The lasting thing that a call does.
-pub(super) struct Task {
-    pub ask: Ask,
-    pub doing: Doing,
-}
-
-pub(super) enum Doing {
-    /// The ACK is waited for.
-    Answer,
-    /// Media is waited for, to do this.
-    Media(Box<Verb>),
-    Play {
-        /// What stopped it.
-        key: Option<char>,
-        /// Until its end; false: until it begins.
-        wait: bool,
-    },
-    Gather(Box<Collector>),
-    Record(RecordingId),
-    /// It plays the beep before this recording.
-    Beep(Box<Record>),
-    Dial(Box<Hunt>),
-    Bridge {
-        stop_on: String,
-    },
-    Room {
-        stop_on: String,
-    },
-    Echo {
-        stop_on: String,
-        until: Option<Time>,
-    },
-    SendDigits,
-    /// Keys go out by INFO.
-    SendInfo(Dictated),
-    Transfer(Referring),
-    /// It waits to be fetched.
-    Park {
-        slot: String,
-        until: Time,
-    },
-    Sleep {
-        until: Time,
-    },
-    /// Who answers?
-    Detect(Detecting),
-    /// A message of the party is waited for.
-    Message {
-        until: Time,
-    },
-}
+pub(super) use digits::DIGITS;
+use digits::check_digits;
+pub(super) use doing::{Ask, Doing, Task};
 
 /// A request is answered now, or by its task.
 pub(super) type Begun = Result<Option<Reply>, Failure>;
-
-impl Task {
-    pub fn timeout(&self) -> Option<Time> {
-        match &self.doing {
-            Doing::Gather(collector) => collector.timeout(),
-            Doing::Echo { until, .. } => *until,
-            Doing::Sleep { until } | Doing::Message { until } | Doing::Park { until, .. } => Some(*until),
-            Doing::Transfer(referring) => Some(referring.until),
-            Doing::Detect(detecting) => Some(detecting.until),
-            Doing::SendInfo(order) => Some(order.next),
-            Doing::Answer
-            | Doing::Media(_)
-            | Doing::Play { .. }
-            | Doing::Record(_)
-            | Doing::Beep(_)
-            | Doing::Dial(_)
-            | Doing::Bridge { .. }
-            | Doing::Room { .. }
-            | Doing::SendDigits => None,
-        }
-    }
-}
 
 impl Switch {
     pub(super) fn on_request(&mut self, request: Request) {
@@ -470,23 +388,4 @@ impl Call {
         self.task = Some(Task { ask, doing: Doing::Record(recording) });
         Ok(None)
     }
-
-    fn send_digits(&mut self, core: &mut Core, digits: &str, length: Duration, gap: Duration) -> Result<(), Failure> {
-        let Some(open) = self.port.open() else { return Err(Failure::WrongState) };
-        check_digits(digits)?;
-        if open.agreed.is_none() {
-            return Err(Failure::WrongState);
-        }
-        let port = open.id;
-        self.command(core, Command::Digits { port, digits: digits.into(), length, gap });
-        Ok(())
-    }
-}
-
-fn check_digits(digits: &str) -> Result<(), Failure> {
-    let known = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | ',');
-    if digits.is_empty() || digits.len() > DIGITS || !digits.chars().all(known) {
-        return Err(Failure::Limit("digits to send"));
-    }
-    Ok(())
 }

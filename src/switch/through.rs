@@ -13,7 +13,7 @@ use super::{flow::Flow, route::Through, switch::Switch};
 use crate::{
     ids::{CallId, FlowId, RequestId},
     media::Role,
-    verbs::{Dial, Failure, FlowEnd, Origin, Reply, Request, Verb},
+    verbs::{Dial, Failure, FlowEnd, Origin, Ran, Reply, Request, Verb},
 };
 
 /// Nobody answers these requests by number.
@@ -78,7 +78,7 @@ impl Switch {
             | Reply::Figures(_)
             | Reply::Members(_)
             | Reply::Rooms(_)
-            | Reply::Value(_) => self.on_flow_ended(flow, FlowEnd::Finished),
+            | Reply::Value(_) => self.on_flow_ended(flow, FlowEnd::Finished, Ran::default()),
         }
     }
 
@@ -89,7 +89,7 @@ impl Switch {
             // Fails where the caller is answered, as by a target that is gone again: then it is hung up.
             let _ = call.reject(core, passed_on(told, failure), None);
         }
-        self.on_flow_ended(flow, FlowEnd::Finished);
+        self.on_flow_ended(flow, FlowEnd::Finished, Ran::default());
     }
 
     /// The targets of `caller` are given up; the best of their answers was `code`.

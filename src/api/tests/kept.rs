@@ -4,7 +4,7 @@ use super::*;
 use crate::switch::{CallRecord, EndReason};
 
 /// The calls' end, with these recordings.
-fn record(id: &str, from: &str, recordings: &[&str]) -> Fact {
+pub(super) fn record(id: &str, from: &str, recordings: &[&str]) -> Fact {
     Fact::Record(Box::new(CallRecord {
         id: id.into(),
         parent: None,
@@ -26,6 +26,9 @@ fn record(id: &str, from: &str, recordings: &[&str]) -> Fact {
         q850: None,
         transferred: false,
         script: None,
+        flow_version: None,
+        path: vec![],
+        path_left_out: 0,
         codec: None,
         quality: None,
         no_audio: None,
@@ -166,6 +169,7 @@ async fn recordings_are_listed_fetched_and_erased_by_who_may_hear_them() {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
     assert!(head.contains("content-type: audio/wav") && head.contains("content-length: 150000"), "{head}");
+    assert!(head.contains("accept-ranges: bytes"), "{head}");
     assert_eq!(&answer[end + 4..], &sound[..]);
     assert_eq!(bench.get("/v1/recordings/7-1.1/audio").await.0, 410, "its file is not there");
     assert_eq!(bench.get("/v1/recordings/7-2.0/audio").await.0, 404, "no file outside the folder");

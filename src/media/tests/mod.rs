@@ -2,13 +2,16 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events it is about")]
 
-use std::f64::consts::TAU;
+use std::{f64::consts::TAU, sync::Arc};
 
 use super::*;
 use crate::{
     audio::{self, goertzel},
+    codec::Rate,
+    ids::{BridgeId, PlayId, PortId, RecordingId},
     rtp::{self, Header},
     time::{Epoch, Time},
+    verbs::{Manner, RecordEnd, RecordMode, Steer},
 };
 
 mod aligned;

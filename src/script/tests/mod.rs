@@ -4,6 +4,7 @@ mod api;
 mod bad;
 mod docs;
 mod lua;
+mod paths;
 mod patterns;
 mod samples;
 mod texts;

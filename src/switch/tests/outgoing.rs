@@ -252,7 +252,7 @@ fn two_switches_call_each_other_and_either_hangs_up() {
         assert_eq!(world.nodes[other].replies, [(RequestId(1), Reply::Done)]);
         let ours = world.node().starts[0].flow;
         let (node, flow) = if other_hangs_up { (other, start.flow) } else { (0, ours) };
-        world.input(node, Input::FlowEnded { flow, end: FlowEnd::Finished });
+        world.input(node, Input::FlowEnded { flow, end: FlowEnd::Finished, ran: Box::default() });
         world.settle();
         assert_eq!(world.nodes[1 - node].stops.len(), 1);
         world.assert_clean(1);
