@@ -123,7 +123,8 @@ fn a_program_that_does_not_read_costs_the_call_nothing_and_sees_what_it_missed()
     assert_eq!(records[0]["vars"]["why"], "true nil", "{records:#?}");
     assert_eq!(records[0]["vars"]["seconds"], "14.0", "the call's own audio never waited");
     let heard = running.join().unwrap();
-    let gaps: u64 = heard.texts.iter().filter(|text| text["event"] == "gap").map(|t| t["frames"].as_u64().unwrap()).sum();
+    let gaps: u64 =
+        heard.texts.iter().filter(|text| text["event"] == "gap").map(|t| t["frames"].as_u64().unwrap()).sum();
     let last = heard.texts.last().unwrap();
     assert!(gaps > 100, "{:?}", heard.texts);
     assert_eq!(last["dropped"].as_u64(), Some(gaps));

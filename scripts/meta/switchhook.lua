@@ -24,8 +24,8 @@
 ---| "store"             # the store failed; detail says why
 ---| "cannot_wait"       # called from where Lua cannot wait
 
----A sound: a WAV, MP3 or Ogg file below the prompt folder, the http(s) address of one, or a table that says what to speak,
----which tone, or how long silence.
+---A sound: a WAV, MP3 or Ogg file or a play list (.m3u) below the prompt folder, the http(s) address of one, or a table that
+---says what to speak, which tone, or how long silence.
 ---@alias Sound string|SpokenSound|ToneSound|SilentSound
 
 ---@class SpokenSound

@@ -50,7 +50,8 @@ pub fn entries(place: &str, bytes: &[u8]) -> Result<Vec<Sound>, NoSound> {
 
 /// What `entry` means in the list at `place`.
 fn beside(place: &str, entry: &str) -> Option<Sound> {
-    let has_scheme = entry.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let has_scheme =
+        entry.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
     if has_scheme {
         let sound = Sound::named(&entry.replace(' ', "%20"));
         return matches!(sound, Sound::Web(_)).then_some(sound);
@@ -100,10 +101,13 @@ mod tests {
 
     fn names(list: &str, text: &str) -> Vec<String> {
         let found = entries(list, text.as_bytes()).unwrap_or_else(|why| panic!("{why:?}"));
-        found.into_iter().map(|sound| match sound {
-            Sound::File(name) | Sound::Web(name) => name,
-            other => panic!("{other:?}"),
-        }).collect()
+        found
+            .into_iter()
+            .map(|sound| match sound {
+                Sound::File(name) | Sound::Web(name) => name,
+                other => panic!("{other:?}"),
+            })
+            .collect()
     }
 
     fn fault(list: &str, text: &[u8]) -> SoundFault {
@@ -122,11 +126,18 @@ mod tests {
 
     #[test]
     fn entries_stand_beside_the_list_wherever_that_is() {
-        let text = "\u{feff}#EXTM3U\r\n#EXTINF:12,A song\r\na b.mp3\r\n\r\n./sub\\c.ogg\r\n../d.wav\r\nhttp://y/e f.wav\r\n";
+        let text =
+            "\u{feff}#EXTM3U\r\n#EXTINF:12,A song\r\na b.mp3\r\n\r\n./sub\\c.ogg\r\n../d.wav\r\nhttp://y/e f.wav\r\n";
         assert_eq!(names("music/list.m3u", text), ["music/a b.mp3", "music/sub/c.ogg", "d.wav", "http://y/e%20f.wav"]);
         assert_eq!(names("list.m3u", "a.wav\nmore.m3u8"), ["a.wav", "more.m3u8"]);
         let text = "a b.mp3\n/top.wav?x=1/2\n../up.wav\n//z/f.wav\nhttps://y/e.wav";
-        let want = ["http://x:81/m/a%20b.mp3", "http://x:81/top.wav?x=1/2", "http://x:81/up.wav", "http://z/f.wav", "https://y/e.wav"];
+        let want = [
+            "http://x:81/m/a%20b.mp3",
+            "http://x:81/top.wav?x=1/2",
+            "http://x:81/up.wav",
+            "http://z/f.wav",
+            "https://y/e.wav",
+        ];
         assert_eq!(names("http://x:81/m/list.m3u?q=/", text), want);
         assert_eq!(names("http://x", "a.wav"), ["http://x/a.wav"]);
     }

@@ -9,8 +9,8 @@ use super::{
     messages::MessagesTable,
     phones::{PhoneTable, PhonesTable},
     stir::Stir,
-    trunks::{OutboundTable, TrunkTable},
     stream::StreamTable,
+    trunks::{OutboundTable, TrunkTable},
     web::WebTable,
 };
 

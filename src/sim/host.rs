@@ -13,7 +13,9 @@ use crate::{
     ids::{LoadId, PortId, RecordingId, WorkerId},
     media::{self, Batch, Channel, Command, Engine, Event, Pcm, Slot},
     sip::{Hop, Target, Transport},
-    switch::{CallRecord, Config, ConsoleReply, Input, MessageRecord, Output, Progress, StreamNews, StreamOrder, Trace},
+    switch::{
+        CallRecord, Config, ConsoleReply, Input, MessageRecord, Output, Progress, StreamNews, StreamOrder, Trace,
+    },
     time::{Epoch, Time},
     verbs::{NoSound, Sound, SoundFault, ToFlow},
 };

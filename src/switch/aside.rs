@@ -49,13 +49,7 @@ impl Call {
     }
 
     /// Play these, where nothing else is being played but the music of a hold, which goes on afterwards.
-    pub fn announce(
-        &mut self,
-        core: &mut Core,
-        ask: Ask,
-        sounds: Vec<Sound>,
-        manner: Manner,
-    ) -> Result<(), Failure> {
+    pub fn announce(&mut self, core: &mut Core, ask: Ask, sounds: Vec<Sound>, manner: Manner) -> Result<(), Failure> {
         let free = matches!(self.player, Player::Idle) || self.hold.on_air;
         if !free || !self.is_hearable() || self.direct.is_some() {
             return Err(Failure::WrongState);

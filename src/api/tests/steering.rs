@@ -59,12 +59,13 @@ async fn each_way_to_steer_is_one_verb() {
         (
             "play",
             json!({"files": ["a.wav", "b.m3u"], "volume_db": -6.5, "times": 3, "from_s": 1.5}),
-            announce(
-                &["a.wav", "b.m3u"],
-                Manner { volume: -6.5, times: Some(3), from: Duration::from_millis(1500) },
-            ),
+            announce(&["a.wav", "b.m3u"], Manner { volume: -6.5, times: Some(3), from: Duration::from_millis(1500) }),
         ),
-        ("play", json!({"file": "a.wav", "loop": true}), announce(&["a.wav"], Manner { times: None, ..Manner::default() })),
+        (
+            "play",
+            json!({"file": "a.wav", "loop": true}),
+            announce(&["a.wav"], Manner { times: None, ..Manner::default() }),
+        ),
         ("play/stop", json!({}), Verb::StopPlay { play: None }),
         ("record/mode", json!({"recording": 3, "mode": "mask"}), Verb::RecordAs { recording, mode: RecordMode::Mask }),
         (
@@ -197,7 +198,10 @@ async fn a_room_is_recorded_paused_and_its_recording_finished_by_those_who_may()
     else {
         panic!("no recording")
     };
-    assert_eq!((room.as_deref(), max, wait, voices), (Some("team a"), Some(Duration::from_secs(60)), false, Voices::Mixed));
+    assert_eq!(
+        (room.as_deref(), max, wait, voices),
+        (Some("team a"), Some(Duration::from_secs(60)), false, Voices::Mixed)
+    );
     assert_eq!(format, Some(crate::verbs::FileFormat::Mp3));
     assert_eq!(asking.await.unwrap(), (200, json!({"outcome": "recording", "recording": 9})));
     let recording = RecordingId(9);

@@ -96,7 +96,8 @@ mod tests {
         let lost = |n: usize| n % 10 == 7;
         let (following, alone) = (heard(&signal, lost, true), heard(&signal, lost, false));
         // Only the frames right after a loss: those in it were given.
-        let after = |samples: &[i16]| samples.chunks_exact(320).skip(8).step_by(10).flatten().copied().collect::<Vec<_>>();
+        let after =
+            |samples: &[i16]| samples.chunks_exact(320).skip(8).step_by(10).flatten().copied().collect::<Vec<_>>();
         let (better, worse) = (error(&after(&following), &after(&whole)), error(&after(&alone), &after(&whole)));
         assert!(better < worse / 3.0, "{better} against {worse}");
     }

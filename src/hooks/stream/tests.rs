@@ -189,7 +189,9 @@ async fn who_may_not_be_sent_audio_or_is_not_there_or_refuses_is_named() {
     }
     bench.ask(&url, &taps(1)).await;
     let (mut line, _) = listener.accept().await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut line, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut line, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        .await
+        .unwrap();
     assert_eq!(bench.fault().await, StreamFault::Status(403));
     let gone = listener.local_addr().unwrap();
     drop(listener);

@@ -211,7 +211,8 @@ async fn a_sound_comes_over_tls_from_a_server_that_proves_who_it_is() {
 
 #[tokio::test]
 async fn a_play_list_is_asked_for_each_time_and_its_entries_stand_beside_it() {
-    let (url, count) = server(vec![ok("", b"#EXTM3U\nb.wav\n/c.wav\n"), b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec()]).await;
+    let (url, count) =
+        server(vec![ok("", b"#EXTM3U\nb.wav\n/c.wav\n"), b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec()]).await;
     let list = url.replace("/a.wav", "/music/all.m3u?x=1");
     let mut bench = Bench::new(config(&["127.0.0.1"]));
     let entries = |told: Option<Input>| match told {
