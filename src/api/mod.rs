@@ -23,6 +23,7 @@ mod range;
 mod recordings;
 mod reload;
 mod rooms;
+mod shapes;
 mod start;
 mod steer;
 #[cfg(test)]

@@ -71,7 +71,7 @@ impl Play {
             }
             _ => {
                 let allowed = "allowed: a file; in its place 1 to 64 files, or text of 1 to 4,000 characters";
-                return Err(Problem::field("file", allowed));
+                return Err(Problem::unfit("file", allowed));
             }
         };
         Ok(Verb::Announce { sounds, manner })
@@ -81,7 +81,8 @@ impl Play {
         let times = match (self.forever, self.times) {
             (true, None) => None,
             (false, times) if (1..=MOST_TIMES).contains(&times.unwrap_or(1)) => Some(times.unwrap_or(1)),
-            _ => return Err(Problem::field("times", "allowed: 1 to 1000000, and nothing where loop is true")),
+            (false, _) => return Err(Problem::field("times", "allowed: 1 to 1000000")),
+            (true, Some(_)) => return Err(Problem::unfit("times", "allowed: nothing where loop is true")),
         };
         let volume = self.volume_db.map_or(Ok(0.0), |volume| decibels("volume_db", volume))?;
         let from = self.from_s.map_or(Ok(Duration::ZERO), |from| seconds("from_s", from))?;
@@ -124,7 +125,7 @@ impl Steering {
     fn verb(self) -> Result<Verb, Problem> {
         let time = || match self.seconds {
             Some(given) => seconds("seconds", given),
-            None => Err(Problem::field("seconds", "this action needs it")),
+            None => Err(Problem::unfit("seconds", "this action needs it")),
         };
         let steer = match self.action.as_str() {
             "pause" => Steer::Pause,
@@ -134,7 +135,7 @@ impl Steering {
             "forward" => Steer::Forward(time()?),
             "back" => Steer::Back(time()?),
             "volume" => {
-                let given = self.volume_db.ok_or_else(|| Problem::field("volume_db", "this action needs it"))?;
+                let given = self.volume_db.ok_or_else(|| Problem::unfit("volume_db", "this action needs it"))?;
                 Steer::Volume(decibels("volume_db", given)?)
             }
             _ => {

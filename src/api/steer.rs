@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::{
     Context, Shared,
-    access::Caller,
+    access::{Caller, plain},
     problem::{self, Body, Id, Problem},
     start::{checked_script, checked_vars},
 };
@@ -124,7 +124,7 @@ pub(crate) struct Target {
 
 impl Target {
     fn verb(self) -> Result<Wish, Problem> {
-        if self.to.is_empty() || self.to.len() > 500 || self.to.contains(char::is_control) {
+        if !plain(&self.to, 500) {
             return Err(Problem::field("to", "allowed: a sip: URI"));
         }
         let transfer = Transfer::Blind { target: self.to, timeout: Duration::from_secs(60) };

@@ -162,18 +162,19 @@ impl Conceal {
         self.remember(out);
     }
 
-    /// What [`Conceal::make_up`] would give next; nothing is changed but what a loss begins with.
+    /// Nothing is missing at the moment.
+    pub fn is_hearing(&self) -> bool {
+        match self.state {
+            State::Hearing | State::Returning { .. } => true,
+            State::Fresh | State::MakingUp { .. } => false,
+        }
+    }
+
+    /// What [`Conceal::make_up`] would give if a loss began now; nothing is changed by it.
     pub fn guess(&mut self, out: &mut [i16]) {
-        let made = match self.state {
-            State::Fresh => return out.fill(0),
-            State::MakingUp { made } => made,
-            State::Hearing | State::Returning { .. } => {
-                self.begin();
-                0
-            }
-        };
+        self.begin();
         for (at, sample) in out.iter_mut().enumerate() {
-            *sample = self.repeated(made + at) as i16;
+            *sample = self.repeated(at) as i16;
         }
     }
 

@@ -110,8 +110,6 @@ pub(super) struct Jitter {
     /// Of the audio at present, and that which Opus is to have.
     rate: Rate,
     wish: Rate,
-    /// That was decoded last.
-    codec: Codec,
     /// The codec in use makes up by itself, and did so for this many units on end.
     own: bool,
     own_made: usize,
@@ -167,7 +165,6 @@ impl Jitter {
             bench,
             rate: Rate::Narrow,
             wish: Rate::Narrow,
-            codec: Codec::Pcmu,
             own: false,
             own_made: 0,
             played: 0,

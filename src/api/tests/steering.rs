@@ -89,7 +89,7 @@ async fn each_way_to_steer_is_one_verb() {
     assert_eq!(verb, Verb::RecordStop { recording });
     assert_eq!(told, json!({"outcome": "recorded", "files": ["x.wav"], "seconds": 1.5}));
     let (code, problem) = bench.post("/v1/calls/a-1/flow", &json!({"script": "none.lua"})).await;
-    assert_eq!((code, problem["field"].as_str()), (400, Some("script")));
+    assert_eq!((code, problem["field"].as_str()), (422, Some("script")));
     let (_, audit) = bench.get("/v1/audit?limit=500").await;
     assert!(audit["entries"].as_array().unwrap().iter().any(|one| one["what"] == "call.mute" && one["about"] == "a-1"));
 }
@@ -116,21 +116,21 @@ async fn what_is_played_is_steered_and_its_place_is_told() {
         assert_eq!((verb, code), (Verb::Steer { play: None, steer: wanted }, 200));
         assert_eq!(told, json!({"outcome": "done", "seconds": 2.5}));
     }
-    for (path, body, field) in [
-        ("play/steer", json!({"action": "seek"}), "seconds"),
-        ("play/steer", json!({"action": "seek", "seconds": -1}), "seconds"),
-        ("play/steer", json!({"action": "volume", "volume_db": 21}), "volume_db"),
-        ("play/steer", json!({"action": "dance"}), "action"),
-        ("play", json!({}), "file"),
-        ("play", json!({"file": "a.wav", "text": "b"}), "file"),
-        ("play", json!({"files": []}), "file"),
-        ("play", json!({"file": "a.wav", "loop": true, "times": 2}), "times"),
-        ("play", json!({"file": "a.wav", "times": 0}), "times"),
-        ("play", json!({"file": "a.wav", "volume_db": -61}), "volume_db"),
-        ("play", json!({"file": "a.wav", "from_s": 86401}), "from_s"),
+    for (path, body, field, status) in [
+        ("play/steer", json!({"action": "seek"}), "seconds", 422),
+        ("play/steer", json!({"action": "seek", "seconds": -1}), "seconds", 400),
+        ("play/steer", json!({"action": "volume", "volume_db": 21}), "volume_db", 400),
+        ("play/steer", json!({"action": "dance"}), "action", 400),
+        ("play", json!({}), "file", 422),
+        ("play", json!({"file": "a.wav", "text": "b"}), "file", 422),
+        ("play", json!({"files": []}), "file", 422),
+        ("play", json!({"file": "a.wav", "loop": true, "times": 2}), "times", 422),
+        ("play", json!({"file": "a.wav", "times": 0}), "times", 400),
+        ("play", json!({"file": "a.wav", "volume_db": -61}), "volume_db", 400),
+        ("play", json!({"file": "a.wav", "from_s": 86401}), "from_s", 400),
     ] {
         let (code, problem) = bench.post(&format!("/v1/calls/a-1/{path}"), &body).await;
-        assert_eq!((code, problem["field"].as_str()), (400, Some(field)), "{path} {body}");
+        assert_eq!((code, problem["field"].as_str()), (status, Some(field)), "{path} {body}");
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     audio::{g722::AHEAD, opus::GRAIN},
-    codec::{Codec, Rate},
+    codec::Codec,
 };
 
 /// More delay than wanted is worth a cut from here, where it is quiet, and anywhere: 5 ms, 12.5 ms. Between nothing and
@@ -156,7 +156,8 @@ impl Jitter {
         let Workbench { decoder, fifo, conceal, .. } = &mut self.bench;
         let mut joined = false;
         fifo.append(0, |room| {
-            if front.codec == Codec::G722 {
+            // A guess at more than one packet is too far from what was there: the state is better left as it was.
+            if front.codec == Codec::G722 && gap <= FRAME && conceal.is_hearing() {
                 // There is room: the packet is longer than this.
                 let guess = &mut room[..gap * scale + AHEAD];
                 conceal.guess(guess);
@@ -182,12 +183,6 @@ impl Jitter {
     }
 
     fn make_up(&mut self, out: &mut [i16]) -> usize {
-        if self.codec == Codec::G722 && self.rate == Rate::Wide {
-            let mut guess = [0; Rate::Wide.frame() + AHEAD];
-            let guess = &mut guess[..out.len() + AHEAD];
-            self.bench.conceal.guess(guess);
-            self.bench.decoder.follow(self.codec, guess);
-        }
         self.bench.conceal.make_up(out);
         if let State::Playing { decoded } = &mut self.state {
             *decoded += (out.len() / self.rate.scale()) as i64;
@@ -260,7 +255,7 @@ impl Jitter {
                     self.store.pop();
                     continue;
                 }
-                (self.codec, self.own, self.own_made) = (front.codec, front.codec == Codec::Opus, 0);
+                (self.own, self.own_made) = (front.codec == Codec::Opus, 0);
                 decoded = front.end();
                 self.enter(State::Playing { decoded });
             }
