@@ -351,11 +351,11 @@ fn taps_faxes_losses_and_the_systems_g729_take_no_memory_either() {
 }
 
 #[test]
-fn a_port_needs_at_most_25_kib() {
+fn a_port_needs_at_most_24_kib() {
     let before = BYTES.get();
     let narrow = Stream { send: Some(PCMU), receive: vec![PCMU, PCMA], ..stream(1) };
     let port = Port::new(PortId(1), narrow, &config(), 1);
     let bytes = BYTES.get() - before;
-    assert!(bytes <= 25 * 1024, "{bytes}");
+    assert!(bytes <= 24 * 1024, "{bytes}");
     assert_eq!(port.id(), PortId(1));
 }

@@ -148,6 +148,11 @@ pub enum Verb {
     },
     /// Have it recorded there no longer. Replies [`Reply::Done`] at once.
     SiprecStop,
+    /// Let that machine hear silence, or the call again. Replies [`Reply::Done`] at once.
+    SiprecMask {
+        /// Silence.
+        on: bool,
+    },
     /// Send the call's audio to a program outside, as it comes. Replies [`Reply::Done`] when that takes it.
     Stream(Stream),
     /// Send it there no longer. Replies [`Reply::Done`] at once.

@@ -75,8 +75,7 @@ impl Call {
             (Some(Transport::Tls), Policy::Optional) => Proposal::Sdes,
             (_, Policy::Optional) => Proposal::Plain,
         };
-        let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &config.key.0), self.name.as_bytes());
-        let secret = Secret(made.as_ref().try_into().expect("SHA-256 gives 32 bytes"));
+        let secret = secret(core, &self.name);
         let open = self.port.open();
         let left = open.map_or_else(Default::default, |open| open.told.left);
         let agreed = open.and_then(|open| open.agreed.as_ref()?.protection.as_ref());
@@ -88,7 +87,7 @@ impl Call {
     }
 
     /// How its signalling travels, as far as that is known.
-    fn transport(&self, core: &Core) -> Option<Transport> {
+    pub fn transport(&self, core: &Core) -> Option<Transport> {
         match &self.state {
             State::Incoming(incoming) => Some(incoming.dialog.hop.transport),
             State::Accepting(accepting) => Some(accepting.dialog.hop.transport),
@@ -177,4 +176,10 @@ impl Call {
         let (port, worker): (PortId, WorkerId) = (open.id, open.worker);
         core.out.push_back(Output::Handshake { port, worker, handshake: Box::new(handshake) });
     }
+}
+
+/// From which the keys of what has this name come.
+pub(super) fn secret(core: &Core, name: &str) -> Secret {
+    let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &core.config.security.key.0), name.as_bytes());
+    Secret(made.as_ref().try_into().expect("SHA-256 gives 32 bytes"))
 }

@@ -40,6 +40,7 @@ pub(super) fn company(name: &str, function: &str, given: &Arguments) -> Result<V
             let options = Options::new(function, &given.a, &["recorder"], false)?;
             Verb::Siprec { recorder: options.text("recorder", 256)? }
         }
+        "siprec_mask" => Verb::SiprecMask { on: Options::new(function, &given.a, &["on"], false)?.flag("on", true)? },
         "siprec_stop" => Verb::SiprecStop,
         "stream" => stream::stream(function, &given.a)?,
         "stream_stop" => Verb::StreamStop,
