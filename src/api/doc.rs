@@ -8,8 +8,8 @@ use utoipa::{
 };
 
 use super::{
-    access, audit, calls, contacts, events, flows, login, look, people, recordings, reload, shapes, start, steer,
-    transcripts,
+    access, audit, calls, contacts, events, flows, login, look, people, play, recordings, reload, rooms, shapes, start,
+    steer, transcripts,
 };
 use crate::switch::{CallRecord, Progress};
 
@@ -21,9 +21,10 @@ use crate::switch::{CallRecord, Progress};
     paths(
         look::health, look::metrics, look::numbers, look::trunks, look::phones, reload::reload,
         calls::list, calls::one, calls::events, transcripts::one, transcripts::add,
-        start::start, start::quick, steer::hangup, steer::play, steer::record, steer::record_stop, steer::record_mode,
+        start::start, start::quick, steer::hangup, play::play, play::steering, play::stop, steer::record, steer::record_stop, steer::record_mode,
         steer::hold, steer::resume, steer::mute, steer::unmute, steer::transfer, steer::digits, steer::flow,
         start::listen, events::stream, events::socket,
+        rooms::list, rooms::members, rooms::member, rooms::record, rooms::record_mode,
         contacts::list, contacts::make, contacts::one, contacts::change, contacts::remove,
         flows::list, flows::versions, flows::upload, flows::version, flows::activate,
         recordings::list, recordings::one, recordings::audio, recordings::erase,

@@ -17,10 +17,12 @@ mod login;
 mod look;
 mod page;
 mod people;
+mod play;
 mod problem;
 mod range;
 mod recordings;
 mod reload;
+mod rooms;
 mod shapes;
 mod start;
 mod steer;
@@ -185,6 +187,7 @@ fn router(context: Shared) -> Router {
         .route("/v1/trunks", get(look::trunks))
         .route("/v1/phones", get(look::phones))
         .merge(calls())
+        .merge(rooms())
         .merge(kept())
         .merge(access())
         .fallback(problem::nothing_here)
@@ -201,7 +204,9 @@ fn calls() -> Router<Shared> {
         .route("/v1/calls/{id}/events", get(calls::events))
         .route("/v1/calls/{id}/transcript", get(transcripts::one).post(transcripts::add))
         .route("/v1/calls/{id}/hangup", post(steer::hangup))
-        .route("/v1/calls/{id}/play", post(steer::play))
+        .route("/v1/calls/{id}/play", post(play::play))
+        .route("/v1/calls/{id}/play/steer", post(play::steering))
+        .route("/v1/calls/{id}/play/stop", post(play::stop))
         .route("/v1/calls/{id}/record", post(steer::record))
         .route("/v1/calls/{id}/record/stop", post(steer::record_stop))
         .route("/v1/calls/{id}/record/mode", post(steer::record_mode))
@@ -213,6 +218,15 @@ fn calls() -> Router<Shared> {
         .route("/v1/calls/{id}/transfer", post(steer::transfer))
         .route("/v1/calls/{id}/digits", post(steer::digits))
         .route("/v1/calls/{id}/flow", post(steer::flow))
+}
+
+fn rooms() -> Router<Shared> {
+    Router::new()
+        .route("/v1/rooms", get(rooms::list))
+        .route("/v1/rooms/{room}", get(rooms::members))
+        .route("/v1/rooms/{room}/member", post(rooms::member))
+        .route("/v1/rooms/{room}/record", post(rooms::record))
+        .route("/v1/rooms/{room}/record/mode", post(rooms::record_mode))
 }
 
 fn kept() -> Router<Shared> {

@@ -100,6 +100,7 @@ pub(super) fn database(error: &sqlx::Error) -> Problem {
 pub(super) fn failure(failure: &Failure) -> Problem {
     let detail = match failure {
         Failure::Sound(why) => why.text.clone(),
+        Failure::Stream(why) => why.text.clone(),
         Failure::Media(why) | Failure::Store(why) => why.clone(),
         Failure::Refused(code) => format!("refused with {code}"),
         Failure::Denied(why) | Failure::Limit(why) => (*why).to_owned(),

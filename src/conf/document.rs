@@ -9,6 +9,7 @@ use super::{
     messages::MessagesTable,
     phones::{PhoneTable, PhonesTable},
     stir::Stir,
+    stream::StreamTable,
     trunks::{OutboundTable, TrunkTable},
     web::WebTable,
 };
@@ -33,6 +34,7 @@ pub struct Document {
     pub siprec: Siprec,
     pub speech: Speech,
     pub web: WebTable,
+    pub stream: StreamTable,
     pub script: Script,
     pub number: Vec<Number>,
     pub stir: Stir,

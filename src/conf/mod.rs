@@ -17,6 +17,7 @@ mod security;
 mod settings;
 mod stir;
 mod store;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod trunks;

@@ -6,6 +6,7 @@ use std::{collections::HashMap, io, net::SocketAddr, sync::mpsc::TrySendError, t
 use tokio::sync::mpsc::{Receiver, error::TrySendError as TryError};
 
 use crate::{
+    audio::m3u,
     codec::Rate,
     exchange::Exchange,
     ids::{InterfaceId, LoadId, PortId, RecordingId, WorkerId},
@@ -22,8 +23,8 @@ use crate::{
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{CallRecord, Config, ConsoleReply, Counts, Input, Output},
-    verbs::{NoSound, Sound, SoundFault, ToFlow},
+    switch::{CallRecord, Config, ConsoleReply, Counts, Input, Output, StreamNews, StreamOrder},
+    verbs::{NoSound, NoStream, Sound, SoundFault, StreamFault, ToFlow},
 };
 
 mod ends;
@@ -213,6 +214,7 @@ impl Control {
             }
             Output::Media { worker, command } => self.command(worker, command),
             Output::Load { load, sound, rate } => self.load(load, sound, rate),
+            Output::Stream(order) => self.stream(order),
             Output::OpenRecording { recording, file, shape, .. } => self.open_recording(recording, file, shape),
             Output::Start(start) => {
                 let flow = start.flow;
@@ -308,6 +310,15 @@ impl Control {
         }
     }
 
+    fn stream(&mut self, order: Box<StreamOrder>) {
+        if let Err(refused) = self.ends.listeners.try_send(order) {
+            let (TryError::Full(order) | TryError::Closed(order)) = refused;
+            let why = NoStream { fault: StreamFault::Overload, text: "too many streams wait to be opened".to_owned() };
+            let news = StreamNews::Over { frames: 0, dropped: 0, why: Some(why) };
+            self.echoes.push(Input::Streamed { stream: order.stream, news });
+        }
+    }
+
     fn load_file(&mut self, load: LoadId, sound: (String, Rate)) -> Option<&'static str> {
         if let Some(pcm) = self.fresh.get(self.clock.now(), &sound) {
             self.echoes.push(Input::Loaded { load, result: Ok(pcm) });
@@ -316,7 +327,10 @@ impl Control {
         let (path, rate) = sound.clone();
         match self.ends.sounds.try_send(LoadFile { load, path, rate }) {
             Ok(()) => {
-                self.fresh.asked(load, sound);
+                // A play list is no sound that could be kept.
+                if !m3u::is_list(&sound.0) {
+                    self.fresh.asked(load, sound);
+                }
                 None
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Some("too many files are being read"),

@@ -55,6 +55,7 @@ fn plan(old: &Conf, new: &Conf) -> Plan {
         ("script", old.script != new.script),
         ("tls", old.tls != new.tls || old.tls_reload != new.tls_reload),
         ("dns", old.dns != new.dns),
+        ("stream", old.stream != new.stream),
         ("speech", old.speech != new.speech),
         ("sip", stack(old) != stack(new)),
     ];

@@ -128,6 +128,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         speech: start_speech(conf, inbox.clone())?,
         web: start_web(conf, clock, inbox.clone())?,
         certificates: start_certificates(conf, inbox.clone())?,
+        listeners: start_listeners(conf, inbox.clone())?,
         flows: start_scripts(conf, clock, inbox)?,
         registrations: Registrations::start(conf, clock)?,
         media,
@@ -154,6 +155,7 @@ struct Task {
     speech: mpsc::Sender<SpeakText>,
     web: mpsc::Sender<FetchSound>,
     certificates: mpsc::Sender<String>,
+    listeners: mpsc::Sender<Box<switch::StreamOrder>>,
     flows: ToFlows,
     handshakes: Handshakes,
     registrations: Registrations,
@@ -174,6 +176,7 @@ impl Task {
             speech: self.speech,
             web: self.web,
             certificates: self.certificates,
+            listeners: self.listeners,
             flows: self.flows,
             handshakes: self.handshakes,
             workers: handles,
@@ -332,6 +335,15 @@ fn start_web(conf: &Conf, clock: Clock, inbox: mpsc::Sender<Input>) -> Result<mp
 fn start_certificates(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<mpsc::Sender<String>, StartError> {
     let (sender, jobs) = mpsc::channel(256);
     hooks::spawn_certificates(conf.certificates.clone(), jobs, inbox).map_err(system("certificates thread"))?;
+    Ok(sender)
+}
+
+fn start_listeners(
+    conf: &Conf,
+    inbox: mpsc::Sender<Input>,
+) -> Result<mpsc::Sender<Box<switch::StreamOrder>>, StartError> {
+    let (sender, orders) = mpsc::channel(256);
+    hooks::spawn_stream(conf.stream.clone(), orders, inbox).map_err(system("listeners thread"))?;
     Ok(sender)
 }
 

@@ -17,7 +17,7 @@ use crate::{
         streams::ToStreams,
         worker::{FromWorker, WorkerHandle},
     },
-    switch::{Binding, CallRecord, ConsoleReply, Counts, Guarded, Input, MessageRecord, Progress, Trace},
+    switch::{Binding, CallRecord, ConsoleReply, Counts, Guarded, Input, MessageRecord, Progress, StreamOrder, Trace},
     verbs::ToFlow,
 };
 
@@ -56,7 +56,7 @@ pub struct View {
 }
 
 /// What is held, by names.
-pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 13] {
+pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 14] {
     [
         ("calls", counts.calls),
         ("certificates", counts.certificates),
@@ -67,6 +67,7 @@ pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 13] {
         ("loads", counts.loads),
         ("queries", counts.queries),
         ("recordings", counts.recordings),
+        ("streams", counts.streams),
         ("rooms", counts.rooms),
         ("forks", counts.forks),
         ("subscriptions", counts.subscriptions),
@@ -117,6 +118,8 @@ pub struct Ends {
     pub web: Sender<FetchSound>,
     /// Sounds from text.
     pub speech: Sender<SpeakText>,
+    /// Audio for programs outside.
+    pub listeners: Sender<Box<StreamOrder>>,
     /// Addresses of signers' certificates.
     pub certificates: Sender<String>,
     /// Scripts.
