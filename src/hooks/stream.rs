@@ -41,7 +41,7 @@ use tokio_tungstenite::{
 
 use super::{
     address::{Closed, Url},
-    https::connector,
+    http::connector,
 };
 use crate::{
     media::{Side, TICK},
