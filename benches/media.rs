@@ -107,7 +107,10 @@ fn main() -> Result<(), Failure> {
     let length = Duration::from_secs(numbers.get(1).copied().unwrap_or(5) as u64);
     let words: Vec<&String> = arguments.iter().filter(|argument| argument.parse::<usize>().is_err()).collect();
     let clock = Clock::start();
-    println!("{calls} calls (rooms: one), {} s each, loopback; % of a core: a call's (a room's: in all)", length.as_secs());
+    println!(
+        "{calls} calls (rooms: one), {} s each, loopback; % of a core: a call's (a room's: in all)",
+        length.as_secs()
+    );
     println!("what                 legs  µs a packet  % of a core  target  a leg   late  lost");
     for case in CASES.iter().filter(|case| words.is_empty() || words.iter().any(|&word| case.name.contains(word))) {
         let groups = if case.is_room() { 1 } else { calls };
@@ -217,7 +220,11 @@ fn under_test(
 /// Ten seconds that are not silence.
 fn sound() -> Arc<Pcm> {
     let mut noise = Noise::new(1);
-    Arc::new(Pcm { rate: Rate::Narrow, samples: (0..80_000).map(|n| noise.next(n % 1600 < 1200)).collect(), looped: false })
+    Arc::new(Pcm {
+        rate: Rate::Narrow,
+        samples: (0..80_000).map(|n| noise.next(n % 1600 < 1200)).collect(),
+        looped: false,
+    })
 }
 
 /// The disk thread, which writes recordings.
@@ -317,7 +324,8 @@ impl Generator {
         sizes.set_send_buffer_size(4 << 20)?;
         let by_port = legs.iter().enumerate().map(|(leg, ours)| (ours.port(), leg)).collect();
         // The bare loop asks only how many bytes there are.
-        let spoken: Vec<_> = case.legs.iter().enumerate().map(|(n, codec)| Arc::new(packets(*codec, n as u64))).collect();
+        let spoken: Vec<_> =
+            case.legs.iter().enumerate().map(|(n, codec)| Arc::new(packets(*codec, n as u64))).collect();
         let leg = |(n, ours): (usize, SocketAddr)| {
             let codec = case.legs[n % case.legs.len()];
             let number = payload(codec).number;
