@@ -1,6 +1,6 @@
 # The contributor's menu. Everything that a target needs and the machine lacks is installed by it (Debian, Ubuntu).
 
-RUN_PACKAGES  = build-essential cmake pkg-config libopus-dev espeak-ng libmp3lame0
+RUN_PACKAGES  = build-essential cmake pkg-config libopus-dev libssl-dev espeak-ng libmp3lame0
 TEST_PACKAGES = $(RUN_PACKAGES) sip-tester baresip-core sox sipvicious openssl kamailio kamailio-tls-modules postgresql \
 	ffmpeg chromium libbcg729-0 python3-venv python3-dev asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav \
 	asterisk-core-sounds-fr-wav \

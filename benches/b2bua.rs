@@ -11,7 +11,7 @@
 #[allow(dead_code, reason = "each bench uses some of it")]
 mod shared;
 
-use std::{collections::VecDeque, io::ErrorKind, net::UdpSocket, time::Duration};
+use std::{collections::BTreeSet, io::ErrorKind, net::UdpSocket, time::Duration};
 
 use shared::{Failure, Server, calibrate, header, now, wait};
 
@@ -212,8 +212,8 @@ struct Load {
     way: char,
     talk: Duration,
     calls: Vec<Call>,
-    /// When which call is to be hung up.
-    due: VecDeque<(Duration, usize)>,
+    /// When which call is to be hung up: not in the order of their answers, where some stand and others are short.
+    due: BTreeSet<(Duration, usize)>,
     sdp: String,
     buffer: Vec<u8>,
 }
@@ -242,7 +242,7 @@ impl Load {
              a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n",
             at.port()
         );
-        let (calls, due, buffer) = (Vec::new(), VecDeque::new(), vec![0; 65_536]);
+        let (calls, due, buffer) = (Vec::new(), BTreeSet::new(), vec![0; 65_536]);
         Ok(Load { server, caller, callee, way, talk: TALK, calls, due, sdp, buffer })
     }
 
@@ -287,12 +287,13 @@ impl Load {
         loop {
             while self.receive_as_callee()? | self.receive_as_caller()? {}
             let moment = now();
-            if let Some((_, index)) = self.due.pop_front_if(|(at, _)| *at <= moment) {
+            if let Some((at, index)) = self.due.first().copied().filter(|(at, _)| *at <= moment) {
+                self.due.remove(&(at, index));
                 self.hang_up(index)?;
                 continue;
             }
             let Some(left) = until.checked_sub(moment) else { return Ok(()) };
-            let due = self.due.front().map_or(left, |(at, _)| at.saturating_sub(moment));
+            let due = self.due.first().map_or(left, |(at, _)| at.saturating_sub(moment));
             wait(&[&self.caller, &self.callee], left.min(due))?;
         }
     }
@@ -348,7 +349,7 @@ impl Load {
             (call.to, call.contact) = (header(text, "To").to_owned(), contact);
             if first {
                 call.answered = Some(now());
-                self.due.push_back((now() + self.talk, index));
+                self.due.insert((now() + self.talk, index));
             }
             self.in_dialog(index, "ACK", 1)?;
         } else if !text.starts_with("SIP/2.0 1") {

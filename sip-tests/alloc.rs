@@ -270,11 +270,11 @@ fn between_open_and_close_no_memory_is_taken_or_given_back() {
 }
 
 #[test]
-fn a_port_needs_at_most_25_kib() {
+fn a_port_needs_at_most_24_kib() {
     let before = BYTES.get();
     let narrow = Stream { send: Some(PCMU), receive: vec![PCMU, PCMA], ..stream(1) };
     let port = Port::new(PortId(1), narrow, &config(), 1);
     let bytes = BYTES.get() - before;
-    assert!(bytes <= 25 * 1024, "{bytes}");
+    assert!(bytes <= 24 * 1024, "{bytes}");
     assert_eq!(port.id(), PortId(1));
 }

@@ -32,7 +32,16 @@ fn chromium(folder: &Path, what: &str) -> Process {
 }
 
 #[test]
-fn a_browser_hears_is_heard_presses_keys_and_holds() {
+fn a_browser_hears_is_heard_presses_keys_holds_and_restarts_ice() {
+    calls_and_comes_back("", "PCMU");
+}
+
+#[test]
+fn a_browser_that_speaks_opus_hears_is_heard_presses_keys_holds_and_restarts_ice() {
+    calls_and_comes_back("#opus", "opus");
+}
+
+fn calls_and_comes_back(role: &str, codec: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (_, own) = certificates(folder.path());
     let script = "call:answer()
@@ -41,13 +50,15 @@ fn a_browser_hears_is_heard_presses_keys_and_holds() {
         vars.ended = call:echo{stop_on = '#', limit = 60}";
     let conf = format!("wss = 0\n[tls]\ncertificate = {own:?}\n[[number]]\nnumber = \"100\"\nscript = \"echo.lua\"\n");
     let server = Server::start(&conf, &[("echo.lua", script)]);
-    let browser = chromium(&folder.path().join("profile"), &server.port("wss").to_string());
-    for step in ["answered", "connected", "hears 600", "may dial", "hears itself", "on hold", "resumed", "hung up"] {
+    let browser = chromium(&folder.path().join("profile"), &format!("{}{role}", server.port("wss")));
+    let talk = ["answered", "connected", "hears 600", "may dial", "hears itself", "on hold", "resumed"];
+    for step in talk.into_iter().chain(["another name", "restarted", "hung up"]) {
         browser.wait_for(&format!("step: {step}"));
     }
     let record = server.wait_for_records(1).remove(0);
     assert_eq!(record["vars"]["digits"], "42", "{record:#}");
     assert_eq!(record["vars"]["ended"], "key", "{record:#}");
+    assert_eq!(record["codec"], codec, "{record:#}");
     server.wait_until_idle();
 }
 

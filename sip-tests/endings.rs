@@ -1,6 +1,11 @@
 //! Each status and each end reason that a call can have, over real SIP, as the API tells them.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
@@ -8,7 +13,7 @@ use crate::{
     api::post,
     records::{api, connect, get, key},
     sipp::{caller, numbers, phone, scenario},
-    support::{Server, breathe, free_port},
+    support::{Process, Server, breathe, free_port},
 };
 
 /// How far along a status is.
@@ -102,6 +107,14 @@ fn end(call: &Value) -> (&str, &str, Option<u64>) {
     (call["status"].as_str().unwrap(), call["end_reason"].as_str().unwrap(), call["code"].as_u64())
 }
 
+/// A phone that refuses one call with this answer.
+fn refusing(bench: &Bench, name: &str, answer: &str) -> (Process, SocketAddr, PathBuf) {
+    let text = fs::read_to_string(scenario(name)).unwrap().replace("[answer]", answer);
+    let file = bench.folder().join(format!("{name}-{}", &answer[..3]));
+    fs::write(file.with_extension("xml"), text).unwrap();
+    phone(bench.folder(), file.to_str().unwrap(), &["-m", "1"])
+}
+
 #[test]
 fn what_a_phone_answers_to_a_call_of_ours_is_the_status_and_the_reason_of_its_end() {
     let bench = Bench::new("", &[]);
@@ -112,8 +125,7 @@ fn what_a_phone_answers_to_a_call_of_ours_is_the_status_and_the_reason_of_its_en
         ("486 Busy Here", ("busy", "busy", Some(486))),
         ("600 Busy Everywhere", ("busy", "busy", Some(600))),
     ];
-    let phones =
-        refusals.map(|(answer, _)| phone(bench.folder(), "uas_refuses", &["-m", "1", "-key", "answer", answer]));
+    let phones = refusals.map(|(answer, _)| refusing(&bench, "uas_refuses", answer));
     let calls: Vec<String> = phones.iter().map(|(_, at, _)| bench.call(*at, &json!({}))).collect();
     for (id, (answer, wanted)) in calls.iter().zip(refusals) {
         let call = bench.over(id);
@@ -122,11 +134,11 @@ fn what_a_phone_answers_to_a_call_of_ours_is_the_status_and_the_reason_of_its_en
         assert!(!bench.kinds(id).contains(&"call.ringing".into()), "{answer}");
     }
     for answer in ["480 Temporarily Unavailable", "408 Request Timeout"] {
-        let (_there, at, _) = phone(bench.folder(), "uas_rings_and_refuses", &["-m", "1", "-key", "answer", answer]);
+        let (_there, at, _) = refusing(&bench, "uas_rings_and_refuses", answer);
         let id = bench.call(at, &json!({}));
         let call = bench.over(&id);
         assert_eq!((&end(&call).0, &end(&call).1), (&"no_answer", &"no_answer"), "{answer}: {call:#}");
-        assert_eq!(bench.kinds(&id), ["call.initiated", "call.ringing", "call.ended"], "{answer}");
+        assert_eq!(bench.kinds(&id), ["call.queued", "call.initiated", "call.ringing", "call.ended"], "{answer}");
     }
     // Nobody is there.
     let nobody = bench.call(SocketAddr::from(([127, 0, 0, 1], free_port())), &json!({}));
@@ -143,7 +155,7 @@ fn a_call_of_ours_that_nobody_takes_or_that_is_given_up_is_cancelled() {
     let call = bench.over(&id);
     assert_eq!((end(&call).0, end(&call).1), ("no_answer", "no_answer"), "{call:#}");
     assert!(there.finish().0.success());
-    assert!(std::fs::read_to_string(messages).unwrap().contains("\nCANCEL "));
+    assert!(fs::read_to_string(messages).unwrap().contains("\nCANCEL "));
     let (there, at, _) = phone(bench.folder(), "uas_ring", &["-m", "1"]);
     let id = bench.call(at, &json!({}));
     bench.wait_for(&id, "ringing");
@@ -151,7 +163,7 @@ fn a_call_of_ours_that_nobody_takes_or_that_is_given_up_is_cancelled() {
     let call = bench.over(&id);
     assert_eq!((end(&call).0, end(&call).1), ("canceled", "canceled"), "{call:#}");
     assert!(there.finish().0.success(), "CANCEL came");
-    assert_eq!(bench.kinds(&id), ["call.initiated", "call.ringing", "call.ended"]);
+    assert_eq!(bench.kinds(&id), ["call.queued", "call.initiated", "call.ringing", "call.ended"]);
 }
 
 #[test]
@@ -163,7 +175,7 @@ fn calls_of_ours_that_were_answered_are_completed_whoever_ends_them() {
     assert_eq!(end(&call), ("completed", "agent_completed", Some(200)), "{call:#}");
     assert_eq!(call["path"], json!(["short.lua:1 sleep"]));
     let kinds = bench.kinds(&id);
-    assert_eq!(kinds[..3], ["call.initiated", "call.ringing", "call.in_progress"], "{kinds:?}");
+    assert_eq!(kinds, ["call.queued", "call.initiated", "call.ringing", "call.in_progress", "call.ended"]);
     assert!(there.finish().0.success());
     let (there, at, _) = phone(bench.folder(), "uas_hangs_up", &["-m", "1"]);
     let id = bench.call(at, &json!({"script": "long.lua"}));

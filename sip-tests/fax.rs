@@ -31,14 +31,36 @@ fn told(log: &Path, server: &Server) -> u16 {
 
 #[test]
 fn a_fax_between_two_machines_goes_through_untouched() {
+    goes_through("fax_caller", "uas_fax");
+}
+
+#[test]
+fn a_call_that_begins_with_a_fax_goes_through_too() {
+    goes_through("fax_first_caller", "uas_fax_first");
+}
+
+/// An INVITE that offers nothing else, to a script that answers by itself.
+#[test]
+fn a_fax_that_nobody_takes_gets_488() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", "call:answer()\ncall:sleep(60)\n")]);
+    let file = scenario("fax_first_caller");
+    let arguments = ["-sf", file.to_str().unwrap(), "-m", "1", "-key", "fax", "9999"];
+    let (status, _) = caller(server.sip, folder.path(), "100", &arguments).finish();
+    assert!(!status.success(), "it is not answered with 200");
+    assert_eq!(server.wait_for_records(1)[0]["code"], 488);
+    server.wait_until_idle();
+}
+
+fn goes_through(calls: &str, is_called: &str) {
     let folder = tempfile::tempdir().unwrap();
     let ((a, a_port), (b, b_port)) = (machine(), machine());
-    let (bob, bobs, bobs_log) = phone(folder.path(), "uas_fax", &["-m", "1", "-key", "fax", &b_port]);
+    let (bob, bobs, bobs_log) = phone(folder.path(), is_called, &["-m", "1", "-key", "fax", &b_port]);
     let script = format!(
         "local peer, why = call:dial{{'sip:bob@{bobs}', timeout = 20}}\nif not peer then error(why) end\ncall:bridge(peer)\n"
     );
     let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", &script)]);
-    let (file, log) = (scenario("fax_caller"), folder.path().join("caller.log"));
+    let (file, log) = (scenario(calls), folder.path().join("caller.log"));
     let arguments =
         ["-sf", file.to_str().unwrap(), "-m", "1", "-key", "fax", &a_port, "-message_file", log.to_str().unwrap()];
     let call = caller(server.sip, folder.path(), "100", &arguments);

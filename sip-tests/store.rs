@@ -338,6 +338,7 @@ fn calls_go_on_over_a_full_disk_and_all_is_written_when_there_is_room_again() {
     disk.fill();
     server.wait_for("cannot be written; they wait in memory");
     pass_seconds(&server, 3);
+    assert_eq!(get(&at, &key, "/healthz")["disk"], "full");
     // The calls of this moment are shown nevertheless.
     assert!(in_progress(&at, &key) > 0);
     disk.empty();

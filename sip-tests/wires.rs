@@ -211,6 +211,34 @@ fn a_browser_calls_over_websocket_and_secure_websocket() {
     server.wait_until_idle();
 }
 
+/// TLS in front of a program that only speaks TCP, at `to`: where one connection is taken.
+pub fn tls_before(to: std::net::SocketAddr, own: &Path) -> std::net::SocketAddr {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    let certificates = CertificateDer::pem_file_iter(own).unwrap().map(Result::unwrap).collect();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(certificates, PrivateKeyDer::from_pem_file(own).unwrap())
+        .unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let carry = async move {
+        let (stream, _) = tokio::net::TcpListener::from_std(listener).unwrap().accept().await.unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        let mut secure = acceptor.accept(stream).await.unwrap();
+        let mut plain = tokio::net::TcpStream::connect(to).await.unwrap();
+        // Either may break off at the end of the test.
+        drop(tokio::io::copy_bidirectional(&mut secure, &mut plain).await);
+    };
+    std::thread::spawn(|| {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(carry);
+    });
+    address
+}
+
 fn connector(trust: &Path) -> tokio_rustls::TlsConnector {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
@@ -229,7 +257,7 @@ fn a_large_invite_goes_over_tcp_and_over_udp_where_there_is_no_tcp() {
     for (transport, via) in [("t1", "SIP/2.0/TCP"), ("u1", "SIP/2.0/UDP")] {
         let folder = tempfile::tempdir().unwrap();
         let files = certificates(folder.path());
-        let (callee, address, messages) = phone_over(folder.path(), transport);
+        let (callee, address, messages) = phone_over(folder.path(), "uas_answer_at_once", transport, &[]);
         let long = |n: u8| format!("['X-Long-{n}'] = string.rep('x', 250)");
         let headers = format!("headers = {{{}}}", (0..6).map(long).collect::<Vec<_>>().join(", "));
         let server = server(&files, &format!("'sip:bob@{address}', {headers}"));
@@ -244,20 +272,27 @@ fn a_large_invite_goes_over_tcp_and_over_udp_where_there_is_no_tcp() {
     }
 }
 
-fn phone_over(folder: &Path, transport: &str) -> (Process, std::net::SocketAddr, PathBuf) {
+/// SIPp as a phone that is called over `transport`, and the log of its messages.
+pub fn phone_over(
+    folder: &Path,
+    name: &str,
+    transport: &str,
+    extra: &[&str],
+) -> (Process, std::net::SocketAddr, PathBuf) {
     if transport == "u1" {
-        return phone(folder, "uas_answer_at_once", &[]);
+        return phone(folder, name, extra);
     }
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
     let messages = folder.join("tcp.log");
     let mut command = Command::new("sipp");
     command
         .arg("-sf")
-        .arg(crate::sipp::scenario("uas_answer_at_once"))
+        .arg(crate::sipp::scenario(name))
         .args(["-t", transport, "-i", "127.0.0.1", "-p", &address.port().to_string(), "-nostdin"])
         .args(["-mp", &free_audio_port().to_string()])
         .args(["-timeout", "100", "-trace_msg", "-message_file"])
         .arg(&messages)
+        .args(extra)
         .current_dir(folder);
     let process = Process::start(command);
     // It is ready when its port is taken.

@@ -146,6 +146,11 @@ pub enum Verb {
     },
     /// Have it recorded there no longer. Replies [`Reply::Done`] at once.
     SiprecStop,
+    /// Let that machine hear silence, or the call again. Replies [`Reply::Done`] at once.
+    SiprecMask {
+        /// Silence.
+        on: bool,
+    },
     /// How does the call's audio go? Replies [`Reply::Figures`] at once; [`Failure::WrongState`] in its first seconds.
     Figures,
     /// Order something in a room, from inside or outside. Replies at once.

@@ -2,7 +2,8 @@
 """Asks the API of a real server whatever its description allows, and what it does not allow: schemathesis (PyPI).
 
 Fails on an answer of 5xx but 503, on a status, header or body that the description does not know, and on something right
-that is refused, or wrong that is taken. SCHEMATHESIS names the program; without it and without `st` in PATH, it is put into
+that is called wrong, or wrong that is taken. 422 says that a request can be read, but what it asks for is not there (a
+script of that name, a contact) or does not go together: no description of single requests can tell. SCHEMATHESIS names the program; without it and without `st` in PATH, it is put into
 a virtual environment in target/. PROGRAM is the server's program, EXAMPLES how many requests there are of each kind.
 """
 
@@ -20,7 +21,8 @@ from pathlib import Path
 WANTED = "schemathesis==4.32.5"
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
-    "response_schema_conformance,missing_required_header,unsupported_method,ignored_auth"
+    "response_schema_conformance,missing_required_header,unsupported_method,ignored_auth,"
+    "negative_data_rejection,positive_data_acceptance"
 )
 CONF = """
 number = []
@@ -36,6 +38,10 @@ bind = "127.0.0.1:0"
 [api]
 listen = "127.0.0.1:0"
 requests_per_s = 0
+"""
+TOOL = """
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "401", "403", "404", "409", "410", "416", "422", "429", "503"]
 """
 # A stream does not end, so there is nothing to wait for; and the session of this run is not to end.
 LEFT_OUT = ["/v1/events", "/v1/events/socket"]
@@ -63,6 +69,7 @@ def main() -> int:
         return 3
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "switchhook.toml").write_text(CONF)
+        (Path(folder) / "schemathesis.toml").write_text(TOOL)
         said = open(Path(folder) / "said", "w")
         server = subprocess.Popen([program, "run", "--conf", "switchhook.toml"], cwd=folder, stdout=said, stderr=said)
         try:

@@ -343,6 +343,15 @@ function call:detect(options) end
 ---@return Reason? reason
 function call:siprec(options) end
 
+---@class SiprecMaskOptions
+---@field on? boolean Silence (the default), or the call again.
+
+---Let that machine hear silence, as it does anyway while a recording of the call is paused or masked.
+---@param options? SiprecMaskOptions
+---@return true? ok
+---@return Reason? reason
+function call:siprec_mask(options) end
+
 ---Have it recorded there no longer.
 ---@return true? ok
 ---@return Reason? reason

@@ -116,7 +116,7 @@ fn filter(wanted: Wanted, caller: &Caller) -> Result<CallFilter, Problem> {
         page::word(name, value.as_ref())?;
     }
     for (name, value) in [("since_ms", wanted.since_ms), ("until_ms", wanted.until_ms)] {
-        if value.is_some_and(|at| at < 0) {
+        if value.is_some_and(|at| !(0..=page::LATEST).contains(&at)) {
             return Err(Problem::field(name, "allowed: ms since 1970"));
         }
     }

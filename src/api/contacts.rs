@@ -95,7 +95,8 @@ fn checked(new: NewContact) -> Result<store::Contact, Problem> {
     }
     let compact = |number: &String| number.chars().filter(|c| !c.is_whitespace()).collect::<String>();
     let numbers: Vec<String> = new.numbers.iter().map(compact).collect();
-    if numbers.len() > 20 || !numbers.iter().all(|number| plain(number, 200)) {
+    let fit = |number: &String| plain(number, 200);
+    if numbers.len() > 20 || !numbers.iter().all(fit) || !new.numbers.iter().all(fit) {
         return Err(Problem::field("numbers", "allowed: up to 20 numbers"));
     }
     if new.notes.chars().count() > 10_000 || new.notes.contains('\0') {

@@ -8,8 +8,8 @@ use utoipa::{
 };
 
 use super::{
-    access, audit, calls, contacts, events, figures, flows, login, look, people, recordings, reload, start, steer,
-    transcripts,
+    access, audit, calls, contacts, events, figures, flows, login, look, people, recordings, reload, shapes, start,
+    steer, transcripts,
 };
 use crate::switch::{CallRecord, Progress};
 
@@ -50,12 +50,13 @@ pub(super) async fn document() -> Json<Value> {
 }
 
 /// What all requests may be refused with, unless they say something of their own: who needs a key, or sends something.
-const REFUSALS: [(&str, &str, Needs); 7] = [
+const REFUSALS: [(&str, &str, Needs); 8] = [
     ("400", "Something in the request is not as it should be", Needs::Body),
     ("401", "No key or session, or none that is known", Needs::Key),
     ("403", "The key does not go so far", Needs::Key),
     ("404", "There is no such thing", Needs::Name),
     ("413", "The request is too large", Needs::Body),
+    ("422", "What is asked for can be read, but is not there or does not fit together: see `field`", Needs::Said),
     ("429", "The key asks too often; Retry-After says when to come again", Needs::Key),
     ("503", "The database does not answer, or the server stops", Needs::Key),
 ];
@@ -64,6 +65,8 @@ const REFUSALS: [(&str, &str, Needs); 7] = [
 enum Needs {
     Key,
     Body,
+    /// A body with fields.
+    Said,
     Name,
 }
 
@@ -71,6 +74,7 @@ enum Needs {
 pub(super) fn described() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).expect("a description is plain data");
     let mut schemas = document["components"]["schemas"].take();
+    shapes::refine(&mut schemas);
     // A call that goes on is shown as it stands, one that is over as its record.
     let call =
         json!({"anyOf": [{"$ref": "#/components/schemas/CallRecord"}, {"$ref": "#/components/schemas/Progress"}]});
@@ -83,6 +87,7 @@ pub(super) fn described() -> Value {
             let concerned = match needs {
                 Needs::Key => method.get("security").is_some(),
                 Needs::Body => method.get("requestBody").is_some() || has(method, "query"),
+                Needs::Said => method.get("requestBody").is_some(),
                 Needs::Name => has(method, "path"),
             };
             if concerned && method["responses"].get(code).is_none() {

@@ -110,7 +110,7 @@ fn kind(flow: &str) -> Result<Kind, Problem> {
         Some((_, "lua")) if plain => Ok(Kind::Lua),
         Some((_, "json")) if plain => Ok(Kind::Document),
         Some(_) | None => {
-            Err(Problem::field("id", "allowed: a name that ends with .lua or .json, of letters, digits, _ - . and /"))
+            Err(Problem::unfit("id", "allowed: a name that ends with .lua or .json, of letters, digits, _ - . and /"))
         }
     }
 }
@@ -165,11 +165,11 @@ pub(crate) async fn upload(
     }
     match kind(&flow)? {
         Kind::Lua => {
-            Program::compile(&flow, new.text.as_bytes()).map_err(|error| Problem::field("text", error))?;
+            Program::compile(&flow, new.text.as_bytes()).map_err(|error| Problem::unfit("text", error))?;
         }
         Kind::Document => {
             let read = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&new.text);
-            read.map_err(|error| Problem::field("text", error))?;
+            read.map_err(|error| Problem::unfit("text", error))?;
         }
     }
     let by = (caller.0.id.as_str(), context.now_ms());

@@ -25,6 +25,7 @@ mod problem;
 mod range;
 mod recordings;
 mod reload;
+mod shapes;
 mod start;
 mod steer;
 #[cfg(test)]
@@ -50,7 +51,7 @@ pub use ask::FIRST_REQUEST;
 pub use listen::{MOST_CONNECTIONS, Secure};
 use problem::Problem;
 pub use reload::Reload;
-pub use webhook::{Address, WebhookConfig, spawn as spawn_webhook};
+pub use webhook::{WebhookConfig, spawn as spawn_webhook};
 
 /// Longest body of a request.
 const LONGEST_BODY: usize = 64 << 10;

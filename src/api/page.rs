@@ -10,6 +10,9 @@ const USUAL: u32 = 50;
 /// Longest id in a cursor.
 const LONGEST_ID: usize = 64;
 
+/// The latest moment that can be asked for, in ms since 1970: what each program can hold exactly.
+pub(super) const LATEST: i64 = (1 << 53) - 1;
+
 /// How many are wanted.
 pub(super) fn limit(wanted: Option<u32>) -> Result<u32, Problem> {
     let limit = wanted.unwrap_or(USUAL);

@@ -44,6 +44,13 @@ impl Problem {
         Problem { field: Some(field.to_string()), ..problem }
     }
 
+    /// The field can be read, but what it asks for is not there, or does not go with the rest.
+    pub(super) fn unfit(field: impl ToString, detail: impl ToString) -> Problem {
+        let title = "What is asked for cannot be done";
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unfit", title, detail);
+        Problem { field: Some(field.to_string()), ..problem }
+    }
+
     pub(super) fn no_such(what: &str) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", format!("there is no such {what}"))
     }
@@ -166,6 +173,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         })?;
         // Nothing at all is a body without fields.
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        // A list of values would be read as an object's without their names.
+        if text.trim_ascii_start().starts_with(b"[") {
+            return Err(Problem::field(".", "allowed: an object"));
+        }
         let mut reader = serde_json::Deserializer::from_slice(text);
         let read = serde_path_to_error::deserialize(&mut reader);
         let value = read.map_err(|error| Problem::field(error.path(), error.inner()))?;

@@ -40,6 +40,7 @@ pub(crate) struct NewCall {
     from: String,
     /// The script that the answered call runs; absent: it is steered by the API alone.
     #[serde(default)]
+    #[schema(max_length = 200)]
     script: Option<String>,
     /// Variables of the script.
     #[serde(default)]
@@ -158,8 +159,8 @@ impl Context {
 
 /// Variables of a script.
 pub(super) fn checked_vars(vars: &BTreeMap<String, String>) -> Result<(), Problem> {
-    if vars.len() > 100 || vars.iter().any(|(name, value)| name.len() > 256 || value.len() > 8192) {
-        return Err(Problem::field("vars", "allowed: up to 100, of 8,192 bytes each"));
+    if vars.len() > 100 || vars.iter().any(|(name, value)| name.chars().count() > 256 || value.chars().count() > 8192) {
+        return Err(Problem::field("vars", "allowed: up to 100, of 8,192 characters each"));
     }
     Ok(())
 }
@@ -170,7 +171,7 @@ pub(super) fn checked_script(name: &str, scripts: &Path) -> Result<(), Problem> 
     if below && scripts.join(name).is_file() {
         return Ok(());
     }
-    Err(Problem::field("script", "allowed: a script below the folder of scripts"))
+    Err(Problem::unfit("script", "allowed: a script below the folder of scripts"))
 }
 
 /// A call for which the rest is known already.
@@ -179,7 +180,7 @@ pub(super) fn checked_script(name: &str, scripts: &Path) -> Result<(), Problem> 
 pub(crate) struct QuickCall {
     /// Whom to call: a number, or a `sip:` or `sips:` URI. Either this or `contact`.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(min_length = 1, max_length = 500)]
     to: Option<String>,
     /// Whom to call: the id of a contact, at its first number.
     #[serde(default)]
@@ -217,12 +218,12 @@ pub(crate) async fn quick(
             caller.need_everywhere(Scope::Call)?;
             super::page::word("contact", Some(&id))?;
             let found = context.store().await?.contact(&id).await.map_err(|error| problem::database(&error))?;
-            let contact = found.ok_or_else(|| Problem::field("contact", "allowed: the id of a contact"))?;
+            let contact = found.ok_or_else(|| Problem::unfit("contact", "allowed: the id of a contact"))?;
             vars = contact.vars;
             vars.insert("name".into(), contact.name);
-            contact.numbers.into_iter().next().ok_or_else(|| Problem::field("contact", "it has no number"))?
+            contact.numbers.into_iter().next().ok_or_else(|| Problem::unfit("contact", "it has no number"))?
         }
-        _ => return Err(Problem::field("to", "allowed: this, or a contact in its place")),
+        _ => return Err(Problem::unfit("to", "allowed: this, or a contact in its place")),
     };
     vars.extend(new.vars);
     let numbers = context.view().await?.numbers;

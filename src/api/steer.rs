@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::{
     Context, Shared,
-    access::Caller,
+    access::{Caller, plain},
     problem::{self, Body, Id, Problem},
     start::{checked_script, checked_vars},
 };
@@ -103,7 +103,7 @@ impl Play {
             (None, Some(text)) if (1..=4000).contains(&text.chars().count()) => {
                 Sound::Speech(Speech { text, language: None, voice: None })
             }
-            _ => return Err(Problem::field("file", "allowed: a file, or text of 1 to 4,000 characters in its place")),
+            _ => return Err(Problem::unfit("file", "allowed: a file, or text of 1 to 4,000 characters in its place")),
         };
         Ok(("call.play", Verb::Announce { sounds: vec![sound] }, PATIENCE))
     }
@@ -148,7 +148,7 @@ pub(crate) struct Target {
 
 impl Target {
     fn verb(self) -> Result<Wish, Problem> {
-        if self.to.is_empty() || self.to.len() > 500 || self.to.contains(char::is_control) {
+        if !plain(&self.to, 500) {
             return Err(Problem::field("to", "allowed: a sip: URI"));
         }
         let transfer = Transfer::Blind { target: self.to, timeout: Duration::from_secs(60) };

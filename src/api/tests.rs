@@ -178,6 +178,7 @@ async fn what_is_wrong_with_a_request_is_named() {
         (r#"{"to": "sip:a@b", "from": "5", "vars": {"a": 5}}"#, "vars.a"),
         (r#"{"to": "sip:a@b", "from": "5", "ring_s": 0}"#, "ring_s"),
         (r#"{"to": "sip:a@b", "from": "5", "colour": 1}"#, "colour"),
+        (r#" ["sip:a@b", "5"]"#, "."),
     ] {
         let (code, problem) = bench.ask("POST", "/v1/calls", &bench.admin, "", body).await;
         assert_eq!((code, problem["field"].as_str()), (400, Some(field)), "{body}: {problem}");

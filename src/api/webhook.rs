@@ -1,17 +1,15 @@
 //! Events, posted to a web server as they come: signed, in their order, and again until they are taken.
 
-use std::{fs, io, path::PathBuf, thread, time::Duration};
+use std::{io, path::PathBuf, thread, time::Duration};
 
-use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
-    sync::watch,
-    time::timeout,
-};
+use hyper::{Method, header::CONTENT_TYPE};
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
-    hooks::https_connector,
+    hooks::{
+        Url,
+        http::{HttpError, ask, request, whole},
+    },
     io::clock::Clock,
     store::{Database, Store, Stored},
 };
@@ -24,14 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(1);
 /// The longest one.
 const SELDOM: Duration = Duration::from_secs(60);
-/// Longest head of an answer, in bytes.
-const LONGEST: u64 = 64 << 10;
 
 /// Where events go.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookConfig {
     /// Where to.
-    pub to: Address,
+    pub to: Url,
     /// With this the requests are signed; empty: they are not.
     pub secret: String,
     /// PEM file: authorities of web servers.
@@ -41,36 +37,6 @@ pub struct WebhookConfig {
 impl std::fmt::Debug for WebhookConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WebhookConfig").field("host", &self.to.host).finish_non_exhaustive()
-    }
-}
-
-/// An `http://` or `https://` address, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    secure: bool,
-    host: String,
-    port: u16,
-    path: String,
-}
-
-impl Address {
-    /// None: it is no such address.
-    pub fn parse(url: &str) -> Option<Address> {
-        let (scheme, rest) = url.split_once("://")?;
-        let secure = match scheme {
-            "http" => false,
-            "https" => true,
-            _ => return None,
-        };
-        let (place, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)?),
-            None => (place, if secure { 443 } else { 80 }),
-        };
-        let proper = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        let fits = !host.is_empty() && host.bytes().all(proper) && path.bytes().all(|b| b.is_ascii_graphic());
-        fits.then(|| Address { secure, host: host.to_owned(), port, path })
     }
 }
 
@@ -144,7 +110,7 @@ impl Sender {
             let lines: Vec<&str> = events.iter().map(|(_, line)| line.as_str()).collect();
             let body = format!("[{}]", lines.join(","));
             let now = self.clock.epoch().unix(self.clock.now()).as_secs();
-            match timeout(PATIENCE, post(&self.config, now, &body)).await {
+            match timeout(PATIENCE, post(&self.config, now, body)).await {
                 Ok(done) => done?,
                 Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
             }
@@ -166,53 +132,29 @@ fn signature(secret: &str, now: u64, body: &str) -> String {
     format!("t={now},v1={hex}")
 }
 
-async fn post(config: &WebhookConfig, now: u64, body: &str) -> Result<(), String> {
-    let Address { secure, host, port, path } = &config.to;
-    let signed = match config.secret.is_empty() {
-        true => String::new(),
-        false => format!("Switchhook-Signature: {}\r\n", signature(&config.secret, now, body)),
-    };
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         Connection: close\r\n{signed}\r\n{body}",
-        body.len()
-    );
-    let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| error.to_string())?;
-    let code = if *secure {
-        let trust = fs::read(&config.trust).map_err(|error| format!("{}: {error}", config.trust.display()))?;
-        let connector = https_connector(&trust)?;
-        let name = ServerName::try_from(host.clone()).map_err(|error| error.to_string())?;
-        let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
-        exchange(stream, &request).await
-    } else {
-        exchange(stream, &request).await
-    };
-    match code.map_err(|error| error.to_string())? {
-        Some(code) if code.starts_with('2') => Ok(()),
-        Some(code) => Err(format!("the answer is {code}")),
-        None => Err("the answer is no HTTP".to_owned()),
+async fn post(config: &WebhookConfig, now: u64, body: String) -> Result<(), String> {
+    let url = &config.to;
+    let told = |error: HttpError| error.to_string();
+    let mut head = request(Method::POST, url).header(CONTENT_TYPE, "application/json");
+    if !config.secret.is_empty() {
+        head = head.header("Switchhook-Signature", signature(&config.secret, now, &body));
     }
-}
-
-/// Send, and read the code of the answer.
-async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> io::Result<Option<String>> {
-    stream.write_all(request.as_bytes()).await?;
-    stream.flush().await?;
-    let mut head = Vec::new();
-    let mut reader = stream.take(LONGEST);
-    while !head.contains(&b'\n') && reader.read_buf(&mut head).await? > 0 {}
-    let line = String::from_utf8_lossy(&head);
-    let mut words = line.lines().next().unwrap_or_default().split(' ');
-    let http = words.next().is_some_and(|version| version.starts_with("HTTP/1."));
-    let code = words.next().filter(|code| http && code.len() == 3 && code.bytes().all(|b| b.is_ascii_digit()));
-    Ok(code.map(str::to_owned))
+    let request = head.body(whole(body)).map_err(|error| told(error.into()))?;
+    let at = url.anywhere().await.map_err(|error| error.to_string())?;
+    let answer = ask((url, &at[..]), &config.trust, request, None).await.map_err(told)?;
+    match answer.status() {
+        status if status.is_success() => Ok(()),
+        status => Err(format!("the answer is {}", status.as_u16())),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::{io::BufReader, net::TcpListener, sync::oneshot};
-
-    use tokio::io::AsyncBufReadExt;
+    use tokio::{
+        io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+        net::TcpListener,
+        sync::oneshot,
+    };
 
     use super::*;
     use crate::{
@@ -220,17 +162,6 @@ mod tests {
         store::{JournalConfig, WriterConfig, spawn_journal, spawn_writer, spool_name},
         switch::{Direction, Progress, Status},
     };
-
-    #[test]
-    fn addresses_are_taken_apart() {
-        let address =
-            |secure, host: &str, port, path: &str| Some(Address { secure, host: host.into(), port, path: path.into() });
-        assert_eq!(Address::parse("https://a.example/x?y=1"), address(true, "a.example", 443, "/x?y=1"));
-        assert_eq!(Address::parse("http://10.0.0.1:8080"), address(false, "10.0.0.1", 8080, "/"));
-        for bad in ["a.example", "ftp://a", "http://", "http://a b/", "http://a:0/", "http://a/\r\nX: y"] {
-            assert_eq!(Address::parse(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn a_signature_is_the_hmac_of_time_and_body() {
@@ -282,7 +213,7 @@ mod tests {
         spawn_writer(config, journal.line(), told).unwrap();
         ready.await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let to = Address::parse(&format!("http://{}/hook", listener.local_addr().unwrap())).unwrap();
+        let to = Url::parse(&format!("http://{}/hook", listener.local_addr().unwrap())).unwrap();
         let config = WebhookConfig { to, secret: "s".into(), trust: PathBuf::new() };
         spawn(config, (database, node), clock, journal.stored.subscribe()).unwrap();
         let progress = |status| Progress {

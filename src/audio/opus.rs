@@ -233,6 +233,27 @@ mod tests {
     }
 
     #[test]
+    fn stereo_is_heard_as_mono() {
+        use audiopus::{Application, Channels, SampleRate, coder::Encoder as Coder};
+        let mut coder = Coder::new(SampleRate::Hz48000, Channels::Stereo, Application::Audio).unwrap();
+        let mut decoder = Decoder::new();
+        let mut heard = Vec::new();
+        for (left, right) in tone(Rate::Full, 440.0, 1000).chunks(960).zip(tone(Rate::Full, 1500.0, 1000).chunks(960)) {
+            let both: Vec<i16> = left.iter().zip(right).flat_map(|(left, right)| [*left, *right]).collect();
+            let mut packet = [0; 1275];
+            let length = coder.encode(&both, &mut packet[..]).unwrap();
+            assert!(packet[0] & 4 != 0, "its own word for stereo (RFC 6716 section 3.1)");
+            let mut out = [0; 960];
+            assert_eq!(decoder.decode(Rate::Full, &packet[..length], &mut out), 960);
+            heard.extend(out);
+        }
+        for frequency in [440.0, 1500.0] {
+            let power = goertzel::power(&heard[9600..], frequency, 48_000) / 4000.0_f64.powi(2) * 2.0;
+            assert!((0.7..1.4).contains(&power), "{frequency} Hz at half its height: {power}");
+        }
+    }
+
+    #[test]
     fn a_lost_frame_comes_back_by_the_redundancy_of_the_next_and_two_are_made_up() {
         let wish = OpusWish { fec: true, ..OpusWish::default() };
         let (mut encoder, mut decoder) = (Encoder::new(wish), Decoder::new());

@@ -179,6 +179,7 @@ pub struct Call {
 pub struct Siprec {
     pub recorder: String,
     pub always: bool,
+    pub security: String,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -194,6 +195,7 @@ pub struct Guard {
     pub scanners: Vec<String>,
     pub max_sources: u64,
     pub shed_after_ms: u64,
+    pub shed_answers: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

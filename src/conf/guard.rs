@@ -26,6 +26,7 @@ impl At<'_> {
             scanners,
             max_sources: self.number("guard.max_sources", guard.max_sources, 100..=10_000_000)?,
             shed_after: self.millis("guard.shed_after_ms", guard.shed_after_ms, 0..=10_000)?,
+            shed_answers: self.number("guard.shed_answers", guard.shed_answers, 0..=1_000_000)?,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{Document, Fault, settings::At};
-use crate::hooks::{ArchiveConfig, Destination, Place, S3Key, Upload};
+use crate::hooks::{ArchiveConfig, Destination, S3Key, Upload, Url};
 
 impl At<'_> {
     pub(super) fn archive(&self, document: &Document) -> Result<ArchiveConfig, Fault> {
@@ -11,7 +11,7 @@ impl At<'_> {
         let days: u64 = self.number("recording.keep_days", recording.keep_days, 0..=36_500)?;
         let gigabytes: u64 = self.number("recording.max_gb", recording.max_gb, 0..=1_000_000)?;
         let place = || {
-            Place::parse(&recording.upload_url).ok_or_else(|| {
+            Url::folder(&recording.upload_url).ok_or_else(|| {
                 let found = format!("\"{}\"", recording.upload_url);
                 self.fault("recording.upload_url", found, "http:// or https://, a name, and perhaps a port and a path")
             })

@@ -52,7 +52,7 @@ impl At<'_> {
         if siprec.always && usual.is_none() {
             return Err(self.fault("siprec.always", "true", "false, where siprec.recorder is empty"));
         }
-        Ok(Recorders { usual, always: siprec.always })
+        Ok(Recorders { usual, always: siprec.always, security: self.policy("siprec.security", &siprec.security)? })
     }
 
     fn rate(&self, key: &str, found: u64) -> Result<Rate, Fault> {

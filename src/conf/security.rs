@@ -1,4 +1,4 @@
-//! Encrypted media: `media.security`, and the same word of a phone or trunk.
+//! Encrypted media: `media.security`, and the same word of a phone, a trunk or recorders.
 
 use super::{Fault, document::Media, settings::At};
 use crate::{sdp::Policy, switch::MediaSecurity};
@@ -17,7 +17,7 @@ impl At<'_> {
         if found.is_empty() { Ok(None) } else { self.policy(key, found).map(Some) }
     }
 
-    fn policy(&self, key: &str, found: &str) -> Result<Policy, Fault> {
+    pub(super) fn policy(&self, key: &str, found: &str) -> Result<Policy, Fault> {
         Ok(match self.one_of(key, found, &["off", "optional", "required"])?.as_str() {
             "off" => Policy::Off,
             "required" => Policy::Required,

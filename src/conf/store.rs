@@ -1,10 +1,7 @@
 //! Where call records and events are kept.
 
 use super::{ApiConf, Document, Fault, settings::At};
-use crate::{
-    api::{Address, WebhookConfig},
-    store::Database,
-};
+use crate::{api::WebhookConfig, hooks::Url, store::Database};
 
 /// Where call records and events are kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +41,7 @@ impl At<'_> {
                 "" => None,
                 url => Some(WebhookConfig {
                     // What is in an address may be a secret.
-                    to: Address::parse(url).ok_or_else(|| {
+                    to: Url::parse(url).ok_or_else(|| {
                         self.fault("api.webhook", "something else", "an http:// or https:// address, or empty")
                     })?,
                     secret: document.api.webhook_secret.clone(),

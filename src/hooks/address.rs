@@ -23,10 +23,12 @@ pub(super) enum Closed {
 
 /// An `http://` or `https://` address, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Url {
+pub struct Url {
+    /// It is `https://`.
     pub secure: bool,
     /// A name or an IPv4 address, in lower case.
     pub host: String,
+    /// From 1.
     pub port: u16,
     /// Path and query; begins with a slash.
     pub path: String,
@@ -54,6 +56,11 @@ impl Url {
         (fits && graphic).then(|| Url { secure, host: host.to_ascii_lowercase(), port, path })
     }
 
+    /// Reads an address that the operator wrote, to which paths are added: without user, query and fragment.
+    pub fn folder(text: &str) -> Option<Url> {
+        Url::parse(text).filter(|_| !text.contains(['?', '#']))
+    }
+
     /// Where `Location` leads from here: a whole address, or a path on the same server.
     pub fn follow(&self, location: &str) -> Option<Url> {
         if location.contains("://") {
@@ -73,14 +80,19 @@ impl Url {
 
     /// Where its server is, of what may be asked: the hosts named are, wherever they are; where none are named, every one
     /// with a public address is.
-    pub async fn places(&self, hosts: &[String]) -> Result<Vec<SocketAddr>, Closed> {
+    pub(super) async fn places(&self, hosts: &[String]) -> Result<Vec<SocketAddr>, Closed> {
         let named = hosts.iter().any(|host| host.eq_ignore_ascii_case(&self.host));
         if !named && !hosts.is_empty() {
             return Err(Closed::Unnamed);
         }
-        let found = lookup_host((self.host.as_str(), self.port)).await.map_err(Closed::Unknown)?;
-        let places: Vec<SocketAddr> = found.filter(|at| named || is_public(at.ip())).collect();
+        let mut places = self.anywhere().await.map_err(Closed::Unknown)?;
+        places.retain(|at| named || is_public(at.ip()));
         if places.is_empty() { Err(Closed::Private) } else { Ok(places) }
+    }
+
+    /// Where its server is, be it in our own network: for addresses that the operator wrote.
+    pub async fn anywhere(&self) -> io::Result<Vec<SocketAddr>> {
+        Ok(lookup_host((self.host.as_str(), self.port)).await?.collect())
     }
 }
 
@@ -126,6 +138,14 @@ mod tests {
         assert_eq!(to("http://y.example/b").as_deref(), Some("falsey.example/b"));
         for location in ["b", "//y.example/b", "ftp://y.example/", "/a b", ""] {
             assert_eq!(to(location), None, "{location}");
+        }
+    }
+
+    #[test]
+    fn a_folder_has_neither_query_nor_fragment() {
+        assert_eq!(Url::folder("https://x.example/a/").map(|url| url.path).as_deref(), Some("/a/"));
+        for url in ["http://x.example/a?b", "http://x.example/a#b", "http://x.example#", "ftp://x.example/"] {
+            assert_eq!(Url::folder(url), None, "{url}");
         }
     }
 

@@ -1,16 +1,22 @@
 //! Certificates of those who sign calls (STIR/SHAKEN), fetched from where the signature says.
 
-use std::{fs, io, path::PathBuf, thread, time::Duration};
+use std::{io, path::PathBuf, thread, time::Duration};
 
 use bytes::Bytes;
+use hyper::{
+    Method, StatusCode,
+    header::{ACCEPT, USER_AGENT},
+};
 use tokio::{sync::mpsc, time::timeout};
-use tokio_rustls::TlsConnector;
 
 use super::{
     address::{Closed, Url},
-    https::{connector, get},
+    http::{HttpError, ask, nothing, request},
 };
 use crate::switch::Input;
+
+/// Longest certificate with its chain, in bytes.
+const LONGEST: usize = 128 << 10;
 
 /// Who may be asked, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,29 +65,32 @@ pub fn spawn(
 /// What lies at `url`, or why it cannot be had.
 async fn fetch(config: &Config, url: &str) -> Result<Bytes, String> {
     let url = Url::parse(url).filter(|url| url.secure).ok_or("no https address that we understand")?;
-    // Read each time: a certificate is fetched seldom, and the file is renewed by the system.
-    let trust = fs::read(&config.trust).map_err(|error| format!("{}: {error}", config.trust.display()))?;
-    let connector = connector(&trust).map_err(|why| format!("{}: {why}", config.trust.display()))?;
-    match timeout(config.patience, fetch_at(config, &connector, &url)).await {
+    match timeout(config.patience, fetch_at(config, &url)).await {
         Ok(result) => result,
         Err(_) => Err(format!("it did not come within {} ms", config.patience.as_millis())),
     }
 }
 
-async fn fetch_at(config: &Config, connector: &TlsConnector, url: &Url) -> Result<Bytes, String> {
+async fn fetch_at(config: &Config, url: &Url) -> Result<Bytes, String> {
     let at = url.places(&config.hosts).await.map_err(|closed| match closed {
         Closed::Unnamed => format!("{} is not among the hosts that are asked", url.host),
         Closed::Unknown(error) => error.to_string(),
         Closed::Private => format!("{} has no public address", url.host),
     })?;
-    get(connector, url, &at, &config.agent).await.map(Bytes::from).map_err(|error| error.to_string())
+    let told = |error: HttpError| error.to_string();
+    let request = request(Method::GET, url).header(USER_AGENT, &config.agent).header(ACCEPT, "*/*").body(nothing());
+    let answer = ask((url, &at[..]), &config.trust, request.map_err(|error| told(error.into()))?, Some(LONGEST)).await;
+    let answer = answer.map_err(told)?;
+    // A redirection is not followed: the signature names the place.
+    match answer.status() {
+        StatusCode::OK => Ok(Bytes::from(answer.into_body())),
+        other => Err(format!("the server says {}", other.as_u16())),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
-    use std::sync::Arc;
+    use std::{fs, net::SocketAddr, sync::Arc};
 
     use rustls::pki_types::PrivateKeyDer;
     use tokio::{
@@ -139,6 +148,14 @@ mod tests {
         let url = format!("https://localhost:{}/shaken.pem", at.port());
         let told = fetch(&config(&["localhost"], other.path().into()), &url).await.unwrap_err();
         assert!(told.contains("certificate"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn only_200_will_do() {
+        let (at, trust) = server("HTTP/1.1 302 Found\r\nLocation: https://x/\r\n\r\n").await;
+        let url = format!("https://localhost:{}/shaken.pem", at.port());
+        let told = fetch(&config(&["localhost"], trust.path().into()), &url).await.unwrap_err();
+        assert_eq!(told, "the server says 302");
     }
 
     #[tokio::test]

@@ -4,12 +4,13 @@
 mod address;
 mod archive;
 mod certificates;
-mod https;
+pub mod http;
 mod speech;
 mod web;
 
-pub use archive::{ArchiveConfig, Destination, Place, S3Key, Upload, erase, erase_file, spawn as spawn_archive};
+pub use address::Url;
+pub use archive::{ArchiveConfig, Destination, S3Key, Upload, erase, erase_file, spawn as spawn_archive};
 pub use certificates::{Config as CertificatesConfig, spawn as spawn_certificates};
-pub use https::connector as https_connector;
+pub use http::connector as https_connector;
 pub use speech::{Config as SpeechConfig, spawn as spawn_speech, version as speech_version};
 pub use web::{Config as WebConfig, spawn as spawn_web};

@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod ends;
+mod show;
 mod wait;
 
 pub use ends::{Ends, Fact, Figures, InterfaceAddress, Order, Seen, ToFlows, View, counts_of};
@@ -125,33 +126,8 @@ impl Control {
             }
             // Who asked may be gone.
             Some(Order::Figures(to)) => drop(to.send(self.figures())),
-            Some(Order::View(to)) => {
-                let phones = self.exchange.registrations().map(|(user, at)| (user.to_owned(), at.clone())).collect();
-                let config = self.exchange.config();
-                let view = View {
-                    counts: self.exchange.counts(),
-                    draining: self.exchange.is_draining(),
-                    numbers: config.routes.iter().map(|r| (r.number.to_string(), r.service.to_string())).collect(),
-                    trunks: config.trunking.trunks.iter().map(|trunk| trunk.name.to_string()).collect(),
-                    phones,
-                };
-                // Who asked may be gone.
-                let _ = to.send(view);
-            }
+            Some(Order::View(to)) => drop(to.send(self.view())),
             Some(Order::Stop) | None => self.stopped = true,
-        }
-    }
-
-    fn figures(&self) -> Figures {
-        let trunks = &self.exchange.config().trunking.trunks;
-        Figures {
-            counts: self.exchange.counts(),
-            draining: self.exchange.is_draining(),
-            workers: self.ends.workers.iter().map(|worker| (worker.counters(), worker.load())).collect(),
-            hooks: self.waits.waited().to_vec(),
-            trunks: trunks.iter().map(|trunk| trunk.name.to_string()).collect(),
-            phones: self.exchange.registrations().count(),
-            records_lost: self.records_lost,
         }
     }
 

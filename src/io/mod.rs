@@ -24,6 +24,7 @@ pub mod sounds;
 mod stats;
 pub mod streams;
 mod thread;
+pub mod trust;
 pub mod udp;
 mod waits;
 pub mod worker;

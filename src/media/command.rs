@@ -58,8 +58,8 @@ pub enum Command {
         /// The datagram.
         bytes: Box<[u8]>,
     },
-    /// Forget the port. What it was doing ends, and is told; [`Event::Closed`](super::Event::Closed) follows from the next
-    /// [`Engine::handle_timeout`](super::Engine::handle_timeout), which is due at once and sends the RTCP BYE.
+    /// Forget the port. What it was doing ends, and is told; [`Event::Closed`](super::Event::Closed) follows from the
+    /// next [`Engine::handle_timeout`](super::Engine::handle_timeout), which is due at once and sends the RTCP BYE.
     Close {
         /// Which port.
         port: PortId,
@@ -119,7 +119,8 @@ pub enum Command {
         on: bool,
     },
     /// Play sounds one after another without a gap, over whatever the port hears otherwise (which is silenced
-    /// meanwhile). Answered by one [`Event::PlayDone`](super::Event::PlayDone), also where the port is gone. What was playing is stopped first.
+    /// meanwhile). Answered by one [`Event::PlayDone`](super::Event::PlayDone), also where the port is gone. What was
+    /// playing is stopped first.
     Play {
         /// Which port.
         port: PortId,
@@ -146,8 +147,9 @@ pub enum Command {
         /// Which play.
         play: PlayId,
     },
-    /// Record. Blocks come back one by one as [`Event::Recorded`](super::Event::Recorded); the disk returns them with [`Command::Space`].
-    /// Answered by one [`Event::RecordDone`](super::Event::RecordDone): at once where the port is gone or has two recordings already.
+    /// Record. Blocks come back one by one as [`Event::Recorded`](super::Event::Recorded); the disk returns them with
+    /// [`Command::Space`]. Answered by one [`Event::RecordDone`](super::Event::RecordDone): at once where the port is
+    /// gone or has two recordings already.
     Record {
         /// Which port.
         port: PortId,
@@ -162,8 +164,8 @@ pub enum Command {
         /// Empty blocks with their capacity.
         blocks: Vec<Block>,
     },
-    /// Record what all say who are heard in a bridge, until the last of them leaves. As [`Command::Record`]; `name` stands
-    /// for a port in all that is said about it, and is nobody else's.
+    /// Record what all say who are heard in a bridge, until the last of them leaves. As [`Command::Record`]; `name`
+    /// stands for a port in all that is said about it, and is nobody else's.
     RecordBridge {
         /// Which bridge.
         bridge: BridgeId,
@@ -217,6 +219,15 @@ pub enum Command {
         /// Which tap.
         tap: TapId,
     },
+    /// Let a tap have silence in the place of the port's sound, as long as that is, or the sound again.
+    MaskTap {
+        /// Which port.
+        port: PortId,
+        /// Which tap.
+        tap: TapId,
+        /// Silence from now on.
+        on: bool,
+    },
     /// Send what comes out of a tap, wherever that is, while nothing else is said to the port's party.
     Feed {
         /// Which port.
@@ -225,7 +236,8 @@ pub enum Command {
         tap: Arc<Tap>,
     },
     /// Send digits, one after another, after those of at most four orders before: as RFC 4733 events, or as tones where
-    /// the peer takes no events. Answered by one [`Event::DigitsSent`](super::Event::DigitsSent): at once where there are more orders, or no port.
+    /// the peer takes no events. Answered by one [`Event::DigitsSent`](super::Event::DigitsSent): at once where there
+    /// are more orders, or no port.
     Digits {
         /// Which port.
         port: PortId,

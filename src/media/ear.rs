@@ -3,7 +3,7 @@
 //! Keys are heard in what the jitter buffer gives, so each frame that holds one can be silenced before anybody hears
 //! it: the other party gets the key once, as an event or as a tone of ours, never twice.
 
-use super::{FRAME, Frame};
+use super::{FRAME, View};
 use crate::{
     audio::{Convert, dtmf, progress::Progress},
     codec::Rate,
@@ -67,7 +67,7 @@ impl Ear {
     }
 
     /// What the party said in this tick. True: it is no speech, and not for others.
-    pub(super) fn handle(&mut self, said: &Frame) -> bool {
+    pub(super) fn handle(&mut self, said: View<'_>) -> bool {
         if !self.listens() {
             return false;
         }

@@ -126,6 +126,7 @@ impl Engine {
             }
             Command::Tap { port, tapping } => self.tap(port, tapping),
             Command::Untap { port, tap } => self.untap(port, tap),
+            Command::MaskTap { port, tap, on } => self.mask_tap(port, tap, on),
             Command::Feed { port, tap } => self.feed(port, tap),
             Command::Digits { port, digits, length, gap } => self.dial(port, Order { digits, length, gap }),
         }

@@ -57,8 +57,8 @@ pub enum Event {
         /// Which port.
         port: PortId,
     },
-    /// Neither RTP nor RTCP has come for [`Config::rtp_timeout`](super::Config::rtp_timeout) though the peer should send: it is gone. Told again after
-    /// as long.
+    /// Neither RTP nor RTCP has come for [`Config::rtp_timeout`](super::Config::rtp_timeout) though the peer should
+    /// send: it is gone. Told again after as long.
     Lost {
         /// Which port.
         port: PortId,

@@ -2,7 +2,7 @@
 //!
 //! Between opening and closing a port nothing is allocated, locked or logged. Memory that a port, a recording or a
 //! sound needs is made outside and comes in with the command. All audio is linear 16-bit, mono; a tick handles 20 ms of
-//! each port that is not merely relayed, as a [`Frame`] that knows its [`Rate`].
+//! each port that is not merely relayed, as a [`Frame`] that knows its [`Rate`](crate::codec::Rate).
 //!
 //! ```text
 //! peer ─▶ jitter ─▶ said (rate of its codec) ─▶ bridge (its own rate) ─▶ sender (rate of its codec) ─▶ peer
@@ -72,7 +72,7 @@ pub use batch::{Batch, Datagram};
 pub use command::{Command, Role};
 pub use engine::Engine;
 pub use event::{Event, Quality, Spent};
-pub use frame::{Frame, MAX_FRAME};
+pub use frame::{Frame, MAX_FRAME, View};
 pub use metrics::{Bursts, Level};
 pub use pcm::{Block, Layout, Pcm, Shape};
 pub use port::Port;
@@ -85,7 +85,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::codec::{Codec, Digits, Foreign, OpusWish};
 
-/// Samples a second in which the engine counts time; its audio may have more ([`Rate`]).
+/// Samples a second in which the engine counts time; its audio may have more ([`Rate`](crate::codec::Rate)).
 pub const RATE: u32 = 8000;
 /// Length of a tick.
 pub const TICK: Duration = Duration::from_millis(20);

@@ -9,6 +9,7 @@ use super::{
     dialer::Dialer,
     ear::Ear,
     events::Events,
+    frame::Lasting,
     gate::{Gate, Verdict},
     jitter::{Jitter, Packet, Pulled},
     metrics::Metrics,
@@ -63,7 +64,7 @@ pub struct Port {
     /// What the peer sends at present.
     pub(super) hearing: Hearing,
     /// What it said in the tick `taken`; silence where it said nothing.
-    pub(super) said: Frame,
+    pub(super) said: Lasting,
     /// The same at its bridge's rate, where that is another.
     added: Frame,
     to_bridge: Convert,
@@ -124,7 +125,7 @@ impl Port {
             digits: digits::Receiver::default(),
             jitter: Jitter::new(config.jitter_min, config.jitter_max, tools.bench),
             hearing: Hearing::Nothing,
-            said: Frame::silent(Rate::Narrow),
+            said: tools.said,
             added: Frame::silent(Rate::Narrow),
             to_bridge: Convert::new(),
             to_peer: Convert::new(),
@@ -182,6 +183,10 @@ impl Port {
         self.ear.equip(&mut tools.tones);
         self.sender.set_clock(clock(&stream));
         self.jitter.equip(&mut tools.bench);
+        if !self.said.is_like(&tools.said) {
+            std::mem::swap(&mut self.said, &mut tools.said);
+            (self.spoke, self.summed) = (false, false);
+        }
         let old = std::mem::replace(&mut self.stream, stream);
         self.hearing = Hearing::Nothing;
         self.expect_audio(now);
@@ -347,7 +352,7 @@ impl Port {
         if spoke && tick.is_multiple_of(8) {
             self.metrics.handle_audio(self.said.samples());
         }
-        if self.route == Route::Decode && self.ear.handle(&self.said) {
+        if self.route == Route::Decode && self.ear.handle(self.said.view()) {
             self.said.silence();
         }
         if let Some(agc) = self.agc.as_mut().filter(|_| spoke) {

@@ -3,7 +3,7 @@
 //! The disk may be slow. Where no empty block is left, time goes by as a gap; it is counted, and written as silence when
 //! there is room again, so that what follows is still at its place.
 
-use super::{Block, Event, FRAME, Frame, Layout, MAX_FRAME, events::Events};
+use super::{Block, Event, FRAME, Layout, MAX_FRAME, View, events::Events};
 use crate::{
     audio::{Convert, quiet::Quiet},
     codec::Rate,
@@ -75,8 +75,8 @@ impl Recorder {
     pub(super) fn take_frames(
         &mut self,
         port: PortId,
-        said: &Frame,
-        heard: &Frame,
+        said: View<'_>,
+        heard: View<'_>,
         events: &mut Events,
     ) -> Option<RecordEnd> {
         let mut converted = [[0; MAX_FRAME]; 2];
@@ -91,7 +91,7 @@ impl Recorder {
     }
 
     /// As [`Recorder::take_frames`], where there is only what was said.
-    pub(super) fn take_said(&mut self, port: PortId, said: &Frame, events: &mut Events) -> Option<RecordEnd> {
+    pub(super) fn take_said(&mut self, port: PortId, said: View<'_>, events: &mut Events) -> Option<RecordEnd> {
         let (rate, mut converted) = (self.rate, [0; MAX_FRAME]);
         let converted = &mut converted[..rate.frame()];
         self.converts[0].run(said.rate(), said.samples(), rate, converted);

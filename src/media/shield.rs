@@ -81,7 +81,8 @@ impl Shield {
 
     /// Goes on from the shield before: whoever uses the same key goes on counting (RFC 3711 section 3.3.1).
     fn follow(&mut self, old: &mut Shield) {
-        if self.how.ice == old.how.ice {
+        // The way that was chosen holds until the checks of a restart choose another (RFC 8445 section 9).
+        if self.how.ice.is_some() == old.how.ice.is_some() {
             (self.chosen, self.hands) = (old.chosen, old.hands);
         }
         match (&mut self.keys, old.keys.take()) {

@@ -16,7 +16,7 @@ use std::sync::{
 
 use crossbeam_queue::ArrayQueue;
 
-use super::{Engine, Frame, MAX_FRAME, Spent, events::Events, port::Port};
+use super::{Engine, Frame, MAX_FRAME, Spent, View, events::Events, port::Port};
 use crate::{
     audio::Convert,
     codec::Rate,
@@ -99,23 +99,27 @@ pub struct Tapping {
     tap: Arc<Tap>,
     convert: Convert,
     number: u64,
+    /// It is not to hear what there is.
+    masked: bool,
 }
 
 impl Tapping {
     /// For one port.
     pub fn new(tap: Arc<Tap>) -> Box<Tapping> {
-        Box::new(Tapping { tap, convert: Convert::new(), number: 0 })
+        Box::new(Tapping { tap, convert: Convert::new(), number: 0, masked: false })
     }
 
     /// One tick of the port.
-    fn hear(&mut self, said: &Frame, heard: &Frame) {
+    fn hear(&mut self, said: View<'_>, heard: View<'_>) {
         let frame = match self.tap.side {
             Side::Said => said,
             Side::Heard => heard,
         };
         let rate = self.tap.rate;
         let mut out = TapFrame { number: self.number, rate, samples: [0; LONGEST] };
-        self.convert.run(frame.rate(), frame.samples(), rate, &mut out.samples[..rate.frame()]);
+        if !self.masked {
+            self.convert.run(frame.rate(), frame.samples(), rate, &mut out.samples[..rate.frame()]);
+        }
         self.number += 1;
         if self.tap.frames.force_push(out).is_some() {
             self.tap.dropped.fetch_add(1, Ordering::Relaxed);
@@ -165,6 +169,15 @@ impl Engine {
         self.with(id, |port, events| port.untap(Some(tap), events));
     }
 
+    /// Let a tap of it have silence, or the sound again.
+    pub(super) fn mask_tap(&mut self, id: PortId, tap: TapId, on: bool) {
+        self.with(id, |port, _| {
+            for tapping in port.taps.iter_mut().flatten().filter(|tapping| tapping.tap.id == tap) {
+                tapping.masked = on;
+            }
+        });
+    }
+
     /// A port sends what comes out of a tap.
     pub(super) fn feed(&mut self, id: PortId, tap: Arc<Tap>) {
         let mut feed = Some(Feed(tap));
@@ -188,7 +201,7 @@ impl Port {
     /// One tick: what it said, and what was `sent`.
     pub(super) fn hear_taps(&mut self, sent: &Frame) {
         for tapping in self.taps.iter_mut().flatten() {
-            tapping.hear(&self.said, sent);
+            tapping.hear(self.said.view(), sent.view());
         }
     }
 

@@ -74,7 +74,7 @@ impl Engine {
             } else {
                 said.silence();
             }
-            if let Some(why) = tape.recorder.take_said(tape.name, &said, &mut self.events) {
+            if let Some(why) = tape.recorder.take_said(tape.name, said.view(), &mut self.events) {
                 self.end_tape(at, why);
             }
         }

@@ -101,7 +101,7 @@ impl Engine {
                 true
             }
             (None, None) if port.echo && port.route == Route::Decode => {
-                frame.copy_from(&port.said);
+                frame.copy_from(port.said.view());
                 true
             }
             // Nobody talks to this party now. Silence is sent all the same: it keeps the way through NAT open, and the
@@ -229,7 +229,7 @@ impl Port {
         self.hear_taps(sent);
         for place in &mut self.recorders {
             if let Some(recorder) = place
-                && let Some(why) = recorder.take_frames(self.id, &self.said, sent, events)
+                && let Some(why) = recorder.take_frames(self.id, self.said.view(), sent.view(), events)
                 && let Some(recorder) = place.take()
             {
                 events.record_done(self.id, recorder, why);

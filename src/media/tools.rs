@@ -1,6 +1,6 @@
 //! What the codecs of a port need: made outside the engine, with the agreement that needs it.
 
-use super::{RATE, Stream, jitter::Workbench};
+use super::{RATE, Stream, frame::Lasting, jitter::Workbench};
 use crate::{
     audio::{Decoder, Encoder, dtmf},
     codec::{Codec, Rate},
@@ -10,6 +10,8 @@ use crate::{
 pub struct Tools {
     pub(super) encoder: Encoder,
     pub(super) bench: Workbench,
+    /// For what comes in a tick.
+    pub(super) said: Lasting,
     pub(super) collected: Box<[i16]>,
     /// Where keys come as tones.
     pub(super) tones: Option<Box<dtmf::Detector>>,
@@ -28,6 +30,7 @@ impl Tools {
         Box::new(Tools {
             encoder: Encoder::new(&goes, stream.opus),
             bench: Workbench::new(Decoder::new(&comes), highest(&comes)),
+            said: Lasting::lasting(highest(&comes)),
             collected: vec![0; room].into_boxed_slice(),
             tones: listens(stream).then(|| Box::new(dtmf::Detector::new(RATE))),
         })

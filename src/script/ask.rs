@@ -36,7 +36,7 @@ const PARK_TIME: Duration = Duration::from_secs(120);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 34] = [
+pub(super) const OF_CALL: [&str; 35] = [
     "answer",
     "bridge",
     "deafen",
@@ -66,6 +66,7 @@ pub(super) const OF_CALL: [&str; 34] = [
     "send_digits",
     "send_message",
     "siprec",
+    "siprec_mask",
     "siprec_stop",
     "sleep",
     "tone",
@@ -175,8 +176,8 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             };
             Verb::Bridge { other: CallId(other), stop_on: options.digits("stop_on", "")? }
         }
-        "siprec" | "siprec_stop" | "join" | "listen" | "detect" | "quality" | "members" | "mute" | "deafen"
-        | "kick" => company(name, function, given)?,
+        "siprec" | "siprec_mask" | "siprec_stop" | "join" | "listen" | "detect" | "quality" | "members" | "mute"
+        | "deafen" | "kick" => company(name, function, given)?,
         "echo" => {
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }

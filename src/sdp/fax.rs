@@ -4,10 +4,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{
-    Agreed, Local, Media, Refusal, Session,
+    Agreed, Direction, Local, Media, Refusal, Session,
     negotiate::{refused, usable},
-    shown,
+    offer, shown,
 };
+use crate::codec::OpusWish;
 
 /// Most attributes of a line that are kept, and the most characters of each.
 const ATTRIBUTES: usize = 32;
@@ -52,15 +53,25 @@ impl Session {
     /// It is about a fax: it has a line for that, and none for audio. Where it has both, audio goes on.
     pub fn is_fax(&self) -> bool {
         let audio = |line: &Media| line.is_audio() && line.port != 0;
-        self.media.iter().any(Media::is_fax) && !self.media.iter().any(audio)
+        self.has_fax() && !self.media.iter().any(audio)
+    }
+
+    /// It has a line for a fax, be there audio beside it or not.
+    pub fn has_fax(&self) -> bool {
+        self.media.iter().any(Media::is_fax)
     }
 }
 
 impl Media {
-    fn is_fax(&self) -> bool {
+    pub(super) fn is_fax(&self) -> bool {
+        self.is_place_of_fax() && self.port != 0
+    }
+
+    /// The line is for a fax, though there may be none.
+    fn is_place_of_fax(&self) -> bool {
         let is = |text: &str, known: &str| text.eq_ignore_ascii_case(known);
         let t38 = self.formats.iter().any(|format| is(format, "t38"));
-        is(&self.kind, "image") && is(&self.protocol, "udptl") && t38 && self.port != 0
+        is(&self.kind, "image") && is(&self.protocol, "udptl") && t38
     }
 
     /// Keeps an attribute of T.38. False: it is something else.
@@ -76,6 +87,36 @@ impl Media {
 }
 
 impl Agreed {
+    /// What there is where a session begins with a fax, by `ours`, our description of it: no audio, but a line in which
+    /// it may come.
+    pub fn of_fax(ours: &Session, theirs: &Fax, local: &Local) -> Agreed {
+        let mut lines: Vec<Media> = ours.media.iter().map(refused).collect();
+        let audio = lines.iter().position(Media::is_audio);
+        let media_index = audio.or_else(|| lines.iter().position(Media::is_place_of_fax)).unwrap_or_default();
+        if audio.is_none()
+            && let Some(line) = lines.get_mut(media_index)
+        {
+            *line = refused(&local.audio("RTP/AVP", &[]));
+        }
+        Agreed {
+            remote: Some(theirs.remote),
+            remote_rtcp: None,
+            send: None,
+            receive: Vec::new(),
+            foreign: Vec::new(),
+            send_digits: None,
+            receive_digits: Vec::new(),
+            comfort: None,
+            opus: OpusWish::default(),
+            ptime: local.ptime,
+            direction: Direction::Inactive,
+            protection: None,
+            media_index,
+            lines,
+            why: "a fax, no audio".to_owned(),
+        }
+    }
+
     /// Our description `fax` was about a fax. Its lines stay (RFC 3264 section 8), and audio can come back in its place.
     pub fn keep_lines(&mut self, fax: &Session) {
         let audio = self.lines.get(self.media_index).cloned();
@@ -93,11 +134,19 @@ pub fn fax_answer(offer: &Session, other: &Fax, local: &Local) -> Session {
     local.session(offer.media.iter().enumerate().map(line).collect())
 }
 
-/// Our offer of a fax within a session, in the place of its audio (RFC 3264 section 8.3.3); `other` is what the other
-/// party says of its own.
+/// Our first offer, where another party offers a fax, and says `other` of its own; `alone`: without audio. A line beside
+/// audio has its port: who takes both is asked to choose, by a re-INVITE without the fax.
+pub fn fax_invitation(other: &Fax, local: &Local, alone: bool) -> Session {
+    let audio = if alone { Vec::new() } else { offer(local).media };
+    local.session(audio.into_iter().chain([other.line(local)]).collect())
+}
+
+/// Our offer of a fax within a session, in the line that it has or had, else in the place of its audio (RFC 3264 section
+/// 8.3.3); `other` is what the other party says of its own.
 pub fn fax_offer(agreed: &Agreed, other: &Fax, local: &Local) -> Session {
     let mut lines: Vec<Media> = agreed.lines.iter().map(refused).collect();
-    match lines.get_mut(agreed.media_index) {
+    let at = lines.iter().position(Media::is_place_of_fax).unwrap_or(agreed.media_index);
+    match lines.get_mut(at) {
         Some(line) => *line = other.line(local),
         None => lines.push(other.line(local)),
     }

@@ -24,14 +24,14 @@ mod tests;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-pub use fax::{Fax, fax_answer, fax_offer};
+pub use fax::{Fax, fax_answer, fax_invitation, fax_offer};
 pub use foreign::Format;
 pub use keying::{Crypto, Keying, Setup};
 pub use negotiate::{Agreed, Refusal, accept, answer};
 pub use offer::{Local, offer, reoffer};
 pub use parse::{MAX_BYTES, MAX_FORMATS, MAX_MEDIA, ParseError};
 pub use security::{Keys, Policy, Proposal, Protection, Secret, Security};
-pub use siprec::{accept_both, offer_both};
+pub use siprec::{accept_both, answer_both, offer_both};
 
 use crate::codec::Codec;
 
@@ -251,10 +251,11 @@ impl Session {
         payloads.filter_map(codec).collect()
     }
 
-    /// The peer's audio comes by IPv6, as far as it says: the family that our own address must have.
+    /// The peer's audio or fax comes by IPv6, as far as it says: the family that our own address must have.
     pub fn is_ipv6(&self) -> bool {
         let audio = self.media.iter().find(|media| media.is_audio() && media.port != 0);
-        let host = audio.and_then(|media| media.connection.as_ref()).or(self.connection.as_ref());
+        let line = audio.or_else(|| self.media.iter().find(|media| media.is_fax()));
+        let host = line.and_then(|media| media.connection.as_ref()).or(self.connection.as_ref());
         matches!(host, Some(Host::Address(IpAddr::V6(address))) if address.to_ipv4_mapped().is_none())
     }
 }

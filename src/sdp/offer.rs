@@ -62,7 +62,8 @@ pub fn reoffer(local: &Local, agreed: &Agreed) -> Session {
     let in_use: Vec<Codec> = agreed.send.iter().map(|(_, codec)| *codec).collect();
     let foreign: Vec<Format> =
         agreed.foreign.iter().map(|(format, number)| Format { number: *number, ..format.clone() }).collect();
-    let payloads = if in_use.is_empty() { vec![] } else { numbers(local, &in_use, &agreed.receive) };
+    let only_foreign = in_use.is_empty() && !foreign.is_empty();
+    let payloads = if only_foreign { vec![] } else { numbers(local, &in_use, &agreed.receive) };
     let mut audio = local.audio(protocol, &payloads);
     audio.take_formats(&foreign);
     audio.take_digits(&digits(&payloads, &agreed.receive_digits));

@@ -67,6 +67,11 @@ pub struct Security {
     pub secret: Secret,
     /// SHA-256 of our certificate; absent: no DTLS.
     pub fingerprint: Option<[u8; 32]>,
+    /// How often each suite was left for another, by its place in the enum. Each time it gets a new key: counters that
+    /// begin anew under an older one would give the same key stream twice (RFC 3711 section 9.1).
+    pub left: [u16; Suite::ALL.len()],
+    /// Our name and the peer's for ICE, as they were agreed on.
+    pub ice: Option<(IceName, IceName)>,
 }
 
 /// How the stream that was agreed on is protected.
@@ -139,7 +144,7 @@ impl Security {
 
     /// With ICE, packets come from where the checks came from: that needs one port for all.
     fn dtls(&self, theirs: &Keying, active: bool) -> Protection {
-        let ice = (theirs.has_ice() && theirs.mux).then(|| (self.ice(), theirs.ice.clone()));
+        let ice = (theirs.has_ice() && theirs.mux).then(|| (self.ice_for(&theirs.ice), theirs.ice.clone()));
         let fingerprints = theirs.fingerprints.clone();
         Protection { keys: Keys::Dtls { active, fingerprints, ice }, mux: theirs.mux }
     }
@@ -162,7 +167,7 @@ impl Security {
             Keys::Dtls { active, ice, .. } => {
                 said.fingerprints = self.fingerprints();
                 said.setup = Some(if *active { Setup::Active } else { Setup::Passive });
-                self.name_way(&mut said, ice.is_some(), local);
+                name_way(&mut said, ice.as_ref().map(|(ours, _)| ours.clone()), local);
             }
         }
         said
@@ -198,16 +203,9 @@ impl Security {
                 said.setup = Some(Setup::ActPass);
                 said.mux = true;
                 said.mid = ice.then(|| MID.to_owned());
-                self.name_way(&mut said, ice, local);
+                name_way(&mut said, ice.then(|| self.ice()), local);
                 ("UDP/TLS/RTP/SAVPF", said)
             }
-        }
-    }
-
-    fn name_way(&self, said: &mut Keying, ice: bool, local: &Local) {
-        if ice {
-            said.ice = self.ice();
-            said.candidate = Some(local.address);
         }
     }
 
@@ -216,18 +214,34 @@ impl Security {
         bytes.map(|bytes| Fingerprint { hash: Hash::Sha256, bytes }).into_iter().collect()
     }
 
-    /// Our name for ICE.
+    /// Our name for ICE: the one that was agreed on, as long as the peer has not begun anew.
     pub fn ice(&self) -> IceName {
+        self.ice.as_ref().map_or_else(|| self.ice_named("ice"), |(ours, _)| ours.clone())
+    }
+
+    /// Who comes with a new name restarts ICE, and gets a new one from us, too (RFC 8839 section 4.4.1.1.1).
+    fn ice_for(&self, theirs: &IceName) -> IceName {
+        match &self.ice {
+            Some((_, had)) if had != theirs => self.ice_named(&format!("ice {} {}", theirs.user, theirs.password)),
+            _ => self.ice(),
+        }
+    }
+
+    fn ice_named(&self, what: &str) -> IceName {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let made = self.derive("ice");
+        let made = self.derive(what);
         IceName { user: hex(&made[..4]), password: hex(&made[4..20]) }
     }
 
     /// What we encrypt with.
     fn key(&self, suite: Suite) -> Key {
+        let what = match self.left[suite as usize] {
+            0 => suite.name().to_owned(),
+            left => format!("{} {left}", suite.name()),
+        };
         let mut bytes = [0; 64];
-        bytes[..32].copy_from_slice(&self.derive(suite.name()));
-        bytes[32..].copy_from_slice(&self.derive(&format!("{} salt", suite.name())));
+        bytes[..32].copy_from_slice(&self.derive(&what));
+        bytes[32..].copy_from_slice(&self.derive(&format!("{what} salt")));
         let wanted = suite.key_bytes() + suite.salt_bytes();
         Key::new(suite, &bytes[..wanted]).expect("so many bytes were cut off")
     }
@@ -235,6 +249,13 @@ impl Security {
     fn derive(&self, what: &str) -> [u8; 32] {
         let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.secret.0), what.as_bytes());
         made.as_ref().try_into().expect("SHA-256 gives 32 bytes")
+    }
+}
+
+fn name_way(said: &mut Keying, ours: Option<IceName>, local: &Local) {
+    if let Some(ours) = ours {
+        said.ice = ours;
+        said.candidate = Some(local.address);
     }
 }
 

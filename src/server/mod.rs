@@ -229,6 +229,7 @@ fn guarded_json(guarded: &Guarded) -> serde_json::Value {
         "offences": guarded.offences,
         "bans": guarded.bans,
         "shed": guarded.shed,
+        "unanswered": guarded.unanswered,
         "in_force": guarded.in_force,
         "sources": guarded.sources,
     })

@@ -74,17 +74,14 @@ fn others(value: &Value) -> Vec<Value> {
     match value {
         Value::Boolean(is) => vec![Value::Boolean(!is)],
         Value::Integer(number) => {
-            let near = [number + 1, number - 1, number * 2, number / 2, 30, 60, 16_000, 90];
+            let near = [number - 1, number + 1, number * 2, number / 2, 30, 60, 16_000, 90];
             near.into_iter().filter(|other| other != number).map(Value::Integer).collect()
         }
         Value::Array(_) => {
             let lists = ["10.0.0.1", "PCMA", "text/html", "SHA-256", "9*", "x.example"].map(|text| vec![word(&text)]);
-            lists
-                .into_iter()
-                .chain([vec![Value::Integer(404)], vec![]])
-                .map(Value::Array)
-                .filter(|it| it != value)
-                .collect()
+            let rewrite: Table = "number = \"9*\"".parse().unwrap();
+            let more = [vec![Value::Integer(404)], vec![Value::Table(rewrite)], vec![]];
+            lists.into_iter().chain(more).map(Value::Array).filter(|other| other != value).collect()
         }
         Value::String(text) => words.iter().filter(|one| *one != text).map(word).collect(),
         Value::Float(_) | Value::Datetime(_) | Value::Table(_) => Vec::new(),

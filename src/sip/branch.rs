@@ -8,6 +8,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// What every branch of RFC 3261 starts with (section 8.1.1.7).
 const COOKIE: &str = "z9hG4bK";
 
+/// What the tags of [`Names::tag_of`] begin with, and no others of ours: by this an ACK is known that nobody waits for.
+pub(super) const TRACELESS: &str = "gone-";
+
 /// Makes names. The same seed makes the same names.
 #[derive(Debug)]
 pub struct Names {
@@ -34,7 +37,7 @@ impl Names {
 
     /// A tag that follows from `text`: whoever asks again gets the same one (for answers that leave no trace here).
     pub fn tag_of(&self, text: &str) -> String {
-        format!("{:016x}", self.keyed(text))
+        format!("{TRACELESS}{:016x}", self.keyed(text))
     }
 
     /// A Call-ID.

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::lines::Lines;
+use super::{branch::TRACELESS, lines::Lines};
 
 /// What is seen at a glance.
 #[derive(Debug)]
@@ -18,6 +18,9 @@ pub struct Glance<'a> {
     pub call_id: Option<Cow<'a, str>>,
     /// To has a tag: it belongs to a dialog.
     pub within: bool,
+    /// That tag is one of an answer of ours that left no trace, as [`Stack::shed`](super::Stack::shed) gives: the ACK belongs
+    /// to nothing that is here.
+    pub idle: bool,
     /// The User-Agent.
     pub agent: Option<Cow<'a, str>>,
 }
@@ -27,16 +30,18 @@ impl<'a> Glance<'a> {
     pub fn new(bytes: &'a [u8]) -> Glance<'a> {
         let mut lines = Lines::new(bytes);
         let first = lines.next();
-        let number = first.as_deref().and_then(number).map(|number| Cow::Owned(number.to_owned()));
-        let method = first.and_then(method);
-        let mut glance = Glance { method, number, call_id: None, within: false, agent: None };
+        let number = first.as_ref().and_then(|line| part(line, number));
+        let method = first.as_ref().and_then(|line| part(line, method));
+        let mut glance = Glance { method, number, call_id: None, within: false, idle: false, agent: None };
         for line in lines {
             let Some(colon) = line.bytes().position(|b| b == b':') else { continue };
             let name = line[..colon].trim();
             if name.eq_ignore_ascii_case("Call-ID") || name.eq_ignore_ascii_case("i") {
                 glance.call_id.get_or_insert_with(|| behind(line, colon));
             } else if name.eq_ignore_ascii_case("To") || name.eq_ignore_ascii_case("t") {
-                glance.within |= has_tag(&line[colon + 1..]);
+                let tag = tag(&line[colon + 1..]);
+                glance.within |= tag.is_some();
+                glance.idle |= tag.is_some_and(|tag| tag.starts_with(TRACELESS));
             } else if name.eq_ignore_ascii_case("User-Agent") {
                 glance.agent.get_or_insert_with(|| behind(line, colon));
             }
@@ -55,14 +60,19 @@ impl<'a> Glance<'a> {
     }
 }
 
+/// A part of a line, without a copy where the line is none.
+fn part<'a>(line: &Cow<'a, str>, of: fn(&str) -> Option<&str>) -> Option<Cow<'a, str>> {
+    match line {
+        Cow::Borrowed(line) => of(line).map(Cow::Borrowed),
+        Cow::Owned(line) => of(line).map(|part| Cow::Owned(part.to_owned())),
+    }
+}
+
 /// The method of a request line.
-fn method(line: Cow<'_, str>) -> Option<Cow<'_, str>> {
+fn method(line: &str) -> Option<&str> {
     let end = line.bytes().position(|b| b == b' ')?;
     let response = line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("SIP/"));
-    (!response && end > 0).then(|| match line {
-        Cow::Borrowed(line) => Cow::Borrowed(&line[..end]),
-        Cow::Owned(line) => Cow::Owned(line[..end].to_owned()),
-    })
+    (!response && end > 0).then(|| &line[..end])
 }
 
 /// The user of the Request-URI of a request line, without its parameters; of a `tel:` address, the number.
@@ -84,12 +94,12 @@ fn behind(line: Cow<'_, str>, colon: usize) -> Cow<'_, str> {
     }
 }
 
-/// A `tag` parameter behind the address. One within quotes or brackets is none of the header's.
-fn has_tag(value: &str) -> bool {
+/// The `tag` parameter behind the address. One within quotes or brackets is none of the header's.
+fn tag(value: &str) -> Option<&str> {
     let params = value.rfind(['>', '"']).map_or(value, |end| &value[end + 1..]);
-    params.split(';').skip(1).any(|param| {
-        let name = param.split('=').next().unwrap_or_default();
-        name.trim().eq_ignore_ascii_case("tag")
+    params.split(';').skip(1).find_map(|param| {
+        let (name, tag) = param.split_once('=').unwrap_or((param, ""));
+        name.trim().eq_ignore_ascii_case("tag").then(|| tag.trim())
     })
 }
 
@@ -127,6 +137,13 @@ mod tests {
         for line in ["INVITE sip:192.0.2.1 SIP/2.0", "SIP/2.0 200 OK", "INVITE urn:service:sos SIP/2.0", "INVITE", ""] {
             assert_eq!(number(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn what_belongs_to_a_503_of_overload_is_known_by_its_tag() {
+        let idle = |to: &str| Glance::new(format!("ACK sip:1@h SIP/2.0\nTo: {to}\n\n").as_bytes()).idle;
+        assert!(idle(&format!("<sip:1@h>;tag={TRACELESS}0123")) && idle(&format!("sip:1@h ;Tag= {TRACELESS}0")));
+        assert!(!idle("<sip:1@h>;tag=0123456789abcdef") && !idle(&format!("<sip:1@h;tag={TRACELESS}0>")));
     }
 
     #[test]

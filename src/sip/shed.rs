@@ -20,7 +20,7 @@ struct Repeated {
 
 impl Stack {
     /// Answers `request`, which begins something, with 503 and Retry-After (RFC 3261 section 21.5.4), and leaves no
-    /// trace: the peer's ACK of an INVITE is known by the tag. False: it is to be read, since it cannot be answered in
+    /// trace: the peer's ACK of an INVITE is known by the tag ([`Glance::idle`](super::Glance::idle)). False: it is to be read, since it cannot be answered in
     /// this way, or came before.
     pub fn shed(&mut self, hop: Hop, request: &[u8], retry_after: u64) -> bool {
         let Some(Repeated { via, lines }) = self.repeated(hop, request) else { return false };

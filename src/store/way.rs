@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::event::{ENDED, Event};
 
-/// Most events at hand. As a rule it is those of a third of a second; so many (some 15 MB) only while the database is
+/// Most events at hand. As a rule it is those of half a second; so many (some 15 MB) only while the database is
 /// lost.
 const MOST: usize = 16_384;
 /// Most marks: the database may be lost for days.
@@ -48,6 +48,9 @@ pub struct Mark {
 pub struct Way {
     events: VecDeque<Arc<Event>>,
     marks: VecDeque<Mark>,
+    /// Batches in one mark, and in the last one.
+    grain: usize,
+    filled: usize,
     /// The bytes of all marks.
     bytes: u64,
     done: u64,
@@ -60,7 +63,7 @@ impl Way {
     pub fn new(marks: Vec<Mark>) -> Way {
         let (done, last) = (0, marks.last().map_or(0, |mark| mark.last));
         let bytes = marks.iter().map(|mark| mark.bytes).sum();
-        Way { events: VecDeque::new(), marks: marks.into(), bytes, done, last, failing: false }
+        Way { events: VecDeque::new(), marks: marks.into(), grain: 1, filled: 1, bytes, done, last, failing: false }
     }
 
     /// These are on the disk.
@@ -72,15 +75,25 @@ impl Way {
             self.last = event.id;
             self.events.push_back(event);
         }
-        if self.marks.len() == MARKS {
-            self.thin_out();
-        }
-        self.marks.push_back(Mark { last: self.last, bytes, at_ms });
         self.bytes += bytes;
+        match self.marks.back_mut() {
+            Some(mark) if self.filled < self.grain => {
+                self.filled += 1;
+                (mark.last, mark.bytes) = (self.last, mark.bytes + bytes);
+            }
+            Some(_) | None => {
+                if self.marks.len() == MARKS {
+                    self.thin_out();
+                }
+                self.marks.push_back(Mark { last: self.last, bytes, at_ms });
+                self.filled = 1;
+            }
+        }
     }
 
-    /// Of each two marks one is made.
+    /// Of each two marks one is made, and the next ones are twice as coarse.
     fn thin_out(&mut self) {
+        self.grain *= 2;
         let mut thin = VecDeque::with_capacity(MARKS);
         while let Some(one) = self.marks.pop_front() {
             let next = self.marks.pop_front();
@@ -98,6 +111,9 @@ impl Way {
         }
         while self.marks.front().is_some_and(|mark| mark.last <= self.done) {
             self.bytes -= self.marks.pop_front().map_or(0, |mark| mark.bytes);
+        }
+        if self.marks.is_empty() {
+            self.grain = 1;
         }
     }
 

@@ -61,6 +61,9 @@ impl Call {
         if let Some(direct) = &self.direct {
             return Some(String::from_utf8_lossy(&direct.ours).into_owned());
         }
+        if let Some(answer) = self.answer_wished(core) {
+            return answer;
+        }
         let mut local = self.local(core)?;
         let dearest = self.dearest.first().copied();
         let State::Incoming(incoming) = &mut self.state else { return None };

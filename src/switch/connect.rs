@@ -193,7 +193,13 @@ impl Call {
         if local.is_none() && self.direct.is_none() {
             return;
         }
-        if let Some(local) = &local {
+        if let Some(why) = self.refuse_to_offer_fax(core) {
+            return self.decide_gone(core, End::media(why));
+        }
+        let described = local.map(|local| (self.fax.invitation(&local).unwrap_or_else(|| sdp::offer(&local)), local));
+        if let Some((offer, local)) = &described
+            && !offer.is_fax()
+        {
             self.expect_security(core, local);
         }
         let State::Locating(locating) = self.enter(State::Gone) else { return };
@@ -204,9 +210,8 @@ impl Call {
             return self.target_failed(core, End::UNREACHABLE, "no interface reaches the target's addresses");
         };
         outgoing.cseq += 1;
-        let offer = local.map(|local| (sdp::offer(&local), local));
         let told = self.direct.as_ref().map(|direct| direct.ours.clone()).unwrap_or_default();
-        let body = offer.as_ref().map_or(told, |(offer, _)| offer.to_string().into());
+        let body = described.as_ref().map_or(told, |(offer, _)| offer.to_string().into());
         let mut request = self.invitation(core, &outgoing, &uri, hop, body);
         self.sign(core, &mut request);
         self.about.peer = Some(hop.remote);
@@ -220,7 +225,7 @@ impl Call {
             tx,
             request,
             hop,
-            offer,
+            offer: described,
             earlies,
             early,
             silent,

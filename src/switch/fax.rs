@@ -6,6 +6,8 @@
 //!                                        └──the other does not, 488──▶ Audio  ├──audio is agreed on──▶ Audio
 //! the other  Audio ──our re-INVITE──▶ Asked ────────2xx────────────────▶ On ──┘
 //! ```
+//!
+//! How a call begins with one is in `fax_first`.
 
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use super::{
     accept::warning,
     call::{Call, Notice, State},
     core::Core,
+    fax_first::{Invited, Wished},
     switch::Switch,
 };
 use crate::{
@@ -30,6 +33,10 @@ pub(super) const ALONE: Duration = Duration::from_millis(500);
 /// How far a call has come from audio to a fax.
 pub(super) enum Fax {
     Audio,
+    /// The party's INVITE offers one, and is not answered yet.
+    Wished(Box<Wished>),
+    /// Our INVITE offers one, as another party wants it.
+    Invited(Box<Invited>),
     /// The party asks for one, and the other party is asked.
     Waiting(Box<Waiting>),
     /// The party is asked, as the other party wants one; this is what the other one says of itself.
@@ -64,7 +71,26 @@ pub(super) enum FaxNews {
     Ended,
 }
 
+impl On {
+    pub fn theirs(&self) -> sdp::Fax {
+        self.theirs.clone()
+    }
+
+    pub fn other(&self) -> sdp::Fax {
+        self.other.clone()
+    }
+}
+
 impl Fax {
+    /// It is there: what the party says of itself, and what it was told.
+    pub fn on(theirs: sdp::Fax, other: sdp::Fax) -> Fax {
+        Fax::On(Box::new(On { theirs, other }))
+    }
+
+    pub fn is_on(&self) -> bool {
+        matches!(self, Fax::On(_))
+    }
+
     /// The party's re-INVITE is not answered yet.
     pub fn waits(&self) -> bool {
         matches!(self, Fax::Waiting(_))
@@ -80,7 +106,15 @@ impl Fax {
         match self {
             Fax::Asked(other) => Some(sdp::fax_offer(agreed, other, local)),
             Fax::On(on) => Some(sdp::fax_offer(agreed, &on.other, local)),
-            Fax::Audio | Fax::Waiting(_) => None,
+            Fax::Audio | Fax::Wished(_) | Fax::Invited(_) | Fax::Waiting(_) => None,
+        }
+    }
+
+    /// Our first offer to the party, where it is invited with one.
+    pub fn invitation(&self, local: &sdp::Local) -> Option<Session> {
+        match self {
+            Fax::Invited(invited) => Some(sdp::fax_invitation(&invited.other, local, invited.alone)),
+            Fax::Audio | Fax::Wished(_) | Fax::Waiting(_) | Fax::Asked(_) | Fax::On(_) => None,
         }
     }
 }
@@ -105,14 +139,20 @@ impl Call {
 
     /// Our address, where this call may become a fax; else why not.
     fn may_fax(&self, core: &Core) -> Result<std::net::IpAddr, String> {
+        self.fax_allowed(core)?;
+        let open = self.port.open().filter(|open| open.agreed.is_some());
+        open.map(|open| open.address.ip()).ok_or_else(|| "there are no media yet".into())
+    }
+
+    /// Else why no fax may be with this party at all.
+    pub fn fax_allowed(&self, core: &Core) -> Result<(), String> {
         if !core.config.rules.fax {
             return Err("fax is switched off".into());
         }
         if self.security(core).policy == Policy::Required {
             return Err("fax over UDPTL is not encrypted, and encryption is required".into());
         }
-        let open = self.port.open().filter(|open| open.agreed.is_some());
-        open.map(|open| open.address.ip()).ok_or_else(|| "there are no media yet".into())
+        Ok(())
     }
 
     fn decline_fax(&mut self, core: &mut Core, (tx, request): (ServerTx, &Request), code: u16, why: &str) {
@@ -136,7 +176,7 @@ impl Call {
     fn begin_fax(&mut self, core: &mut Core, other: sdp::Fax) {
         match std::mem::replace(&mut self.fax, Fax::Audio) {
             Fax::Waiting(waiting) => self.answer_fax(core, *waiting, other),
-            had @ (Fax::Audio | Fax::Asked(_) | Fax::On(_)) => self.fax = had,
+            had @ (Fax::Audio | Fax::Wished(_) | Fax::Invited(_) | Fax::Asked(_) | Fax::On(_)) => self.fax = had,
         }
     }
 
@@ -157,7 +197,7 @@ impl Call {
             Fax::Asked(other) => other,
             Fax::On(on) => on.other,
             // Whoever wanted it is gone.
-            had @ (Fax::Audio | Fax::Waiting(_)) => {
+            had @ (Fax::Audio | Fax::Wished(_) | Fax::Invited(_) | Fax::Waiting(_)) => {
                 self.fax = had;
                 return self.reoffer(core);
             }
@@ -180,7 +220,7 @@ impl Call {
     }
 
     /// Tell the engine; `ours` is how we described it.
-    fn pass_fax(&mut self, core: &mut Core, theirs: &sdp::Fax, ours: &Session) {
+    pub fn pass_fax(&mut self, core: &mut Core, theirs: &sdp::Fax, ours: &Session) {
         tracing::info!(call = %self.name, remote = %theirs.remote, "fax");
         core.trace(self.id, TraceEvent::Sdp(format!("a fax, passed on untouched; its party is at {}", theirs.remote)));
         let Some(open) = self.port.open_mut() else { return };
@@ -220,7 +260,7 @@ impl Call {
                 Some(why) => self.decline_fax(core, (waiting.tx, &waiting.request), code, why),
                 None => core.answer(waiting.tx, &waiting.request, code, &[]),
             },
-            had @ (Fax::Audio | Fax::Asked(_) | Fax::On(_)) => self.fax = had,
+            had @ (Fax::Audio | Fax::Wished(_) | Fax::Invited(_) | Fax::Asked(_) | Fax::On(_)) => self.fax = had,
         }
     }
 }
@@ -241,7 +281,7 @@ impl Switch {
     fn ask_for_fax(&mut self, id: CallId) {
         let theirs = match self.calls.get(&id).map(|call| &call.fax) {
             Some(Fax::Waiting(waiting)) => waiting.theirs.clone(),
-            Some(Fax::Audio | Fax::Asked(_) | Fax::On(_)) | None => return,
+            Some(Fax::Audio | Fax::Wished(_) | Fax::Invited(_) | Fax::Asked(_) | Fax::On(_)) | None => return,
         };
         let partner = self.partner(id).and_then(|partner| self.call(partner));
         let refused = match partner {
@@ -276,7 +316,7 @@ impl Switch {
                 call.fax = Fax::Audio;
                 None
             }
-            (Fax::Audio | Fax::Waiting(_) | Fax::Asked(_) | Fax::On(_), _) => return,
+            (Fax::Audio | Fax::Wished(_) | Fax::Invited(_) | Fax::Waiting(_) | Fax::Asked(_) | Fax::On(_), _) => return,
         };
         let Some((call, core)) = self.call(partner) else { return };
         match agreed {

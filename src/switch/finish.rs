@@ -96,7 +96,7 @@ impl Switch {
 impl Call {
     /// None of its ports is left in the world.
     fn is_silent(&self) -> bool {
-        self.port.is_gone() && self.siprec.as_ref().is_none_or(|siprec| siprec.is_gone())
+        self.port.is_gone() && self.siprec.as_ref().is_none_or(|siprec| siprec.mouths.are_gone())
     }
 
     /// What has not come by now is not waited for.

@@ -49,6 +49,8 @@ pub struct GuardConfig {
     pub max_sources: usize,
     /// New calls and messages get 503 where those that come keep waiting for longer than this to be looked at; zero: never.
     pub shed_after: Duration,
+    /// So many of them a second get that answer, those beyond get none; 0: each does.
+    pub shed_answers: u32,
 }
 
 impl Default for GuardConfig {
@@ -65,6 +67,7 @@ impl Default for GuardConfig {
             scanners: ["friendly-scanner", "sipvicious", "sundayddr", "sipcli", "pplsip"].map(String::from).to_vec(),
             max_sources: 10_000,
             shed_after: Duration::from_millis(100),
+            shed_answers: 1000,
         }
     }
 }
@@ -162,6 +165,8 @@ pub struct Guarded {
     pub bans: u64,
     /// New calls and messages that got 503 because we are behind.
     pub shed: u64,
+    /// And those that got no answer.
+    pub unanswered: u64,
     /// Bans in force.
     pub in_force: usize,
     /// Sources remembered.
@@ -292,6 +297,11 @@ impl Guard {
     /// A new call or message got 503 because we are behind.
     pub(super) fn count_shed(&mut self) {
         self.counted.shed += 1;
+    }
+
+    /// One got no answer: saying so to each was too much, too.
+    pub(super) fn count_unanswered(&mut self) {
+        self.counted.unanswered += 1;
     }
 
     fn is_banned(&mut self, now: Time, source: IpAddr) -> bool {

@@ -52,6 +52,7 @@ fn code_of(failure: &Failure) -> u16 {
     match failure {
         Failure::Denied(_) => 403,
         Failure::Limit(_) => 503,
+        Failure::Media(_) => 488,
         Failure::WrongState
         | Failure::NoSuchCall
         | Failure::NoSuchRecording
@@ -63,7 +64,6 @@ fn code_of(failure: &Failure) -> u16 {
         | Failure::Unreachable
         | Failure::Sound(_)
         | Failure::Disk(_)
-        | Failure::Media(_)
         | Failure::Store(_) => 404,
     }
 }
@@ -189,6 +189,7 @@ impl Switch {
         let hops = call.hops.checked_sub(1).ok_or(HOPS)?;
         let dearest = call.offered();
         let told = call.direct.as_ref().map(|direct| direct.theirs.clone());
+        let fax = call.fax_to_pass_on();
         let Some(hunt) = self.hunt(caller) else { return Err(Failure::WrongState) };
         let (timeout, mut headers) = (hunt.dial.timeout, hunt.dial.headers.clone());
         headers.push(("Max-Forwards".to_owned(), hops.to_string()));
@@ -213,7 +214,7 @@ impl Switch {
         let mut leg = Call::outgoing(core, outgoing);
         (leg.flow, leg.parent, leg.worker, leg.phone) = (flow, Some(caller), worker, phone);
         (leg.about.parent, leg.vouched) = (Some(name), vouched);
-        (leg.hops, leg.dearest) = (hops, dearest);
+        (leg.hops, leg.dearest, leg.fax) = (hops, dearest, fax);
         leg.direct = told.map(|ours| Box::new(Direct { ours, ..Direct::default() }));
         let id = leg.id;
         leg.locate(core);
@@ -302,6 +303,7 @@ impl Switch {
             self.part(caller);
         }
         self.hand_answer(caller, leg);
+        self.hand_fax(caller, leg);
         let spoken = self.calls.get(&leg).map(|call| call.offered()).unwrap_or_default();
         let Some((call, core)) = self.call(caller) else { return };
         call.dearest = spoken;

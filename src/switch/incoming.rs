@@ -143,13 +143,16 @@ impl Call {
             direction: sdp::Direction::SendRecv,
             security,
         };
-        match sdp::answer(&offer, &local) {
-            Ok(_) => {
-                incoming.offer = Some(offer);
+        let audio = sdp::answer(&offer, &local).map(drop).map_err(|refusal| refusal.to_string());
+        match self.wish_for_fax(core, (&offer, local.address.ip()), audio) {
+            Ok(()) => {
+                if let State::Incoming(incoming) = &mut self.state {
+                    incoming.offer = Some(offer);
+                }
                 true
             }
-            Err(refusal) => {
-                self.refuse_offer(core, 488, refusal.to_string());
+            Err(why) => {
+                self.refuse_offer(core, 488, why);
                 false
             }
         }

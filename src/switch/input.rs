@@ -73,7 +73,8 @@ pub enum Input {
     },
     /// A flow or the console asks for something.
     Request(Request),
-    /// A script is over. Comes exactly once for each [`Output::Start`](super::Output::Start), also after [`Output::Stop`](super::Output::Stop).
+    /// A script is over. Comes exactly once for each [`Output::Start`](super::Output::Start), also after
+    /// [`Output::Stop`](super::Output::Stop).
     FlowEnded {
         /// Which run.
         flow: FlowId,
@@ -96,7 +97,8 @@ pub enum Input {
     Originate(Originate),
     /// Take no new calls, and tell when the last one is over.
     Drain,
-    /// End all calls as if each had been hung up, and take no new ones; told as [`ConsoleReply::Drained`](super::ConsoleReply::Drained) when done.
+    /// End all calls as if each had been hung up, and take no new ones; told as
+    /// [`ConsoleReply::Drained`](super::ConsoleReply::Drained) when done.
     HangUpAll,
 }
 

@@ -54,8 +54,8 @@ pub enum Output {
         /// True: IPv6.
         v6: bool,
     },
-    /// Move an open port with its sockets to another media thread. Answered by [`Input::PortMoved`](super::Input::PortMoved); no command for
-    /// the port goes out in between.
+    /// Move an open port with its sockets to another media thread. Answered by
+    /// [`Input::PortMoved`](super::Input::PortMoved); no command for the port goes out in between.
     MovePort {
         /// Which port.
         port: PortId,
@@ -65,8 +65,8 @@ pub enum Output {
         to: WorkerId,
     },
     /// Make a DTLS handshake for an open port: its datagrams come as [`media::Event::Handshake`] and go as
-    /// [`media::Command::Handshake`], and its keys go as [`media::Command::Keys`]. It takes the place of the one before,
-    /// and ends with the port.
+    /// [`media::Command::Handshake`], and its keys go as [`media::Command::Keys`]. It takes the place of the one
+    /// before, and ends with the port.
     Handshake {
         /// Which port.
         port: PortId,
@@ -75,14 +75,16 @@ pub enum Output {
         /// With whom.
         handshake: Box<Handshake>,
     },
-    /// Command a media thread. Open comes once after each successful [`Input::PortOpened`](super::Input::PortOpened); Close releases the sockets.
+    /// Command a media thread. Open comes once after each successful [`Input::PortOpened`](super::Input::PortOpened);
+    /// Close releases the sockets.
     Media {
         /// Which thread.
         worker: WorkerId,
         /// What.
         command: media::Command,
     },
-    /// Load a [`Sound::File`], fetch a [`Sound::Web`] or speak a [`Sound::Speech`]. Answered by [`Input::Loaded`](super::Input::Loaded).
+    /// Load a [`Sound::File`], fetch a [`Sound::Web`] or speak a [`Sound::Speech`]. Answered by
+    /// [`Input::Loaded`](super::Input::Loaded).
     Load {
         /// Name of the load.
         load: LoadId,
@@ -91,8 +93,8 @@ pub enum Output {
         /// The highest rate that is of use.
         rate: Rate,
     },
-    /// Create the file of a recording; blocks follow from the worker. Answered by [`Input::RecordingWritten`](super::Input::RecordingWritten) at its
-    /// end.
+    /// Create the file of a recording; blocks follow from the worker. Answered by
+    /// [`Input::RecordingWritten`](super::Input::RecordingWritten) at its end.
     OpenRecording {
         /// Name of the recording.
         recording: RecordingId,

@@ -64,6 +64,9 @@ impl Call {
     }
 
     fn wish(&mut self, core: &mut Core, wish: Wish) -> Result<(), Failure> {
+        if wish == Wish::EarlyMedia && self.has_only_fax() {
+            return Err(Failure::Media("a fax has no audio".to_owned()));
+        }
         let State::Incoming(incoming) = &mut self.state else { return Err(Failure::WrongState) };
         if wish == Wish::EarlyMedia && incoming.offer.is_none() && incoming.reliable.is_none() {
             let why = "the INVITE has no offer, and its caller no PRACK: answer first";

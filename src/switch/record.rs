@@ -32,6 +32,7 @@ pub(super) struct Recording {
     waiting: Option<Ask>,
     /// It makes two files.
     apart: bool,
+    mode: RecordMode,
     rate: Rate,
     /// Where a room is recorded.
     tape: Option<Tape>,
@@ -58,6 +59,13 @@ pub(super) struct Plan {
     pub layout: Layout,
     file: String,
     shape: Shape,
+}
+
+impl Recording {
+    /// It runs, and what the call's party says and hears is left out of it now.
+    pub fn hides(&self) -> bool {
+        self.mode != RecordMode::Keep && self.done.is_none() && self.tape.is_none()
+    }
 }
 
 impl Call {
@@ -125,6 +133,7 @@ impl Call {
             key: None,
             waiting: None,
             apart: shape.apart,
+            mode: RecordMode::Keep,
             rate,
             tape: bridge.map(|bridge| Tape { bridge, name: port, worker }),
             done: None,
@@ -158,9 +167,8 @@ impl Call {
     }
 
     pub fn record_as(&mut self, core: &mut Core, recording: RecordingId, mode: RecordMode) -> Result<(), Failure> {
-        if !self.recordings.iter().any(|r| r.id == recording && r.done.is_none()) {
-            return Err(Failure::NoSuchRecording);
-        }
+        let found = self.recordings.iter_mut().find(|r| r.id == recording && r.done.is_none());
+        found.ok_or(Failure::NoSuchRecording)?.mode = mode;
         self.command_recording(core, recording, |port| Command::RecordAs { port, recording, mode });
         Ok(())
     }
@@ -202,6 +210,9 @@ impl Switch {
         }
         if let Some(found) = self.recording(recording) {
             found.done = Some((samples, why));
+        }
+        if let Some(call) = self.core.recordings.get(&recording) {
+            self.tend_mask(*call);
         }
         self.finish_recording(recording);
     }

@@ -8,10 +8,7 @@ use super::{
     core::Core,
     forks::Sent,
 };
-use crate::{
-    sdp,
-    sip::{ClientTx, Failure as TxFailure, NameAddr, Response, SessionTimer, Target, least_session},
-};
+use crate::sip::{ClientTx, Failure as TxFailure, NameAddr, Response, SessionTimer, Target, least_session};
 
 impl Call {
     /// An answer to our INVITE.
@@ -64,11 +61,14 @@ impl Call {
             return; // The first fork that describes its media is the one that is heard.
         }
         let Ok(Some(answer)) = description(&response.headers, &response.body) else { return };
-        let Some((offer, local)) = &inviting.offer else { return };
-        if let Ok(agreed) = sdp::accept(offer, &answer, local) {
-            inviting.early = Some(response.headers.to.tag().unwrap_or_default().to_owned());
-            self.agree(core, agreed);
-            core.tell(self.id, Notice::EarlyMedia);
+        let Some((offer, local)) = inviting.offer.clone() else { return };
+        if self.take_invited(core, (&offer, &local), &answer).is_ok() {
+            if let State::Inviting(inviting) = &mut self.state {
+                inviting.early = Some(response.headers.to.tag().unwrap_or_default().to_owned());
+            }
+            // A fax cannot be heard.
+            let news = if self.fax.is_on() { Notice::Ringing } else { Notice::EarlyMedia };
+            core.tell(self.id, news);
         }
     }
 
@@ -90,18 +90,16 @@ impl Call {
         self.trunk_answered(core);
         self.about.error = None;
         let Some(offer) = offer else { return self.hear_answer(core, response) };
-        let agreed = match description(&response.headers, &response.body) {
-            Ok(Some(answer)) => sdp::accept(&offer.0, &answer, &offer.1).map(Some).map_err(|r| r.to_string()),
+        let taken = match description(&response.headers, &response.body) {
+            Ok(Some(answer)) => self.take_invited(core, (&offer.0, &offer.1), &answer).map(|()| Some(answer)),
             // An answer that came in this dialog's 18x stands.
             Ok(None) if early.as_deref() == Some(response.headers.to.tag().unwrap_or_default()) => Ok(None),
             Ok(None) => Err("the answer has no session description".to_owned()),
             Err(bad) => Err(bad.why),
         };
-        match agreed {
-            Ok(agreed) => {
-                if let Some(agreed) = agreed {
-                    self.agree(core, agreed);
-                }
+        match taken {
+            Ok(answer) => {
+                self.settle_invited(core, answer.as_ref());
                 core.tell(self.id, Notice::Answered);
             }
             Err(why) => {

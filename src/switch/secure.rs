@@ -14,7 +14,7 @@ use crate::{
     ids::{PortId, WorkerId},
     media::{Command, Shield, ShieldKeys, Shielding},
     sdp::{self, Policy, Proposal, Secret, Security},
-    secure::Fingerprint,
+    secure::{Fingerprint, Suite},
     sip::Transport,
 };
 
@@ -52,6 +52,10 @@ pub(super) struct Told {
     shielding: Option<Shielding>,
     /// The handshake that was begun, and with whom.
     handshake: Option<(Handshake, Option<SocketAddr>)>,
+    /// The suite whose key from SDP is in use, or was before the stream became plain.
+    suite: Option<Suite>,
+    /// As [`Security::left`].
+    left: [u16; Suite::ALL.len()],
 }
 
 impl Call {
@@ -71,13 +75,19 @@ impl Call {
             (Some(Transport::Tls), Policy::Optional) => Proposal::Sdes,
             (_, Policy::Optional) => Proposal::Plain,
         };
-        let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &config.key.0), self.name.as_bytes());
-        let secret = Secret(made.as_ref().try_into().expect("SHA-256 gives 32 bytes"));
-        Security { policy, proposal, secret, fingerprint: config.fingerprint }
+        let secret = secret(core, &self.name);
+        let open = self.port.open();
+        let left = open.map_or_else(Default::default, |open| open.told.left);
+        let agreed = open.and_then(|open| open.agreed.as_ref()?.protection.as_ref());
+        let ice = agreed.and_then(|agreed| match &agreed.keys {
+            sdp::Keys::Dtls { ice, .. } => ice.clone(),
+            sdp::Keys::Sdes { .. } => None,
+        });
+        Security { policy, proposal, secret, fingerprint: config.fingerprint, left, ice }
     }
 
     /// How its signalling travels, as far as that is known.
-    fn transport(&self, core: &Core) -> Option<Transport> {
+    pub fn transport(&self, core: &Core) -> Option<Transport> {
         match &self.state {
             State::Incoming(incoming) => Some(incoming.dialog.hop.transport),
             State::Accepting(accepting) => Some(accepting.dialog.hop.transport),
@@ -111,6 +121,7 @@ impl Call {
             }
             return;
         };
+        self.note_suite(&protection.keys);
         let mux = protection.mux;
         match &protection.keys {
             sdp::Keys::Sdes { ours, theirs } => {
@@ -124,6 +135,20 @@ impl Call {
                 // With ICE the way is chosen by checks, not by SDP.
                 self.begin_handshake(core, handshake, agreed.remote.filter(|_| ice.is_none()));
             }
+        }
+    }
+
+    /// A suite that is left gets another key when it is agreed on again.
+    fn note_suite(&mut self, keys: &sdp::Keys) {
+        let Some(open) = self.port.open_mut() else { return };
+        let now = match keys {
+            sdp::Keys::Sdes { ours, .. } => Some(ours.suite()),
+            sdp::Keys::Dtls { .. } => None,
+        };
+        let before = std::mem::replace(&mut open.told.suite, now);
+        if let Some(left) = before.filter(|before| now != Some(*before)) {
+            let times = &mut open.told.left[left as usize];
+            *times = times.wrapping_add(1);
         }
     }
 
@@ -151,4 +176,10 @@ impl Call {
         let (port, worker): (PortId, WorkerId) = (open.id, open.worker);
         core.out.push_back(Output::Handshake { port, worker, handshake: Box::new(handshake) });
     }
+}
+
+/// From which the keys of what has this name come.
+pub(super) fn secret(core: &Core, name: &str) -> Secret {
+    let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &core.config.security.key.0), name.as_bytes());
+    Secret(made.as_ref().try_into().expect("SHA-256 gives 32 bytes"))
 }

@@ -89,7 +89,11 @@ impl Switch {
             Verb::Steer { play, steer } => call.steer(core, Some(ask), (play, steer)).map(|()| None),
             Verb::StopPlay { play } => call.stop_play(core, play).map(Some),
             Verb::Record(record) if record.room.is_some() => self.begin_room_record(ask, id, &record),
-            Verb::RecordAs { recording, mode } => call.record_as(core, recording, mode).map(|()| Some(Reply::Done)),
+            Verb::RecordAs { recording, mode } => {
+                call.record_as(core, recording, mode)?;
+                self.tend_mask(id);
+                Ok(Some(Reply::Done))
+            }
             Verb::Answer => self.begin_answer(ask, id),
             Verb::Sleep(length) => self.begin_sleep(ask, id, length),
             Verb::Hold { music } => self.begin_hold(ask, id, music),
@@ -101,6 +105,7 @@ impl Switch {
             Verb::Run { script, vars } => self.run_another(id, script, vars).map(|()| (!own).then_some(Reply::Done)),
             Verb::Siprec { recorder } => self.begin_siprec(Some(ask), id, recorder.as_deref()),
             Verb::SiprecStop => self.end_siprec(id),
+            Verb::SiprecMask { on } => self.mask_siprec(id, on),
             Verb::Room(order) => self.order_in_room(order).map(Some),
             Verb::SetVar { .. } | Verb::Mailbox { .. } | Verb::Messaging(_) | Verb::Registrations { .. } => Ok(None),
             Verb::Pickup { phone } => self.begin_pickup(id, &phone),
@@ -199,6 +204,7 @@ impl Switch {
             | Verb::Run { .. }
             | Verb::Siprec { .. }
             | Verb::SiprecStop
+            | Verb::SiprecMask { .. }
             | Verb::Mailbox { .. }
             | Verb::Messaging(_)
             | Verb::Registrations { .. }

@@ -101,7 +101,7 @@ async fn a_flow_is_uploaded_in_versions_and_the_one_that_is_activated_is_the_fil
     assert_eq!(upload("menu.lua", "call:hangup()").await.1["version"], 2);
     assert_eq!(upload("shop%2Fmenu.lua", "call:answer()").await.1["flow"], "shop/menu.lua");
     let (code, problem) = upload("menu.lua", "call:answer(\nif").await;
-    assert_eq!((code, problem["field"].as_str()), (400, Some("text")));
+    assert_eq!((code, problem["field"].as_str()), (422, Some("text")));
     assert!(problem["detail"].as_str().unwrap().contains("menu.lua:2"), "{problem}");
     for bad in ["menu.exe", "..%2Fx.lua", ".lua"] {
         assert_eq!(upload(bad, "").await.1["field"], "id", "{bad}");
@@ -130,7 +130,7 @@ async fn a_flow_is_uploaded_in_versions_and_the_one_that_is_activated_is_the_fil
 async fn a_flow_document_is_kept_but_not_put_into_service() {
     let bench = Bench::new().await;
     let upload = async |text: &str| bench.post("/v1/flows/shop.json/versions", &json!({"text": text})).await;
-    assert_eq!(upload("not json").await.0, 400);
+    assert_eq!(upload("not json").await.0, 422);
     assert_eq!(upload("{\"nodes\": []}").await.0, 201);
     let (code, problem) = bench.post("/v1/flows/shop.json/activate", &json!({"version": 1})).await;
     assert_eq!((code, problem["type"].as_str()), (409, Some("no_runner")));

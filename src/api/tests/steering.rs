@@ -75,7 +75,7 @@ async fn each_way_to_steer_is_one_verb() {
     assert_eq!(verb, Verb::RecordStop { recording });
     assert_eq!(told, json!({"outcome": "recorded", "files": ["x.wav"], "seconds": 1.5}));
     let (code, problem) = bench.post("/v1/calls/a-1/flow", &json!({"script": "none.lua"})).await;
-    assert_eq!((code, problem["field"].as_str()), (400, Some("script")));
+    assert_eq!((code, problem["field"].as_str()), (422, Some("script")));
     let (_, audit) = bench.get("/v1/audit?limit=500").await;
     assert!(audit["entries"].as_array().unwrap().iter().any(|one| one["what"] == "call.mute" && one["about"] == "a-1"));
 }

@@ -14,20 +14,17 @@ use std::{
     collections::VecDeque,
     fs, io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
+    sync::mpsc::{Receiver, RecvTimeoutError},
     thread,
     time::Duration,
 };
 
 use serde_json::Value;
 
+use super::address::Url;
 use crate::{io::clock::Clock, time::Time};
 
 pub use s3::S3Key;
-pub use send::Place;
 pub use shelf::{erase, remove as erase_file};
 
 /// The folder is looked through this often.
@@ -54,7 +51,7 @@ pub struct ArchiveConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upload {
     /// Address: of a bucket (and perhaps a folder in it), or of a webhook.
-    pub place: Place,
+    pub place: Url,
     /// In which way.
     pub to: Destination,
     /// Remove them here when they are there.
@@ -75,13 +72,15 @@ pub enum Destination {
 
 /// Start the thread. It reads call records, as JSON lines, and ends when their sender is gone.
 pub fn spawn(config: ArchiveConfig, clock: Clock, records: Receiver<String>) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("archive".into()).spawn(move || Archive::new(config, clock).run(&records))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("archive".into()).spawn(move || Archive::new(config, clock, runtime).run(&records))
 }
 
 struct Archive {
     config: ArchiveConfig,
     clock: Clock,
-    tls: Result<Arc<rustls::ClientConfig>, String>,
+    /// For uploads; nothing runs there otherwise.
+    runtime: tokio::runtime::Runtime,
     /// To be uploaded, by their paths.
     waiting: VecDeque<PathBuf>,
     /// How long to wait after the next failure.
@@ -89,12 +88,10 @@ struct Archive {
 }
 
 impl Archive {
-    fn new(config: ArchiveConfig, clock: Clock) -> Archive {
-        let secure = config.upload.as_ref().is_some_and(|upload| upload.place.is_secure());
-        let tls = if secure { believing(&config.trust) } else { Err("not asked for".to_owned()) };
+    fn new(config: ArchiveConfig, clock: Clock, runtime: tokio::runtime::Runtime) -> Archive {
         let waiting = shelf::all(&config.folder).into_iter().map(|kept| kept.path);
         let waiting = waiting.filter(|path| shelf::beside(path, ".todo").exists()).collect();
-        Archive { config, clock, tls, waiting, retry: FIRST_RETRY }
+        Archive { config, clock, runtime, waiting, retry: FIRST_RETRY }
     }
 
     fn run(mut self, records: &Receiver<String>) {
@@ -170,37 +167,11 @@ impl Archive {
     }
 
     fn send(&self, upload: &Upload, path: &Path) -> io::Result<()> {
-        let plain = for_nobody();
-        let tls = match &self.tls {
-            Ok(tls) => tls,
-            Err(why) if upload.place.is_secure() => return Err(io::Error::other(why.clone())),
-            Err(_) => &plain,
-        };
         let name = path.strip_prefix(&self.config.folder).unwrap_or(path).to_string_lossy().into_owned();
         let record = fs::read_to_string(shelf::beside(path, ".json")).unwrap_or_default();
         let call = serde_json::from_str::<Value>(&record).unwrap_or_default();
         let id = call.get("id").and_then(Value::as_str).unwrap_or_default();
         let unix = self.clock.epoch().unix(self.clock.now());
-        send::send(upload, tls, (path, &name), id, unix)
+        self.runtime.block_on(send::send(upload, &self.config.trust, (path, &name), id, unix))
     }
-}
-
-fn provider() -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider);
-    builder.with_safe_default_protocol_versions().expect("the provider has what TLS 1.2 and 1.3 need")
-}
-
-/// For connections that are not secured.
-fn for_nobody() -> Arc<rustls::ClientConfig> {
-    Arc::new(provider().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
-}
-
-fn believing(trust: &Path) -> Result<Arc<rustls::ClientConfig>, String> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    let pem = fs::read(trust).map_err(|error| format!("{}: {error}", trust.display()))?;
-    let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(certificates.map_err(|error| error.to_string())?);
-    Ok(Arc::new(provider().with_root_certificates(roots).with_no_client_auth()))
 }

@@ -1,152 +1,124 @@
-//! One file to one server: a blocking HTTP/1.1 request of which only the status matters (RFC 9110, 9112).
+//! One file to one server: an HTTP request of which only the answer's status matters.
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    io::{self, Read as _},
     path::Path,
-    sync::Arc,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::{
+    Method, Request,
+    body::Frame,
+    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE},
+};
 use ring::digest;
-use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+use tokio::time::timeout;
 
 use super::{
     Destination, Upload,
     s3::{Signed, authorization, encoded, hex, timestamp},
 };
+use crate::hooks::{
+    Url,
+    http::{Body, ask, request},
+};
 
-/// Longest wait for the other end at any point.
+/// Longest time in which nothing goes on.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Longest head of an answer, in bytes.
-const LONGEST_HEAD: usize = 16 << 10;
-
-/// Whatever bytes go to and come from.
-trait Line: Read + Write {}
-impl Line for TcpStream {}
-impl Line for StreamOwned<ClientConnection, TcpStream> {}
-
-/// An `http://` or `https://` address, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    secure: bool,
-    /// As `Host` says it.
-    authority: String,
-    host: String,
-    port: u16,
-    /// Without a slash at its end.
-    path: String,
-}
-
-impl Place {
-    pub(super) fn is_secure(&self) -> bool {
-        self.secure
-    }
-
-    /// Reads an address that the operator wrote; no user, no query.
-    pub fn parse(url: &str) -> Option<Place> {
-        let (secure, rest) = match url.split_once("://")? {
-            ("http", rest) => (false, rest),
-            ("https", rest) => (true, rest),
-            _ => return None,
-        };
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)?),
-            None => (authority, if secure { 443 } else { 80 }),
-        };
-        let proper = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
-        let graphic = path.bytes().all(|b| b.is_ascii_graphic() && !b"?#".contains(&b));
-        let (authority, host, path) = (authority.to_owned(), host.to_owned(), path.trim_end_matches('/').to_owned());
-        (proper && graphic).then_some(Place { secure, authority, host, port, path })
-    }
-}
+/// Read and sent in one piece, in bytes.
+const PIECE: usize = 64 << 10;
 
 /// Send `file`, which is called `name` there and belongs to `call`. `unix` is the time since 1970. An error says what the
 /// other end said.
-pub(super) fn send(
+pub(super) async fn send(
     upload: &Upload,
-    tls: &Arc<ClientConfig>,
+    trust: &Path,
     (file, name): (&Path, &str),
     call: &str,
     unix: Duration,
 ) -> io::Result<()> {
-    let mut body = File::open(file)?;
-    let length = body.metadata()?.len();
-    let place = &upload.place;
-    let path = format!("{}/{}", place.path, encoded(name));
+    let sent = Arc::new(AtomicU64::new(0));
+    let (url, request) = prepare(upload, (file, name), (call, unix), Arc::clone(&sent))?;
+    let at = url.anywhere().await?;
+    let mut talk = pin!(ask((&url, &at[..]), trust, request, None));
+    let mut before = 0;
+    let answer = loop {
+        match timeout(PATIENCE, talk.as_mut()).await {
+            Ok(answer) => break answer.map_err(io::Error::other)?,
+            // It takes long, but it goes on.
+            Err(_) if sent.load(Ordering::Relaxed) > before => before = sent.load(Ordering::Relaxed),
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+        }
+    };
+    match answer.status() {
+        status if status.is_success() => Ok(()),
+        status => Err(io::Error::other(format!("the server says {}", status.as_u16()))),
+    }
+}
+
+/// The request, and where it goes. `sent` counts the pieces of the body.
+fn prepare(
+    upload: &Upload,
+    (file, name): (&Path, &str),
+    (call, unix): (&str, Duration),
+    sent: Arc<AtomicU64>,
+) -> io::Result<(Url, Request<Body>)> {
+    let mut file = File::open(file)?;
+    let length = file.metadata()?.len();
+    let folder = upload.place.path.trim_end_matches('/');
     let kind = match name.rsplit('.').next() {
         Some("mp3") => "audio/mpeg",
         Some("ogg") => "audio/ogg",
         _ => "audio/wav",
     };
-    let head = match &upload.to {
+    let (url, head) = match &upload.to {
         Destination::Webhook { token } => {
-            let sign = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
-            let name = encoded(name);
-            format!("POST {}/ HTTP/1.1\r\n{sign}X-Recording: {name}\r\nX-Call: {call}\r\n", place.path)
+            let url = Url { path: format!("{folder}/"), ..upload.place.clone() };
+            let head = request(Method::POST, &url).header("X-Recording", encoded(name)).header("X-Call", call);
+            let sign = (!token.is_empty()).then(|| format!("Bearer {token}"));
+            (url, sign.into_iter().fold(head, |head, sign| head.header(AUTHORIZATION, sign)))
         }
         Destination::S3(key) => {
-            let hash = hash(&mut body)?;
-            body = File::open(file)?;
-            let time = timestamp(unix);
-            let headers = [("host", place.authority.as_str()), ("x-amz-content-sha256", &hash), ("x-amz-date", &time)];
-            let sign = authorization(key, "PUT", &Signed { path: &path, headers: &headers, hash: &hash }, &time);
-            format!(
-                "PUT {path} HTTP/1.1\r\nx-amz-content-sha256: {hash}\r\nx-amz-date: {time}\r\nAuthorization: {sign}\r\n"
-            )
+            let url = Url { path: format!("{folder}/{}", encoded(name)), ..upload.place.clone() };
+            let hash = hash(&mut file)?;
+            io::Seek::rewind(&mut file)?;
+            let (time, host) = (timestamp(unix), url.authority());
+            let headers = [("host", host.as_str()), ("x-amz-content-sha256", &hash), ("x-amz-date", &time)];
+            let sign = authorization(key, "PUT", &Signed { path: &url.path, headers: &headers, hash: &hash }, &time);
+            let head = request(Method::PUT, &url).header(AUTHORIZATION, sign);
+            (url, head.header("x-amz-content-sha256", &hash).header("x-amz-date", &time))
         }
     };
-    let head = format!(
-        "{head}Host: {}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
-        place.authority
-    );
-    let mut line = connect(place, tls)?;
-    line.write_all(head.as_bytes())?;
-    io::copy(&mut body.take(length), &mut line)?;
-    line.flush()?;
-    status(&mut *line)
+    let head = head.header(CONTENT_TYPE, kind).header(CONTENT_LENGTH, length);
+    let request = head.body(body(file, length, sent)).map_err(io::Error::other)?;
+    Ok((url, request))
 }
 
-fn connect(place: &Place, tls: &Arc<ClientConfig>) -> io::Result<Box<dyn Line>> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in (place.host.as_str(), place.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                if !place.secure {
-                    return Ok(Box::new(stream));
-                }
-                let name = ServerName::try_from(place.host.clone()).map_err(io::Error::other)?;
-                let secured = ClientConnection::new(Arc::clone(tls), name).map_err(io::Error::other)?;
-                return Ok(Box::new(StreamOwned::new(secured, stream)));
+/// The file piece by piece, and no more than `length`: it may still be written to.
+fn body(file: File, length: u64, sent: Arc<AtomicU64>) -> Body {
+    let mut file = file.take(length);
+    let pieces = std::iter::from_fn(move || {
+        let mut piece = vec![0; PIECE];
+        match file.read(&mut piece) {
+            Ok(0) => None,
+            Ok(count) => {
+                piece.truncate(count);
+                sent.fetch_add(1, Ordering::Relaxed);
+                Some(Ok(Frame::data(Bytes::from(piece))))
             }
-            Err(error) => last = error,
+            Err(error) => Some(Err(error)),
         }
-    }
-    Err(last)
-}
-
-/// 2xx is success. Interim answers are passed over.
-fn status(line: &mut dyn Line) -> io::Result<()> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    loop {
-        while !head.ends_with(b"\r\n\r\n") {
-            if head.len() > LONGEST_HEAD || line.read(&mut byte)? == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server gave no proper answer"));
-            }
-            head.push(byte[0]);
-        }
-        let first = String::from_utf8_lossy(head.split(|b| *b == b'\r').next().unwrap_or_default()).into_owned();
-        match first.split(' ').nth(1).and_then(|code| code.parse::<u16>().ok()) {
-            Some(100..=199) => head.clear(),
-            Some(200..=299) => return Ok(()),
-            _ => return Err(io::Error::other(format!("the server says {}", first.escape_default()))),
-        }
-    }
+    });
+    StreamBody::new(stream::iter(pieces)).boxed_unsync()
 }
 
 fn hash(body: &mut File) -> io::Result<String> {

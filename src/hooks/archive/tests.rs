@@ -52,7 +52,7 @@ fn server(codes: &'static [u16]) -> (u16, Receiver<Seen>) {
 }
 
 fn upload(port: u16, to: Destination, remove: bool) -> Option<Upload> {
-    let place = Place::parse(&format!("http://127.0.0.1:{port}/box/")).unwrap();
+    let place = Url::folder(&format!("http://127.0.0.1:{port}/box/")).unwrap();
     Some(Upload { place, to, remove })
 }
 
@@ -99,7 +99,7 @@ fn what_was_not_uploaded_is_sent_to_the_bucket_after_a_restart() {
     assert_eq!((first.as_str(), body.as_slice()), ("PUT /box/a.wav HTTP/1.1\r\n", b"x".as_slice()));
     // SHA-256 of "x".
     let hash = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
-    assert!(head.contains(&format!("x-amz-content-sha256: {hash}")) && head.contains("Credential=id/"), "{head}");
+    assert!(head.contains(&format!("X-Amz-Content-Sha256: {hash}")) && head.contains("Credential=id/"), "{head}");
     drop(records);
     archive.join().unwrap();
     assert!(file.exists() && !shelf::beside(&file, ".todo").exists(), "kept here, and not to be sent again");

@@ -7,16 +7,14 @@ mod http;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    fs, io,
+    io,
     path::PathBuf,
     sync::Arc,
     thread,
     time::Duration,
 };
 
-use rustls::pki_types::ServerName;
 use tokio::{
-    net::TcpStream,
     sync::mpsc,
     task::{JoinSet, spawn_blocking},
     time::timeout,
@@ -24,7 +22,7 @@ use tokio::{
 
 use super::{
     address::{Closed, Url},
-    https::connector,
+    http::{HttpError, ask},
 };
 use crate::{
     codec::Rate,
@@ -91,6 +89,19 @@ enum WebError {
 impl From<io::Error> for WebError {
     fn from(error: io::Error) -> WebError {
         WebError::Connection(error.to_string())
+    }
+}
+
+impl From<HttpError> for WebError {
+    fn from(error: HttpError) -> WebError {
+        match error {
+            HttpError::NoHttp => WebError::Http,
+            HttpError::TooLarge(most) => WebError::TooLarge(most),
+            HttpError::Request(_) => WebError::Address,
+            error @ (HttpError::Trust(_) | HttpError::Connection(_) | HttpError::Early) => {
+                WebError::Connection(error.to_string())
+            }
+        }
     }
 }
 
@@ -295,17 +306,9 @@ async fn get(config: &Config, url: &Url, known: Option<&Version>) -> Result<Answ
         Closed::Unknown(error) => error.into(),
         Closed::Private => WebError::Private(url.host.clone()),
     })?;
-    let stream = TcpStream::connect(&at[..]).await?;
-    let asked = (config.agent.as_str(), known);
-    if !url.secure {
-        return http::get(stream, url, asked, config.largest).await;
-    }
-    let told = |why: String| WebError::Connection(format!("{}: {why}", config.trust.display()));
-    // Read each time: a sound is fetched seldom, and the file is renewed by the system.
-    let trust = fs::read(&config.trust).map_err(|error| told(error.to_string()))?;
-    let connector = connector(&trust).map_err(told)?;
-    let name = ServerName::try_from(url.host.clone()).map_err(|_| WebError::Address)?;
-    http::get(connector.connect(name, stream).await?, url, asked, config.largest).await
+    let request = http::request(url, &config.agent, known)?;
+    let answer = ask((url, &at[..]), &config.trust, request, Some(config.largest)).await?;
+    http::answer(url, known, answer)
 }
 
 #[cfg(test)]

@@ -9,15 +9,15 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    ClientConfig, RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     server::WebPkiClientVerifier,
     sign::CertifiedKey,
 };
 
 use super::sni::BySni;
+use crate::io::trust::{Believed, Own, authorities, client};
 
 /// Which certificates, and who has to show one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,10 @@ impl Tls {
         let own = own_certificate(config)?;
         let roots = Arc::new(roots(config)?);
         let server = own.as_ref().map(|own| server(config, &provider, &roots, own)).transpose()?;
-        let client = Arc::new(client(config, provider, roots, own)?);
+        let whom = if config.verify { Believed::Signed(roots) } else { Believed::Anyone };
+        let path = config.certificate.as_deref().unwrap_or(Path::new(""));
+        let client = client(whom, own).map_err(|error| fault("tls.certificate", path, error))?;
+        let client = Arc::new(client);
         Ok(Tls { server, client, stamps })
     }
 
@@ -95,8 +98,6 @@ pub fn server_name(name: Option<&str>, address: IpAddr) -> ServerName<'static> {
     let named = name.and_then(|name| ServerName::try_from(name.trim_end_matches('.').to_owned()).ok());
     named.unwrap_or(ServerName::IpAddress(address.into()))
 }
-
-type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn fault(key: &'static str, path: &Path, what: impl Display) -> TlsError {
     TlsError { key, path: path.to_owned(), what: what.to_string() }
@@ -123,18 +124,14 @@ fn read(name: &'static str, path: &Path, key: Option<&Path>) -> Result<Own, TlsE
 
 /// A file that is not there means that nobody is trusted: that is told when it matters.
 fn roots(config: &TlsConfig) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let text = match fs::read(&config.trust) {
-        Ok(text) => text,
+    match fs::read(&config.trust) {
+        Ok(text) => Ok(authorities(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound && config.clients == ClientCertificates::Off => {
             tracing::info!(file = %config.trust.display(), "tls.trust is not there: no server is trusted over TLS");
-            return Ok(roots);
+            Ok(RootCertStore::empty())
         }
-        Err(error) => return Err(fault("tls.trust", &config.trust, error)),
-    };
-    // One odd certificate among many shall not take the others away.
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).filter_map(Result::ok));
-    Ok(roots)
+        Err(error) => Err(fault("tls.trust", &config.trust, error)),
+    }
 }
 
 fn server(
@@ -174,28 +171,6 @@ fn certificates(
     Ok(BySni::new(first, config.more.iter().map(one).collect::<Result<_, _>>()?))
 }
 
-fn client(
-    config: &TlsConfig,
-    provider: Arc<CryptoProvider>,
-    roots: Arc<RootCertStore>,
-    own: Option<Own>,
-) -> Result<ClientConfig, TlsError> {
-    let path = config.certificate.as_deref().unwrap_or(Path::new(""));
-    let failed = |error: rustls::Error| fault("tls.certificate", path, error);
-    let builder =
-        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(failed)?;
-    let builder = if config.verify {
-        builder.with_root_certificates(roots)
-    } else {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-    };
-    match own {
-        // Shown only to servers that ask for it.
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(failed),
-        None => Ok(builder.with_no_client_auth()),
-    }
-}
-
 fn stamps(config: &TlsConfig) -> Vec<Stamp> {
     use std::os::unix::fs::MetadataExt;
     let own = [config.certificate.as_ref(), config.key.as_ref(), Some(&config.trust)];
@@ -205,44 +180,4 @@ fn stamps(config: &TlsConfig) -> Vec<Stamp> {
         Some((data.mtime(), data.mtime_nsec(), data.len(), data.ino()))
     };
     files.map(stamp).collect()
-}
-
-/// Takes any server for whom it says it is; `tls.verify = false`. What is signed is still checked, so that the key
-/// belongs to the certificate.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

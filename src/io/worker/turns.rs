@@ -322,6 +322,7 @@ fn port_of(command: &Command) -> PortId {
         | Command::StopRecording { port, .. }
         | Command::Tap { port, .. }
         | Command::Untap { port, .. }
+        | Command::MaskTap { port, .. }
         | Command::Feed { port, .. }
         | Command::Digits { port, .. } => *port,
     }

@@ -49,6 +49,25 @@ fn a_slow_consumer_loses_the_oldest_frames_and_sees_which() {
 }
 
 #[test]
+fn a_masked_tap_has_silence_of_the_same_length_and_nothing_of_what_was_said_meanwhile() {
+    let mut world = World::new();
+    let mut a = world.open(1);
+    let masked = tap(&mut world, &a, 1, (Side::Said, Rate::Narrow, 100));
+    let other = tap(&mut world, &a, 2, (Side::Said, Rate::Narrow, 100));
+    world.talk(500, &mut [&mut a]);
+    world.command(Command::MaskTap { port: a.port, tap: TapId(1), on: true });
+    world.talk(500, &mut [&mut a]);
+    world.command(Command::MaskTap { port: a.port, tap: TapId(1), on: false });
+    world.talk(500, &mut [&mut a]);
+    let (masked, other) = (taken(&masked), taken(&other));
+    assert!(masked.iter().zip(&other).all(|(one, two)| one.number == two.number) && masked.len() == 75);
+    let silent = |frames: &[TapFrame]| samples(frames).iter().all(|sample| *sample == 0);
+    assert!(silent(&masked[25..50]));
+    assert_eq!(samples(&masked[51..]), samples(&other[51..]), "exact again, but for the first moment");
+    assert!(!silent(&masked[10..25]) && !silent(&other[25..50]), "the other tap is its own");
+}
+
+#[test]
 fn a_tap_is_over_when_it_is_taken_away_when_there_are_too_many_and_with_its_port() {
     let mut world = World::new();
     let mut a = world.open(1);

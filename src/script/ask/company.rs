@@ -37,6 +37,7 @@ pub(super) fn company(name: &str, function: &str, given: &Arguments) -> Result<V
             let options = Options::new(function, &given.a, &["recorder"], false)?;
             Verb::Siprec { recorder: options.text("recorder", 256)? }
         }
+        "siprec_mask" => Verb::SiprecMask { on: Options::new(function, &given.a, &["on"], false)?.flag("on", true)? },
         "siprec_stop" => Verb::SiprecStop,
         "quality" => Verb::Figures,
         "members" => Verb::Room(RoomOrder::Members { room: Given::argument(function, "the room", &given.a).text(64)? }),

@@ -505,3 +505,22 @@ fn options_are_read_without_metamethods() {
     let run = Run::new("call:gather(setmetatable({}, {__index = function() while true do end end, __pairs = error}))");
     assert!(matches!(run.verb(), Verb::Gather(_)));
 }
+
+#[test]
+fn another_machine_records_is_masked_and_stops() {
+    let mut run = Run::new(
+        "print(call:siprec {recorder = 'sips:srs@a.example'})
+         call:siprec_mask()
+         call:siprec_mask {on = false}
+         print(call:siprec_stop())",
+    );
+    assert_eq!(run.verb(), &Verb::Siprec { recorder: Some("sips:srs@a.example".into()) });
+    run.reply(Reply::Done);
+    for on in [true, false] {
+        assert_eq!(run.verb(), &Verb::SiprecMask { on });
+        run.reply(Reply::Done);
+    }
+    assert_eq!(run.verb(), &Verb::SiprecStop);
+    run.reply(Reply::Failed(Failure::NoSuchRecording));
+    assert_eq!(run.lines(), ["true", "nil\tno_such_recording"]);
+}

@@ -47,6 +47,30 @@ fn audio_comes_back_in_its_place_and_the_line_of_the_fax_stays_empty() {
 }
 
 #[test]
+fn a_fax_that_comes_first_is_offered_alone_or_beside_audio_and_audio_finds_a_line_after_it() {
+    let theirs = fax(OFFER).unwrap();
+    let alone = fax_invitation(&theirs, &local(), true);
+    assert!(alone.is_fax() && alone.media.len() == 1);
+    let beside = fax_invitation(&theirs, &local(), false);
+    assert!(beside.has_fax() && !beside.is_fax());
+    let text = beside.to_string();
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(lines, ["m=audio 40000 RTP/AVP 0 8 101", "m=image 40000 udptl t38"]);
+
+    let first = |session: &Session| {
+        let agreed = Agreed::of_fax(session, &theirs, &local());
+        let again = reoffer(&local(), &agreed).to_string();
+        let during = fax_offer(&agreed, &theirs, &local()).to_string();
+        [again, during].map(|text| text.lines().filter(|line| line.starts_with("m=")).collect::<Vec<_>>().join("|"))
+    };
+    assert_eq!(first(&alone), ["m=audio 40000 RTP/AVP 0 8 101", "m=image 40000 udptl t38"]);
+    assert_eq!(
+        first(&beside),
+        ["m=audio 40000 RTP/AVP 0 8 101|m=image 0 udptl t38", "m=audio 0 RTP/AVP 0 8 101|m=image 40000 udptl t38"]
+    );
+}
+
+#[test]
 fn audio_wins_where_both_are_offered_and_what_is_no_fax_of_ours_is_none() {
     assert!(!parse(&OFFER.replace("m=audio 0", "m=audio 4000")).is_fax());
     assert!(!parse(&OFFER.replace("m=image 4444", "m=image 0")).is_fax());

@@ -2,12 +2,14 @@ use super::*;
 use crate::secure::{IceName, Suite};
 
 fn local_with(policy: Policy, proposal: Proposal) -> Local {
-    let security = Security { policy, proposal, secret: Secret([7; 32]), fingerprint: Some([0xab; 32]) };
+    let security =
+        Security { policy, proposal, secret: Secret([7; 32]), fingerprint: Some([0xab; 32]), ..Security::default() };
     Local { security, ..local() }
 }
 
 fn peer(policy: Policy, proposal: Proposal) -> Local {
-    let security = Security { policy, proposal, secret: Secret([9; 32]), fingerprint: Some([0xcd; 32]) };
+    let security =
+        Security { policy, proposal, secret: Secret([9; 32]), fingerprint: Some([0xcd; 32]), ..Security::default() };
     Local { security, address: "192.0.2.99:5004".parse().unwrap(), ..local() }
 }
 

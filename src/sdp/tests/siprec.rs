@@ -41,3 +41,18 @@ fn a_recorder_may_take_both_or_one() {
     let [first, second] = accept_both(&offer, &parse(&audio("0", "")), &locals());
     assert!(first.is_ok() && second.is_err(), "a line is missing");
 }
+
+#[test]
+fn a_recorder_that_describes_its_lines_anew_is_answered_line_by_line() {
+    let text = audio("8", "a=inactive\r\nm=audio 6000 RTP/AVP 0\r\na=recvonly\r\nm=audio 7000 RTP/AVP 0\r\n");
+    let (ours, [first, second]) = answer_both(&parse(&text), &locals());
+    let printed = ours.to_string();
+    let lines: Vec<&str> = printed.lines().filter(|line| line.starts_with("m=") || line.contains("label")).collect();
+    assert_eq!(
+        lines,
+        ["m=audio 40000 RTP/AVP 8", "a=label:1", "m=audio 40002 RTP/AVP 0", "a=label:2", "m=audio 0 RTP/AVP 0"]
+    );
+    assert_eq!((first.unwrap().direction, second.unwrap().direction), (Direction::Inactive, Direction::SendOnly));
+    let (ours, [first, second]) = answer_both(&parse(&audio("0", "m=audio 0 RTP/AVP 0\r\n")), &locals());
+    assert!(first.is_ok() && second.is_err() && ours.media[1].port == 0);
+}

@@ -9,19 +9,19 @@ use super::{
 const B: &str = "203.0.113.1:5060";
 
 /// A description of a fax.
-fn fax(ip: &str, port: u16, rate: u32) -> String {
+pub(super) fn fax(ip: &str, port: u16, rate: u32) -> String {
     format!(
         "v=0\r\no=- 1 2 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=image {port} udptl t38\r\n\
          a=T38FaxVersion:0\r\na=T38MaxBitRate:{rate}\r\na=T38FaxUdpEC:t38UDPRedundancy\r\n"
     )
 }
 
-fn text(body: &[u8]) -> String {
+pub(super) fn text(body: &[u8]) -> String {
     String::from_utf8_lossy(body).into_owned()
 }
 
 /// Where each port passes datagrams on to, in order of the commands.
-fn passed(world: &World) -> Vec<SocketAddr> {
+pub(super) fn passed(world: &World) -> Vec<SocketAddr> {
     let remotes = world.node().commands.iter().filter_map(|(_, command)| match command {
         Command::Pass { remote, .. } => Some(*remote),
         _ => None,
@@ -29,7 +29,7 @@ fn passed(world: &World) -> Vec<SocketAddr> {
     remotes.collect()
 }
 
-fn invites(world: &World, at: &str) -> usize {
+pub(super) fn invites(world: &World, at: &str) -> usize {
     world.seen().iter().filter(|seen| **seen == format!("{at} INVITE")).count()
 }
 

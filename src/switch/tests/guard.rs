@@ -199,6 +199,26 @@ fn behind_we_shed_new_calls_and_nothing_else() {
 }
 
 #[test]
+fn behind_only_so_many_are_told_so_but_over_a_connection_each_is() {
+    let mut world = World::with(|config| config.guard.shed_answers = 10);
+    behind(&mut world);
+    let hop = |transport| Hop { transport, interface: InterfaceId(0), remote: address(PHONE) };
+    let tell = |world: &mut World, transport, n: usize| {
+        let text = Caller { call_id: format!("{n}@phone"), ..Caller::new() }.text("INVITE", None, "");
+        world.input(0, Input::Datagram { hop: hop(transport), bytes: text.into() });
+    };
+    (0..5).for_each(|n| tell(&mut world, Transport::Udp, n));
+    (5..10).for_each(|n| tell(&mut world, Transport::Tcp, n));
+    let guarded = world.node().switch.guarded();
+    assert_eq!((guarded.shed, guarded.unanswered), (1 + 5, 4));
+    world.run(secs(1));
+    world.input(0, Input::Waited(millis(101)));
+    tell(&mut world, Transport::Udp, 10);
+    assert_eq!(world.node().switch.guarded().shed, 7, "a second later there is room for another");
+    assert!(world.node().starts.is_empty());
+}
+
+#[test]
 fn an_invite_that_is_resent_while_we_are_behind_is_still_the_call_that_it_began() {
     let mut world = World::new();
     let mut caller = Caller::new();

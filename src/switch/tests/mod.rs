@@ -8,6 +8,7 @@ mod direct;
 mod early;
 mod failover;
 mod fax;
+mod fax_first;
 mod guard;
 mod hold;
 mod incoming;

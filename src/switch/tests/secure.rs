@@ -48,6 +48,42 @@ fn the_same_keys_are_told_once_and_our_own_stay_for_the_whole_call() {
 }
 
 #[test]
+fn who_comes_back_to_a_suite_gets_another_key_for_it() {
+    let mut world = World::with(|config| config.security.fingerprint = Some([9; 32]));
+    let (mut caller, _, _) = answer_one(&mut world, Caller::new());
+    let strong = keyed('A').replace("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32");
+    let first = reinvite(&mut world, &mut caller, &keyed('A'));
+    let second = reinvite(&mut world, &mut caller, &strong);
+    let third = reinvite(&mut world, &mut caller, &keyed('A'));
+    let fourth = reinvite(&mut world, &mut caller, &keyed('A'));
+    reinvite(&mut world, &mut caller, &certified('1'));
+    let last = reinvite(&mut world, &mut caller, &keyed('A'));
+    let keys = [&first, &second, &third, &last].map(|body| line(body, "a=crypto").rsplit(':').next().unwrap());
+    let different: std::collections::BTreeSet<_> = keys.iter().collect();
+    assert_eq!(different.len(), 4, "a key whose counters begin anew would encrypt two things alike: {keys:?}");
+    assert_eq!(line(&third, "a=crypto"), line(&fourth, "a=crypto"), "who stays keeps it");
+}
+
+#[test]
+fn a_peer_that_restarts_ice_gets_a_new_name_from_us_and_nobody_else_does() {
+    let mut world = World::with(|config| config.security.fingerprint = Some([9; 32]));
+    let (mut caller, _, _) = answer_one(&mut world, Caller::new());
+    let browser = |name: &str| {
+        certified('1') + &format!("a=ice-ufrag:{name}\r\na=ice-pwd:{name}AAAAAAAAAAAAAAAAAAAAAA\r\na=mid:0\r\n")
+    };
+    let first = reinvite(&mut world, &mut caller, &browser("anna"));
+    let held = reinvite(&mut world, &mut caller, &(browser("anna") + "a=inactive\r\n"));
+    let restarted = reinvite(&mut world, &mut caller, &browser("bert"));
+    let stayed = reinvite(&mut world, &mut caller, &browser("bert"));
+    let name = |body: &str| (line(body, "a=ice-ufrag").to_owned(), line(body, "a=ice-pwd").to_owned());
+    assert_eq!(name(&first), name(&held));
+    assert_ne!(name(&first).0, name(&restarted).0, "RFC 8839: both change in a restart");
+    assert_ne!(name(&first).1, name(&restarted).1);
+    assert_eq!(name(&restarted), name(&stayed));
+    assert_eq!(world.node().handshakes.len(), 1, "the certificate is the same, and so is the association");
+}
+
+#[test]
 fn two_calls_have_two_keys() {
     let (mut world, mut caller, _, _) = answered();
     let first = reinvite(&mut world, &mut caller, &keyed('A'));

@@ -1,7 +1,10 @@
 //! Calls that somebody else's machine records.
 
 use super::*;
-use crate::media::{Side, Stream};
+use crate::{
+    media::{Side, Stream},
+    sdp::Policy,
+};
 
 const SRS: &str = "203.0.113.50:5060";
 
@@ -40,6 +43,7 @@ fn taps(world: &World) -> Vec<(PortId, &'static str)> {
     let found = world.node().commands.iter().filter_map(|(_, command)| match command {
         Command::Tap { port, .. } => Some((*port, "tap")),
         Command::Untap { port, .. } => Some((*port, "untap")),
+        Command::MaskTap { port, on, .. } => Some((*port, if *on { "masked" } else { "open" })),
         Command::Feed { port, tap } => Some((*port, if tap.side == Side::Said { "said" } else { "heard" })),
         _ => None,
     });
@@ -156,6 +160,7 @@ fn a_recorder_may_hang_up_pause_and_move() {
     srs.send(&mut world, Method::Invite, &kind, &listens([7000, 7002]).replace("recvonly", "inactive"));
     let response = world.response_at(address(SRS), 200);
     assert!(text(&response.body).contains("a=label:2"));
+    assert_eq!(text(&response.body).matches("a=inactive").count(), 2, "{}", text(&response.body));
     let last = streams(&world).pop().unwrap().1;
     assert_eq!((last.remote, last.sending), (Some(address("203.0.113.50:7002")), false));
     let mut ack = srs.dialog.ack(1);
@@ -172,7 +177,8 @@ fn a_recorder_may_hang_up_pause_and_move() {
 #[test]
 fn every_call_that_comes_in_is_recorded_where_the_operator_wants_it() {
     let world = World::with(|config| {
-        config.rules.recorders = Recorders { usual: sip::Uri::parse(&format!("sip:srs@{SRS}")).ok(), always: true };
+        config.rules.recorders =
+            Recorders { usual: sip::Uri::parse(&format!("sip:srs@{SRS}")).ok(), always: true, ..Recorders::default() };
     });
     let mut world = world;
     let mut caller = Caller::new();
@@ -202,5 +208,187 @@ fn without_a_port_for_the_recorder_or_without_a_recorder_the_script_hears_why() 
     world.automatic = true;
     let worker = world.node().opened[1].1;
     world.input(0, Input::Media { worker, event: media::Event::Closed { port: first, quality: Quality::default() } });
+    end(world, caller, flow, 2);
+}
+
+/// A call whose recorder, which is reached over `transport`, was asked; what is sent there is encrypted by `policy`.
+fn asked_over(transport: &str, policy: Policy) -> (World, Caller, FlowId, RequestId) {
+    let mut world = World::with(|config| config.rules.recorders.security = policy);
+    let (caller, flow, call) = answer_one(&mut world, Caller::new());
+    world.nodes[0].commands.clear();
+    let recorder = Some(format!("sip:srs@{SRS};transport={transport}"));
+    let id = world.ask(flow, call, Verb::Siprec { recorder });
+    world.settle();
+    (world, caller, flow, id)
+}
+
+/// The lines about keys of the first suite that we offer.
+fn keys(body: &[u8]) -> Vec<String> {
+    text(body)
+        .lines()
+        .filter(|line| line.starts_with("a=crypto:1 AEAD_AES_256_GCM inline:"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The recorder's answer, with a key of its own for each line.
+fn listens_securely(profile: &str) -> String {
+    let (key, profile) = (["A".repeat(59), "=".to_owned()].concat(), format!("RTP/{profile}"));
+    let keyed = format!("a=recvonly\r\na=crypto:1 AEAD_AES_256_GCM inline:{key}");
+    listens([6000, 6002]).replace("RTP/AVP", &profile).replace("a=recvonly", &keyed)
+}
+
+/// The recorder has our answer to its last INVITE.
+fn acknowledges(world: &mut World, srs: &transfer::Phone) {
+    let mut ack = srs.dialog.ack(srs.dialog.local_seq);
+    ack.headers.via.push(format!("SIP/2.0/UDP {SRS};branch=z9hG4bKack{}", srs.dialog.local_seq).parse().unwrap());
+    world.say(address(SRS), ack.to_bytes());
+    world.settle();
+}
+
+fn shields(world: &World) -> usize {
+    world.commands().iter().filter(|name| **name == "Shield").count()
+}
+
+#[test]
+fn what_goes_to_a_recorder_over_tls_is_encrypted_with_a_key_for_each_line() {
+    for (policy, profile) in [(Policy::Required, "SAVP"), (Policy::Optional, "AVP")] {
+        let (mut world, caller, flow, id) = asked_over("tls", policy);
+        let invite = world.request_at(address(SRS), Method::Invite);
+        assert_eq!(text(&invite.body).matches(&format!(" RTP/{profile} ")).count(), 2, "{}", text(&invite.body));
+        let ours = keys(&invite.body);
+        assert!(ours.len() == 2 && ours[0] != ours[1], "{ours:?}");
+        world.say(address(SRS), answer(&invite, 200, "srs", Some(&listens_securely(profile))));
+        world.settle();
+        assert_eq!(world.reply(id), Some(&Reply::Done));
+        assert_eq!(shields(&world), 2);
+        let told = world.commands();
+        let first = |name: &str| told.iter().position(|told| *told == name);
+        assert!(first("Shield") < first("Update") && first("Shield").is_some(), "nothing leaves before: {told:?}");
+
+        // A recorder that pauses is answered with one key a line, the same as before, and no port is told anew.
+        let mut srs = transfer::Phone::new(SRS, &invite, "srs");
+        let pauses = listens_securely(profile).replace("recvonly", "inactive");
+        srs.send(&mut world, Method::Invite, &[("Content-Type", "application/sdp")], &pauses);
+        let response = world.response_at(address(SRS), 200);
+        assert_eq!(keys(&response.body), ours);
+        assert_eq!(text(&response.body).matches("a=crypto").count(), 2, "{}", text(&response.body));
+        assert_eq!(shields(&world), 2);
+        acknowledges(&mut world, &srs);
+        // One that leaves a suite and comes back to it gets another key there.
+        let other = format!("AEAD_AES_128_GCM inline:{}", "A".repeat(38) + "==");
+        let was = format!("AEAD_AES_256_GCM inline:{}", "A".repeat(59) + "=");
+        let kind = [("Content-Type", "application/sdp")];
+        srs.send(&mut world, Method::Invite, &kind, &listens_securely(profile).replace(&was, &other));
+        let response = world.response_at(address(SRS), 200);
+        assert_eq!(text(&response.body).matches("a=crypto:1 AEAD_AES_128_GCM").count(), 2, "{}", text(&response.body));
+        acknowledges(&mut world, &srs);
+        srs.send(&mut world, Method::Invite, &kind, &listens_securely(profile));
+        let again = keys(&world.response_at(address(SRS), 200).body);
+        assert!(again.len() == 2 && again.iter().all(|key| !ours.contains(key)), "{again:?}");
+        acknowledges(&mut world, &srs);
+        end(world, caller, flow, 2);
+    }
+}
+
+#[test]
+fn a_recorder_that_leaves_the_keys_gets_plain_audio_only_where_that_will_do() {
+    for (policy, goes) in [(Policy::Optional, true), (Policy::Required, false)] {
+        let (mut world, caller, flow, id) = asked_over("tls", policy);
+        let invite = world.request_at(address(SRS), Method::Invite);
+        records(&mut world, &invite, 200, [6000, 6002]);
+        match world.reply(id) {
+            Some(Reply::Done) => assert!(goes, "{policy:?}"),
+            told => assert!(!goes && matches!(told, Some(Reply::Failed(Failure::Media(_)))), "{told:?}"),
+        }
+        assert_eq!((shields(&world), taps(&world).is_empty()), (0, !goes));
+        end(world, caller, flow, 2);
+    }
+}
+
+#[test]
+fn keys_are_never_sent_in_the_clear() {
+    let (world, caller, flow, id) = asked_over("udp", Policy::Required);
+    let told = world.reply(id).cloned();
+    let Some(Reply::Failed(Failure::Media(why))) = told else { panic!("{told:?}") };
+    assert!(why.contains("not reached over TLS"), "{why}");
+    assert!(!world.seen().iter().any(|seen| seen.starts_with(SRS)), "nobody was asked");
+    end(world, caller, flow, 2);
+
+    let (mut world, caller, flow, _) = asked_over("udp", Policy::Optional);
+    let invite = world.request_at(address(SRS), Method::Invite);
+    assert!(!text(&invite.body).contains("a=crypto"));
+    records(&mut world, &invite, 200, [6000, 6002]);
+    assert_eq!(shields(&world), 0);
+    end(world, caller, flow, 2);
+}
+
+/// What the recorder of a call may hear, by what the taps were told.
+fn masks(world: &World) -> Vec<&'static str> {
+    taps(world).into_iter().map(|(_, what)| what).filter(|what| ["masked", "open"].contains(what)).collect()
+}
+
+fn recording(world: &mut World, flow: FlowId, call: CallId) -> RecordingId {
+    let record = Record {
+        file: None,
+        format: None,
+        voices: Voices::Stereo,
+        room: None,
+        rate: None,
+        max: None,
+        end_of_silence: None,
+        stop_on: String::new(),
+        beep: false,
+        wait: false,
+    };
+    let id = world.ask(flow, call, Verb::Record(record));
+    match world.reply(id) {
+        Some(Reply::Recording(recording)) => *recording,
+        told => panic!("{told:?}"),
+    }
+}
+
+#[test]
+fn what_our_own_recordings_leave_out_is_silence_for_the_recorder_too() {
+    let (mut world, caller, flow, call, _, invite) = asked();
+    records(&mut world, &invite, 200, [6000, 6002]);
+    let (first, second) = (recording(&mut world, flow, call), recording(&mut world, flow, call));
+    for (recording, mode, told) in [
+        (first, RecordMode::Mask, "masked"),
+        (second, RecordMode::Pause, ""),
+        (first, RecordMode::Keep, ""),
+        (second, RecordMode::Keep, "open"),
+        (second, RecordMode::Pause, "masked"),
+    ] {
+        world.nodes[0].commands.clear();
+        world.ask(flow, call, Verb::RecordAs { recording, mode });
+        let want = if told.is_empty() { vec![] } else { vec![told; 2] };
+        assert_eq!(masks(&world), want, "{recording:?} {mode:?}");
+    }
+    world.nodes[0].commands.clear();
+    world.ask(flow, call, Verb::RecordStop { recording: second });
+    assert_eq!(masks(&world), ["open"; 2], "a recording that is over hides nothing");
+    end(world, caller, flow, 2);
+}
+
+#[test]
+fn a_recorder_that_comes_while_a_recording_is_masked_hears_nothing_yet_and_a_script_may_mask_it_alone() {
+    let (mut world, caller, flow, call) = answered();
+    let own = recording(&mut world, flow, call);
+    world.ask(flow, call, Verb::RecordAs { recording: own, mode: RecordMode::Mask });
+    world.ask(flow, call, wish());
+    world.settle();
+    let invite = world.request_at(address(SRS), Method::Invite);
+    records(&mut world, &invite, 200, [6000, 6002]);
+    assert_eq!(masks(&world), ["masked"; 2]);
+    world.ask(flow, call, Verb::SiprecMask { on: true });
+    world.ask(flow, call, Verb::RecordAs { recording: own, mode: RecordMode::Keep });
+    assert_eq!(masks(&world), ["masked"; 2], "the script still wants it");
+    let open = world.ask(flow, call, Verb::SiprecMask { on: false });
+    assert_eq!((masks(&world), world.reply(open)), (vec!["masked", "masked", "open", "open"], Some(&Reply::Done)));
+    world.ask(flow, call, Verb::SiprecStop);
+    let nobody = world.ask(flow, call, Verb::SiprecMask { on: true });
+    assert_eq!(world.reply(nobody), Some(&Reply::Failed(Failure::NoSuchRecording)));
+    world.settle();
     end(world, caller, flow, 2);
 }

@@ -50,7 +50,12 @@ impl Story {
         });
         let mut caller = Caller::new();
         let fields = if seed.is_multiple_of(3) { "Supported: timer, 100rel\r\n" } else { "" };
-        let text = caller.text("INVITE", Some(("application/sdp", &sdp())), fields);
+        let offer = match seed % 7 {
+            0 => format!("{}m=image 7000 udptl t38\r\n", sdp()),
+            1 => FAX.to_owned(),
+            _ => sdp(),
+        };
+        let text = caller.text("INVITE", Some(("application/sdp", &offer)), fields);
         world.say(caller.at, text);
         world.settle();
         let start = world.node().starts[0].clone();

@@ -423,6 +423,7 @@ pub(super) fn name(command: &Command) -> &'static str {
         Command::StopRecording { .. } => "StopRecording",
         Command::Tap { .. } => "Tap",
         Command::Untap { .. } => "Untap",
+        Command::MaskTap { .. } => "MaskTap",
         Command::Feed { .. } => "Feed",
         Command::Digits { .. } => "Digits",
     }
