@@ -3,7 +3,8 @@
 
 Fails on an answer of 5xx but 503, on a status, header or body that the description does not know, and on something right
 that is called wrong, or wrong that is taken. 422 says that a request can be read, but what it asks for is not there (a
-script of that name, a contact) or does not go together: no description of single requests can tell. SCHEMATHESIS names the program; without it and without `st` in PATH, it is put into
+script of that name, a contact) or does not go together: no description of single requests can tell. What is left of differences: a whole number written
+with a fraction (`433.0`), which JSON Schema takes for an integer, and the API refuses, naming the field. SCHEMATHESIS names the program; without it and without `st` in PATH, it is put into
 a virtual environment in target/. PROGRAM is the server's program, EXAMPLES how many requests there are of each kind.
 """
 

@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn stereo_is_heard_as_mono() {
         use audiopus::{Application, Channels, SampleRate, coder::Encoder as Coder};
-        let mut coder = Coder::new(SampleRate::Hz48000, Channels::Stereo, Application::Audio).unwrap();
+        let coder = Coder::new(SampleRate::Hz48000, Channels::Stereo, Application::Audio).unwrap();
         let mut decoder = Decoder::new();
         let mut heard = Vec::new();
         for (left, right) in tone(Rate::Full, 440.0, 1000).chunks(960).zip(tone(Rate::Full, 1500.0, 1000).chunks(960)) {
