@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf};
+use std::{fs, path::Path};
 
 use toml::{Table, Value};
 
@@ -109,7 +109,7 @@ fn with(whole: &Table, path: &[String], value: Value) -> Table {
 }
 
 /// A configuration in which every key has a meaning.
-fn everything(folder: &PathBuf) -> Table {
+fn everything(folder: &Path) -> Table {
     fs::create_dir_all(folder).unwrap();
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
