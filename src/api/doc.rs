@@ -8,8 +8,8 @@ use utoipa::{
 };
 
 use super::{
-    access, audit, calls, contacts, events, flows, login, look, people, play, recordings, reload, rooms, shapes, start,
-    steer, transcripts,
+    access, audit, calls, contacts, events, figures, flows, login, look, people, play, recordings, reload, rooms,
+    shapes, start, steer, transcripts,
 };
 use crate::switch::{CallRecord, Progress};
 
@@ -19,7 +19,7 @@ use crate::switch::{CallRecord, Progress};
     info(title = "Switchhook", description = "Calls to look at, to make and to steer, and the events of all calls.",
          license(name = "Apache-2.0 OR MIT")),
     paths(
-        look::health, look::metrics, look::numbers, look::trunks, look::phones, reload::reload,
+        look::health, figures::metrics, look::numbers, look::trunks, look::phones, reload::reload,
         calls::list, calls::one, calls::events, transcripts::one, transcripts::add,
         start::start, start::quick, steer::hangup, play::play, play::steering, play::stop, steer::record, steer::record_stop, steer::record_mode,
         steer::hold, steer::resume, steer::mute, steer::unmute, steer::transfer, steer::digits, steer::flow,

@@ -10,11 +10,15 @@ mod calls;
 mod contacts;
 mod doc;
 mod events;
+mod figures;
 mod flows;
 mod limit;
 mod listen;
 mod login;
 mod look;
+mod memory;
+mod notes;
+mod once;
 mod page;
 mod people;
 mod play;
@@ -38,7 +42,7 @@ use axum::{
     extract::DefaultBodyLimit,
     routing::{delete, get, patch, post},
 };
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::{
     io::{Order, clock::Clock},
@@ -96,6 +100,12 @@ pub(crate) struct Context {
     asks: mpsc::Sender<ask::Ask>,
     door: mpsc::Sender<limit::Knock>,
     reload: mpsc::Sender<Reload>,
+    memory: mpsc::Sender<memory::Recall>,
+    notes: mpsc::Sender<notes::Note>,
+    /// The database takes no notes.
+    notes_away: watch::Receiver<bool>,
+    /// When the API began, in ms since 1970.
+    started_ms: i64,
     store: OnceCell<Store>,
 }
 
@@ -108,9 +118,12 @@ impl Context {
     }
 
     fn now_ms(&self) -> i64 {
-        let unix = self.config.clock.epoch().unix(self.config.clock.now());
-        i64::try_from(unix.as_millis()).unwrap_or(i64::MAX)
+        now_ms(self.config.clock)
     }
+}
+
+fn now_ms(clock: Clock) -> i64 {
+    i64::try_from(clock.epoch().unix(clock.now()).as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Start the thread. It ends with the server. Gives where it listens.
@@ -134,12 +147,22 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
     let Ends { orders, replies, questions, reload } = ends;
     let answering = ask::answer(asked, replies, orders.clone());
     let limiting = limit::keep(knocks, config.requests_per_s, config.clock);
-    let context = Arc::new(Context { config, orders, questions, asks, door, reload, store: OnceCell::new() });
+    let (memory, recalls) = mpsc::channel(256);
+    let remembering = memory::keep(recalls, config.clock);
+    let (notes, noted) = mpsc::channel(notes::WAITING);
+    let (away, notes_away) = watch::channel(false);
+    let (started_ms, store) = (now_ms(config.clock), OnceCell::new());
+    let context =
+        Context { config, orders, questions, asks, door, reload, memory, notes, notes_away, started_ms, store };
+    let context = Arc::new(context);
+    let service = router(context.clone()).into_make_service_with_connect_info::<listen::Peer>();
     tokio::select! {
         // The server is gone.
         () = answering => {}
         () = limiting => {}
-        done = axum::serve(listener, router(context.clone())).into_future() => {
+        () = remembering => {}
+        () = notes::keep(context.clone(), noted, away) => {}
+        done = axum::serve(listener, service).into_future() => {
             if let Err(error) = done {
                 tracing::error!(%error, "the API has stopped");
             }
@@ -177,7 +200,7 @@ async fn first_key(context: Shared) {
 fn router(context: Shared) -> Router {
     Router::new()
         .route("/healthz", get(look::health))
-        .route("/metrics", get(look::metrics))
+        .route("/metrics", get(figures::metrics))
         .route("/openapi.json", get(doc::document))
         .route("/docs", get(doc::page))
         .route("/v1/reload", post(reload::reload))

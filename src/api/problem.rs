@@ -92,6 +92,11 @@ impl IntoResponse for Problem {
 /// The database could not be asked.
 pub(super) fn database(error: &sqlx::Error) -> Problem {
     tracing::warn!(%error, "the database did not answer the API");
+    away()
+}
+
+/// The database does not answer.
+pub(super) fn away() -> Problem {
     let (title, detail) = ("The database is not there", "calls go on; what is asked of the database must wait");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database", title, detail)
 }

@@ -34,8 +34,14 @@ pub(super) async fn steer(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     caller.need(Scope::Call)?;
     let call = context.live_call(caller, id).await?;
-    caller.note(context, what, id).await;
-    match context.command(call.call, verb, patience).await? {
+    let done = context.command(call.call, verb, patience).await?;
+    match &done {
+        Some(ConsoleReply::Reply { reply: Reply::Failed(failure), .. }) => {
+            caller.note(context, what, &format!("{id} refused: {}", failure.as_str())).await;
+        }
+        Some(_) | None => caller.note(context, what, id).await,
+    }
+    match done {
         None => Ok((StatusCode::ACCEPTED, Json(json!({"outcome": "begun"})))),
         Some(ConsoleReply::Reply { reply: Reply::Failed(failure), .. }) => Err(problem::failure(&failure)),
         Some(ConsoleReply::Reply { reply, .. }) => Ok(outcome(reply)),

@@ -8,6 +8,7 @@ mod api;
 mod document;
 mod fault;
 mod guard;
+mod keys;
 mod messages;
 mod numbers;
 mod phones;
@@ -27,6 +28,7 @@ mod wires;
 pub use api::ApiConf;
 pub use document::Document;
 pub use fault::Fault;
+pub use keys::{Change, Keys};
 pub use settings::{Conf, Folders, InterfaceConf, LogFormat};
 pub use store::StoreConf;
 

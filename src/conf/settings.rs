@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{DEFAULTS, Document, Fault, StoreConf};
+use super::{DEFAULTS, Document, Fault, Keys, StoreConf};
 use crate::{
     audio::tone::countries,
     codec::Codec,
@@ -96,6 +96,8 @@ pub struct Conf {
     pub phones: Phones,
     /// Text messages.
     pub messages: MessageConfig,
+    /// All of it as it was written, to compare it with another.
+    pub keys: Keys,
 }
 
 /// SIP timers and limits.
@@ -232,6 +234,7 @@ impl Conf {
             trunking: at.trunking(&document)?,
             phones: at.phones(&document)?,
             messages: at.messages(&document)?,
+            keys: document.keys,
         })
     }
 }

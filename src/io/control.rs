@@ -19,6 +19,7 @@ use crate::{
         sounds::{FetchSound, Fresh, LoadFile, SpeakText},
         streams::ToStreams,
         udp::UdpSockets,
+        waits::{Hook, Waits},
         worker::{FromWorker, ToWorker},
     },
     media,
@@ -28,9 +29,10 @@ use crate::{
 };
 
 mod ends;
+mod show;
 mod wait;
 
-pub use ends::{Ends, Fact, InterfaceAddress, Order, Seen, ToFlows, View, counts_of};
+pub use ends::{Ends, Fact, Figures, InterfaceAddress, Order, Seen, ToFlows, View, counts_of};
 pub(super) use wait::watched;
 use wait::{readable, sleep_until};
 
@@ -47,6 +49,9 @@ pub struct Control {
     /// Bound, and waiting for their [`media::Command::Open`].
     bound: HashMap<PortId, Sockets>,
     fresh: Fresh,
+    waits: Waits,
+    /// Call records that the disk never took.
+    records_lost: u64,
     pub(super) ends: Ends,
     /// SIP messages that came and are not read yet.
     pub(super) backlog: Backlog,
@@ -75,6 +80,8 @@ impl Control {
             interfaces,
             bound: HashMap::new(),
             fresh: Fresh::default(),
+            waits: Waits::default(),
+            records_lost: 0,
             ends,
             backlog: Backlog::default(),
             waited: Duration::ZERO,
@@ -118,19 +125,9 @@ impl Control {
                 let (held, guarded) = (self.exchange.counts(), self.exchange.guarded());
                 self.tell(Seen::Counts { held, guarded });
             }
-            Some(Order::View(to)) => {
-                let phones = self.exchange.registrations().map(|(user, at)| (user.to_owned(), at.clone())).collect();
-                let config = self.exchange.config();
-                let view = View {
-                    counts: self.exchange.counts(),
-                    draining: self.exchange.is_draining(),
-                    numbers: config.routes.iter().map(|r| (r.number.to_string(), r.service.to_string())).collect(),
-                    trunks: config.trunking.trunks.iter().map(|trunk| trunk.name.to_string()).collect(),
-                    phones,
-                };
-                // Who asked may be gone.
-                let _ = to.send(view);
-            }
+            // Who asked may be gone.
+            Some(Order::Figures(to)) => drop(to.send(self.figures())),
+            Some(Order::View(to)) => drop(to.send(self.view())),
             Some(Order::Stop) | None => self.stopped = true,
         }
     }
@@ -160,6 +157,7 @@ impl Control {
             match told {
                 FromDisk::Written { recording, result } => self.handle(Input::RecordingWritten { recording, result }),
                 FromDisk::CallRecordLost { record, reason } => {
+                    self.records_lost += 1;
                     tracing::error!(record, reason, "a call record was not written; it is only in this line");
                 }
             }
@@ -170,6 +168,7 @@ impl Control {
         let now = self.clock.now();
         if let Input::Loaded { load, result } = &input {
             self.fresh.loaded(now, *load, result);
+            self.waits.ended(now, *load, result.is_ok());
         }
         self.exchange.handle(now, input);
         self.drain();
@@ -292,14 +291,21 @@ impl Control {
     }
 
     fn load(&mut self, load: LoadId, sound: Sound, rate: Rate) {
+        let now = self.clock.now();
         let refused = match sound {
             Sound::File(path) => self.load_file(load, (path, rate)),
             Sound::Web(url) => match self.ends.web.try_send(FetchSound { load, url, rate }) {
-                Ok(()) => None,
+                Ok(()) => {
+                    self.waits.began(now, load, Hook::Web);
+                    None
+                }
                 Err(_) => Some("too many sounds are being fetched"),
             },
             Sound::Speech(speech) => match self.ends.speech.try_send(SpeakText { load, speech, rate }) {
-                Ok(()) => None,
+                Ok(()) => {
+                    self.waits.began(now, load, Hook::Speech);
+                    None
+                }
                 Err(_) => Some("too many texts wait to be spoken"),
             },
             Sound::Tone { .. } | Sound::Silence(_) => unreachable!("the switch makes tones and silence by itself"),
@@ -331,6 +337,7 @@ impl Control {
                 if !m3u::is_list(&sound.0) {
                     self.fresh.asked(load, sound);
                 }
+                self.waits.began(self.clock.now(), load, Hook::File);
                 None
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Some("too many files are being read"),

@@ -178,8 +178,8 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             };
             Verb::Bridge { other: CallId(other), stop_on: options.digits("stop_on", "")? }
         }
-        "siprec" | "siprec_mask" | "siprec_stop" | "stream" | "stream_stop" | "join" | "listen" | "detect" | "quality"
-        | "members" | "mute" | "deafen" | "kick" => company(name, function, given)?,
+        "siprec" | "siprec_mask" | "siprec_stop" | "stream" | "stream_stop" | "join" | "listen" | "detect"
+        | "quality" | "members" | "mute" | "deafen" | "kick" => company(name, function, given)?,
         "echo" => {
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }
