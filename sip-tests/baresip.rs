@@ -23,6 +23,8 @@ const LONG: u32 = 120;
 /// A running baresip with a control socket.
 pub struct Phone {
     pub process: Process,
+    /// The port where it is called.
+    pub sip: u16,
     control: TcpStream,
     seen: String,
 }
@@ -60,7 +62,7 @@ impl Phone {
         process.wait_for("baresip is ready");
         let control = TcpStream::connect(("127.0.0.1", ctrl)).expect("its control socket");
         control.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        Phone { process, control, seen: String::new() }
+        Phone { process, sip, control, seen: String::new() }
     }
 
     /// A command in baresip's own words, as a netstring of JSON.

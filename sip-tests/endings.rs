@@ -19,20 +19,20 @@ use crate::{
 /// How far along a status is.
 const RANKS: [(&str, u8); 4] = [("queued", 0), ("initiated", 1), ("ringing", 2), ("in_progress", 3)];
 
-struct Bench {
-    server: Server,
-    at: String,
-    key: String,
+pub struct Bench {
+    pub server: Server,
+    pub at: String,
+    pub key: String,
 }
 
 impl Bench {
-    fn new(more: &str, scripts: &[(&str, &str)]) -> Bench {
+    pub fn new(more: &str, scripts: &[(&str, &str)]) -> Bench {
         let server = Server::start(&format!("[api]\nlisten = \"127.0.0.1:0\"\n{more}"), scripts);
         let (at, key) = (api(&server), key(&server));
         Bench { server, at, key }
     }
 
-    fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.server.folder.path()
     }
 
@@ -47,7 +47,7 @@ impl Bench {
     }
 
     /// Wait until the call is so far.
-    fn wait_for(&self, id: &str, status: &str) {
+    pub fn wait_for(&self, id: &str, status: &str) {
         for _ in 0..1000 {
             if get(&self.at, &self.key, &format!("/v1/calls/{id}"))["status"] == status {
                 return;
@@ -58,7 +58,7 @@ impl Bench {
     }
 
     /// The record of a call once it is over. Its events went forward only, and one alone was the end.
-    fn over(&self, id: &str) -> Value {
+    pub fn over(&self, id: &str) -> Value {
         for _ in 0..3000 {
             let call = get(&self.at, &self.key, &format!("/v1/calls/{id}"));
             if !call["end_reason"].is_null() {

@@ -9,6 +9,7 @@ mod browser;
 mod carrier;
 mod command_line;
 mod docs;
+mod doors;
 mod endings;
 mod fax;
 mod g729;

@@ -18,7 +18,7 @@ use switchhook::store::{Database, Store, spool_name};
 
 use crate::{
     api::post,
-    postgres::Postgres,
+    postgres::{Postgres, left_out},
     records::{CONF, all, api, connect, get, key, program},
     sipp::{caller, passes},
     support::{Process, Server, breathe, free_port},
@@ -327,7 +327,7 @@ impl Drop for SmallDisk {
 fn calls_go_on_over_a_full_disk_and_all_is_written_when_there_is_room_again() {
     let mut server = Server::start(CONF, &[("some.lua", "call:answer()\ncall:sleep(60)\n")]);
     let Some(disk) = SmallDisk::over(&server.path("state"), 64) else {
-        return eprintln!("left out: this user may not mount a small disk");
+        return left_out("mount");
     };
     server.restart("TERM");
     let (at, key) = (api(&server), key(&server));

@@ -17,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Context, Shared,
     access::Caller,
+    events::Told,
     page,
     problem::{self, Id, Params, Problem},
 };
@@ -61,6 +62,26 @@ pub(crate) struct Wanted {
     /// `json`, `jsonl` or `csv`.
     #[param(pattern = "^(json|jsonl|csv)$")]
     format: Option<String>,
+}
+
+/// A call that goes on, as it stands at this moment.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LiveCall {
+    #[serde(flatten)]
+    #[schema(value_type = Progress)]
+    call: Arc<Progress>,
+    /// Seconds from its answer until now; 0: it was not answered yet.
+    talk_seconds: f64,
+    /// Seconds from its beginning until now.
+    total_seconds: f64,
+}
+
+impl LiveCall {
+    fn new(call: Arc<Progress>, now_ms: i64) -> LiveCall {
+        let now = u64::try_from(now_ms).unwrap_or_default();
+        let until_now = |since: u64| now.saturating_sub(since) as f64 / 1000.0;
+        LiveCall { talk_seconds: call.answer_ms.map_or(0.0, until_now), total_seconds: until_now(call.start_ms), call }
+    }
 }
 
 /// Some calls, the newest first.
@@ -158,7 +179,8 @@ pub(crate) async fn list(
         let more = calls.len() > filter.limit as usize;
         calls.truncate(filter.limit as usize);
         let next = calls.last().filter(|_| more).map(|last| (last.start_ms as i64, last.id.clone()));
-        (calls.iter().map(|call| json!(**call)).collect(), next)
+        let now = context.now_ms();
+        (calls.into_iter().map(|call| json!(LiveCall::new(call, now))).collect(), next)
     } else {
         let page = context.store().await?.calls(&filter).await.map_err(|error| problem::database(&error))?;
         (page.calls.into_iter().map(|call| call.document).collect(), page.next)
@@ -178,12 +200,13 @@ pub(crate) async fn list(
 fn text(kind: &'static str, next: Option<String>, text: String) -> Response {
     let mut response = ([(header::CONTENT_TYPE, kind)], text).into_response();
     if let Some(next) = next.and_then(|next| next.parse().ok()) {
-        response.headers_mut().insert("x-next-cursor", next);
+        response.headers_mut().insert(page::NEXT, next);
     }
     response
 }
 
-const COLUMNS: [&str; 19] = [
+/// A dot leads into an object.
+const COLUMNS: [&str; 29] = [
     "id",
     "parent",
     "direction",
@@ -203,7 +226,21 @@ const COLUMNS: [&str; 19] = [
     "path",
     "codec",
     "error",
+    "peer",
+    "total_seconds",
+    "cost",
+    "transferred",
+    "recordings",
+    "quality.mos",
+    "quality.lost",
+    "quality.jitter_ms",
+    "quality.round_trip_ms",
+    "vars",
 ];
+
+fn at<'a>(call: &'a Value, column: &str) -> &'a Value {
+    column.split('.').fold(call, |value, name| &value[name])
+}
 
 /// RFC 4180. What a spreadsheet would take for a formula is shown as text.
 fn csv(calls: &[Value]) -> String {
@@ -216,11 +253,13 @@ fn csv(calls: &[Value]) -> String {
         Value::Null => String::new(),
         Value::String(text) => quoted(text),
         Value::Array(steps) => quoted(&steps.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ")),
-        other => other.to_string(),
+        Value::Object(fields) if fields.is_empty() => String::new(),
+        fields @ Value::Object(_) => quoted(&fields.to_string()),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
     };
     let mut lines = format!("{}\r\n", COLUMNS.join(","));
     for call in calls {
-        let cells: Vec<String> = COLUMNS.iter().map(|column| cell(&call[*column])).collect();
+        let cells: Vec<String> = COLUMNS.iter().map(|column| cell(at(call, column))).collect();
         lines.push_str(&cells.join(","));
         lines.push_str("\r\n");
     }
@@ -243,7 +282,7 @@ pub(crate) async fn one(
 /// A call as it stands; where it is over, its record, be it in the database yet or not.
 pub(super) async fn found(context: &Context, caller: &Caller, id: &str) -> Result<Value, Problem> {
     if let Ok(call) = context.live_call(caller, id).await {
-        return Ok(json!(*call));
+        return Ok(json!(LiveCall::new(call, context.now_ms())));
     }
     if let Some(event) = context.ended(id).await?.filter(|event| caller.0.sees(event.parties.each_ref().map(|p| &**p)))
     {
@@ -259,16 +298,32 @@ async fn kept(context: &Context, caller: &Caller, id: &str) -> Result<Value, Pro
     found.map(|call| call.document).ok_or_else(|| Problem::no_such("call"))
 }
 
-/// What happened to a call, in order.
+/// Which of a call's events.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Since {
+    /// Only those after the event with this `id`.
+    #[param(minimum = 0, maximum = 9007199254740991i64)]
+    after: Option<u64>,
+    /// At most so many, 1 to 500; else 500.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
+
+/// What happened to a call, in order. Where there is more, `X-Next-Cursor` is the `after` of the next page.
 #[utoipa::path(get, path = "/v1/calls/{id}/events", tag = "calls", security(("key" = [])),
-    params(("id" = String, Path, description = "The call's id")), responses(
-    (status = 200, description = "Its events", body = [Object])))]
+    params(("id" = String, Path, description = "The call's id"), Since), responses(
+    (status = 200, description = "Its events", body = [Told], headers(
+        ("X-Next-Cursor" = u64, description = "The `after` of the next page; absent: this was the last")))))]
 pub(crate) async fn events(
     State(context): State<Shared>,
     caller: Caller,
     Id(id): Id,
-) -> Result<axum::Json<Vec<Value>>, Problem> {
+    Params(since): Params<Since>,
+) -> Result<Response, Problem> {
     caller.need(Scope::Read)?;
+    let (after, limit) = (page::after(since.after)?, page::limit(since.limit.or(Some(500)))? as usize);
     // What the database takes between the two questions is there twice, not never.
     let coming = context.coming(&id).await?;
     match coming.last() {
@@ -278,13 +333,22 @@ pub(crate) async fn events(
         Some(_) => {}
         None => drop(kept(&context, &caller, &id).await?),
     }
-    let read = |line: &str| serde_json::from_str::<Value>(line).ok().map(|event| (event["order"].as_u64(), event));
+    let read = |line: &str| serde_json::from_str::<Value>(line).ok().map(|event| (event["id"].as_u64(), event));
     let mut events: BTreeMap<_, _> = coming.iter().filter_map(|event| read(&event.line)).collect();
-    if !events.contains_key(&Some(1)) {
-        let lines = context.store().await?.events_of(&id).await.map_err(|error| problem::database(&error))?;
+    if events.values().next().is_none_or(|first| first["order"] != 1) {
+        let lines = context.store().await?.events_of(&id, after, limit + 1).await;
+        let lines = lines.map_err(|error| problem::database(&error))?;
         events.extend(lines.iter().filter_map(|line| read(line)));
     }
-    Ok(axum::Json(events.into_values().collect()))
+    events.retain(|id, _| id.is_some_and(|id| id > after));
+    let more = events.len() > limit;
+    let events: Vec<(Option<u64>, Value)> = events.into_iter().take(limit).collect();
+    let last = events.last().and_then(|(id, _)| *id).filter(|_| more);
+    let mut response = axum::Json(events.into_iter().map(|(_, event)| event).collect::<Vec<_>>()).into_response();
+    if let Some(last) = last {
+        response.headers_mut().insert(page::NEXT, last.into());
+    }
+    Ok(response)
 }
 
 #[cfg(test)]
@@ -294,13 +358,14 @@ mod tests {
     #[test]
     fn a_table_has_a_line_a_call_and_no_formulas() {
         let call = json!({"id": "1-1", "from": "=cmd()", "to": "+491234", "error": "say \"x\",\nthen", "code": 200,
-            "flow_version": "7", "path": ["a.lua:1 answer", "a.lua:2 play"]});
+            "flow_version": "7", "path": ["a.lua:1 answer", "a.lua:2 play"], "total_seconds": 1.5, "recordings": ["x.wav"],
+            "quality": {"mos": 4.1}, "vars": {"k": "v"}});
         let text = csv(&[call]);
         let (head, line) = text.split_once("\r\n").unwrap();
         assert!(head.starts_with("id,parent,direction"));
         assert_eq!(
             line,
-            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\"\r\n"
+            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\",,1.5,,,\"x.wav\",4.1,,,,\"{\"\"k\"\":\"\"v\"\"}\"\r\n"
         );
     }
 }

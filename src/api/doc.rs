@@ -8,10 +8,10 @@ use utoipa::{
 };
 
 use super::{
-    access, audit, calls, contacts, events, figures, flows, login, look, people, play, recordings, reload, rooms,
-    shapes, start, steer, transcripts,
+    access, audit, calls, calls::LiveCall, contacts, events, events::Told, figures, flows, login, look, people, play,
+    reader::Lost, recordings, reload, rooms, shapes, start, steer, transcripts,
 };
-use crate::switch::{CallRecord, Progress};
+use crate::switch::CallRecord;
 
 /// All of it but for what [`described`] puts right.
 #[derive(OpenApi)]
@@ -31,7 +31,7 @@ use crate::switch::{CallRecord, Progress};
         access::list, access::make, access::remove, people::list, people::make, people::change, people::remove,
         login::begin, login::look, login::end, audit::list,
     ),
-    components(schemas(CallRecord, Progress)),
+    components(schemas(CallRecord, LiveCall, Told, Lost)),
     modifiers(&Keys)
 )]
 struct Document;
@@ -78,7 +78,7 @@ pub(super) fn described() -> Value {
     shapes::refine(&mut schemas);
     // A call that goes on is shown as it stands, one that is over as its record.
     let call =
-        json!({"anyOf": [{"$ref": "#/components/schemas/CallRecord"}, {"$ref": "#/components/schemas/Progress"}]});
+        json!({"anyOf": [{"$ref": "#/components/schemas/CallRecord"}, {"$ref": "#/components/schemas/LiveCall"}]});
     schemas["Calls"]["properties"]["calls"]["items"] = call.clone();
     document["paths"]["/v1/calls/{id}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = call;
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());

@@ -1,37 +1,35 @@
-//! Events as they happen: server-sent events, and over a WebSocket. A reader that falls behind is told how many events
-//! it lost, and delays nobody.
+//! Events as they happen: server-sent events, and over a WebSocket.
 
 #![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     extract::{
         State,
         ws::{Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{
         IntoResponse, Response,
         sse::{self, KeepAlive, Sse},
     },
 };
-use serde::Deserialize;
-use tokio::{
-    sync::{
-        broadcast::{self, error::RecvError},
-        oneshot,
-    },
-    time::timeout,
-};
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Context, Shared,
+    Shared,
     access::Caller,
+    page,
     problem::{Params, Problem},
+    reader::{News, Reader},
 };
-use crate::store::{Event, Key, Question, Scope};
+use crate::{
+    store::Scope,
+    switch::{CallRecord, MessageRecord, Progress},
+};
 
 /// A connection over which nothing can be written for so long is given up.
 const STUCK: Duration = Duration::from_secs(60);
@@ -44,81 +42,88 @@ const ALIVE: Duration = Duration::from_secs(15);
 #[into_params(parameter_in = Query)]
 pub(crate) struct Interest {
     /// Only of this call.
-    call: Option<String>,
+    pub call: Option<String>,
     /// Only of these kinds, such as `call.ringing,call.ended`.
-    kinds: Option<String>,
+    pub kinds: Option<String>,
     /// Only of calls between this number and another.
-    number: Option<String>,
+    pub number: Option<String>,
+    /// First those that were after the event with this `id`, as far as they are kept; 0: all. Else only those that
+    /// happen from now on.
+    #[param(minimum = 0, maximum = 9007199254740991i64)]
+    pub after: Option<u64>,
 }
 
-/// What one reader is told.
-struct Reader {
-    events: broadcast::Receiver<Arc<Event>>,
-    interest: Interest,
-    key: Key,
+/// An event, as it is told and kept.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "the description is made of it; the journal writes events")]
+pub(crate) struct Told {
+    /// Its number: the next event of this server has the next one, also after a restart.
+    id: u64,
+    /// When, in ms since 1970.
+    at_ms: u64,
+    /// `call.queued`, `call.initiated`, `call.ringing`, `call.in_progress`, `call.ended`, `message.received`,
+    /// `message.refused`, `message.sent`, `message.failed` or `server.started`.
+    kind: String,
+    /// The id of the call that it is about; null: it is about none.
+    #[schema(required)]
+    call: Option<String>,
+    /// Counts the events of a call from 1; 0 where it is about none.
+    order: u32,
+    /// How the call stands; of `call.ended` its record; of a message its record; null of `server.started`.
+    #[schema(required)]
+    data: Option<About>,
 }
 
-enum News {
-    Event(Arc<Event>),
-    Lost(u64),
+/// What an event is about.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "the description is made of it; the journal writes events")]
+enum About {
+    Ended(CallRecord),
+    Step(Progress),
+    Message(MessageRecord),
 }
 
-impl Reader {
-    async fn next(&mut self) -> Option<News> {
-        loop {
-            match self.events.recv().await {
-                Ok(event) if self.wants(&event) => return Some(News::Event(event)),
-                Ok(_) => {}
-                Err(RecvError::Lagged(lost)) => return Some(News::Lost(lost)),
-                Err(RecvError::Closed) => return None,
-            }
-        }
-    }
-
-    fn wants(&self, event: &Event) -> bool {
-        let [from, to] = [event.parties[0].as_str(), event.parties[1].as_str()];
-        self.key.sees([from, to])
-            && self.interest.call.as_ref().is_none_or(|call| *call == event.call)
-            && self.interest.kinds.as_ref().is_none_or(|kinds| kinds.split(',').any(|kind| kind.trim() == event.kind))
-            && self.interest.number.as_ref().is_none_or(|number| [from, to].contains(&number.as_str()))
-    }
-}
-
-async fn reader(context: &Context, caller: Caller, interest: Interest) -> Result<Reader, Problem> {
-    caller.need(Scope::Read)?;
-    let (to, events) = oneshot::channel();
-    context.questions.send(Question::Follow(to)).await.map_err(|_| Problem::gone())?;
-    let events = events.await.map_err(|_| Problem::gone())?;
-    Ok(Reader { events, interest, key: caller.0 })
+/// A browser that lost its connection says by itself what it had last.
+fn since(headers: &HeaderMap, interest: Interest) -> Result<Interest, Problem> {
+    page::after(interest.after)?;
+    let Some(last) = headers.get("last-event-id") else { return Ok(interest) };
+    let id = last.to_str().ok().and_then(|id| id.trim().parse().ok());
+    let id = id
+        .filter(|id| page::after(Some(*id)).is_ok())
+        .ok_or_else(|| Problem::field("Last-Event-ID", "allowed: the id of an event"))?;
+    Ok(Interest { after: Some(id), ..interest })
 }
 
 /// Events as they happen, as server-sent events.
 ///
-/// Each has its number as `id`, its kind as `event` and the whole as `data`. The event `lost` says how many were lost
-/// since the one before, because they were read too slowly.
-#[utoipa::path(get, path = "/v1/events", tag = "events", security(("key" = [])), params(Interest), responses(
-    (status = 200, description = "A stream that does not end", body = String, content_type = "text/event-stream")))]
+/// Each has its number as `id`, its kind as `event` and the whole as `data`. The event `lost` says which were lost
+/// because they were read too slowly, or are kept no more; it has no `id`. A browser that connects again gets what was
+/// told meanwhile: it sends `Last-Event-ID`, which counts as `after`.
+#[utoipa::path(get, path = "/v1/events", tag = "events", security(("key" = [])),
+    params(Interest, ("Last-Event-ID" = Option<u64>, Header, description = "As `after`; a browser sends it by itself",
+        minimum = 0, maximum = 9007199254740991i64)), responses(
+    (status = 200, description = "A stream that does not end: each `data` is a Told, or Lost", body = String,
+        content_type = "text/event-stream")))]
 pub(crate) async fn stream(
     State(context): State<Shared>,
     caller: Caller,
+    headers: HeaderMap,
     Params(interest): Params<Interest>,
 ) -> Result<Response, Problem> {
-    let reader = reader(&context, caller, interest).await?;
+    caller.need(Scope::Read)?;
+    let reader = Reader::begin(&context, caller.0, since(&headers, interest)?).await?;
     let stream = futures_util::stream::unfold(reader, |mut reader| async move {
         let event = match reader.next().await? {
-            News::Event(event) => sse::Event::default().id(event.id.to_string()).event(event.kind).data(&*event.line),
-            News::Lost(lost) => sse::Event::default().event("lost").data(lost_line(lost)),
+            News::Event { id, kind, line } => sse::Event::default().id(id.to_string()).event(kind).data(&*line),
+            News::Lost(lost) => sse::Event::default().event("lost").data(lost.line()),
         };
         Some((Ok::<_, Infallible>(event), reader))
     });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
 }
 
-fn lost_line(lost: u64) -> String {
-    format!("{{\"kind\":\"lost\",\"count\":{lost}}}")
-}
-
-/// Events as they happen, over a WebSocket: each message is one event.
+/// Events as they happen, over a WebSocket: each message is one event, a Told or Lost.
 #[utoipa::path(get, path = "/v1/events/socket", tag = "events", security(("key" = [])), params(Interest), responses(
     (status = 101, description = "A WebSocket that sends events"), (status = 426, body = Problem)))]
 pub(crate) async fn socket(
@@ -127,10 +132,12 @@ pub(crate) async fn socket(
     Params(interest): Params<Interest>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let reader = reader(&context, caller, interest).await?;
+    caller.need(Scope::Read)?;
     let upgrade = upgrade.map_err(|error| {
         Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "A WebSocket is wanted", error.body_text())
     })?;
+    page::after(interest.after)?;
+    let reader = Reader::begin(&context, caller.0, interest).await?;
     Ok(upgrade.max_message_size(4096).on_upgrade(|socket| tell(socket, reader)))
 }
 
@@ -138,8 +145,8 @@ async fn tell(mut socket: WebSocket, mut reader: Reader) {
     loop {
         let message = tokio::select! {
             news = reader.next() => match news {
-                Some(News::Event(event)) => Message::text(&*event.line),
-                Some(News::Lost(lost)) => Message::text(lost_line(lost)),
+                Some(News::Event { line, .. }) => Message::text(&*line),
+                Some(News::Lost(lost)) => Message::text(lost.line()),
                 None => return,
             },
             heard = socket.recv() => match heard {

@@ -24,6 +24,7 @@ mod people;
 mod play;
 mod problem;
 mod range;
+mod reader;
 mod recordings;
 mod reload;
 mod rooms;

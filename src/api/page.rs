@@ -1,5 +1,7 @@
 //! Lists come in pages: how long one is, and where the next begins.
 
+use axum::http::HeaderName;
+
 use super::problem::Problem;
 use crate::store::Place;
 
@@ -7,11 +9,19 @@ use crate::store::Place;
 const MOST: u32 = 500;
 /// Entries of a page where nothing is said.
 const USUAL: u32 = 50;
+/// The header that tells where the next page begins, where the body has no room for that.
+pub(super) const NEXT: HeaderName = HeaderName::from_static("x-next-cursor");
 /// Longest id in a cursor.
 const LONGEST_ID: usize = 64;
 
-/// The latest moment that can be asked for, in ms since 1970: what each program can hold exactly.
+/// The latest moment that can be asked for, in ms since 1970, and the highest number: what each program can hold exactly.
 pub(super) const LATEST: i64 = (1 << 53) - 1;
+
+/// After which number the page begins; 0: it is the first.
+pub(super) fn after(wanted: Option<u64>) -> Result<u64, Problem> {
+    let after = wanted.unwrap_or(0);
+    if after <= LATEST.unsigned_abs() { Ok(after) } else { Err(Problem::field("after", "allowed: 0 to 2^53 - 1")) }
+}
 
 /// How many are wanted.
 pub(super) fn limit(wanted: Option<u32>) -> Result<u32, Problem> {

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
     Shared,
     access::Caller,
     problem::{Body, Id, Problem},
-    steer::{AGREEMENT, PATIENCE, steer},
+    steer::{AGREEMENT, Outcome, PATIENCE, steer},
 };
 use crate::{
     store::Scope,
@@ -150,15 +149,15 @@ impl Steering {
 /// Play sounds to the party, beside its flow; nothing else must be played to it.
 #[utoipa::path(post, path = "/v1/calls/{id}/play", tag = "calls", security(("key" = [])), request_body = Play,
     params(("id" = String, Path, description = "The call's id")), responses(
-    (status = 200, description = "It is over already", body = Object),
-    (status = 202, description = "It is begun, and takes its time", body = Object),
+    (status = 200, description = "It is over already", body = Outcome),
+    (status = 202, description = "It is begun, and takes its time", body = Outcome),
     (status = 409, description = "The call does not allow it now", body = Problem)))]
 pub(crate) async fn play(
     State(context): State<Shared>,
     caller: Caller,
     Id(id): Id,
     Body(body): Body<Play>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Outcome>), Problem> {
     caller.need(Scope::Call)?;
     steer(&context, &caller, &id, ("call.play", body.verb()?, PATIENCE)).await
 }
@@ -166,14 +165,14 @@ pub(crate) async fn play(
 /// Pause what is played to the party, go elsewhere in it, change its volume. The answer says where it is, in seconds.
 #[utoipa::path(post, path = "/v1/calls/{id}/play/steer", tag = "calls", security(("key" = [])),
     request_body = Steering, params(("id" = String, Path, description = "The call's id")), responses(
-    (status = 200, description = "It is done: where it is now, in `seconds`", body = Object),
+    (status = 200, description = "It is done: where it is now, in `seconds`", body = Outcome),
     (status = 409, description = "Nothing is played to it", body = Problem)))]
 pub(crate) async fn steering(
     State(context): State<Shared>,
     caller: Caller,
     Id(id): Id,
     Body(body): Body<Steering>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Outcome>), Problem> {
     caller.need(Scope::Call)?;
     steer(&context, &caller, &id, ("call.play_steer", body.verb()?, AGREEMENT)).await
 }
@@ -186,14 +185,14 @@ pub(crate) struct Silently {}
 /// Stop what is played to the party, whoever began it.
 #[utoipa::path(post, path = "/v1/calls/{id}/play/stop", tag = "calls", security(("key" = [])),
     request_body = Silently, params(("id" = String, Path, description = "The call's id")), responses(
-    (status = 200, description = "It is silent", body = Object),
+    (status = 200, description = "It is silent", body = Outcome),
     (status = 409, description = "Nothing is played to it", body = Problem)))]
 pub(crate) async fn stop(
     State(context): State<Shared>,
     caller: Caller,
     Id(id): Id,
     Body(Silently {}): Body<Silently>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Outcome>), Problem> {
     caller.need(Scope::Call)?;
     steer(&context, &caller, &id, ("call.play_stop", Verb::StopPlay { play: None }, AGREEMENT)).await
 }

@@ -9,7 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use utoipa::ToSchema;
+use serde_json::Value;
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::verbs::Failure;
 
@@ -160,10 +161,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Numbered {
     }
 }
 
+/// The first field that a body of this kind must have, and this one has not.
+fn missing<T: PartialSchema>(text: &[u8]) -> Option<String> {
+    let fields: serde_json::Map<String, Value> = serde_json::from_slice(text).ok()?;
+    let schema = serde_json::to_value(T::schema()).ok()?;
+    let mut needed = schema["required"].as_array()?.iter().filter_map(Value::as_str);
+    needed.find(|name| !fields.contains_key(*name)).map(str::to_owned)
+}
+
 /// A JSON body.
 pub(super) struct Body<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned + PartialSchema, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Body<T>, Problem> {
@@ -180,7 +189,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         }
         let mut reader = serde_json::Deserializer::from_slice(text);
         let read = serde_path_to_error::deserialize(&mut reader);
-        let value = read.map_err(|error| Problem::field(error.path(), error.inner()))?;
+        let value = read.map_err(|error| {
+            let path = error.path().to_string();
+            let field = if path == "." { missing::<T>(text).unwrap_or(path) } else { path };
+            Problem::field(field, error.inner())
+        })?;
         reader.end().map_err(|error| Problem::field("", error))?;
         Ok(Body(value))
     }
@@ -193,7 +206,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Params<T>, Problem> {
-        let read = axum::extract::Query::<T>::try_from_uri(&parts.uri);
-        read.map(|query| Params(query.0)).map_err(|error| Problem::field("query", error.body_text()))
+        let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        let read = serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs));
+        read.map(Params).map_err(|error| Problem::field(error.path(), error.inner()))
     }
 }

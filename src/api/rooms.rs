@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
     Context, Shared,
     access::Caller,
     problem::{self, Body, Id, Problem},
-    steer::{AGREEMENT, outcome},
+    steer::{AGREEMENT, Outcome, outcome},
 };
 use crate::{
     ids::{CallId, RecordingId},
@@ -118,13 +117,13 @@ pub(crate) struct Order {
 /// Mute, deafen or put out a member of a room.
 #[utoipa::path(post, path = "/v1/rooms/{room}/member", tag = "rooms", security(("key" = [])), request_body = Order,
     params(("room" = String, Path, description = "The room's name")), responses(
-    (status = 200, description = "It is done", body = Object)))]
+    (status = 200, description = "It is done", body = Outcome)))]
 pub(crate) async fn member(
     State(context): State<Shared>,
     caller: Caller,
     Id(room): Id,
     Body(Order { member, action }): Body<Order>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Outcome>), Problem> {
     caller.need_everywhere(Scope::Call)?;
     if member.is_empty() || member.len() > 64 {
         return Err(Problem::field("member", "allowed: the id of a call"));
@@ -175,13 +174,13 @@ impl NewTape {
 /// Record all who are heard in a room. The answer has the recording's number; the file is in the record of one of its calls.
 #[utoipa::path(post, path = "/v1/rooms/{room}/record", tag = "rooms", security(("key" = [])),
     request_body = NewTape, params(("room" = String, Path, description = "The room's name")), responses(
-    (status = 200, description = "It is recorded", body = Object)))]
+    (status = 200, description = "It is recorded", body = Outcome)))]
 pub(crate) async fn record(
     State(context): State<Shared>,
     caller: Caller,
     Id(room): Id,
     Body(new): Body<NewTape>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Outcome>), Problem> {
     caller.need_everywhere(Scope::Call)?;
     let verb = new.verb(room.clone())?;
     view(&context, &room).await?;
@@ -204,13 +203,13 @@ pub(crate) struct RunningTape {
 /// Leave what is said out of a room's recording, make it silence, keep it again, or finish the recording.
 #[utoipa::path(post, path = "/v1/rooms/{room}/record/mode", tag = "rooms", security(("key" = [])),
     request_body = RunningTape, params(("room" = String, Path, description = "The room's name")), responses(
-    (status = 200, description = "It is done", body = Object)))]
+    (status = 200, description = "It is done", body = Outcome)))]
 pub(crate) async fn record_mode(
     State(context): State<Shared>,
     caller: Caller,
     Id(room): Id,
     Body(RunningTape { recording, mode }): Body<RunningTape>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Outcome>), Problem> {
     caller.need_everywhere(Scope::Call)?;
     let recording = RecordingId(recording);
     let (what, verb) = match mode.as_str() {

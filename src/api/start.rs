@@ -21,7 +21,7 @@ use super::{
 use crate::{
     ids::RequestId,
     store::{Question, Scope},
-    switch::{ConsoleReply, Originate, Pattern},
+    switch::{ConsoleReply, Originate, Pattern, best},
     verbs::Verb,
 };
 
@@ -227,7 +227,7 @@ pub(crate) async fn quick(
     };
     vars.extend(new.vars);
     let numbers = context.view().await?.numbers;
-    let flow = numbers.into_iter().find(|(number, _)| answers(number, &new.from)).map(|(_, script)| script);
+    let flow = answering(numbers, &new.from);
     let Some(script) = flow.filter(|script| checked_script(script, &context.config.scripts).is_ok()) else {
         let detail = "no flow answers this number, so none can run on the call";
         return Err(Problem { field: Some("from".into()), ..Problem::conflict("unpublished", detail) });
@@ -238,9 +238,13 @@ pub(crate) async fn quick(
     once(&context, caller, asked, order).await
 }
 
-/// Does a number of the configuration, perhaps a pattern, answer this one?
-fn answers(pattern: &str, number: &str) -> bool {
-    Pattern::parse(pattern).is_ok_and(|pattern| pattern.matches(number))
+/// What answers a number, of the numbers and patterns of the configuration: the same as if it were called.
+fn answering(numbers: Vec<(String, String)>, number: &str) -> Option<String> {
+    let (patterns, mut scripts): (Vec<_>, Vec<_>) = numbers
+        .into_iter()
+        .filter_map(|(pattern, script)| Pattern::parse(&pattern).ok().map(|pattern| (pattern, script)))
+        .unzip();
+    best(patterns.iter(), number).map(|at| scripts.swap_remove(at))
 }
 
 /// Who wants to hear a call.

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
@@ -25,13 +24,39 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// What a party agrees to by its answer.
 pub(super) const AGREEMENT: Duration = Duration::from_secs(10);
 
+/// How it went.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// It takes its time; the call's events tell more.
+    Begun {},
+    /// It is done.
+    Done {
+        /// Of a sound: where it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds: Option<f64>,
+    },
+    /// A recording runs.
+    Recording {
+        /// Its number, by which it is paused and finished.
+        recording: u64,
+    },
+    /// A recording is finished.
+    Recorded {
+        /// Its files, as paths below the recording folder.
+        files: Vec<String>,
+        /// How long it is.
+        seconds: f64,
+    },
+}
+
 /// Do `verb` to the call, and say how it went.
 pub(super) async fn steer(
     context: &Context,
     caller: &Caller,
     id: &str,
     (what, verb, patience): (&str, Verb, Duration),
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Outcome>), Problem> {
     caller.need(Scope::Call)?;
     let call = context.live_call(caller, id).await?;
     let done = context.command(call.call, verb, patience).await?;
@@ -42,7 +67,7 @@ pub(super) async fn steer(
         Some(_) | None => caller.note(context, what, id).await,
     }
     match done {
-        None => Ok((StatusCode::ACCEPTED, Json(json!({"outcome": "begun"})))),
+        None => Ok((StatusCode::ACCEPTED, Json(Outcome::Begun {}))),
         Some(ConsoleReply::Reply { reply: Reply::Failed(failure), .. }) => Err(problem::failure(&failure)),
         Some(ConsoleReply::Reply { reply, .. }) => Ok(outcome(reply)),
         Some(_) => Ok(outcome(Reply::Done)),
@@ -50,14 +75,12 @@ pub(super) async fn steer(
 }
 
 /// How it went.
-pub(super) fn outcome(reply: Reply) -> (StatusCode, Json<Value>) {
+pub(super) fn outcome(reply: Reply) -> (StatusCode, Json<Outcome>) {
     let told = match reply {
-        Reply::Recording(recording) => json!({"outcome": "recording", "recording": recording.0}),
-        Reply::Recorded { files, length, .. } => {
-            json!({"outcome": "recorded", "files": files, "seconds": length.as_secs_f64()})
-        }
-        Reply::At(place) => json!({"outcome": "done", "seconds": place.as_secs_f64()}),
-        _ => json!({"outcome": "done"}),
+        Reply::Recording(recording) => Outcome::Recording { recording: recording.0 },
+        Reply::Recorded { files, length, .. } => Outcome::Recorded { files, seconds: length.as_secs_f64() },
+        Reply::At(place) => Outcome::Done { seconds: Some(place.as_secs_f64()) },
+        _ => Outcome::Done { seconds: None },
     };
     (StatusCode::OK, Json(told))
 }
@@ -68,15 +91,15 @@ macro_rules! steering {
         $(#[$doc])*
         #[utoipa::path(post, path = $path, tag = "calls", security(("key" = [])), request_body = $body,
             params(("id" = String, Path, description = "The call's id")), responses(
-            (status = 200, description = "It is done", body = Object),
-            (status = 202, description = "It is begun, and takes its time", body = Object),
+            (status = 200, description = "It is done", body = Outcome),
+            (status = 202, description = "It is begun, and takes its time", body = Outcome),
             (status = 409, description = "The call does not allow it now", body = Problem)))]
         pub(crate) async fn $name(
             State(context): State<Shared>,
             caller: Caller,
             Id(id): Id,
             Body(body): Body<$body>,
-        ) -> Result<(StatusCode, Json<Value>), Problem> {
+        ) -> Result<(StatusCode, Json<Outcome>), Problem> {
             caller.need(Scope::Call)?;
             let wish: fn($body, &Context) -> Result<Wish, Problem> = $wish;
             steer(&context, &caller, &id, wish(body, &context)?).await

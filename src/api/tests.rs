@@ -2,6 +2,7 @@
 
 mod away;
 mod doors;
+mod events;
 mod fresh;
 mod kept;
 mod people;
@@ -172,7 +173,8 @@ async fn a_key_for_some_numbers_sees_no_other_calls() {
 async fn what_is_wrong_with_a_request_is_named() {
     let bench = Bench::new().await;
     for (body, field) in [
-        (r#"{"to": "sip:a@b"}"#, "."),
+        (r#"{"to": "sip:a@b"}"#, "from"),
+        (r#"["to"]"#, "."),
         (r#"{"to": "sip:a@b", "from": 5}"#, "from"),
         (r#"{"to": "", "from": "5"}"#, "to"),
         (r#"{"to": "sip:a@b", "from": "5", "vars": {"a": 5}}"#, "vars.a"),
@@ -185,7 +187,12 @@ async fn what_is_wrong_with_a_request_is_named() {
     }
     let (code, problem) = bench.get("/v1/calls?limit=501").await;
     assert_eq!((code, problem["field"].as_str()), (400, Some("limit")));
-    assert_eq!(bench.get("/v1/calls?cursor=x").await.0, 400);
+    for (query, field) in
+        [("limit=many", "limit"), ("colour=1", "colour"), ("live=maybe", "live"), ("cursor=x", "cursor")]
+    {
+        let (code, problem) = bench.get(&format!("/v1/calls?{query}")).await;
+        assert_eq!((code, problem["field"].as_str()), (400, Some(field)), "{query}: {problem}");
+    }
     assert_eq!(bench.get("/v1/calls?cursor=1_x").await.0, 200, "whatever has the form of a cursor is one");
     assert_eq!(bench.ask("POST", "/v1/calls", &bench.admin, "", &"x".repeat(70_000)).await.0, 413);
 }

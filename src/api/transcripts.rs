@@ -1,16 +1,36 @@
 //! What was said on calls: kept turn by turn by whoever listens, read by whoever may see the call.
 
-use axum::{Json, extract::State, http::StatusCode};
+#![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Shared,
     access::{Caller, plain},
-    calls,
-    problem::{self, Body, Id, Problem},
+    calls, page,
+    problem::{self, Body, Id, Params, Problem},
 };
 use crate::store::{self, Scope};
+
+/// Which turns.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Since {
+    /// Only those after this `turn`.
+    #[param(minimum = 0, maximum = 9007199254740991i64)]
+    after: Option<u64>,
+    /// At most so many, 1 to 500; else 500.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
 
 /// Something that was said.
 #[derive(Serialize, ToSchema)]
@@ -46,14 +66,29 @@ pub(crate) struct Counted {
 
 /// What was said on a call, in order.
 #[utoipa::path(get, path = "/v1/calls/{id}/transcript", tag = "calls", security(("key" = [])),
-    params(("id" = String, Path, description = "The call's id")), responses(
-    (status = 200, description = "What was said, as far as somebody wrote it down", body = [Turn])))]
-pub(crate) async fn one(State(context): State<Shared>, caller: Caller, Id(id): Id) -> Result<Json<Vec<Turn>>, Problem> {
+    params(("id" = String, Path, description = "The call's id"), Since), responses(
+    (status = 200, description = "What was said, as far as somebody wrote it down", body = [Turn], headers(
+        ("X-Next-Cursor" = i64, description = "The `after` of the next page; absent: this was the last")))))]
+pub(crate) async fn one(
+    State(context): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    Params(since): Params<Since>,
+) -> Result<Response, Problem> {
     caller.need(Scope::Read)?;
+    let limit = page::limit(since.limit.or(Some(500)))?;
+    let after = page::after(since.after)?.try_into().unwrap_or(i64::MAX);
     calls::found(&context, &caller, &id).await?;
-    let turns = context.store().await?.transcript(&id).await.map_err(|error| problem::database(&error))?;
+    let turns = context.store().await?.transcript(&id, after, limit + 1).await;
+    let mut turns = turns.map_err(|error| problem::database(&error))?;
+    let more = turns.len() > limit as usize;
+    turns.truncate(limit as usize);
+    let last = turns.last().map(|last| last.turn).filter(|_| more);
     let turn = |one: store::Turn| Turn { turn: one.turn, at_ms: one.at_ms, who: one.who, text: one.text };
-    Ok(Json(turns.into_iter().map(turn).collect()))
+    let turns: Vec<Turn> = turns.into_iter().map(turn).collect();
+    let mut response = Json(turns).into_response();
+    response.headers_mut().extend(last.map(|last| (page::NEXT, last.into())));
+    Ok(response)
 }
 
 /// Write down what was said on a call.

@@ -95,10 +95,10 @@ impl Verb {
     pub fn run(self) -> Result<(), String> {
         match self {
             Verb::Calls { all, access } => {
-                let found =
-                    access.ask("GET", if all { "/v1/calls?limit=500" } else { "/v1/calls?live=true&limit=500" })?;
+                let path = if all { "/v1/calls?limit=500" } else { "/v1/calls?live=true&limit=500" };
+                let found = access.pages(path, "calls")?;
                 let columns = ["id", "direction", "from", "to", "trunk", "script", "status", "end_reason"];
-                access.show(&found["calls"], if all { &columns } else { &columns[..7] });
+                access.show(&found, if all { &columns } else { &columns[..7] });
             }
             Verb::Hangup { id, access } => {
                 if !id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
@@ -115,12 +115,12 @@ impl Verb {
                 access.show(&access.ask("GET", "/v1/phones")?, &["user", "contact", "source", "agent", "silent"]);
             }
             Verb::Recordings { access } => {
-                let found = access.ask("GET", "/v1/recordings?limit=500")?;
-                access.show(&found["recordings"], &["id", "call", "from", "to", "file", "erased_ms"]);
+                let found = access.pages("/v1/recordings?limit=500", "recordings")?;
+                access.show(&found, &["id", "call", "from", "to", "file", "erased_ms"]);
             }
             Verb::Audit { access } => {
-                let found = access.ask("GET", "/v1/audit?limit=500")?;
-                access.show(&found["entries"], &["at_ms", "who", "what", "about"]);
+                let found = access.pages("/v1/audit?limit=500", "entries")?;
+                access.show(&found, &["at_ms", "who", "what", "about"]);
             }
             Verb::Publish { text, flow, note, access } => publish(&access, &text, flow, &note)?,
             Verb::Versions { access } => {

@@ -82,6 +82,21 @@ impl Access {
         serde_json::from_str(&text).map_err(|error| format!("this is not the API of a switchhook: {error}"))
     }
 
+    /// All entries of a list that comes in pages, of which each has the entries under `name`.
+    pub(super) fn pages(&self, path: &str, name: &str) -> Result<Value, String> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let mut page = self.ask("GET", &format!("{path}{cursor}"))?;
+            if let Value::Array(entries) = page[name].take() {
+                all.extend(entries);
+            }
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(all.into()),
+            }
+        }
+    }
+
     pub(super) fn show(&self, rows: &Value, columns: &[&str]) {
         if self.json {
             println!("{rows}");

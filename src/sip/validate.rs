@@ -1,7 +1,7 @@
 //! What a request must be before its user sees it (RFC 3261 section 8.2). What cannot even be read (400, 501, 505, 513)
 //! is refused where it is parsed; what its method may not do (405) is the user's to say.
 
-use super::{Method, Request, Response};
+use super::{Method, Request, Response, Scheme};
 
 /// Option tags of the extensions that a peer may require (RFC 3262, RFC 3891, RFC 4028, RFC 4488).
 const KNOWN: [&str; 4] = ["100rel", "norefersub", "replaces", "timer"];
@@ -16,7 +16,7 @@ pub fn validate(request: &Request, merged: bool) -> Result<(), Box<Response>> {
     if headers.cseq.number >= 1 << 31 {
         return refuse(400, Some("Bad Request: CSeq beyond 31 bits")); // section 8.1.1.5
     }
-    if !request.uri.is_sip() {
+    if !request.uri.is_sip() && !is_number(request) {
         return refuse(416, None);
     }
     if headers.max_forwards() == Some(0) {
@@ -33,6 +33,11 @@ pub fn validate(request: &Request, merged: bool) -> Result<(), Box<Response>> {
     let mut answer = request.response(420, None);
     answer.headers.push("Unsupported", unsupported.join(", "));
     Err(Box::new(answer))
+}
+
+/// A telephone number (RFC 3966) may be called, and be written to.
+fn is_number(request: &Request) -> bool {
+    request.uri.scheme == Scheme::Tel && matches!(request.method, Method::Invite | Method::Message)
 }
 
 fn known(method: Method, tag: &str) -> bool {

@@ -143,10 +143,13 @@ impl Store {
         row.as_ref().map(view).transpose()
     }
 
-    /// The events of a call in their order, as JSON.
-    pub async fn events_of(&self, call: &str) -> Result<Vec<String>, sqlx::Error> {
-        let rows = sqlx::query("SELECT document FROM events WHERE call = $1 ORDER BY node, id LIMIT 1000")
+    /// The events of a call after this number in their order, as JSON, at most so many.
+    pub async fn events_of(&self, call: &str, after: u64, most: usize) -> Result<Vec<String>, sqlx::Error> {
+        let bounded = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let rows = sqlx::query("SELECT document FROM events WHERE call = $1 AND id > $2 ORDER BY id LIMIT $3")
             .bind(call)
+            .bind(bounded(after))
+            .bind(bounded(most as u64))
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(|row| row.try_get(0)).collect()

@@ -7,7 +7,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
     event::{self, ENDED, Event, Live, Totals},
-    spool::Spool,
+    spool::{self, Spool},
     way::{Stored, Waiting, Way},
 };
 use crate::{
@@ -47,8 +47,27 @@ pub enum Question {
     Unwritten(oneshot::Sender<Unwritten>),
     /// What all calls of this run come to.
     Totals(oneshot::Sender<Totals>),
-    /// The events from now on.
-    Follow(oneshot::Sender<broadcast::Receiver<Arc<Event>>>),
+    /// The events from now on, and those after a number that the database may not have yet.
+    Follow {
+        /// The number; absent: only what happens from now on.
+        after: Option<u64>,
+        /// Who asks.
+        to: oneshot::Sender<Following>,
+    },
+}
+
+/// Events from a certain moment on.
+#[derive(Debug)]
+pub struct Following {
+    /// Those that are not on the disk yet, and all that come.
+    pub events: broadcast::Receiver<Arc<Event>>,
+    /// Those before them that were asked for and that the database may not have yet, in order: all of these, unless it
+    /// is far behind.
+    pub at_hand: Vec<Arc<Event>>,
+    /// The number of the last event before those that come.
+    pub last: u64,
+    /// By which the database knows this server.
+    pub node: Arc<str>,
 }
 
 /// What is not on the disk.
@@ -106,6 +125,7 @@ impl Journal {
 
 struct Writer {
     clock: Clock,
+    node: Arc<str>,
     spool: Spool,
     live: Live,
     /// What the database may not have yet.
@@ -128,6 +148,7 @@ struct Writer {
 /// Start the thread.
 pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
     let spool = Spool::open(&config.folder, config.limit)?;
+    let node = Arc::from(spool::name(&config.folder)?);
     let (facts, mut incoming) = mpsc::channel(WAITING);
     let (questions, mut asked) = mpsc::channel(256);
     let next = spool.next();
@@ -137,6 +158,7 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
     let way = Way::new(spool.marks()?);
     let mut writer = Writer {
         clock: config.clock,
+        node,
         spool,
         live: Live::default(),
         way,
@@ -302,7 +324,12 @@ impl Writer {
                 let _ = to.send(Unwritten { events, failing, lost });
             }
             Question::Totals(to) => drop(to.send(self.live.totals().clone())),
-            Question::Follow(to) => drop(to.send(self.readers.subscribe())),
+            Question::Follow { after, to } => drop(to.send(Following {
+                events: self.readers.subscribe(),
+                at_hand: after.map(|after| self.way.after(after)).unwrap_or_default(),
+                last: self.spool.next() - 1,
+                node: self.node.clone(),
+            })),
         }
     }
 

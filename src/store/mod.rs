@@ -42,7 +42,7 @@ pub use contacts::{Contact, ContactFilter};
 pub use database::Database;
 pub use event::{Event, Totals};
 pub use flows::{Activity, Version};
-pub use journal::{Journal, JournalConfig, Line, Question, Unwritten, spawn as spawn_journal};
+pub use journal::{Following, Journal, JournalConfig, Line, Question, Unwritten, spawn as spawn_journal};
 pub use keep::{Answer, spawn as spawn_keep};
 pub use keys::{Key, Scope};
 pub use password::{Password, fresh as fresh_password};

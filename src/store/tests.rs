@@ -71,8 +71,8 @@ fn record(id: &str, at_ms: u64) -> Fact {
 /// The events from now on.
 async fn followed(journal: &Journal) -> broadcast::Receiver<Arc<Event>> {
     let (to, follow) = oneshot::channel();
-    journal.questions.send(Question::Follow(to)).await.unwrap();
-    follow.await.unwrap()
+    journal.questions.send(Question::Follow { after: None, to }).await.unwrap();
+    follow.await.unwrap().events
 }
 
 /// The calls that go on.
@@ -180,7 +180,7 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
     sorted.dedup();
     assert_eq!((seen.len(), sorted.len()), (132, 132));
     assert_eq!(seen[0], "b-129");
-    let events = store.events_of("a-1").await.unwrap();
+    let events = store.events_of("a-1", 0, 1000).await.unwrap();
     let kinds: Vec<String> = events
         .iter()
         .map(|e| serde_json::from_str::<serde_json::Value>(e).unwrap()["kind"].as_str().unwrap().into())
@@ -229,7 +229,7 @@ async fn tells_once_what_was_left_behind(folder: &Path, database: &Database, sto
         let tell = |journal: &Journal| Tell { facts: Some(journal.facts.downgrade()), lines: Some(lines.clone()) };
         let running = start_telling(folder, database, 0, tell);
         let told = async {
-            while store.events_of("a-2").await.unwrap().len() < 4 {
+            while store.events_of("a-2", 0, 100).await.unwrap().len() < 4 {
                 wait(Duration::from_millis(50)).await;
             }
         };
@@ -242,7 +242,7 @@ async fn tells_once_what_was_left_behind(folder: &Path, database: &Database, sto
         }
         running.stop();
     }
-    let events = store.events_of("a-2").await.unwrap();
+    let events = store.events_of("a-2", 0, 100).await.unwrap();
     let last: serde_json::Value = serde_json::from_str(events.last().unwrap()).unwrap();
     assert_eq!((events.len(), last["kind"].as_str(), last["order"].as_u64()), (4, Some("call.ended"), Some(4)));
     assert_eq!(last["data"]["end_reason"].as_str(), Some("reconciled"));
@@ -286,7 +286,7 @@ async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_whi
     };
     tokio::time::timeout(Duration::from_secs(30), found).await.expect("what waited comes");
     for call in 0..300 {
-        let events = store.events_of(&format!("d-{call}")).await.unwrap();
+        let events = store.events_of(&format!("d-{call}"), 0, 1000).await.unwrap();
         assert_eq!(events.len(), 1, "{call}");
     }
     drop(journal.facts);

@@ -35,10 +35,11 @@ impl Store {
         row.try_get(0)
     }
 
-    /// What was said on a call, in order; at most 10,000 turns.
-    pub async fn transcript(&self, call: &str) -> Result<Vec<Turn>, sqlx::Error> {
-        let text = "SELECT turn, at_ms, who, text FROM transcripts WHERE call = $1 ORDER BY turn LIMIT 10000";
-        let rows = sqlx::query(text).bind(call).fetch_all(&self.pool).await?;
+    /// What was said on a call after this turn, in order; at most so many turns.
+    pub async fn transcript(&self, call: &str, after: i64, most: u32) -> Result<Vec<Turn>, sqlx::Error> {
+        let text =
+            "SELECT turn, at_ms, who, text FROM transcripts WHERE call = $1 AND turn > $2 ORDER BY turn LIMIT $3";
+        let rows = sqlx::query(text).bind(call).bind(after).bind(i64::from(most)).fetch_all(&self.pool).await?;
         let turn = |row: &AnyRow| {
             Ok(Turn { turn: row.try_get(0)?, at_ms: row.try_get(1)?, who: row.try_get(2)?, text: row.try_get(3)? })
         };

@@ -122,6 +122,11 @@ impl Way {
         self.events.iter().filter(|event| event.call == call).cloned().collect()
     }
 
+    /// The events after this number that are at hand, in order.
+    pub fn after(&self, id: u64) -> Vec<Arc<Event>> {
+        self.events.iter().filter(|event| event.id > id).cloned().collect()
+    }
+
     /// The end of this call, where that is at hand.
     pub fn end_of(&self, call: &str) -> Option<Arc<Event>> {
         self.events.iter().rev().find(|event| event.kind == ENDED && event.call == call).cloned()

@@ -7,6 +7,7 @@ use super::{
     call::{Call, End, Notice, State},
     core::{Core, SDP},
     provisional::Told,
+    telephone,
 };
 use crate::{
     sdp,
@@ -43,10 +44,9 @@ pub(super) fn description(headers: &crate::sip::Headers, body: &[u8]) -> Result<
     sdp::Session::parse(body).map(Some).map_err(|e| BadBody { code: 400, why: e.to_string() })
 }
 
-/// The number that is called: the user without its parameters (RFC 3261 section 19.1.6).
+/// The number that is called.
 pub(super) fn number(invite: &Request) -> String {
-    let user = invite.uri.user_decoded().unwrap_or_default();
-    user.split(';').next().unwrap_or_default().to_owned()
+    telephone::of(&invite.uri).unwrap_or_default()
 }
 
 /// A Warning header with our own text (RFC 3261 section 20.43).

@@ -40,6 +40,7 @@ use super::{
     stir::Signature,
     stream::Streaming,
     task::{Ask, Task},
+    telephone,
     transfer::Moving,
     trunk::Caller,
 };
@@ -171,7 +172,7 @@ impl About {
         About {
             parent: None,
             direction,
-            from: from.user_decoded().unwrap_or_else(|| "anonymous".to_owned()),
+            from: telephone::of(from).unwrap_or_else(|| "anonymous".to_owned()),
             to,
             peer: None,
             started: now,

@@ -17,6 +17,7 @@ use super::{
     registrar::{FLOW_TIMER, Reach, Refusal, Registrar, Terms},
     route::{self, Service},
     switch::Switch,
+    telephone,
 };
 use crate::{
     ids::CallId,
@@ -282,7 +283,8 @@ impl Core {
     pub fn service_for(&self, number: &str) -> Option<Service> {
         let route = route::find(&self.config.routes, number);
         let exact = route.is_some_and(|route| route.number.is_exact());
-        let phone = self.config.phones.called(number).filter(|_| !exact);
+        let mut ways = telephone::ways(number).into_iter();
+        let phone = ways.find_map(|way| self.config.phones.called(&way)).filter(|_| !exact);
         match (phone, &self.config.phones.script) {
             (Some(phone), Some(script)) => {
                 let vars = vec![("phone".to_owned(), phone.number.clone())];

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Direction, Output, core::Core};
 use crate::{time::Time, verbs::Failure};
 
 /// One message that was taken, refused, sent or not delivered.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct MessageRecord {
     /// The id that logs carry.
     pub id: String,
@@ -22,8 +23,10 @@ pub struct MessageRecord {
     /// Whom it is for: number, user or address.
     pub to: String,
     /// The carrier that it came from or went over; absent: none.
+    #[schema(value_type = Option<String>)]
     pub trunk: Option<Arc<str>>,
     /// The script that it started; absent: none.
+    #[schema(value_type = Option<String>)]
     pub script: Option<Arc<str>>,
     /// Its media type, such as `text/plain`.
     pub media_type: String,

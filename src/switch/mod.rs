@@ -83,6 +83,7 @@ mod switch;
 mod tape;
 mod target;
 mod task;
+mod telephone;
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests pick what they look for")]
 mod tests;
@@ -105,7 +106,7 @@ pub use output::{ConsoleReply, Output, Trace, TraceEvent, TrunkNews};
 pub use phones::{NonceKey, Phone, Phones};
 pub use progress::Progress;
 pub use registrar::{Binding, Registrar};
-pub use route::{BadPattern, Pattern, Route, Service, Through};
+pub use route::{BadPattern, Pattern, Route, Service, Through, best};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use secure::{Handshake, MediaSecurity};
 pub use siprec::Recorders;

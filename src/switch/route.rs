@@ -13,6 +13,7 @@
 
 use std::{cmp::Reverse, fmt, sync::Arc, time::Duration};
 
+use super::telephone;
 use crate::verbs::Strategy;
 
 /// What answers which number.
@@ -160,13 +161,23 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// The route of `number`. A number with `+` is tried as it stands first, then without.
+/// The route of `number`, whichever way it is written.
 pub fn find<'a>(routes: &'a [Route], number: &str) -> Option<&'a Route> {
-    let best = |number: &str| {
-        let fitting = routes.iter().enumerate().filter(|(_, r)| r.number.matches(number));
-        fitting.max_by_key(|(at, r)| (r.number.exactness(), Reverse(*at))).map(|(_, r)| r)
-    };
-    best(number).or_else(|| number.strip_prefix('+').and_then(best))
+    best(routes.iter().map(|route| &route.number), number).and_then(|at| routes.get(at))
+}
+
+/// The place of the pattern that is for `number`, whichever way that is written: the most exact one; of equals the one
+/// that is for the number as it stands, then the first.
+pub fn best<'a>(patterns: impl Iterator<Item = &'a Pattern>, number: &str) -> Option<usize> {
+    let ways = telephone::ways(number);
+    let fitting = patterns.enumerate().filter_map(|(at, pattern)| {
+        let way = ways.iter().position(|way| pattern.matches(way))?;
+        let (closed, literal, places) = pattern.exactness();
+        // A `+` makes no pattern more exact: only the other ways lack it.
+        let plus = usize::from(pattern.text.starts_with('+'));
+        Some((at, (closed, literal - plus, places - plus), way))
+    });
+    fitting.max_by_key(|(at, exactness, way)| (*exactness, Reverse(*way), Reverse(*at))).map(|(at, ..)| at)
 }
 
 #[cfg(test)]
@@ -209,6 +220,22 @@ mod tests {
     fn the_plus_of_a_number_may_be_left_out_in_the_route() {
         assert_eq!(found(&["49*"], "+4930").as_deref(), Some("49*"));
         assert_eq!(found(&["49*", "+4930"], "+4930").as_deref(), Some("+4930"));
+    }
+
+    #[test]
+    fn all_ways_to_write_a_number_lead_to_the_same_route() {
+        let written = ["+493012345", "493012345", "+49 30 123-45", "49(30)12345"];
+        for routed in ["+493012345", "493012345", "+4930XXXXX", "49*"] {
+            for number in written {
+                assert_eq!(found(&["*", routed], number).as_deref(), Some(routed), "{number}");
+            }
+        }
+        for number in written {
+            assert_eq!(found(&["*"], number).as_deref(), Some("*"), "{number}");
+        }
+        assert_eq!(found(&["+1*"], "100"), None, "an extension is no international number");
+        assert_eq!(found(&["+49*", "49*"], "493012345").as_deref(), Some("49*"), "as it stands");
+        assert_eq!(found(&["49*", "+49*"], "+493012345").as_deref(), Some("+49*"), "as it stands");
     }
 
     #[test]

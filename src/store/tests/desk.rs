@@ -71,7 +71,7 @@ pub(super) async fn keeps_what_people_work_with(folder: &Path, database: &Databa
     for (number, text) in [(1, "hello"), (2, "good morning")] {
         assert_eq!(store.add_turn("c-1", ("caller", text), 5).await.unwrap(), number);
     }
-    assert_eq!(store.transcript("c-1").await.unwrap()[1].text, "good morning");
+    assert_eq!(store.transcript("c-1", 0, 1000).await.unwrap()[1].text, "good morning");
 
     let running = start(folder, database);
     for call in 0..3 {

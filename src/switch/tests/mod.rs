@@ -18,6 +18,7 @@ mod lists;
 mod message_records;
 mod messages;
 mod modify;
+mod numbers;
 mod outgoing;
 mod phones;
 mod random;

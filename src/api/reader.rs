@@ -1,0 +1,362 @@
+//! What one reader of events is told: what happened after an event that it names, then what happens, as far as its key
+//! and its filter go; and what it lost.
+//!
+//! What it wants waits for it in a line of its own, so that what it loses can be counted. The line has an end: whoever
+//! reads too slowly loses the oldest, and delays nobody.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{
+        Notify,
+        broadcast::{self, error::RecvError},
+        oneshot,
+    },
+    task::JoinHandle,
+};
+use utoipa::ToSchema;
+
+use super::{Shared, events::Interest, problem::Problem};
+use crate::store::{Event, Following, Key, Question};
+
+/// Events that a reader may fall behind.
+const BEHIND: usize = 16_384;
+/// Events that are read from the database at once.
+const PAGE: u32 = 500;
+
+/// Events that a reader did not get.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Lost {
+    /// Always `lost`.
+    kind: &'static str,
+    /// How many of those that the reader wants; null: it is not known which these were.
+    #[schema(required = false)]
+    count: Option<u64>,
+    /// The `id` of the first of them: who wants them asks again with `after` one less than this.
+    first: u64,
+    /// The `id` of the last of them.
+    last: u64,
+}
+
+impl Lost {
+    const fn new(count: Option<u64>, first: u64, last: u64) -> Lost {
+        Lost { kind: "lost", count, first, last }
+    }
+
+    /// These, and others that came after them.
+    fn and(self, other: &Lost) -> Lost {
+        let count = self.count.zip(other.count).map(|(these, others)| these + others);
+        Lost::new(count, self.first, other.last)
+    }
+
+    /// As it is told.
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).expect("numbers are plain data")
+    }
+}
+
+/// What is told.
+pub(super) enum News {
+    Event { id: u64, kind: String, line: Arc<str> },
+    Lost(Lost),
+}
+
+/// Which events, and whose key asks.
+struct Wanted {
+    interest: Interest,
+    key: Key,
+}
+
+impl Wanted {
+    fn has(&self, kind: &str, call: &str, [from, to]: [&str; 2]) -> bool {
+        let Interest { call: of, kinds, number, after: _ } = &self.interest;
+        self.key.sees([from, to])
+            && of.as_ref().is_none_or(|of| of == call)
+            && kinds.as_ref().is_none_or(|kinds| kinds.split(',').any(|one| one.trim() == kind))
+            && number.as_ref().is_none_or(|number| [from, to].contains(&number.as_str()))
+    }
+
+    fn has_event(&self, event: &Event) -> bool {
+        self.has(event.kind, &event.call, event.parties.each_ref().map(String::as_str))
+    }
+
+    /// An event as the database has it.
+    fn news(&self, id: u64, line: &str) -> Option<News> {
+        let kept: Kept = serde_json::from_str(line).ok()?;
+        let Parties { from, to } = kept.data.unwrap_or_default();
+        let wanted = self.has(&kept.kind, &kept.call.unwrap_or_default(), [&from, &to]);
+        wanted.then(|| News::Event { id, kind: kept.kind, line: line.into() })
+    }
+}
+
+/// What decides about an event.
+#[derive(Deserialize)]
+struct Kept {
+    kind: String,
+    call: Option<String>,
+    data: Option<Parties>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Parties {
+    from: String,
+    to: String,
+}
+
+/// What waits for the reader.
+#[derive(Default)]
+struct Line {
+    /// Before all that waits.
+    lost: Option<Lost>,
+    waiting: VecDeque<Waiting>,
+    closed: bool,
+}
+
+enum Waiting {
+    Event(Arc<Event>),
+    Lost(Lost),
+}
+
+impl Line {
+    fn push(&mut self, one: Waiting) {
+        if self.waiting.len() >= BEHIND
+            && let Some(oldest) = self.waiting.pop_front()
+        {
+            let oldest = match oldest {
+                Waiting::Event(event) => Lost::new(Some(1), event.id, event.id),
+                Waiting::Lost(lost) => lost,
+            };
+            self.lost = Some(self.lost.take().map_or(oldest.clone(), |lost| lost.and(&oldest)));
+        }
+        self.waiting.push_back(one);
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        self.lost.take().map(Waiting::Lost).or_else(|| self.waiting.pop_front())
+    }
+}
+
+/// The line, and a bell for who waits at its end.
+#[derive(Default)]
+struct Queue {
+    line: Mutex<Line>,
+    bell: Notify,
+}
+
+impl Queue {
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, one: Waiting) {
+        self.line().push(one);
+        self.bell.notify_one();
+    }
+}
+
+/// Take what happens from the journal, however slowly the reader reads.
+async fn take(mut events: broadcast::Receiver<Arc<Event>>, wanted: Arc<Wanted>, queue: Arc<Queue>, mut last: u64) {
+    loop {
+        match events.recv().await {
+            Ok(event) => {
+                // So busy that the journal did not wait for this thread.
+                if event.id > last + 1 {
+                    queue.push(Waiting::Lost(Lost::new(None, last + 1, event.id - 1)));
+                }
+                last = event.id;
+                if wanted.has_event(&event) {
+                    queue.push(Waiting::Event(event));
+                }
+            }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => {
+                queue.line().closed = true;
+                return queue.bell.notify_one();
+            }
+        }
+    }
+}
+
+/// How far a reader has come.
+enum Stage {
+    /// It reads what the database has.
+    Database,
+    /// What the database did not have when it began.
+    Hand(Vec<Arc<Event>>),
+    /// What happens.
+    Now,
+}
+
+/// What one reader is told.
+pub(super) struct Reader {
+    context: Shared,
+    wanted: Arc<Wanted>,
+    stage: Stage,
+    /// All up to this event was told, unless it was not wanted.
+    after: u64,
+    /// The last event that happened before the reader began.
+    begun: u64,
+    node: Arc<str>,
+    ready: VecDeque<News>,
+    queue: Arc<Queue>,
+    taking: JoinHandle<()>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.taking.abort();
+    }
+}
+
+impl Reader {
+    pub async fn begin(context: &Shared, key: Key, interest: Interest) -> Result<Reader, Problem> {
+        let (to, following) = oneshot::channel();
+        let question = Question::Follow { after: interest.after, to };
+        context.questions.send(question).await.map_err(|_| Problem::gone())?;
+        let Following { events, at_hand, last: begun, node } = following.await.map_err(|_| Problem::gone())?;
+        // An id that was not reached yet is of another server: what happens from now on is all that can be told.
+        let (stage, after) = match interest.after {
+            Some(after) if after < begun => (Stage::Database, after),
+            Some(_) | None => (Stage::Now, begun),
+        };
+        let stage = match (stage, at_hand) {
+            (Stage::Database, at_hand) if at_hand.first().is_some_and(|first| first.id <= after + 1) => {
+                Stage::Hand(at_hand)
+            }
+            (stage, _) => stage,
+        };
+        let (wanted, queue) = (Arc::new(Wanted { interest, key }), Arc::new(Queue::default()));
+        let taking = tokio::spawn(take(events, wanted.clone(), queue.clone(), begun));
+        let ready = VecDeque::new();
+        Ok(Reader { context: context.clone(), wanted, stage, after, begun, node, ready, queue, taking })
+    }
+
+    /// What is to be told next; none: the server stops. May be dropped while it waits, and asked again.
+    pub async fn next(&mut self) -> Option<News> {
+        loop {
+            if let Some(news) = self.ready.pop_front() {
+                return Some(news);
+            }
+            match &mut self.stage {
+                Stage::Database => self.read().await,
+                Stage::Hand(at_hand) => {
+                    let at_hand = std::mem::take(at_hand);
+                    self.look_through(at_hand);
+                }
+                Stage::Now => return self.now().await,
+            }
+        }
+    }
+
+    /// The next page of the database.
+    async fn read(&mut self) {
+        let after = i64::try_from(self.after).unwrap_or(i64::MAX);
+        let read = match self.context.store().await {
+            Ok(store) => store.events_after(&self.node, after, PAGE).await.map_err(|e| super::problem::database(&e)),
+            Err(problem) => Err(problem),
+        };
+        let rows = read.unwrap_or_default();
+        let all = rows.len() < PAGE as usize;
+        for (id, line) in rows {
+            let id = u64::try_from(id).unwrap_or_default();
+            self.come_to(id);
+            self.ready.extend(self.wanted.news(id, &line));
+        }
+        if all || self.after >= self.begun {
+            self.stage = Stage::Hand(self.at_hand().await);
+        }
+    }
+
+    /// What the database does not have, asked anew: meanwhile it got more.
+    async fn at_hand(&self) -> Vec<Arc<Event>> {
+        let (to, following) = oneshot::channel();
+        let question = Question::Follow { after: Some(self.after), to };
+        if self.context.questions.send(question).await.is_err() {
+            return Vec::new();
+        }
+        following.await.map_or_else(|_| Vec::new(), |following| following.at_hand)
+    }
+
+    fn look_through(&mut self, at_hand: Vec<Arc<Event>>) {
+        for event in at_hand {
+            if event.id <= self.after || event.id > self.begun {
+                continue;
+            }
+            self.come_to(event.id);
+            if self.wanted.has_event(&event) {
+                let kind = event.kind.to_owned();
+                self.ready.push_back(News::Event { id: event.id, kind, line: event.line.clone() });
+            }
+        }
+        if self.after < self.begun {
+            self.come_to(self.begun + 1);
+            self.after = self.begun;
+        }
+        self.stage = Stage::Now;
+    }
+
+    /// An event is next; what should have been before it is nowhere any more, or not anywhere yet.
+    fn come_to(&mut self, id: u64) {
+        if id > self.after + 1 {
+            self.ready.push_back(News::Lost(Lost::new(None, self.after + 1, id - 1)));
+        }
+        self.after = id;
+    }
+
+    async fn now(&self) -> Option<News> {
+        loop {
+            let (one, closed) = {
+                let mut line = self.queue.line();
+                (line.pop(), line.closed)
+            };
+            match one {
+                // The database had it already.
+                Some(Waiting::Event(event)) if event.id <= self.after => {}
+                Some(Waiting::Lost(lost)) if lost.last <= self.after => {}
+                Some(Waiting::Event(event)) => {
+                    let (id, kind) = (event.id, event.kind.to_owned());
+                    return Some(News::Event { id, kind, line: event.line.clone() });
+                }
+                Some(Waiting::Lost(lost)) => return Some(News::Lost(lost)),
+                None if closed => return None,
+                None => self.queue.bell.notified().await,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(id: u64) -> Waiting {
+        let (call, parties) = (String::new(), Default::default());
+        Waiting::Event(Arc::new(Event { id, kind: "call.ringing", call, parties, line: "{}".into() }))
+    }
+
+    #[test]
+    fn a_line_that_is_full_loses_the_oldest_and_says_which_they_were() {
+        let mut line = Line::default();
+        // Every other event is wanted.
+        (0..BEHIND as u64 + 10).for_each(|at| line.push(event(at * 2 + 1)));
+        let Some(Waiting::Lost(lost)) = line.pop() else { panic!("it lost some") };
+        assert_eq!(lost, Lost::new(Some(10), 1, 19));
+        assert_eq!(lost.line(), r#"{"kind":"lost","count":10,"first":1,"last":19}"#);
+        let Some(Waiting::Event(next)) = line.pop() else { panic!("the rest is there") };
+        assert_eq!((next.id, line.waiting.len()), (21, BEHIND - 1));
+    }
+
+    #[test]
+    fn what_nobody_counted_makes_the_whole_count_unknown() {
+        let mut line = Line::default();
+        line.push(Waiting::Lost(Lost::new(None, 1, 7)));
+        (8..9 + BEHIND as u64).for_each(|id| line.push(event(id)));
+        let Some(Waiting::Lost(lost)) = line.pop() else { panic!("it lost some") };
+        assert_eq!(lost, Lost::new(None, 1, 8));
+    }
+}
