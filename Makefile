@@ -2,7 +2,7 @@
 
 RUN_PACKAGES  = build-essential cmake pkg-config libopus-dev libssl-dev espeak-ng libmp3lame0
 TEST_PACKAGES = $(RUN_PACKAGES) sip-tester baresip-core sox sipvicious openssl kamailio kamailio-tls-modules postgresql \
-	ffmpeg chromium libbcg729-0 python3-venv python3-dev asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav \
+	ffmpeg chromium libbcg729-0 python3-venv python3-dev asterisk-core-sounds-en-wav asterisk-core-sounds-en-g722 asterisk-core-sounds-es-wav \
 	asterisk-core-sounds-fr-wav \
 	asterisk-core-sounds-it-wav asterisk-core-sounds-ru-wav
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -13,10 +13,11 @@ use std::{
 use switchhook::{
     audio::progress::Progress,
     codec::{Codec, Digits, OpusWish, Rate},
-    ids::{BridgeId, PlayId, PortId, RecordingId},
+    ids::{BridgeId, PlayId, PortId, RecordingId, TapId},
+    io::g729,
     media::{
         Batch, Block, Channel, Command, Config, Ends, Engine, Event, Layout, Payload, Pcm, Port, Role, Shield,
-        ShieldKeys, Shielding, Spent, Stream, Tools,
+        ShieldKeys, Shielding, Side, Spent, Stream, Tap, Tapping, Tools,
     },
     rtp::{self, Header, srtp::Seal},
     secure::{Key, Suite},
@@ -54,6 +55,7 @@ const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };
 const G722: Payload = Payload { number: 9, codec: Codec::G722 };
 const OPUS: Payload = Payload { number: 111, codec: Codec::Opus };
 const L16: Payload = Payload { number: 97, codec: Codec::L16Wide };
+const G729: Payload = Payload { number: 18, codec: Codec::G729 };
 const PCMA: Payload = Payload { number: 8, codec: Codec::Pcma };
 
 fn config() -> Config {
@@ -103,6 +105,29 @@ struct Watched {
 }
 
 impl Watched {
+    fn new() -> Watched {
+        let now = Time::START + Duration::from_secs(1);
+        let engine = Engine::new(config(), Epoch::default());
+        Watched { engine, batch: Batch::new(64), now, touched: (0, 0), disk: VecDeque::new(), told: [0; 4] }
+    }
+
+    /// 20 ms pass.
+    fn tick(&mut self) {
+        self.now += Duration::from_millis(20);
+        while self.engine.timeout().is_some_and(|due| due <= self.now) {
+            self.call(|engine, batch, now| engine.handle_timeout(now, batch));
+            self.drain();
+        }
+    }
+
+    fn close_all(&mut self) {
+        for n in 0..PORTS {
+            self.command(Command::Close { port: PortId(n) });
+            self.call(|engine, batch, now| engine.handle_timeout(now, batch));
+            self.drain();
+        }
+    }
+
     fn call<T>(&mut self, what: impl FnOnce(&mut Engine, &mut Batch, Time) -> T) -> T {
         let before = CALLS.get();
         let result = what(&mut self.engine, &mut self.batch, self.now);
@@ -219,10 +244,7 @@ fn key(suite: Suite) -> Key {
 
 #[test]
 fn between_open_and_close_no_memory_is_taken_or_given_back() {
-    let now = Time::START + Duration::from_secs(1);
-    let engine = Engine::new(config(), Epoch::default());
-    let disk = VecDeque::new();
-    let mut watched = Watched { engine, batch: Batch::new(64), now, touched: (0, 0), disk, told: [0; 4] };
+    let mut watched = Watched::new();
     for n in 0..PORTS {
         let memory = Port::new(PortId(n), stream(n), &config(), n);
         watched.command(Command::Open { port: PortId(n), memory });
@@ -253,19 +275,78 @@ fn between_open_and_close_no_memory_is_taken_or_given_back() {
             }
         }
         watched.orders(tick);
-        watched.now += Duration::from_millis(20);
-        while watched.engine.timeout().is_some_and(|due| due <= watched.now) {
-            watched.call(|engine, batch, now| engine.handle_timeout(now, batch));
-            watched.drain();
-        }
+        watched.tick();
     }
-    for n in 0..PORTS {
-        watched.command(Command::Close { port: PortId(n) });
-        watched.call(|engine, batch, now| engine.handle_timeout(now, batch));
-        watched.drain();
-    }
+    watched.close_all();
     let [plays, recordings, digits, dialed] = watched.told;
     assert!(plays > 15 && recordings > 15 && digits > 20 && dialed > 15, "it was busy: {:?}", watched.told);
+    assert_eq!(watched.touched, (0, 0), "(taken, given back)");
+}
+
+/// Ports 0 and 1 pass a fax on; 2 to 5 speak each of these, and lose packets. The system's G.729 takes its memory elsewhere; what
+/// is counted is ours.
+fn lossy(n: u64) -> Stream {
+    let codec = [PCMU, PCMU, G729, G722, OPUS, PCMU][n as usize];
+    Stream { send: Some(codec), receive: vec![codec], ptime: 20, ..stream(n) }
+}
+
+/// A tap of the port with room for so many frames.
+fn tapped(watched: &mut Watched, n: u64, (id, side, rate): (u64, Side, Rate)) -> Arc<Tap> {
+    let tap = Tap::new(TapId(id), side, rate, 10);
+    watched.command(Command::Tap { port: PortId(n), tapping: Tapping::new(tap.clone()) });
+    tap
+}
+
+#[test]
+fn taps_faxes_losses_and_the_systems_g729_take_no_memory_either() {
+    g729::load().expect("libbcg729 is installed: make run installs it");
+    let mut watched = Watched::new();
+    for n in 0..PORTS {
+        let memory = Port::new(PortId(n), lossy(n), &config(), n);
+        watched.command(Command::Open { port: PortId(n), memory });
+        watched.command(Command::Join { bridge: BridgeId(n / 2), port: PortId(n), role: Role::Both });
+    }
+    for n in 0..2 {
+        watched.command(Command::Pass { port: PortId(n), remote: address(n, 4000) });
+    }
+    let (mut taken, mut passed, mut over) = (0, 0, 0);
+    let mut taps: Vec<Arc<Tap>> = Vec::new();
+    for tick in 0..500_u64 {
+        for n in 0..PORTS {
+            let (number, length) = [(0, 160), (0, 160), (18, 20), (9, 160), (111, 40), (0, 160)][n as usize];
+            let (sequence, timestamp) = (tick as u16, tick as u32 * if n == 4 { 960 } else { 160 });
+            let header = Header { payload_type: number, marker: tick == 0, sequence, timestamp, ssrc: n as u32 };
+            // Opus: 20 ms of CELT, whatever that may sound like.
+            let mut packet = [if n == 4 { 0xf8 } else { (tick * 37 % 251) as u8 }; 192];
+            rtp::write(&header, &mut packet);
+            let lost = (tick + n) % 11 < tick / 100;
+            if !lost {
+                watched.packet(n, Channel::Rtp, &packet[..rtp::HEADER + length]);
+                passed += u64::from(n < 2);
+            }
+        }
+        match tick % 50 {
+            0 => {
+                let port = 2 + tick / 50 % 4;
+                taps.push(tapped(&mut watched, port, (tick + 1, Side::Said, Rate::Wide)));
+                taps.push(tapped(&mut watched, port, (tick + 2, Side::Heard, Rate::Narrow)));
+            }
+            // One is left, the other goes to another port; a third port sends on what comes out of it.
+            20 => watched.command(Command::Untap { port: PortId(2 + tick / 50 % 4), tap: TapId(tick - 19) }),
+            30 => {
+                let tap = taps.last().expect("there is one").clone();
+                watched.command(Command::Feed { port: PortId(2 + (tick / 50 + 1) % 4), tap });
+            }
+            _ => {}
+        }
+        taken += taps.iter().step_by(2).filter_map(|tap| tap.take()).count();
+        watched.tick();
+    }
+    watched.close_all();
+    over += taps.iter().filter(|tap| tap.is_over()).count();
+    let dropped: u64 = taps.iter().map(|tap| tap.dropped()).sum();
+    assert!(taken > 100 && passed > 500 && dropped > 100, "it was busy: {taken} {passed} {dropped}");
+    assert_eq!(over, taps.len(), "every tap is over with its port");
     assert_eq!(watched.touched, (0, 0), "(taken, given back)");
 }
 

@@ -34,6 +34,7 @@ mod siprec;
 mod sipvicious;
 mod stir;
 mod store;
+mod streams;
 mod support;
 mod transfers;
 mod trunks;

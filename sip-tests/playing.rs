@@ -12,7 +12,7 @@ use std::{
 use crate::{
     baresip::{Phone, heard},
     command_line::{run, seconds_of, tone},
-    support::{Server, breathe, read_wav},
+    support::{PROGRAM, Server, breathe, read_wav},
 };
 
 /// A web server for the files of a folder; it ends with the test program.
@@ -132,4 +132,83 @@ fn baresip_hears_and_is_recorded_in_wideband() {
     let (channels, rate) = read_wav(&heard(folder.path()));
     assert_eq!(rate, 16_000);
     assert!(share(&channels[0], 6000.0) > 0.8, "{}", share(&channels[0], 6000.0));
+}
+
+#[test]
+fn a_play_list_is_heard_from_a_file_and_from_the_web_and_rooms_are_recorded_by_the_api() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = web(folder.path().to_owned());
+    let script = format!(
+        "call:answer()
+        vars.ok = tostring(call:play('day.m3u'))
+        vars.web = tostring(call:play('http://{at}/web.m3u8'))
+        vars.hls = select(4, call:play('hls.m3u8'))"
+    );
+    let conf = "[[number]]\nnumber = \"100\"\nscript = \"a.lua\"\n[[number]]\nnumber = \"200\"\nscript = \"room.lua\"\n\
+                [web]\nhosts = [\"127.0.0.1\"]\n[api]\nlisten = \"127.0.0.1:0\"\n";
+    let room = "call:answer()\ncall:join('team a')\n";
+    let server = Server::start(conf, &[("a.lua", &script), ("room.lua", room)]);
+    let line = server.wait_for("the API over HTTP");
+    let api = line.split("listening on ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+    for (name, hz) in [("one.wav", 500.0), ("two.wav", 700.0)] {
+        tone(&server.path("prompts").join(name), hz, 8000, 1);
+        tone(&folder.path().join(name), hz + 400.0, 8000, 1);
+    }
+    fs::write(server.path("prompts/day.m3u"), format!("#EXTM3U\none.wav\ntwo.wav\nhttp://{at}/one.wav\n")).unwrap();
+    fs::write(server.path("prompts/hls.m3u8"), "#EXTM3U\n#EXT-X-TARGETDURATION:9\n1.ts\n").unwrap();
+    fs::write(folder.path().join("web.m3u8"), "two.wav\r\n").unwrap();
+    run(folder.path(), &["call", &format!("sip:100@{}", server.sip), "--record", "heard.wav", "--wait", "60"]);
+    let (channels, _) = read_wav(&folder.path().join("heard.wav"));
+    for hz in [500.0, 700.0, 900.0, 1100.0] {
+        let seconds = channels.iter().map(|channel| seconds_of(channel, hz)).fold(0.0, f64::max);
+        assert!((0.9..=1.1).contains(&seconds), "{hz} Hz: {seconds} s");
+    }
+    let record = server.wait_for_records(1).remove(0);
+    assert_eq!((&record["vars"]["ok"], &record["vars"]["web"]), (&"true".into(), &"true".into()), "{record:#}");
+    assert_eq!(record["vars"]["hls"], "format");
+
+    // Two in a room; the API records what they say.
+    let mine = folder.path();
+    let key = ["key", "--conf", "switchhook.toml", "--name", "x", "--scope", "call"];
+    let key = Command::new(PROGRAM).args(key).current_dir(server.folder.path()).output().unwrap();
+    let key = String::from_utf8(key.stdout).unwrap().trim().to_owned();
+    let ask = |method: &str, path: &str, body: &str| -> serde_json::Value {
+        let url = format!("http://{api}{path}");
+        let head = format!("Authorization: Bearer {key}");
+        let done = Command::new("curl").args(["-s", "-X", method, "-H", &head, "-d", body, &url]).output().unwrap();
+        let text = String::from_utf8(done.stdout).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{method} {path}: {text}"))
+    };
+    let talk = |arguments: &[&str]| crate::sipp::caller(server.sip, mine, "200", arguments);
+    let parties = [(); 2].map(|()| talk(&["-sn", "uac", "-m", "1", "-d", "8000", "-rtp_echo"]));
+    let mut rooms = serde_json::Value::Null;
+    for _ in 0..500 {
+        rooms = ask("GET", "/v1/rooms", "");
+        if rooms[0]["members"] == 2 {
+            break;
+        }
+        breathe(server.sip);
+    }
+    assert_eq!((&rooms[0]["room"], &rooms[0]["members"]), (&"team a".into(), &2.into()), "{rooms}");
+    let begun = ask("POST", "/v1/rooms/team%20a/record", "{}");
+    let recording = begun["recording"].as_u64().unwrap_or_else(|| panic!("{begun}"));
+    let members = ask("GET", "/v1/rooms/team%20a", "");
+    let member = members[0]["id"].as_str().unwrap();
+    let play =
+        ask("POST", &format!("/v1/calls/{member}/play"), "{\"file\": \"one.wav\", \"loop\": true, \"volume_db\": -6}");
+    assert_eq!(play["outcome"], "begun", "{play}");
+    let at = ask("POST", &format!("/v1/calls/{member}/play/steer"), "{\"action\": \"pause\"}");
+    assert!(at["seconds"].is_number(), "{at}");
+    assert_eq!(ask("POST", &format!("/v1/calls/{member}/play/stop"), "")["outcome"], "done");
+    let mode = |mode: &str| {
+        let body = serde_json::json!({"recording": recording, "mode": mode}).to_string();
+        ask("POST", "/v1/rooms/team%20a/record/mode", &body)
+    };
+    assert_eq!(mode("pause")["outcome"], "done");
+    assert_eq!(mode("keep")["outcome"], "done");
+    let ended = mode("stop");
+    let file = ended["files"][0].as_str().unwrap_or_else(|| panic!("{ended}"));
+    read_wav(&server.path("recordings").join(file));
+    parties.into_iter().for_each(|party| crate::sipp::passes(party, mine));
+    server.wait_until_idle();
 }

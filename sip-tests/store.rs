@@ -17,10 +17,11 @@ use serde_json::Value;
 use switchhook::store::{Database, Store, spool_name};
 
 use crate::{
+    api::post,
     postgres::{Postgres, left_out},
     records::{CONF, all, api, connect, get, key, program},
     sipp::{caller, passes},
-    support::{Process, Server, breathe},
+    support::{Process, Server, breathe, free_port},
 };
 
 fn proof() -> bool {
@@ -76,6 +77,22 @@ fn nothing_is_lost(server: &Server, at: &str, key: &str, told: &BTreeMap<String,
         let answered = !call["answer_ms"].is_null();
         assert_eq!(call["status"], if answered { "completed" } else { "failed" }, "{call}");
     }
+    // Those that were left behind get their last event, once each.
+    let left: Vec<&String> =
+        kept.iter().filter(|(_, call)| call["end_reason"] == "reconciled").map(|(id, _)| id).collect();
+    for id in left.into_iter().rev().take(20) {
+        let ends = || {
+            let events = get(at, key, &format!("/v1/calls/{id}/events"));
+            events.as_array().unwrap().iter().filter(|event| event["kind"] == "call.ended").count()
+        };
+        for _ in 0..1000 {
+            if ends() > 0 {
+                break;
+            }
+            breathe(server.sip);
+        }
+        assert_eq!(ends(), 1, "{id}");
+    }
     for id in told.keys().take(20) {
         let events = get(at, key, &format!("/v1/calls/{id}/events"));
         let orders: Vec<u64> = events.as_array().unwrap().iter().map(|e| e["order"].as_u64().unwrap()).collect();
@@ -120,6 +137,47 @@ fn a_killed_server_has_kept_all_that_it_told_and_reconciles_the_rest_in_sqlite()
 fn a_killed_server_has_kept_all_that_it_told_and_reconciles_the_rest_in_postgresql() {
     let Some(postgres) = Postgres::start() else { return };
     survives_kills(&postgres.url());
+}
+
+/// A server is killed the moment that it has told the id of a call: the call is known to the next one.
+#[test]
+fn a_call_that_was_acknowledged_survives_a_kill() {
+    let mut server = Server::start(CONF, &[("some.lua", "call:sleep(60)\n")]);
+    let key = key(&server);
+    for round in 0..3 {
+        let at = api(&server);
+        let body = format!("{{\"to\": \"sip:x@127.0.0.1:{}\", \"from\": \"1\"}}", free_port());
+        let begun = post(&at, &key, "/v1/calls", &body);
+        server.restart("KILL");
+        let at = api(&server);
+        let begun: Value = serde_json::from_str(begun.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        let id = begun["id"].as_str().unwrap_or_else(|| panic!("{begun}"));
+        let mut call = get(&at, &key, &format!("/v1/calls/{id}"));
+        // The database is filled from the spool in a moment.
+        for _ in 0..1000 {
+            if call["end_reason"].is_string() {
+                break;
+            }
+            breathe(server.sip);
+            call = get(&at, &key, &format!("/v1/calls/{id}"));
+        }
+        assert_eq!(call["id"].as_str(), Some(id), "round {round}: {call}");
+        let mut events = get(&at, &key, &format!("/v1/calls/{id}/events"));
+        for _ in 0..1000 {
+            if events.as_array().is_some_and(|all| all.last().is_some_and(|last| last["kind"] == "call.ended")) {
+                break;
+            }
+            breathe(server.sip);
+            events = get(&at, &key, &format!("/v1/calls/{id}/events"));
+        }
+        let kinds: Vec<&str> = events.as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds.iter().filter(|kind| **kind == "call.ended").count(), 1, "{kinds:?}");
+        if call["end_reason"] == "reconciled" {
+            let records = server.records();
+            assert_eq!(records.iter().filter(|record| record["id"] == id).count(), 1, "{records:?}");
+        }
+    }
+    assert!(server.stop().success());
 }
 
 /// SIPp's times from INVITE to 200, in ms, sorted.
@@ -208,12 +266,19 @@ fn a_database_that_is_gone_for_a_while_delays_no_call_and_loses_nothing() {
     server.wait_for("the database takes nothing");
     pass_seconds(&server, gone);
     assert_eq!(get(&at, &key, "/healthz")["store"], "lost");
+    // Who was known before looks at calls and acts all the same.
+    assert!(in_progress(&at, &key) > 0);
+    assert!(post(&at, &key, "/v1/reload", "{}").contains(" 200 OK"));
+    let (events, bytes, seconds) = waiting(&at, &key);
+    assert!(events > 50.0 && bytes > 300.0 * events && seconds > 1.0, "{events} events, {bytes} bytes, {seconds} s");
     postgres.up();
     server.wait_for("the database is there again");
     passes(peers, &folder);
     none_was_delayed(&folder, calls);
     kept_once(&server, &at, &key, calls, &Database::parse(&postgres.url()).unwrap());
     assert_eq!((get(&at, &key, "/healthz")["store"].as_str(), waiting(&at, &key)), (Some("ok"), (0.0, 0.0, 0.0)));
+    let audit = get(&at, &key, "/v1/audit").to_string();
+    assert!(audit.contains("server.reload"), "noted when it was back: {audit}");
     assert!(server.stop().success());
 }
 
@@ -273,6 +338,7 @@ fn calls_go_on_over_a_full_disk_and_all_is_written_when_there_is_room_again() {
     disk.fill();
     server.wait_for("cannot be written; they wait in memory");
     pass_seconds(&server, 3);
+    assert_eq!(get(&at, &key, "/healthz")["disk"], "full");
     // The calls of this moment are shown nevertheless.
     assert!(in_progress(&at, &key) > 0);
     disk.empty();

@@ -57,6 +57,15 @@ id!(
     /// One tap of a port.
     TapId, "t"
 );
+id!(
+    /// Audio of a call on its way to a program outside.
+    StreamId, "a"
+);
+
+impl CallId {
+    /// No call: what is asked concerns a room, or a recording wherever it is.
+    pub const NONE: CallId = CallId(0);
+}
 
 /// A media thread, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

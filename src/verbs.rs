@@ -13,6 +13,7 @@ mod record;
 mod reply;
 mod rooms;
 mod sound;
+mod stream;
 
 pub use dial::{Dial, Strategy, Transfer};
 pub use flow::{FlowEnd, Keep, KeepOp, ToFlow};
@@ -22,8 +23,9 @@ pub use play::{Manner, Play, PlayKey, Steer, VOLUME};
 pub use ran::Ran;
 pub use record::{FileFormat, Record, RecordEnd, RecordMode, Voices, leg_files};
 pub use reply::{Failure, GatherEnd, LeaveReason, Reply};
-pub use rooms::{Entry, Member, RoomOrder};
+pub use rooms::{Entry, Member, RoomOrder, RoomView};
 pub use sound::{NoSound, SignalTone, Sound, SoundFault, Speech, Tone};
+pub use stream::{NoStream, Sides, Stream, StreamFault};
 
 use std::{sync::Arc, time::Duration};
 
@@ -151,6 +153,10 @@ pub enum Verb {
         /// Silence.
         on: bool,
     },
+    /// Send the call's audio to a program outside, as it comes. Replies [`Reply::Done`] when that takes it.
+    Stream(Stream),
+    /// Send it there no longer. Replies [`Reply::Done`] at once.
+    StreamStop,
     /// How does the call's audio go? Replies [`Reply::Figures`] at once; [`Failure::WrongState`] in its first seconds.
     Figures,
     /// Order something in a room, from inside or outside. Replies at once.
@@ -227,6 +233,8 @@ pub enum Verb {
     Announce {
         /// What to play, gapless.
         sounds: Vec<Sound>,
+        /// How.
+        manner: Manner,
     },
     /// End the call's flow, as if its call had ended, with all calls that it dialled; the call itself goes on with this
     /// script. Replies [`Reply::Done`] at once, where the script's own call asked for it: never.

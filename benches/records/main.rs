@@ -115,7 +115,8 @@ impl Kept {
         let journal = journal.expect("the folder is there");
         let (told, _ready) = tokio::sync::oneshot::channel();
         let database = Database::file(&folder.path().join("x.sqlite"));
-        let config = WriterConfig { database, folder: spool, event_days: 30, record_days: 0 };
+        let config =
+            WriterConfig { database, folder: spool, event_days: 30, record_days: 0, reconciled: Default::default() };
         let writer = spawn_writer(config, journal.line(), told).expect("the folder is there");
         Kept { journal, writer, _folder: folder }
     }

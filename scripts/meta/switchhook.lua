@@ -18,13 +18,14 @@
 ---| "refused"           # dial: refused; detail is the SIP status code
 ---| "unreachable"       # dial: no way there
 ---| "sound"             # the sound cannot be had; detail says why
+---| "stream"            # the audio cannot be streamed; detail says why
 ---| "media"             # no audio in common; detail says why
 ---| "limit"             # a limit of the configuration; detail says which
 ---| "store"             # the store failed; detail says why
 ---| "cannot_wait"       # called from where Lua cannot wait
 
----A sound: a WAV, MP3 or Ogg file below the prompt folder, the http(s) address of one, or a table that says what to speak,
----which tone, or how long silence.
+---A sound: a WAV, MP3 or Ogg file or a play list (.m3u) below the prompt folder, the http(s) address of one, or a table that
+---says what to speak, which tone, or how long silence.
 ---@alias Sound string|SpokenSound|ToneSound|SilentSound
 
 ---@class SpokenSound
@@ -356,6 +357,36 @@ function call:siprec_mask(options) end
 ---@return true? ok
 ---@return Reason? reason
 function call:siprec_stop() end
+
+---@class StreamOptions
+---@field url string A ws:// or wss:// address.
+---@field sides? "said"|"heard"|"both" What the party says, what it hears, or both as two channels; "said".
+---@field rate? 8000|16000 Samples a second; 16000.
+---@field token? string Sent as `Authorization: Bearer`.
+---@field data? string Whatever the other program is to know besides; at most 4096 bytes.
+
+---What is wrong with the program that audio is streamed to.
+---@alias StreamFault
+---| "denied"      # no proper address, or the operator does not allow to go there
+---| "unreachable" # it cannot be reached, or does not prove who it is
+---| "timeout"     # it did not answer in time
+---| "status"      # it answered with an error
+---| "closed"      # it ended the stream
+---| "overload"    # as many streams as allowed are there already
+
+---Send the call's audio to another program as it comes (WebSocket, 16-bit samples), until `stream_stop` or the end of the
+---call. One stream a call.
+---@param options StreamOptions
+---@return true? ok
+---@return Reason? reason
+---@return string? detail
+---@return StreamFault? fault With the reason "stream": what is wrong, in a word.
+function call:stream(options) end
+
+---Send it there no longer.
+---@return true? ok
+---@return Reason? reason
+function call:stream_stop() end
 
 ---How the audio of a call goes. Shares are 0 to 1, times are seconds.
 ---@class Quality

@@ -1,23 +1,33 @@
 //! Who asks: keys and sessions, and their scopes.
 
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
 use axum::{
     Json,
-    extract::{FromRequestParts, State},
+    extract::{ConnectInfo, FromRequestParts, State},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use utoipa::ToSchema;
 
 use super::{
     Context, Shared,
     limit::Knock,
+    listen::Peer,
+    memory::{Known, Mark, Recall},
     problem::{self, Body, Id, Problem},
 };
 use crate::store::{Key, Scope};
 
 /// The name of the cookie that holds a session.
 pub(super) const COOKIE: &str = "switchhook";
+
+/// A database that does not say whose a key is within this time is away.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A caller of the API who showed a good key, or a session.
 pub(crate) struct Caller(pub Key);
@@ -58,23 +68,64 @@ impl FromRequestParts<Shared> for Caller {
         let refused = |detail| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "No access", detail);
         let shown = shown(&parts.headers);
         let shown = shown.ok_or_else(|| refused("a key is wanted: Authorization: Bearer swh_..., or a session"))?;
-        let store = context.store().await?;
-        let found = match shown {
-            Shown::Key(secret) => store.find_key(secret).await,
-            Shown::Cookie(_) if !is_own_page(&parts.headers) => return Err(refused("another site's page asks")),
-            Shown::Session(token) | Shown::Cookie(token) => {
-                let found = store.find_session(token, context.now_ms()).await;
-                found.map(|person| person.map(|person| person.key()))
-            }
-        };
-        let key = found.map_err(|error| problem::database(&error))?;
+        if matches!(shown, Shown::Cookie(_)) && !is_own_page(&parts.headers) {
+            return Err(refused("another site's page asks"));
+        }
+        // Only tests ask without a connection.
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>();
+        let from = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.0.ip());
+        let key = context.whose(&shown, from).await?;
         let key = key.ok_or_else(|| refused("this key or session is not known"))?;
         context.knock(&key.id).await?;
         Ok(Caller(key))
     }
 }
 
+impl Shown<'_> {
+    fn secret(&self) -> &str {
+        match self {
+            Shown::Key(secret) | Shown::Session(secret) | Shown::Cookie(secret) => secret,
+        }
+    }
+}
+
 impl Context {
+    /// Whose it is; none: nobody's. While the database does not answer, those whom it knew lately are known.
+    async fn whose(&self, shown: &Shown<'_>, from: IpAddr) -> Result<Option<Key>, Problem> {
+        let mark = Mark::of(shown.secret());
+        let remembered = match self.recall(mark, from).await? {
+            Known::TooOften(wait) => return Err(Problem::too_often(wait)),
+            Known::Away(key) => return key.map(Some).ok_or_else(problem::away),
+            Known::Ask(key) => key,
+        };
+        match timeout(PATIENCE, self.look_up(shown)).await {
+            Ok(Ok(key)) => {
+                self.remember(Recall::Is(mark, from, key.clone())).await?;
+                Ok(key)
+            }
+            Ok(Err(problem)) => {
+                self.remember(Recall::Away).await?;
+                remembered.map(Some).ok_or(problem)
+            }
+            Err(_) => {
+                self.remember(Recall::Away).await?;
+                remembered.map(Some).ok_or_else(problem::away)
+            }
+        }
+    }
+
+    async fn look_up(&self, shown: &Shown<'_>) -> Result<Option<Key>, Problem> {
+        let store = self.store().await?;
+        let found = match shown {
+            Shown::Key(secret) => store.find_key(secret).await,
+            Shown::Session(token) | Shown::Cookie(token) => {
+                let found = store.find_session(token, self.now_ms()).await;
+                found.map(|person| person.map(|person| person.key()))
+            }
+        };
+        found.map_err(|error| problem::database(&error))
+    }
+
     /// Who has this key comes: not too often.
     async fn knock(&self, id: &str) -> Result<(), Problem> {
         if self.config.requests_per_s == 0 {
@@ -117,17 +168,6 @@ impl Caller {
         }
         let (title, detail) = ("The key does not go so far", "the key is for some numbers only");
         Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", title, detail))
-    }
-
-    /// Remember what was done.
-    pub async fn note(&self, context: &Context, what: &str, about: &str) {
-        let noted = match context.store().await {
-            Ok(store) => store.note(context.now_ms(), &self.0.id, what, about).await.map_err(|e| problem::database(&e)),
-            Err(problem) => Err(problem),
-        };
-        if noted.is_err() {
-            tracing::warn!(key = self.0.id, what, about, "done by a key of the API; the audit log did not take it");
-        }
     }
 }
 
@@ -206,6 +246,7 @@ pub(crate) async fn remove(State(context): State<Shared>, caller: Caller, Id(id)
     if !removed {
         return Err(Problem::no_such("key"));
     }
+    context.forget(&id).await?;
     caller.note(&context, "key.remove", &id).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,8 +8,8 @@ use utoipa::{
 };
 
 use super::{
-    access, audit, calls, calls::LiveCall, contacts, events, events::Told, flows, login, look, people, reader::Lost,
-    recordings, reload, shapes, start, steer, transcripts,
+    access, audit, calls, calls::LiveCall, contacts, events, events::Told, figures, flows, login, look, people, play,
+    reader::Lost, recordings, reload, rooms, shapes, start, steer, transcripts,
 };
 use crate::switch::CallRecord;
 
@@ -19,11 +19,12 @@ use crate::switch::CallRecord;
     info(title = "Switchhook", description = "Calls to look at, to make and to steer, and the events of all calls.",
          license(name = "Apache-2.0 OR MIT")),
     paths(
-        look::health, look::metrics, look::numbers, look::trunks, look::phones, reload::reload,
+        look::health, figures::metrics, look::numbers, look::trunks, look::phones, reload::reload,
         calls::list, calls::one, calls::events, transcripts::one, transcripts::add,
-        start::start, start::quick, steer::hangup, steer::play, steer::record, steer::record_stop, steer::record_mode,
+        start::start, start::quick, steer::hangup, play::play, play::steering, play::stop, steer::record, steer::record_stop, steer::record_mode,
         steer::hold, steer::resume, steer::mute, steer::unmute, steer::transfer, steer::digits, steer::flow,
         start::listen, events::stream, events::socket,
+        rooms::list, rooms::members, rooms::member, rooms::record, rooms::record_mode,
         contacts::list, contacts::make, contacts::one, contacts::change, contacts::remove,
         flows::list, flows::versions, flows::upload, flows::version, flows::activate,
         recordings::list, recordings::one, recordings::audio, recordings::erase,

@@ -17,7 +17,7 @@ const ALL_LOGINS: (u32, Duration) = (20, Duration::from_millis(500));
 
 /// Counts who comes how often.
 #[derive(Debug)]
-struct Limiter {
+pub(super) struct Limiter {
     /// How many may come at once.
     burst: u32,
     /// Time between two who come steadily.
@@ -27,18 +27,24 @@ struct Limiter {
 }
 
 impl Limiter {
-    fn new((burst, gap): (u32, Duration)) -> Limiter {
+    /// With room for so many at once, and then one in each gap.
+    pub(super) fn new((burst, gap): (u32, Duration)) -> Limiter {
         Limiter { burst, gap, expected: HashMap::new() }
     }
 
-    /// Somebody comes. None: they may; else they may after so long.
-    fn come(&mut self, now: Time, name: &str) -> Option<Duration> {
-        let expected = self.expected.get(name).copied().unwrap_or(now).max(now);
-        let early = expected + self.gap - now;
+    /// How long somebody who came now would have to wait; none: they might come.
+    pub(super) fn wait(&self, now: Time, name: &str) -> Option<Duration> {
+        let early = self.expected.get(name).copied().unwrap_or(now).max(now) + self.gap - now;
         let room = self.gap * self.burst;
-        if early > room {
-            return Some(early - room);
+        (early > room).then(|| early - room)
+    }
+
+    /// Somebody comes. None: they may; else they may after so long.
+    pub(super) fn come(&mut self, now: Time, name: &str) -> Option<Duration> {
+        if let Some(wait) = self.wait(now, name) {
+            return Some(wait);
         }
+        let expected = self.expected.get(name).copied().unwrap_or(now).max(now);
         if self.expected.len() >= MOST && !self.expected.contains_key(name) {
             self.expected.retain(|_, expected| *expected > now);
             if self.expected.len() >= MOST {

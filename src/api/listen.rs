@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use axum::{extract::connect_info::Connected, serve::IncomingStream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -52,6 +53,16 @@ pub(super) struct Connection {
     /// Its next tick is the end.
     idle: Interval,
     _place: OwnedSemaphorePermit,
+}
+
+/// From where somebody asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub SocketAddr);
+
+impl Connected<IncomingStream<'_, Ready>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Ready>) -> Peer {
+        Peer(*stream.remote_addr())
+    }
 }
 
 #[derive(Debug)]

@@ -142,6 +142,7 @@ pub(crate) async fn end(
         Some(Shown::Key(_)) | None => return Err(Problem::conflict("no_session", "a key is no session")),
     };
     context.store().await?.end_session(token).await.map_err(|error| problem::database(&error))?;
+    context.forget(&caller.0.id).await?;
     caller.note(&context, "session.end", "").await;
     let cookie = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
     Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie)])))

@@ -1,11 +1,9 @@
 //! How the server is: health, figures, numbers, carriers, phones.
 
-use std::fmt::Write;
-
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -15,7 +13,7 @@ use utoipa::ToSchema;
 use super::{Context, Shared, access::Caller, problem::Problem};
 use crate::{
     io::{Order, View},
-    store::{Question, Scope, Totals, Waiting},
+    store::{Scope, Unwritten, Waiting},
 };
 
 impl Context {
@@ -24,18 +22,6 @@ impl Context {
         let orders = self.orders.upgrade().ok_or_else(Problem::gone)?;
         orders.send(Order::View(to)).await.map_err(|_| Problem::gone())?;
         view.await.map_err(|_| Problem::gone())
-    }
-
-    async fn waiting(&self) -> Result<Waiting, Problem> {
-        let (to, waiting) = oneshot::channel();
-        self.questions.send(Question::Waiting(to)).await.map_err(|_| Problem::gone())?;
-        waiting.await.map_err(|_| Problem::gone())
-    }
-
-    async fn totals(&self) -> Result<Totals, Problem> {
-        let (to, totals) = oneshot::channel();
-        self.questions.send(Question::Totals(to)).await.map_err(|_| Problem::gone())?;
-        totals.await.map_err(|_| Problem::gone())
     }
 }
 
@@ -49,6 +35,8 @@ pub(crate) struct Health {
     /// Of the database: `ok`; `behind`: records have waited for it for more than ten seconds; `lost`: it takes nothing.
     /// Calls go on, and what it should have waits on the disk.
     store: &'static str,
+    /// Of the disk of `folders.state`: `ok`, or `full`: it takes nothing, and what happens waits in memory.
+    disk: &'static str,
 }
 
 /// So long records may wait for the database before that is worth a word, in ms.
@@ -62,89 +50,22 @@ fn store_word(waiting: &Waiting) -> &'static str {
     }
 }
 
+fn disk_word(unwritten: &Unwritten) -> &'static str {
+    if unwritten.failing { "full" } else { "ok" }
+}
+
 /// Does the server take calls? Needs no key.
 #[utoipa::path(get, path = "/healthz", tag = "server", responses(
     (status = 200, description = "It does", body = Health), (status = 503, description = "It does not", content(
         (Health = "application/json"), (Problem = "application/problem+json")))))]
 pub(crate) async fn health(State(context): State<Shared>) -> Result<Response, Problem> {
-    let (view, waiting) = (context.view().await?, context.waiting().await?);
-    let (code, status) = match view.draining {
+    let (figures, waiting) = (context.figures().await?, context.waiting().await?);
+    let (code, status) = match figures.draining {
         true => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         false => (StatusCode::OK, "ok"),
     };
-    Ok((code, Json(Health { status, calls: view.counts.calls, store: store_word(&waiting) })).into_response())
-}
-
-/// Figures for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "server", security(("key" = [])), responses(
-    (status = 200, description = "Figures, in Prometheus' text format", body = String, content_type = "text/plain")))]
-pub(crate) async fn metrics(State(context): State<Shared>, caller: Caller) -> Result<Response, Problem> {
-    caller.need_everywhere(Scope::Read)?;
-    let (view, totals, live) = (context.view().await?, context.totals().await?, context.live().await?);
-    let mut text = String::new();
-    let mut states = [("queued", 0), ("initiated", 0), ("ringing", 0), ("in_progress", 0)];
-    for call in live {
-        let state = states.iter_mut().find(|(name, _)| *name == call.status.to_string());
-        state.into_iter().for_each(|(_, count)| *count += 1);
-    }
-    head(&mut text, "switchhook_calls", "gauge", "Calls that are not over, by state");
-    for (state, count) in states {
-        // Writing to a string cannot fail; so below.
-        let _ = writeln!(text, "switchhook_calls{{state=\"{state}\"}} {count}");
-    }
-    head(&mut text, "switchhook_calls_ended_total", "counter", "Calls that are over, by status and end reason");
-    for ((status, reason), count) in &totals.ended {
-        let _ = writeln!(text, "switchhook_calls_ended_total{{status=\"{status}\",reason=\"{reason}\"}} {count}");
-    }
-    head(&mut text, "switchhook_talk_seconds_total", "counter", "Time from answer to end of all calls");
-    let _ = writeln!(text, "switchhook_talk_seconds_total {:.3}", totals.talk_seconds);
-    head(
-        &mut text,
-        "switchhook_setup_seconds",
-        "histogram",
-        "Time from the beginning of answered calls to their answer",
-    );
-    let mut sum = 0;
-    for (limit, count) in &totals.setup {
-        sum += count;
-        let _ = writeln!(text, "switchhook_setup_seconds_bucket{{le=\"{limit}\"}} {sum}");
-    }
-    let _ = writeln!(text, "switchhook_setup_seconds_bucket{{le=\"+Inf\"}} {}", totals.answered);
-    let _ = writeln!(text, "switchhook_setup_seconds_sum {:.3}", totals.setup_seconds);
-    let _ = writeln!(text, "switchhook_setup_seconds_count {}", totals.answered);
-    head(&mut text, "switchhook_packets_total", "counter", "RTP packets of calls that are over");
-    for (what, count) in totals.packets {
-        let _ = writeln!(text, "switchhook_packets_total{{what=\"{what}\"}} {count}");
-    }
-    head(&mut text, "switchhook_held", "gauge", "What the server holds");
-    let held = crate::io::counts_of(&view.counts);
-    for (what, count) in held {
-        let _ = writeln!(text, "switchhook_held{{what=\"{what}\"}} {count}");
-    }
-    store_figures(&mut text, &context.waiting().await?);
-    head(&mut text, "switchhook_phones", "gauge", "Contacts of registered phones");
-    let _ = writeln!(text, "switchhook_phones {}", view.phones.len());
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
-}
-
-/// What the database does not have yet.
-fn store_figures(text: &mut String, waiting: &Waiting) {
-    let up = u8::from(!waiting.failing);
-    let age = waiting.oldest_ms as f64 / 1000.0;
-    for (name, help, value) in [
-        ("switchhook_store_up", "1: the database takes what it should have; 0: it takes nothing", up.to_string()),
-        ("switchhook_store_waiting_events", "Events that the database does not have yet", waiting.events.to_string()),
-        ("switchhook_store_waiting_bytes", "Their bytes in the spool, to the next batch", waiting.bytes.to_string()),
-        ("switchhook_store_waiting_seconds", "For how long the oldest of them has waited", format!("{age:.3}")),
-    ] {
-        head(text, name, "gauge", help);
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name} {value}");
-    }
-}
-
-fn head(text: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    let (calls, store, disk) = (figures.counts.calls, store_word(&waiting), disk_word(&context.unwritten().await?));
+    Ok((code, Json(Health { status, calls, store, disk })).into_response())
 }
 
 /// A number, and what answers it.

@@ -10,18 +10,24 @@ mod calls;
 mod contacts;
 mod doc;
 mod events;
+mod figures;
 mod flows;
 mod limit;
 mod listen;
 mod login;
 mod look;
+mod memory;
+mod notes;
+mod once;
 mod page;
 mod people;
+mod play;
 mod problem;
 mod range;
 mod reader;
 mod recordings;
 mod reload;
+mod rooms;
 mod shapes;
 mod start;
 mod steer;
@@ -37,7 +43,7 @@ use axum::{
     extract::DefaultBodyLimit,
     routing::{delete, get, patch, post},
 };
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::{
     io::{Order, clock::Clock},
@@ -95,6 +101,12 @@ pub(crate) struct Context {
     asks: mpsc::Sender<ask::Ask>,
     door: mpsc::Sender<limit::Knock>,
     reload: mpsc::Sender<Reload>,
+    memory: mpsc::Sender<memory::Recall>,
+    notes: mpsc::Sender<notes::Note>,
+    /// The database takes no notes.
+    notes_away: watch::Receiver<bool>,
+    /// When the API began, in ms since 1970.
+    started_ms: i64,
     store: OnceCell<Store>,
 }
 
@@ -107,9 +119,12 @@ impl Context {
     }
 
     fn now_ms(&self) -> i64 {
-        let unix = self.config.clock.epoch().unix(self.config.clock.now());
-        i64::try_from(unix.as_millis()).unwrap_or(i64::MAX)
+        now_ms(self.config.clock)
     }
+}
+
+fn now_ms(clock: Clock) -> i64 {
+    i64::try_from(clock.epoch().unix(clock.now()).as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Start the thread. It ends with the server. Gives where it listens.
@@ -133,12 +148,22 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
     let Ends { orders, replies, questions, reload } = ends;
     let answering = ask::answer(asked, replies, orders.clone());
     let limiting = limit::keep(knocks, config.requests_per_s, config.clock);
-    let context = Arc::new(Context { config, orders, questions, asks, door, reload, store: OnceCell::new() });
+    let (memory, recalls) = mpsc::channel(256);
+    let remembering = memory::keep(recalls, config.clock);
+    let (notes, noted) = mpsc::channel(notes::WAITING);
+    let (away, notes_away) = watch::channel(false);
+    let (started_ms, store) = (now_ms(config.clock), OnceCell::new());
+    let context =
+        Context { config, orders, questions, asks, door, reload, memory, notes, notes_away, started_ms, store };
+    let context = Arc::new(context);
+    let service = router(context.clone()).into_make_service_with_connect_info::<listen::Peer>();
     tokio::select! {
         // The server is gone.
         () = answering => {}
         () = limiting => {}
-        done = axum::serve(listener, router(context.clone())).into_future() => {
+        () = remembering => {}
+        () = notes::keep(context.clone(), noted, away) => {}
+        done = axum::serve(listener, service).into_future() => {
             if let Err(error) = done {
                 tracing::error!(%error, "the API has stopped");
             }
@@ -176,7 +201,7 @@ async fn first_key(context: Shared) {
 fn router(context: Shared) -> Router {
     Router::new()
         .route("/healthz", get(look::health))
-        .route("/metrics", get(look::metrics))
+        .route("/metrics", get(figures::metrics))
         .route("/openapi.json", get(doc::document))
         .route("/docs", get(doc::page))
         .route("/v1/reload", post(reload::reload))
@@ -186,6 +211,7 @@ fn router(context: Shared) -> Router {
         .route("/v1/trunks", get(look::trunks))
         .route("/v1/phones", get(look::phones))
         .merge(calls())
+        .merge(rooms())
         .merge(kept())
         .merge(access())
         .fallback(problem::nothing_here)
@@ -202,7 +228,9 @@ fn calls() -> Router<Shared> {
         .route("/v1/calls/{id}/events", get(calls::events))
         .route("/v1/calls/{id}/transcript", get(transcripts::one).post(transcripts::add))
         .route("/v1/calls/{id}/hangup", post(steer::hangup))
-        .route("/v1/calls/{id}/play", post(steer::play))
+        .route("/v1/calls/{id}/play", post(play::play))
+        .route("/v1/calls/{id}/play/steer", post(play::steering))
+        .route("/v1/calls/{id}/play/stop", post(play::stop))
         .route("/v1/calls/{id}/record", post(steer::record))
         .route("/v1/calls/{id}/record/stop", post(steer::record_stop))
         .route("/v1/calls/{id}/record/mode", post(steer::record_mode))
@@ -214,6 +242,15 @@ fn calls() -> Router<Shared> {
         .route("/v1/calls/{id}/transfer", post(steer::transfer))
         .route("/v1/calls/{id}/digits", post(steer::digits))
         .route("/v1/calls/{id}/flow", post(steer::flow))
+}
+
+fn rooms() -> Router<Shared> {
+    Router::new()
+        .route("/v1/rooms", get(rooms::list))
+        .route("/v1/rooms/{room}", get(rooms::members))
+        .route("/v1/rooms/{room}/member", post(rooms::member))
+        .route("/v1/rooms/{room}/record", post(rooms::record))
+        .route("/v1/rooms/{room}/record/mode", post(rooms::record_mode))
 }
 
 fn kept() -> Router<Shared> {

@@ -145,6 +145,7 @@ pub(crate) async fn change(
         let password = hashed(password).await?;
         store.change_password(&name, &password).await.map_err(|error| problem::database(&error))?;
     }
+    context.forget(&format!("user:{name}")).await?;
     caller.note(&context, "user.change", &name).await;
     Ok(Json(user(person)))
 }
@@ -159,6 +160,7 @@ pub(crate) async fn remove(State(context): State<Shared>, caller: Caller, Id(nam
     if !removed {
         return Err(Problem::no_such("user"));
     }
+    context.forget(&format!("user:{name}")).await?;
     caller.note(&context, "user.remove", &name).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -93,6 +93,11 @@ impl IntoResponse for Problem {
 /// The database could not be asked.
 pub(super) fn database(error: &sqlx::Error) -> Problem {
     tracing::warn!(%error, "the database did not answer the API");
+    away()
+}
+
+/// The database does not answer.
+pub(super) fn away() -> Problem {
     let (title, detail) = ("The database is not there", "calls go on; what is asked of the database must wait");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database", title, detail)
 }
@@ -101,6 +106,7 @@ pub(super) fn database(error: &sqlx::Error) -> Problem {
 pub(super) fn failure(failure: &Failure) -> Problem {
     let detail = match failure {
         Failure::Sound(why) => why.text.clone(),
+        Failure::Stream(why) => why.text.clone(),
         Failure::Media(why) | Failure::Store(why) => why.clone(),
         Failure::Refused(code) => format!("refused with {code}"),
         Failure::Denied(why) | Failure::Limit(why) => (*why).to_owned(),

@@ -8,20 +8,25 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use serde::{Deserialize, Serialize};
+use tokio::{sync::oneshot, time::timeout};
 use utoipa::ToSchema;
 
 use super::{
     Context, Shared,
     access::{Caller, plain},
     ask::Order,
+    once::{Asked, once},
     problem::{self, Body, Id, Problem},
 };
 use crate::{
     ids::RequestId,
-    store::Scope,
+    store::{Question, Scope},
     switch::{ConsoleReply, Originate, Pattern, best},
     verbs::Verb,
 };
+
+/// Longest wait for the disk.
+const DISK: Duration = Duration::from_secs(1);
 
 /// A call to be made.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -57,7 +62,7 @@ pub(crate) struct NewCall {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Begun {
     /// The call's id.
-    id: String,
+    pub id: String,
 }
 
 /// Numbers of its own are all that a key for some numbers calls from.
@@ -120,44 +125,35 @@ pub(crate) async fn start(
     Body(new): Body<NewCall>,
 ) -> Result<(StatusCode, Json<Begun>), Problem> {
     caller.need(Scope::Call)?;
-    let asked = serde_json::to_string(&new).map_err(|error| Problem::field("", error))?;
+    let asked = Asked::new("/v1/calls", &headers, &new)?;
     let order = checked(new, &caller, &context.config.scripts)?;
-    let name = match headers.get("idempotency-key") {
-        None => None,
-        Some(name) => {
-            let name = name.to_str().ok().filter(|name| (1..=200).contains(&name.len()));
-            Some(name.ok_or_else(|| Problem::field("Idempotency-Key", "allowed: 1 to 200 ASCII characters"))?)
-        }
-    };
-    let Some(name) = name else {
-        return Ok((StatusCode::CREATED, Json(Begun { id: begin(&context, &caller, order).await? })));
-    };
-    let store = context.store().await?;
-    let place = (caller.0.id.as_str(), name);
-    let before = store.order(place, &asked, context.now_ms()).await.map_err(|error| problem::database(&error))?;
-    let conflict = |kind, detail| Problem::new(StatusCode::CONFLICT, kind, "The order was given before", detail);
-    match before {
-        Some((body, _)) if body != asked => Err(conflict("other_order", "with another body")),
-        Some((_, call)) if call.is_empty() => Err(conflict("in_hand", "and is being carried out")),
-        Some((_, id)) => Ok((StatusCode::OK, Json(Begun { id }))),
-        None => {
-            let begun = begin(&context, &caller, order).await;
-            let call = begun.as_ref().ok().map(String::as_str);
-            store.ordered(place, call).await.map_err(|error| problem::database(&error))?;
-            Ok((StatusCode::CREATED, Json(Begun { id: begun? })))
-        }
-    }
+    once(&context, caller, asked, order).await
 }
 
-async fn begin(context: &Context, caller: &Caller, order: Order) -> Result<String, Problem> {
+/// Begin it. Where its id is known, it is on the disk that it was begun: a server that is killed after that knows of it.
+pub(super) async fn begin(context: &Context, caller: &Caller, order: Order) -> Result<String, Problem> {
     let about = order.originate.target.clone();
     match context.originate(order).await? {
         ConsoleReply::Calling { name, .. } => {
+            context.kept(&name).await;
             caller.note(context, "call.start", &format!("{name} {about}")).await;
             Ok(name)
         }
         ConsoleReply::Failed { failure, .. } => Err(problem::failure(&failure)),
         other => unreachable!("{other:?} is no first reply to an order"),
+    }
+}
+
+impl Context {
+    /// Until it is on the disk that this call was begun. A disk that takes nothing is not waited for: the call goes on.
+    async fn kept(&self, id: &str) {
+        let (to, kept) = oneshot::channel();
+        if self.questions.send(Question::Kept(id.to_owned(), to)).await.is_err() {
+            return;
+        }
+        if !matches!(timeout(DISK, kept).await, Ok(Ok(()))) {
+            tracing::warn!(call = id, "it is not on the disk yet that this call was begun");
+        }
     }
 }
 
@@ -179,7 +175,7 @@ pub(super) fn checked_script(name: &str, scripts: &Path) -> Result<(), Problem> 
 }
 
 /// A call for which the rest is known already.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QuickCall {
     /// Whom to call: a number, or a `sip:` or `sips:` URI. Either this or `contact`.
@@ -200,15 +196,20 @@ pub(crate) struct QuickCall {
 
 /// Make a call from one of our numbers, with the flow of that number.
 #[utoipa::path(post, path = "/v1/quick-calls", tag = "calls", security(("key" = [])), request_body = QuickCall,
+    params(("Idempotency-Key" = Option<String>, Header, description = "A name for this order, 1 to 200 characters",
+        min_length = 1, max_length = 200, pattern = "^[!-~]{1,200}$")),
     responses(
     (status = 201, description = "The call is begun; its events tell how it goes", body = Begun),
+    (status = 200, description = "It was begun before, by the same request", body = Begun),
     (status = 409, description = "`unpublished`: no flow answers the number; or it cannot be begun", body = Problem)))]
 pub(crate) async fn quick(
     State(context): State<Shared>,
     caller: Caller,
+    headers: HeaderMap,
     Body(new): Body<QuickCall>,
 ) -> Result<(StatusCode, Json<Begun>), Problem> {
     caller.need(Scope::Call)?;
+    let asked = Asked::new("/v1/quick-calls", &headers, &new)?;
     checked_from(&new.from, &caller)?;
     let mut vars = BTreeMap::new();
     let to = match (new.to, new.contact) {
@@ -234,7 +235,7 @@ pub(crate) async fn quick(
     let (headers, ring_s, limit_s) = (BTreeMap::new(), None, None);
     let new = NewCall { to, from: new.from, script: Some(script), vars, headers, ring_s, limit_s };
     let order = checked(new, &caller, &context.config.scripts)?;
-    Ok((StatusCode::CREATED, Json(Begun { id: begin(&context, &caller, order).await? })))
+    once(&context, caller, asked, order).await
 }
 
 /// What answers a number, of the numbers and patterns of the configuration: the same as if it were called.
@@ -247,7 +248,7 @@ fn answering(numbers: Vec<(String, String)>, number: &str) -> Option<String> {
 }
 
 /// Who wants to hear a call.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listener {
     /// Where they are called: a number, or a `sip:` or `sips:` URI.
@@ -263,22 +264,27 @@ pub(crate) struct Listener {
 
 /// Call somebody, who hears this call when they answer; it must be bridged or in a room. Their call ends with it.
 #[utoipa::path(post, path = "/v1/calls/{id}/listen", tag = "calls", security(("key" = [])), request_body = Listener,
-    params(("id" = String, Path, description = "The call's id")), responses(
+    params(("id" = String, Path, description = "The call's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A name for this order, 1 to 200 characters",
+        min_length = 1, max_length = 200, pattern = "^[!-~]{1,200}$")),
+    responses(
     (status = 201, description = "The listener is being called", body = Begun),
+    (status = 200, description = "They were called before, by the same request", body = Begun),
     (status = 409, description = "They cannot be called", body = Problem)))]
 pub(crate) async fn listen(
     State(context): State<Shared>,
     caller: Caller,
     Id(id): Id,
+    headers: HeaderMap,
     Body(new): Body<Listener>,
 ) -> Result<(StatusCode, Json<Begun>), Problem> {
     caller.need(Scope::Call)?;
+    let asked = Asked::new(&format!("/v1/calls/{id}/listen"), &headers, &new)?;
     let watched = context.live_call(&caller, &id).await?;
     let (vars, headers) = (BTreeMap::new(), BTreeMap::new());
     let call = NewCall { to: new.to, from: new.from, script: None, vars, headers, ring_s: None, limit_s: None };
     let order = checked(call, &caller, &context.config.scripts)?;
     let listen = Verb::Listen { call: watched.id.clone(), whisper: new.whisper, stop_on: String::new() };
     caller.note(&context, "call.listen", &id).await;
-    let id = begin(&context, &caller, Order { then: Some(listen), ..order }).await?;
-    Ok((StatusCode::CREATED, Json(Begun { id })))
+    once(&context, caller, asked, Order { then: Some(listen), ..order }).await
 }

@@ -16,13 +16,13 @@ use crate::{
     ids::RecordingId,
     store::Scope,
     switch::ConsoleReply,
-    verbs::{Record, RecordMode, Reply, Sound, Speech, Transfer, Verb, Voices},
+    verbs::{Record, RecordMode, Reply, Transfer, Verb, Voices},
 };
 
 /// What is over sooner is answered with its outcome; what takes longer goes on, and the events tell.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// What a party agrees to by its answer.
-const AGREEMENT: Duration = Duration::from_secs(10);
+pub(super) const AGREEMENT: Duration = Duration::from_secs(10);
 
 /// How it went.
 #[derive(Serialize, ToSchema)]
@@ -31,7 +31,11 @@ pub(crate) enum Outcome {
     /// It takes its time; the call's events tell more.
     Begun {},
     /// It is done.
-    Done {},
+    Done {
+        /// Of a sound: where it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds: Option<f64>,
+    },
     /// A recording runs.
     Recording {
         /// Its number, by which it is paused and finished.
@@ -47,7 +51,7 @@ pub(crate) enum Outcome {
 }
 
 /// Do `verb` to the call, and say how it went.
-async fn steer(
+pub(super) async fn steer(
     context: &Context,
     caller: &Caller,
     id: &str,
@@ -55,19 +59,30 @@ async fn steer(
 ) -> Result<(StatusCode, Json<Outcome>), Problem> {
     caller.need(Scope::Call)?;
     let call = context.live_call(caller, id).await?;
-    caller.note(context, what, id).await;
-    let outcome = match context.command(call.call, verb, patience).await? {
-        None => return Ok((StatusCode::ACCEPTED, Json(Outcome::Begun {}))),
-        Some(ConsoleReply::Reply { reply: Reply::Failed(failure), .. }) => return Err(problem::failure(&failure)),
-        Some(ConsoleReply::Reply { reply: Reply::Recording(recording), .. }) => {
-            Outcome::Recording { recording: recording.0 }
+    let done = context.command(call.call, verb, patience).await?;
+    match &done {
+        Some(ConsoleReply::Reply { reply: Reply::Failed(failure), .. }) => {
+            caller.note(context, what, &format!("{id} refused: {}", failure.as_str())).await;
         }
-        Some(ConsoleReply::Reply { reply: Reply::Recorded { files, length, .. }, .. }) => {
-            Outcome::Recorded { files, seconds: length.as_secs_f64() }
-        }
-        Some(_) => Outcome::Done {},
+        Some(_) | None => caller.note(context, what, id).await,
+    }
+    match done {
+        None => Ok((StatusCode::ACCEPTED, Json(Outcome::Begun {}))),
+        Some(ConsoleReply::Reply { reply: Reply::Failed(failure), .. }) => Err(problem::failure(&failure)),
+        Some(ConsoleReply::Reply { reply, .. }) => Ok(outcome(reply)),
+        Some(_) => Ok(outcome(Reply::Done)),
+    }
+}
+
+/// How it went.
+pub(super) fn outcome(reply: Reply) -> (StatusCode, Json<Outcome>) {
+    let told = match reply {
+        Reply::Recording(recording) => Outcome::Recording { recording: recording.0 },
+        Reply::Recorded { files, length, .. } => Outcome::Recorded { files, seconds: length.as_secs_f64() },
+        Reply::At(place) => Outcome::Done { seconds: Some(place.as_secs_f64()) },
+        _ => Outcome::Done { seconds: None },
     };
-    Ok((StatusCode::OK, Json(outcome)))
+    (StatusCode::OK, Json(told))
 }
 
 /// One way to steer a call: what it is called, where it is, what it takes, and what that means.
@@ -98,31 +113,6 @@ type Wish = (&'static str, Verb, Duration);
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Plainly {}
-
-/// What to play: one of the two.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Play {
-    /// A file below the folder of prompts, or its `http://` or `https://` address.
-    #[serde(default)]
-    file: Option<String>,
-    /// Text to be spoken, at most 4,000 characters.
-    #[serde(default)]
-    text: Option<String>,
-}
-
-impl Play {
-    fn verb(self) -> Result<Wish, Problem> {
-        let sound = match (self.file, self.text) {
-            (Some(file), None) if !file.is_empty() && file.len() < 500 => Sound::named(&file),
-            (None, Some(text)) if (1..=4000).contains(&text.chars().count()) => {
-                Sound::Speech(Speech { text, language: None, voice: None })
-            }
-            _ => return Err(Problem::unfit("file", "allowed: a file, or text of 1 to 4,000 characters in its place")),
-        };
-        Ok(("call.play", Verb::Announce { sounds: vec![sound] }, PATIENCE))
-    }
-}
 
 /// How to record.
 #[derive(Deserialize, ToSchema)]
@@ -268,10 +258,6 @@ steering!(
 steering!(
     /// The party is heard again.
     unmute, "/v1/calls/{id}/unmute", Plainly, |Plainly {}, _| plainly("call.unmute", Verb::Mute { on: false })
-);
-steering!(
-    /// Play a sound to the party, beside its flow; nothing else must be played to it.
-    play, "/v1/calls/{id}/play", Play, |body, _| body.verb()
 );
 steering!(
     /// Record the call. The answer has the recording's number.

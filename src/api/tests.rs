@@ -1,5 +1,6 @@
 //! The API over real HTTP, with a journal, a database and a control task in the test's hand.
 
+mod away;
 mod doors;
 mod events;
 mod fresh;
@@ -18,7 +19,7 @@ use tokio::{
 use super::*;
 use crate::{
     ids::CallId,
-    io::{Fact, View},
+    io::{Fact, Figures, View},
     store::{Journal, JournalConfig, Stored, WriterConfig, spawn_journal, spawn_writer},
     switch::{Direction, Input, Progress, Status},
     verbs::{Failure, Reply, Verb},
@@ -49,7 +50,13 @@ impl Bench {
         let spool = folder.path().join("spool");
         let journal = spawn_journal(JournalConfig { folder: spool.clone(), limit: 1 << 30, clock }).unwrap();
         let database = Database::file(&folder.path().join("x.sqlite"));
-        let config = WriterConfig { database: database.clone(), folder: spool, event_days: 0, record_days: 0 };
+        let config = WriterConfig {
+            database: database.clone(),
+            folder: spool,
+            event_days: 0,
+            record_days: 0,
+            reconciled: Default::default(),
+        };
         let (told, ready) = tokio::sync::oneshot::channel();
         spawn_writer(config, journal.line(), told).unwrap();
         ready.await.unwrap();
@@ -268,15 +275,14 @@ async fn health_and_figures_tell_how_the_server_is() {
     tokio::spawn(async move {
         let mut draining = false;
         while let Some(order) = orders.recv().await {
-            let Order::View(to) = order else { continue };
-            let (numbers, trunks) = (vec![("100".into(), "menu.lua".into())], vec!["carrier".into()]);
-            to.send(View { counts: Default::default(), draining, numbers, trunks, phones: vec![] }).unwrap();
+            let Order::Figures(to) = order else { continue };
+            to.send(Figures { draining, trunks: vec!["carrier".into()], ..Figures::default() }).unwrap();
             draining = true;
         }
     });
     assert_eq!(
         bench.ask("GET", "/healthz", "", "", "").await,
-        (200, json!({"status": "ok", "calls": 0, "store": "ok"}))
+        (200, json!({"status": "ok", "calls": 0, "store": "ok", "disk": "ok"}))
     );
     let (code, health) = bench.ask("GET", "/healthz", "", "", "").await;
     assert_eq!((code, health["status"].as_str()), (503, Some("draining")));

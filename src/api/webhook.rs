@@ -202,7 +202,13 @@ mod tests {
         let journal = spawn_journal(JournalConfig { folder: spool.clone(), limit: 1 << 30, clock }).unwrap();
         let database = Database::file(&folder.path().join("x.sqlite"));
         let node = spool_name(&spool).unwrap();
-        let config = WriterConfig { database: database.clone(), folder: spool, event_days: 0, record_days: 0 };
+        let config = WriterConfig {
+            database: database.clone(),
+            folder: spool,
+            event_days: 0,
+            record_days: 0,
+            reconciled: Default::default(),
+        };
         let (told, ready) = oneshot::channel();
         spawn_writer(config, journal.line(), told).unwrap();
         ready.await.unwrap();

@@ -32,6 +32,15 @@ impl Decoder {
         }
     }
 
+    /// So many samples of this codec are lost, and `made` is played in their place; the last [`g722::AHEAD`] of it are a
+    /// guess at what follows. The state of G.722 goes along with that; others need no such thing, or see to it by themselves.
+    pub fn follow(&mut self, codec: Codec, made: &[i16]) {
+        match codec {
+            Codec::G722 => self.g722.follow(made),
+            Codec::Pcmu | Codec::Pcma | Codec::L16 | Codec::L16Wide | Codec::Opus | Codec::G729 => {}
+        }
+    }
+
     /// Make up what was lost before the payload `next`, where the codec can do that better than we: Opus. `out` is as long
     /// as what was lost, in multiples of [`opus::GRAIN`]. Returns how many samples were written.
     pub fn make_up(&mut self, rate: Rate, next: Option<&[u8]>, out: &mut [i16]) -> usize {

@@ -162,6 +162,22 @@ impl Conceal {
         self.remember(out);
     }
 
+    /// Nothing is missing at the moment.
+    pub fn is_hearing(&self) -> bool {
+        match self.state {
+            State::Hearing | State::Returning { .. } => true,
+            State::Fresh | State::MakingUp { .. } => false,
+        }
+    }
+
+    /// What [`Conceal::make_up`] would give if a loss began now; nothing is changed by it.
+    pub fn guess(&mut self, out: &mut [i16]) {
+        self.begin();
+        for (at, sample) in out.iter_mut().enumerate() {
+            *sample = self.repeated(at) as i16;
+        }
+    }
+
     /// Fill `gap` where it is known already what comes after it: `next`, at least 10 ms of good samples. What is before it goes
     /// on into the gap, what is after it goes back into it, turned round, and one fades into the other. The gap is no loss
     /// any more: it is to be heard as good samples are. [`Conceal::can_join`] is asked before.

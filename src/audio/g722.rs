@@ -7,6 +7,10 @@
 //!
 //! The names in here are those of the recommendation's blocks (G.722 section 6).
 
+mod follow;
+
+pub use follow::AHEAD;
+
 /// Low band: decision levels of the 60-step quantizer (table 17), for a scale factor of 1.
 const LOW_LEVELS: [i32; 29] = [
     35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714, 786, 858, 940, 1023, 1121, 1219, 1339,
@@ -164,6 +168,14 @@ impl Past {
     const fn new() -> Past {
         Past { even: [0; TAPS - 1], odd: [0; TAPS - 1] }
     }
+
+    /// What both bands say next.
+    fn push(&mut self, low: i32, high: i32) {
+        self.even.copy_within(1.., 0);
+        self.odd.copy_within(1.., 0);
+        // Both bands have 15 bits, so that sum and difference have 16.
+        (self.even[TAPS - 2], self.odd[TAPS - 2]) = ((low + high) as i16, (low - high) as i16);
+    }
 }
 
 /// One direction of a call, encoding.
@@ -207,35 +219,36 @@ impl Encoder {
             let (first, second) = (dot(&FILTER, &even[at..at + TAPS]), dot(&BACKWARDS, &odd[at..at + TAPS]));
             let low = (second + first) >> 14;
             let high = (second - first) >> 14;
-            *code = self.quantize(low, high);
+            *code = quantize((&mut self.low, &mut self.high), (low, high));
         }
         self.past.even.copy_from_slice(&even[count..count + TAPS - 1]);
         self.past.odd.copy_from_slice(&odd[count..count + TAPS - 1]);
         count
     }
+}
 
-    fn quantize(&mut self, low: i32, high: i32) -> u8 {
-        let difference = saturate(low - self.low.s);
-        let magnitude = if difference < 0 { -(difference + 1) } else { difference };
-        let det = self.low.det;
-        // Levels with (level * det) >> 12 <= magnitude, solved for the level.
-        let most = (((magnitude + 1) << 12) - 1) / det;
-        let step = usize::from(LOW_STEPS[most.min(LOW_MOST) as usize]);
-        let low = if difference < 0 { LOW_NEGATIVE[step] } else { LOW_POSITIVE[step] };
-        self.low.follow_low(usize::from(low >> 2));
+/// The code for the next sample of each band, which the bands follow.
+fn quantize((low_band, high_band): (&mut Band, &mut Band), (low, high): (i32, i32)) -> u8 {
+    let difference = saturate(low - low_band.s);
+    let magnitude = if difference < 0 { -(difference + 1) } else { difference };
+    let det = low_band.det;
+    // Levels with (level * det) >> 12 <= magnitude, solved for the level.
+    let most = (((magnitude + 1) << 12) - 1) / det;
+    let step = usize::from(LOW_STEPS[most.min(LOW_MOST) as usize]);
+    let low = if difference < 0 { LOW_NEGATIVE[step] } else { LOW_POSITIVE[step] };
+    low_band.follow_low(usize::from(low >> 2));
 
-        let difference = saturate(high - self.high.s);
-        let magnitude = if difference < 0 { -(difference + 1) } else { difference };
-        let large = magnitude >= (564 * self.high.det) >> 12;
-        let high = match (difference < 0, large) {
-            (true, true) => 0,
-            (true, false) => 1,
-            (false, true) => 2,
-            (false, false) => 3,
-        };
-        self.high.follow_high(high);
-        (high as u8) << 6 | low
-    }
+    let difference = saturate(high - high_band.s);
+    let magnitude = if difference < 0 { -(difference + 1) } else { difference };
+    let large = magnitude >= (564 * high_band.det) >> 12;
+    let high = match (difference < 0, large) {
+        (true, true) => 0,
+        (true, false) => 1,
+        (false, true) => 2,
+        (false, false) => 3,
+    };
+    high_band.follow_high(high);
+    (high as u8) << 6 | low
 }
 
 /// One direction of a call, decoding.

@@ -13,6 +13,7 @@ pub mod g729;
 pub mod goertzel;
 pub mod l16;
 pub mod likeness;
+pub mod m3u;
 pub mod mix;
 mod mp3;
 mod ogg;

@@ -37,6 +37,11 @@ pub enum Verb {
         #[command(flatten)]
         access: Access,
     },
+    /// Conference rooms, how many are in them, and their recordings that run.
+    Rooms {
+        #[command(flatten)]
+        access: Access,
+    },
     /// Registered phones.
     Phones {
         #[command(flatten)]
@@ -103,6 +108,9 @@ impl Verb {
             }
             Verb::Flows { access } => access.show(&access.ask("GET", "/v1/numbers")?, &["number", "script"]),
             Verb::Trunks { access } => access.show(&access.ask("GET", "/v1/trunks")?, &["name", "registered", "down"]),
+            Verb::Rooms { access } => {
+                access.show(&access.ask("GET", "/v1/rooms")?, &["room", "members", "recordings"]);
+            }
             Verb::Phones { access } => {
                 access.show(&access.ask("GET", "/v1/phones")?, &["user", "contact", "source", "agent", "silent"]);
             }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    DEFAULTS, Fault,
+    DEFAULTS, Fault, Keys,
     messages::MessagesTable,
     phones::{PhoneTable, PhonesTable},
     stir::Stir,
+    stream::StreamTable,
     trunks::{OutboundTable, TrunkTable},
     web::WebTable,
 };
@@ -18,6 +19,9 @@ use super::{
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each key is explained where users read it: in conf/switchhook.toml")]
 pub struct Document {
+    /// All of it as it was written.
+    #[serde(skip)]
+    pub keys: Keys,
     pub log: Log,
     pub folders: Folders,
     pub store: StoreTable,
@@ -33,6 +37,7 @@ pub struct Document {
     pub siprec: Siprec,
     pub speech: Speech,
     pub web: WebTable,
+    pub stream: StreamTable,
     pub script: Script,
     pub number: Vec<Number>,
     pub stir: Stir,
@@ -286,8 +291,11 @@ impl Document {
         let over: toml::Table = text.parse().map_err(|error| Fault::syntax(file, text, &error))?;
         let mut whole: toml::Table = DEFAULTS.parse().expect("the defaults are read by a test");
         lay(&mut whole, over);
-        serde_path_to_error::deserialize(toml::Value::Table(whole))
-            .map_err(|error| Fault::shape(file, text, &error.path().to_string(), error.inner().message()))
+        let keys = Keys::new(whole.clone());
+        let read = serde_path_to_error::deserialize(toml::Value::Table(whole));
+        let document: Document =
+            read.map_err(|error| Fault::shape(file, text, &error.path().to_string(), error.inner().message()))?;
+        Ok(Document { keys, ..document })
     }
 }
 

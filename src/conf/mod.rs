@@ -8,6 +8,7 @@ mod api;
 mod document;
 mod fault;
 mod guard;
+mod keys;
 mod messages;
 mod numbers;
 mod phones;
@@ -17,6 +18,7 @@ mod security;
 mod settings;
 mod stir;
 mod store;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod trunks;
@@ -26,6 +28,7 @@ mod wires;
 pub use api::ApiConf;
 pub use document::Document;
 pub use fault::Fault;
+pub use keys::{Change, Keys};
 pub use settings::{Conf, Folders, InterfaceConf, LogFormat};
 pub use store::StoreConf;
 

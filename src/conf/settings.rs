@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use super::{DEFAULTS, Document, Fault, StoreConf};
+use super::{DEFAULTS, Document, Fault, Keys, StoreConf};
 use crate::{
     audio::tone::countries,
     codec::Codec,
-    hooks::{ArchiveConfig, CertificatesConfig, SpeechConfig, WebConfig},
+    hooks::{ArchiveConfig, CertificatesConfig, SpeechConfig, StreamConfig, WebConfig},
     io::{dns::DnsConfig, driver::Choice, pace::Gather, streams::tls::TlsConfig},
     media,
     script::Limits,
@@ -74,6 +74,8 @@ pub struct Conf {
     pub speech: SpeechConfig,
     /// How sounds are fetched from web servers.
     pub web: WebConfig,
+    /// Programs outside that calls are streamed to.
+    pub stream: StreamConfig,
     /// Limits of flows.
     pub script: Limits,
     /// Script threads.
@@ -94,6 +96,8 @@ pub struct Conf {
     pub phones: Phones,
     /// Text messages.
     pub messages: MessageConfig,
+    /// All of it as it was written, to compare it with another.
+    pub keys: Keys,
 }
 
 /// SIP timers and limits.
@@ -219,6 +223,7 @@ impl Conf {
                 cache: at.number::<usize>("speech.cache_mb", document.speech.cache_mb, 0..=65_536)? << 20,
             },
             web: at.web(&document)?,
+            stream: at.stream(&document)?,
             script: at.limits(&document)?,
             script_threads: at.number("script.threads", script.threads, 1..=64)?,
             script_pool: at.number("script.pool", script.pool, 0..=10_000)?,
@@ -229,6 +234,7 @@ impl Conf {
             trunking: at.trunking(&document)?,
             phones: at.phones(&document)?,
             messages: at.messages(&document)?,
+            keys: document.keys,
         })
     }
 }

@@ -19,14 +19,19 @@ pub struct WebTable {
 }
 
 impl At<'_> {
+    /// Hosts that may be asked, or sent something.
+    pub(super) fn hosts(&self, key: &'static str, hosts: &[String]) -> Result<Vec<String>, Fault> {
+        let proper = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+        match hosts.iter().find(|host| host.is_empty() || !host.bytes().all(proper)) {
+            Some(bad) => Err(self.fault(key, format_args!("\"{bad}\""), "names of hosts, or IPv4 addresses")),
+            None => Ok(hosts.to_vec()),
+        }
+    }
+
     pub(super) fn web(&self, document: &Document) -> Result<WebConfig, Fault> {
         let web = &document.web;
-        let proper = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
-        if let Some(bad) = web.hosts.iter().find(|host| host.is_empty() || !host.bytes().all(proper)) {
-            return Err(self.fault("web.hosts", format_args!("\"{bad}\""), "names of hosts, or IPv4 addresses"));
-        }
         Ok(WebConfig {
-            hosts: web.hosts.clone(),
+            hosts: self.hosts("web.hosts", &web.hosts)?,
             patience: self.millis("web.timeout_ms", web.timeout_ms, 100..=120_000)?,
             largest: self.number::<usize>("web.max_mb", web.max_mb, 1..=128)? << 20,
             cache: self.number::<usize>("web.cache_mb", web.cache_mb, 1..=65_536)? << 20,

@@ -6,6 +6,7 @@ use std::{collections::HashMap, io, net::SocketAddr, sync::mpsc::TrySendError, t
 use tokio::sync::mpsc::{Receiver, error::TrySendError as TryError};
 
 use crate::{
+    audio::m3u,
     codec::Rate,
     exchange::Exchange,
     ids::{InterfaceId, LoadId, PortId, RecordingId, WorkerId},
@@ -18,18 +19,20 @@ use crate::{
         sounds::{FetchSound, Fresh, LoadFile, SpeakText},
         streams::ToStreams,
         udp::UdpSockets,
+        waits::{Hook, Waits},
         worker::{FromWorker, ToWorker},
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{CallRecord, Config, ConsoleReply, Counts, Input, Output},
-    verbs::{NoSound, Sound, SoundFault, ToFlow},
+    switch::{CallRecord, Config, ConsoleReply, Counts, Input, Output, StreamNews, StreamOrder},
+    verbs::{NoSound, NoStream, Sound, SoundFault, StreamFault, ToFlow},
 };
 
 mod ends;
+mod show;
 mod wait;
 
-pub use ends::{Ends, Fact, InterfaceAddress, Order, Seen, ToFlows, View, counts_of};
+pub use ends::{Ends, Fact, Figures, InterfaceAddress, Order, Seen, ToFlows, View, counts_of};
 pub(super) use wait::watched;
 use wait::{readable, sleep_until};
 
@@ -46,6 +49,9 @@ pub struct Control {
     /// Bound, and waiting for their [`media::Command::Open`].
     bound: HashMap<PortId, Sockets>,
     fresh: Fresh,
+    waits: Waits,
+    /// Call records that the disk never took.
+    records_lost: u64,
     pub(super) ends: Ends,
     /// SIP messages that came and are not read yet.
     pub(super) backlog: Backlog,
@@ -74,6 +80,8 @@ impl Control {
             interfaces,
             bound: HashMap::new(),
             fresh: Fresh::default(),
+            waits: Waits::default(),
+            records_lost: 0,
             ends,
             backlog: Backlog::default(),
             waited: Duration::ZERO,
@@ -117,19 +125,9 @@ impl Control {
                 let (held, guarded) = (self.exchange.counts(), self.exchange.guarded());
                 self.tell(Seen::Counts { held, guarded });
             }
-            Some(Order::View(to)) => {
-                let phones = self.exchange.registrations().map(|(user, at)| (user.to_owned(), at.clone())).collect();
-                let config = self.exchange.config();
-                let view = View {
-                    counts: self.exchange.counts(),
-                    draining: self.exchange.is_draining(),
-                    numbers: config.routes.iter().map(|r| (r.number.to_string(), r.service.to_string())).collect(),
-                    trunks: config.trunking.trunks.iter().map(|trunk| trunk.name.to_string()).collect(),
-                    phones,
-                };
-                // Who asked may be gone.
-                let _ = to.send(view);
-            }
+            // Who asked may be gone.
+            Some(Order::Figures(to)) => drop(to.send(self.figures())),
+            Some(Order::View(to)) => drop(to.send(self.view())),
             Some(Order::Stop) | None => self.stopped = true,
         }
     }
@@ -159,6 +157,7 @@ impl Control {
             match told {
                 FromDisk::Written { recording, result } => self.handle(Input::RecordingWritten { recording, result }),
                 FromDisk::CallRecordLost { record, reason } => {
+                    self.records_lost += 1;
                     tracing::error!(record, reason, "a call record was not written; it is only in this line");
                 }
             }
@@ -169,6 +168,7 @@ impl Control {
         let now = self.clock.now();
         if let Input::Loaded { load, result } = &input {
             self.fresh.loaded(now, *load, result);
+            self.waits.ended(now, *load, result.is_ok());
         }
         self.exchange.handle(now, input);
         self.drain();
@@ -213,6 +213,7 @@ impl Control {
             }
             Output::Media { worker, command } => self.command(worker, command),
             Output::Load { load, sound, rate } => self.load(load, sound, rate),
+            Output::Stream(order) => self.stream(order),
             Output::OpenRecording { recording, file, shape, .. } => self.open_recording(recording, file, shape),
             Output::Start(start) => {
                 let flow = start.flow;
@@ -290,14 +291,21 @@ impl Control {
     }
 
     fn load(&mut self, load: LoadId, sound: Sound, rate: Rate) {
+        let now = self.clock.now();
         let refused = match sound {
             Sound::File(path) => self.load_file(load, (path, rate)),
             Sound::Web(url) => match self.ends.web.try_send(FetchSound { load, url, rate }) {
-                Ok(()) => None,
+                Ok(()) => {
+                    self.waits.began(now, load, Hook::Web);
+                    None
+                }
                 Err(_) => Some("too many sounds are being fetched"),
             },
             Sound::Speech(speech) => match self.ends.speech.try_send(SpeakText { load, speech, rate }) {
-                Ok(()) => None,
+                Ok(()) => {
+                    self.waits.began(now, load, Hook::Speech);
+                    None
+                }
                 Err(_) => Some("too many texts wait to be spoken"),
             },
             Sound::Tone { .. } | Sound::Silence(_) => unreachable!("the switch makes tones and silence by itself"),
@@ -305,6 +313,15 @@ impl Control {
         if let Some(why) = refused {
             let result = Err(NoSound::new(SoundFault::Overload, why));
             self.echoes.push(Input::Loaded { load, result });
+        }
+    }
+
+    fn stream(&mut self, order: Box<StreamOrder>) {
+        if let Err(refused) = self.ends.listeners.try_send(order) {
+            let (TryError::Full(order) | TryError::Closed(order)) = refused;
+            let why = NoStream { fault: StreamFault::Overload, text: "too many streams wait to be opened".to_owned() };
+            let news = StreamNews::Over { frames: 0, dropped: 0, why: Some(why) };
+            self.echoes.push(Input::Streamed { stream: order.stream, news });
         }
     }
 
@@ -316,7 +333,11 @@ impl Control {
         let (path, rate) = sound.clone();
         match self.ends.sounds.try_send(LoadFile { load, path, rate }) {
             Ok(()) => {
-                self.fresh.asked(load, sound);
+                // A play list is no sound that could be kept.
+                if !m3u::is_list(&sound.0) {
+                    self.fresh.asked(load, sound);
+                }
+                self.waits.began(self.clock.now(), load, Hook::File);
                 None
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Some("too many files are being read"),

@@ -35,6 +35,10 @@ use crate::{
 
 /// Headers are brought up to date this often.
 const PATCH: Duration = Duration::from_secs(1);
+/// A disk that takes no call records is tried again so often.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Call records that wait for such a disk.
+const UNWRITTEN: usize = 20_000;
 /// Something did not fit into a ring: try again so much later.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -104,7 +108,7 @@ pub enum FromDisk {
         /// The file, as it was given.
         result: Result<String, String>,
     },
-    /// A call record could not be written.
+    /// A call record could not be written for so long that there was no more room for it.
     CallRecordLost {
         /// The record.
         record: String,
@@ -149,13 +153,17 @@ struct Writer {
     records: Option<File>,
     /// The last call record was cut off by an error.
     torn: bool,
+    /// Call records that the disk did not take, the oldest first; and when it is tried again.
+    unwritten: VecDeque<String>,
+    again: Time,
     /// Once it was needed.
     lame: Option<Arc<Lame>>,
 }
 
 impl Writer {
     fn new(config: DiskConfig, inbox: Ring<ToDisk>, outbox: Ring<FromDisk>) -> Writer {
-        let patch = config.clock.now() + PATCH;
+        let now = config.clock.now();
+        let patch = now + PATCH;
         Writer {
             config,
             inbox,
@@ -166,6 +174,8 @@ impl Writer {
             space: VecDeque::new(),
             records: None,
             torn: false,
+            unwritten: VecDeque::new(),
+            again: now,
             lame: None,
         }
     }
@@ -179,8 +189,10 @@ impl Writer {
                     return self.finish();
                 }
             }
+            let now = self.config.clock.now();
+            self.write_again(now);
             self.records = None;
-            self.patch_headers(self.config.clock.now());
+            self.patch_headers(now);
             self.tell();
         }
     }
@@ -189,7 +201,8 @@ impl Writer {
     fn sleep(&self) {
         let waiting = !self.untold.is_empty() || !self.space.is_empty();
         let until_patch = (!self.recordings.is_empty()).then(|| self.patch - self.config.clock.now());
-        let timeout = until_patch.into_iter().chain(waiting.then_some(RETRY)).min();
+        let until_again = (!self.unwritten.is_empty()).then(|| self.again - self.config.clock.now());
+        let timeout = until_patch.into_iter().chain(until_again).chain(waiting.then_some(RETRY)).min();
         super::wait_for(&self.inbox, timeout);
         // Call records and memory to be freed come one by one; nobody waits for them.
         super::pause();
@@ -243,7 +256,44 @@ impl Writer {
             let told = archive.send(record.clone()).is_ok();
             debug_assert!(told, "the archive ends after the disk");
         }
-        let Some(path) = &self.config.call_records else { return };
+        if self.config.call_records.is_none() {
+            return;
+        }
+        // Those before it come first.
+        if !self.unwritten.is_empty() {
+            return self.keep_unwritten(record);
+        }
+        if let Err(error) = self.write_record(&record) {
+            tracing::error!(%error, "call records cannot be written; they wait in memory");
+            self.again = self.config.clock.now() + AGAIN;
+            self.keep_unwritten(record);
+        }
+    }
+
+    fn keep_unwritten(&mut self, record: String) {
+        if self.unwritten.len() < UNWRITTEN {
+            return self.unwritten.push_back(record);
+        }
+        self.untold.push_back(FromDisk::CallRecordLost { record, reason: "too many wait for the disk".to_owned() });
+    }
+
+    /// Try those again that the disk did not take.
+    fn write_again(&mut self, now: Time) {
+        if self.unwritten.is_empty() || now < self.again {
+            return;
+        }
+        while let Some(record) = self.unwritten.pop_front() {
+            if self.write_record(&record).is_err() {
+                self.unwritten.push_front(record);
+                self.again = now + AGAIN;
+                return;
+            }
+        }
+        tracing::warn!("call records are written again");
+    }
+
+    fn write_record(&mut self, record: &str) -> io::Result<()> {
+        let Some(path) = &self.config.call_records else { return Ok(()) };
         let opened = match self.records.take() {
             Some(file) => Ok(file),
             None => OpenOptions::new().create(true).append(true).open(path),
@@ -256,13 +306,10 @@ impl Writer {
             self.records = Some(file);
             Ok(())
         });
-        match written {
-            Ok(()) => self.torn = false,
-            Err(error) => {
-                tracing::error!(path = %path.display(), %error, "a call record is lost");
-                self.untold.push_back(FromDisk::CallRecordLost { record, reason: error.to_string() });
-            }
+        if written.is_ok() {
+            self.torn = false;
         }
+        written
     }
 
     fn patch_headers(&mut self, now: Time) {
@@ -291,6 +338,10 @@ impl Writer {
     fn finish(mut self) {
         let open: Vec<_> = self.recordings.keys().copied().collect();
         open.into_iter().for_each(|recording| self.done(recording, 0));
+        self.write_again(self.again);
+        for record in std::mem::take(&mut self.unwritten) {
+            tracing::error!(record, "a call record was not written; it is only in this line");
+        }
         self.tell();
     }
 }

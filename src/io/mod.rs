@@ -26,15 +26,18 @@ pub mod streams;
 mod thread;
 pub mod trust;
 pub mod udp;
+mod waits;
 pub mod worker;
 
 use std::{os::fd::AsFd, time::Duration};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-pub use control::{Fact, InterfaceAddress, Order, Seen, View, counts_of};
+pub use control::{Fact, Figures, InterfaceAddress, Order, Seen, View, counts_of};
 pub use sounds::{FetchSound, SoundCache, SpeakText, decode as decode_sound};
+pub use stats::Load;
 pub use thread::allocate_in_steps;
+pub use waits::{CLASSES as WAIT_CLASSES, Hook, Waited};
 
 /// How long a thread that nobody waits for lets work gather, once there is some: waking it costs more than the work.
 const GATHER: Duration = Duration::from_millis(20);

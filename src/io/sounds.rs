@@ -13,13 +13,13 @@ use std::{
 };
 
 use crate::{
-    audio,
+    audio::{self, m3u},
     codec::Rate,
     ids::LoadId,
     media::Pcm,
     switch::Input,
     time::Time,
-    verbs::{NoSound, SoundFault, Speech},
+    verbs::{NoSound, Sound, SoundFault, Speech},
 };
 
 /// Longest file that is read, in bytes: an hour of 16-bit stereo at 48 kHz would be 691 MB.
@@ -28,7 +28,7 @@ const MAX_FILE: u64 = 256 << 20;
 /// A changed file may be heard in its old state for so long.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// One file wanted; answered by [`Input::Loaded`].
+/// One file wanted; answered by [`Input::Loaded`], a play list by [`Input::Listed`].
 #[derive(Debug)]
 pub struct LoadFile {
     /// Carried by the answer.
@@ -39,7 +39,7 @@ pub struct LoadFile {
     pub rate: Rate,
 }
 
-/// One sound of the web wanted; answered by [`Input::Loaded`].
+/// One sound of the web wanted; answered by [`Input::Loaded`], a play list by [`Input::Listed`].
 #[derive(Debug)]
 pub struct FetchSound {
     /// Carried by the answer.
@@ -72,8 +72,11 @@ pub fn spawn(
     thread::Builder::new().name("sounds".into()).spawn(move || {
         let mut files = Files { folder, cache: SoundCache::new(cache) };
         for LoadFile { load, path, rate } in jobs {
-            let result = files.load(&path, rate);
-            if control.blocking_send(Input::Loaded { load, result }).is_err() {
+            let answer = match m3u::is_list(&path) {
+                true => Input::Listed { load, result: files.list(&path) },
+                false => Input::Loaded { load, result: files.load(&path, rate) },
+            };
+            if control.blocking_send(answer).is_err() {
                 return;
             }
         }
@@ -134,29 +137,43 @@ impl Files {
     /// The sound in a file, at its own rate or at `rate`, whichever is lower; an error says which file, and what is wrong
     /// with it.
     pub fn load(&mut self, path: &str, rate: Rate) -> Result<Arc<Pcm>, NoSound> {
-        let file = below(&self.folder, path).map_err(|why| NoSound::new(SoundFault::Denied, why))?;
-        let unread = |error: io::Error| {
-            let missing = error.kind() == io::ErrorKind::NotFound;
-            let fault = if missing { SoundFault::Missing } else { SoundFault::Unreadable };
-            NoSound::new(fault, format!("{}: {error}", file.display()))
-        };
-        let seen = fs::metadata(&file).map_err(unread)?;
-        if seen.len() > MAX_FILE {
-            let why = format!("{}: {} bytes; allowed: up to {MAX_FILE}", file.display(), seen.len());
-            return Err(NoSound::new(SoundFault::TooLarge, why));
-        }
+        let (file, seen) = self.find(path, MAX_FILE)?;
         let changed = seen.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         let changed = changed.unwrap_or_default();
         let key = Version { file: file.clone(), changed, size: seen.len(), rate };
         if let Some(pcm) = self.cache.get(&key) {
             return Ok(pcm);
         }
-        let bytes = fs::read(&file).map_err(unread)?;
+        let bytes = fs::read(&file).map_err(|error| unread(&file, &error))?;
         let decoded = decode(&bytes, rate, self.cache.most());
         let pcm = decoded.map_err(|why| NoSound::new(SoundFault::Format, format!("{}: {why}", file.display())))?;
         self.cache.put(key, &pcm);
         Ok(pcm)
     }
+
+    /// The entries of a play list.
+    fn list(&self, path: &str) -> Result<Vec<Sound>, NoSound> {
+        let (file, _) = self.find(path, m3u::LONGEST as u64)?;
+        let bytes = fs::read(&file).map_err(|error| unread(&file, &error))?;
+        m3u::entries(path, &bytes)
+    }
+
+    /// The file at a path, of at most so many bytes.
+    fn find(&self, path: &str, most: u64) -> Result<(PathBuf, fs::Metadata), NoSound> {
+        let file = below(&self.folder, path).map_err(|why| NoSound::new(SoundFault::Denied, why))?;
+        let seen = fs::metadata(&file).map_err(|error| unread(&file, &error))?;
+        if seen.len() > most {
+            let why = format!("{}: {} bytes; allowed: up to {most}", file.display(), seen.len());
+            return Err(NoSound::new(SoundFault::TooLarge, why));
+        }
+        Ok((file, seen))
+    }
+}
+
+fn unread(file: &Path, error: &io::Error) -> NoSound {
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    let fault = if missing { SoundFault::Missing } else { SoundFault::Unreadable };
+    NoSound::new(fault, format!("{}: {error}", file.display()))
 }
 
 /// The sound in the bytes of a file, at its own rate or at `rate`, whichever is lower. What would be larger than `most`
@@ -303,6 +320,20 @@ mod tests {
         assert_eq!(outside.fault, SoundFault::Denied);
         fs::write(folder.path().join("z.wav"), "no sound").unwrap();
         assert_eq!(files.load("z.wav", Rate::Narrow).unwrap_err().fault, SoundFault::Format);
+    }
+
+    #[test]
+    fn a_play_list_is_read_from_the_folder_and_its_entries_stand_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::new(folder.path().to_owned(), 1 << 20);
+        fs::create_dir(folder.path().join("music")).unwrap();
+        fs::write(folder.path().join("music/all.m3u"), "#EXTM3U\na.wav\n../b.wav\n").unwrap();
+        let found = files.list("music/all.m3u").unwrap();
+        assert_eq!(found, [Sound::File("music/a.wav".into()), Sound::File("b.wav".into())]);
+        assert_eq!(files.list("none.m3u").unwrap_err().fault, SoundFault::Missing);
+        assert_eq!(files.list("../all.m3u").unwrap_err().fault, SoundFault::Denied);
+        fs::write(folder.path().join("long.m3u"), "#".repeat(m3u::LONGEST + 1)).unwrap();
+        assert_eq!(files.list("long.m3u").unwrap_err().fault, SoundFault::TooLarge);
     }
 
     #[test]

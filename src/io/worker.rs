@@ -21,7 +21,7 @@ use super::{
     media_ports::Sockets,
     pace::Gather,
     ring::{Full, Ring},
-    stats::Stats,
+    stats::{Load, Stats},
 };
 use crate::{
     ids::{PortId, WorkerId},
@@ -121,6 +121,11 @@ impl WorkerHandle {
     /// What its driver saw up to its last turn.
     pub fn counters(&self) -> Counters {
         self.stats.read()
+    }
+
+    /// How it keeps up, up to its last turn.
+    pub fn load(&self) -> Load {
+        self.stats.load()
     }
 }
 

@@ -87,6 +87,25 @@ impl Tap {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    fn put(&self, frame: TapFrame) {
+        if self.frames.force_push(frame).is_some() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// As if a port had said this in its tick `number`.
+    #[cfg(test)]
+    pub(crate) fn give(&self, number: u64, samples: &[i16]) {
+        let mut frame = TapFrame { number, rate: self.rate, samples: [0; LONGEST] };
+        frame.samples[..samples.len()].copy_from_slice(samples);
+        self.put(frame);
+    }
+
+    /// Nothing more is wanted: it is over, also where no port was ever tapped.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
     /// Nothing will come after what still waits.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
@@ -121,13 +140,11 @@ impl Tapping {
             self.convert.run(frame.rate(), frame.samples(), rate, &mut out.samples[..rate.frame()]);
         }
         self.number += 1;
-        if self.tap.frames.force_push(out).is_some() {
-            self.tap.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.tap.put(out);
     }
 
     fn end(&self) {
-        self.tap.over.store(true, Ordering::Release);
+        self.tap.end();
     }
 }
 

@@ -36,7 +36,7 @@ const PARK_TIME: Duration = Duration::from_secs(120);
 const DIGIT_TIME: Duration = Duration::from_secs(5);
 
 /// Functions of a call.
-pub(super) const OF_CALL: [&str; 35] = [
+pub(super) const OF_CALL: [&str; 37] = [
     "answer",
     "bridge",
     "deafen",
@@ -69,6 +69,8 @@ pub(super) const OF_CALL: [&str; 35] = [
     "siprec_mask",
     "siprec_stop",
     "sleep",
+    "stream",
+    "stream_stop",
     "tone",
     "transfer",
     "wait_message",
@@ -176,8 +178,8 @@ fn verb(name: &str, function: &str, leg: CallId, given: &Arguments) -> Result<(V
             };
             Verb::Bridge { other: CallId(other), stop_on: options.digits("stop_on", "")? }
         }
-        "siprec" | "siprec_mask" | "siprec_stop" | "join" | "listen" | "detect" | "quality" | "members" | "mute"
-        | "deafen" | "kick" => company(name, function, given)?,
+        "siprec" | "siprec_mask" | "siprec_stop" | "stream" | "stream_stop" | "join" | "listen" | "detect"
+        | "quality" | "members" | "mute" | "deafen" | "kick" => company(name, function, given)?,
         "echo" => {
             let options = Options::new(function, &given.a, &["stop_on", "limit"], false)?;
             Verb::Echo { stop_on: options.digits("stop_on", "")?, limit: options.seconds("limit", 0.0)? }

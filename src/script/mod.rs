@@ -25,6 +25,7 @@ mod play;
 mod prelude;
 mod reply;
 mod sounds;
+mod stream;
 mod strings;
 mod texts;
 mod thread;

@@ -73,7 +73,8 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
         (Reply::Message(text), _) => vec![texts::text(lua, &text)?],
         (Reply::Registrations(places), _) => vec![texts::places(lua, places)?],
         (Reply::Transferred, _) => vec!["transferred".into_lua(lua)?],
-        (Reply::Recording(_), _) => vec![Value::Boolean(true)],
+        // No script asks for rooms.
+        (Reply::Recording(_) | Reply::Rooms(_), _) => vec![Value::Boolean(true)],
     };
     Ok(MultiValue::from_vec(values))
 }
@@ -154,11 +155,16 @@ fn failed(lua: &Lua, failure: Failure) -> mlua::Result<Vec<Value>> {
         let fault = why.fault.as_str().into_lua(lua)?;
         return Ok(vec![Value::Nil, word, why.text.into_lua(lua)?, fault]);
     }
+    if let Failure::Stream(why) = failure {
+        let fault = why.fault.as_str().into_lua(lua)?;
+        return Ok(vec![Value::Nil, word, why.text.into_lua(lua)?, fault]);
+    }
     let detail = match failure {
         Failure::Refused(code) => Value::Integer(code.into()),
         Failure::Media(why) | Failure::Disk(why) | Failure::Store(why) => why.into_lua(lua)?,
         Failure::Limit(which) | Failure::Denied(which) => which.into_lua(lua)?,
         Failure::Sound(_)
+        | Failure::Stream(_)
         | Failure::WrongState
         | Failure::NoSuchCall
         | Failure::NoSuchRecording

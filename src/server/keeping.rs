@@ -12,6 +12,8 @@ use crate::{
     io::{
         Fact, Order,
         clock::Clock,
+        disk::ToDisk,
+        ring::Ring,
         streams::tls::{ClientCertificates, TlsConfig},
     },
     store::{self, Database, JournalConfig, Question, WriterConfig},
@@ -93,7 +95,8 @@ impl Keeping {
     }
 
     /// Start the threads. A database that is not there stops nobody: it is looked for, and meanwhile the spool fills.
-    pub fn start(conf: &Conf, clock: Clock) -> Result<Keeping, StartError> {
+    /// Records of calls that an earlier run left behind are told to `lines`.
+    pub fn start(conf: &Conf, clock: Clock, lines: Ring<ToDisk>) -> Result<Keeping, StartError> {
         let config = JournalConfig { folder: spool(conf), limit: conf.store.spool, clock };
         let journal = store::spawn_journal(config).map_err(system("folders.state"))?;
         let config = WriterConfig {
@@ -101,6 +104,7 @@ impl Keeping {
             folder: spool(conf),
             event_days: conf.store.event_days,
             record_days: conf.store.record_days,
+            reconciled: store::Tell { facts: Some(journal.facts.downgrade()), lines: Some(lines) },
         };
         if let Some(webhook) = conf.store.webhook.clone() {
             let node = store::spool_name(&spool(conf)).map_err(system("folders.state"))?;

@@ -34,6 +34,9 @@ use crate::{
 /// Longest wait for the calls that are hung up at the end.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// So often a server that drains tells how far it is.
+const PROGRESS: Duration = Duration::from_secs(2);
+
 /// What a server is to do beyond its configuration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wishes {
@@ -148,7 +151,7 @@ impl Server {
             let in_time = tokio::select! {
                 _ = stop.recv() => false,
                 _ = interrupt.recv() => false,
-                done = timeout(drain, drained(&mut self.seen)) => done.is_ok(),
+                done = timeout(drain, drained_told(&self.orders, &mut self.seen, drain)) => done.is_ok(),
             };
             if !in_time {
                 // Whoever is still talking gets a BYE, and a record.
@@ -183,6 +186,30 @@ async fn drained(seen: &mut mpsc::UnboundedReceiver<Seen>) {
     while let Some(seen) = seen.recv().await {
         if matches!(seen, Seen::Console(ConsoleReply::Drained)) {
             return;
+        }
+    }
+}
+
+/// As [`drained`]; meanwhile it is printed again and again how many calls are left.
+async fn drained_told(orders: &mpsc::Sender<Order>, seen: &mut mpsc::UnboundedReceiver<Seen>, drain: Duration) {
+    let mut again = tokio::time::interval(PROGRESS);
+    // The first tick is at once, and that was told.
+    again.tick().await;
+    let mut passed = Duration::ZERO;
+    loop {
+        tokio::select! {
+            seen = seen.recv() => match seen {
+                Some(Seen::Console(ConsoleReply::Drained)) | None => return,
+                Some(Seen::Counts { held, .. }) => {
+                    println!("draining: {} calls left, up to {} s", held.calls, drain.saturating_sub(passed).as_secs());
+                }
+                Some(Seen::Trace(_) | Seen::Console(_)) => {}
+            },
+            _ = again.tick() => {
+                passed += PROGRESS;
+                // A control task that is gone has told so, or closes `seen`.
+                let _ = orders.send(Order::Counts).await;
+            }
         }
     }
 }

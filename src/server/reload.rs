@@ -1,78 +1,88 @@
 //! A new configuration for a server that runs: what changes is printed first, then it is taken as a whole or not at all.
 
-use super::{Server, scripts};
-use crate::{conf::Conf, io::Order, switch};
+use super::{Server, scripts, start::TIMER_C};
+use crate::{
+    conf::{Change, Conf},
+    io::Order,
+    media, switch,
+};
+
+/// Keys whose change is taken at once, for what comes from now on, and with each all that is below it.
+const NOW: [&str; 24] = [
+    "call",
+    "guard",
+    "media.codecs",
+    "media.country",
+    "media.keys",
+    "media.ptime_ms",
+    "media.relayed",
+    "media.security",
+    "message",
+    "messages",
+    "number",
+    "outbound",
+    "phone",
+    "phones",
+    "recording.max_rate",
+    "script.max_legs",
+    "sip.avoid_s",
+    "sip.drain_s",
+    "sip.failover_ms",
+    "sip.max_calls",
+    "sip.ring_limit_s",
+    "siprec",
+    "stir",
+    "trunk",
+];
+/// But these below them hold from the next start on, as all others do.
+const FETCHING: [&str; 3] = ["stir.fetch_from", "stir.fetch_ms", "stir.fetch_trust"];
 
 /// What a new configuration would change.
 struct Plan {
     /// Changes that are taken at once, for what comes from now on.
     now: Vec<String>,
-    /// Keys whose change needs a restart.
-    restart: Vec<&'static str>,
+    /// What is different and needs a restart.
+    restart: Vec<String>,
 }
 
+fn is_taken_now(key: &str) -> bool {
+    let below = |top: &&str| key.strip_prefix(*top).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    NOW.iter().any(|top| below(&top)) && !FETCHING.contains(&key)
+}
+
+/// Whatever is not known to be taken at once needs a restart: no key is forgotten.
 fn plan(old: &Conf, new: &Conf) -> Plan {
-    let mut now = Vec::new();
-    let mut say = |changed: bool, what: String| {
-        if changed {
-            now.push(what);
-        }
+    let changes = old.keys.changes(&new.keys);
+    let (now, restart): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(|change| is_taken_now(change.key()));
+    let mut restart: Vec<String> = restart.iter().map(|change| change.key().to_owned()).collect();
+    let room = old.media.max_ports;
+    if new.sip.max_calls > room {
+        restart.push(format!("sip.max_calls above {room}, for which there is room since the start"));
+    }
+    let longest = old.sip.ring_limit.max(TIMER_C);
+    if new.sip.ring_limit > longest {
+        restart.push(format!("sip.ring_limit_s above {}, which a timer has had since the start", longest.as_secs()));
+    }
+    let mut now: Vec<String> = now.iter().map(|change| told(change, old, new)).collect();
+    if old.stir != new.stir && !now.iter().any(|line| line.starts_with("~ stir.")) {
+        now.push("~ stir: what is in its files".to_owned());
+    }
+    Plan { now, restart }
+}
+
+/// A change in a line; of a number also what answers it.
+fn told(change: &Change, old: &Conf, new: &Conf) -> String {
+    let service = |conf: &Conf, wanted: &String| {
+        let route = conf.routes.iter().find(|route| route.number.to_string() == *wanted);
+        route.map_or_else(String::new, |route| format!(" -> {}", route.service))
     };
-    let names = |conf: &Conf| -> Vec<String> {
-        conf.routes.iter().map(|route| format!("{} -> {}", route.number, route.service)).collect()
+    let more = match change {
+        Change::Come("number", number) => service(new, number),
+        Change::Gone("number", number) => service(old, number),
+        Change::Entry("number", number, _) => service(new, number),
+        Change::Key(_) | Change::Come(..) | Change::Gone(..) | Change::Entry(..) | Change::Order(_) => String::new(),
     };
-    let (before, after) = (names(old), names(new));
-    for gone in before.iter().filter(|one| !after.contains(one)) {
-        say(true, format!("- number {gone}"));
-    }
-    for come in after.iter().filter(|one| !before.contains(one)) {
-        say(true, format!("+ number {come}"));
-    }
-    say(before == after && old.routes != new.routes, "~ numbers: other order or variables".into());
-    let carriers = |conf: &Conf| -> Vec<String> { conf.trunking.trunks.iter().map(|t| t.name.to_string()).collect() };
-    let (before, after) = (carriers(old), carriers(new));
-    for gone in before.iter().filter(|one| !after.contains(one)) {
-        say(true, format!("- trunk {gone}"));
-    }
-    for come in after.iter().filter(|one| !before.contains(one)) {
-        say(true, format!("+ trunk {come}"));
-    }
-    say(before == after && old.trunking != new.trunking, "~ trunks or outbound rules".into());
-    say(old.phones != new.phones, "~ phones".into());
-    say(old.messages != new.messages, "~ messages".into());
-    say(old.rules != new.rules, "~ call".into());
-    say(old.guard != new.guard, "~ guard".into());
-    say(old.stir != new.stir, "~ stir".into());
-    say(old.codecs != new.codecs || old.ptime != new.ptime, "~ media.codecs, media.ptime_ms".into());
-    say(old.country != new.country, "~ media.country".into());
-    say(limits(old) != limits(new), "~ limits of calls".into());
-    let fixed = [
-        ("interface", old.interfaces != new.interfaces),
-        ("folders", old.folders != new.folders),
-        ("store, api", old.store != new.store),
-        ("media.workers, driver, rtp_ports, dscp, gather_us", media(old) != media(new)),
-        ("script.threads, pool", (old.script_threads, old.script_pool) != (new.script_threads, new.script_pool)),
-        ("script", old.script != new.script),
-        ("tls", old.tls != new.tls || old.tls_reload != new.tls_reload),
-        ("dns", old.dns != new.dns),
-        ("speech", old.speech != new.speech),
-        ("sip", stack(old) != stack(new)),
-    ];
-    Plan { now, restart: fixed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect() }
-}
-
-fn limits(conf: &Conf) -> impl PartialEq {
-    (conf.sip.max_calls, conf.max_legs, conf.sip.failover, conf.sip.avoid, conf.sip.ring_limit)
-}
-
-fn media(conf: &Conf) -> impl PartialEq {
-    (conf.workers, conf.driver, conf.rtp_ports.clone(), conf.rtp_dscp, conf.gather)
-}
-
-fn stack(conf: &Conf) -> impl PartialEq {
-    let sip = &conf.sip;
-    let limits = (sip.max_message, sip.max_headers, sip.max_transactions, sip.max_connections);
-    (sip.agent.clone(), sip.tcp, [sip.t1, sip.t2, sip.t4], limits, sip.dscp)
+    format!("{change}{more}")
 }
 
 /// What would change; else why nothing can.
@@ -85,7 +95,7 @@ pub(super) fn planned(old: &Conf, new: &Conf) -> Result<Vec<String>, Vec<String>
     if restart.is_empty() {
         return Ok(now);
     }
-    Err(restart.into_iter().map(|key| format!("{key}: a change here needs a restart")).collect())
+    Err(restart.into_iter().map(|what| format!("{what}: a change here needs a restart")).collect())
 }
 
 impl Server {
@@ -94,7 +104,7 @@ impl Server {
     pub async fn reload(&self, old: &Conf, new: &Conf) -> Result<Vec<String>, Vec<String>> {
         let now = planned(old, new)?;
         if !now.is_empty() {
-            let config = Box::new(self.changed(new));
+            let config = Box::new(changed(&self.config, new));
             self.ask(Order::Input(Box::new(switch::Input::Configure(config)))).await;
         }
         Ok(now)
@@ -110,7 +120,7 @@ impl Server {
             Ok(new) => {
                 let done = self.reload(conf, &new).await;
                 if done.is_ok() {
-                    *conf = new;
+                    conf.take(new);
                 }
                 done
             }
@@ -124,56 +134,48 @@ impl Server {
         }
         done
     }
+}
 
-    /// What the switch was started with, with what may change.
-    fn changed(&self, new: &Conf) -> switch::Config {
-        let old = &self.config;
-        switch::Config {
-            routes: new.routes.clone(),
-            trunking: new.trunking.clone(),
-            messages: new.messages.clone(),
-            phones: switch::Phones { key: old.phones.key, ..new.phones.clone() },
-            codecs: new.codecs.clone(),
-            relayed: super::start::relayed(new),
-            ptime: new.ptime,
-            country: new.country.clone(),
-            ring_limit: new.sip.ring_limit,
-            stir: new.stir.clone(),
-            rules: new.rules.clone(),
-            // Access lists belong to the interfaces, and those stay.
-            guard: switch::GuardConfig { access: old.guard.access.clone(), ..new.guard.clone() },
-            limits: switch::Limits {
-                calls: new.sip.max_calls,
-                legs_per_flow: new.max_legs,
-                silent: new.sip.failover,
-                avoid: new.sip.avoid,
-                ..old.limits.clone()
-            },
-            ..old.clone()
-        }
+impl Conf {
+    /// From now on `new` holds; the room that was made at the start stays as it is.
+    fn take(&mut self, new: Conf) {
+        let media = media::Config { max_ports: self.media.max_ports, ..new.media };
+        *self = Conf { media, ..new };
+    }
+}
+
+/// What the switch was started with, with what may change.
+fn changed(old: &switch::Config, new: &Conf) -> switch::Config {
+    switch::Config {
+        routes: new.routes.clone(),
+        trunking: new.trunking.clone(),
+        messages: new.messages.clone(),
+        phones: switch::Phones { key: old.phones.key, ..new.phones.clone() },
+        codecs: new.codecs.clone(),
+        relayed: super::start::relayed(new),
+        ptime: new.ptime,
+        ring_limit: new.sip.ring_limit,
+        country: new.country.clone(),
+        security: switch::MediaSecurity {
+            key: old.security.key,
+            fingerprint: old.security.fingerprint,
+            ..new.security.clone()
+        },
+        stir: new.stir.clone(),
+        rules: new.rules.clone(),
+        // Access lists belong to the interfaces, and those stay.
+        guard: switch::GuardConfig { access: old.guard.access.clone(), ..new.guard.clone() },
+        limits: switch::Limits {
+            calls: new.sip.max_calls,
+            legs_per_flow: new.max_legs,
+            silent: new.sip.failover,
+            avoid: new.sip.avoid,
+            ..old.limits.clone()
+        },
+        ..old.clone()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::conf::DEFAULTS;
-
-    #[test]
-    fn a_plan_names_what_comes_and_goes_and_what_needs_a_restart() {
-        let old = Conf::read("x", DEFAULTS).unwrap();
-        let none = plan(&old, &old.clone());
-        assert!(none.now.is_empty() && none.restart.is_empty());
-        let text = "[[number]]\nnumber = \"100\"\nscript = \"menu.lua\"\n[[number]]\nnumber = \"7\"\nscript = \"echo.lua\"\n\
-                    [call]\ntransfer = \"nobody\"\n[[trunk]]\nname = \"new\"\n";
-        let new = Conf::read("x", text).unwrap();
-        let found = plan(&old, &new);
-        assert!(found.restart.is_empty(), "{:?}", found.restart);
-        for line in ["- number 101 -> echo.lua", "+ number 7 -> echo.lua", "+ trunk new", "~ call"] {
-            assert!(found.now.iter().any(|one| one == line), "{line} in {:?}", found.now);
-        }
-        assert!(!found.now.iter().any(|one| one.contains("number 100")));
-        let new = Conf::read("x", "[media]\nworkers = 3\n[sip]\nt1_ms = 400\n").unwrap();
-        assert_eq!(plan(&old, &new).restart, ["media.workers, driver, rtp_ports, dscp, gather_us", "sip"]);
-    }
-}
+#[path = "reload_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! Opening everything in order: what can fail for the operator's reasons fails here, before a call is taken.
 
-use std::{io, net::SocketAddr, sync::mpsc as std_mpsc, thread};
+use std::{io, net::SocketAddr, sync::mpsc as std_mpsc, thread, time::Duration};
 
 use tokio::sync::mpsc;
 
@@ -35,6 +35,8 @@ use crate::{
     verbs::{Keep, ToFlow},
 };
 
+/// An INVITE that rings for longer is given up, at the earliest (RFC 3261 section 16.6).
+pub(super) const TIMER_C: Duration = Duration::from_secs(180);
 /// Values that may wait for the control task.
 const INBOX: usize = 16_384;
 /// Commands a media thread may have waiting: several for each of its ports.
@@ -105,14 +107,15 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let (inbox, inputs) = mpsc::channel::<Input>(INBOX);
     let (orders, to_obey) = mpsc::channel::<Order>(64);
     let (program, seen) = mpsc::unbounded_channel::<Seen>();
-    let store = super::keeping::Keeping::start(conf, clock)?;
+    let to_disk = Ring::new(waiting(conf).max(8192)).map_err(system("eventfd"))?;
+    let store = super::keeping::Keeping::start(conf, clock, to_disk.clone())?;
     let (reload, reloads) = mpsc::channel(8);
     let api = store.api(conf, clock, (&orders, reload))?;
     listening.extend(api.as_ref().map(|api| {
         let over = if api.secure { "HTTPS" } else { "HTTP" };
         format!("{}, the API over {over}", api.at)
     }));
-    let media = Media::start(conf, clock)?;
+    let media = Media::start(conf, clock, to_disk)?;
     let certificate = Certificate::generate().map_err(system("certificate for media"))?;
     let fingerprint = certificate.fingerprint();
     let told = media.told(conf);
@@ -128,6 +131,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         speech: start_speech(conf, inbox.clone())?,
         web: start_web(conf, clock, inbox.clone())?,
         certificates: start_certificates(conf, inbox.clone())?,
+        listeners: start_listeners(conf, inbox.clone())?,
         flows: start_scripts(conf, clock, inbox)?,
         registrations: Registrations::start(conf, clock)?,
         media,
@@ -154,6 +158,7 @@ struct Task {
     speech: mpsc::Sender<SpeakText>,
     web: mpsc::Sender<FetchSound>,
     certificates: mpsc::Sender<String>,
+    listeners: mpsc::Sender<Box<switch::StreamOrder>>,
     flows: ToFlows,
     handshakes: Handshakes,
     registrations: Registrations,
@@ -174,6 +179,7 @@ impl Task {
             speech: self.speech,
             web: self.web,
             certificates: self.certificates,
+            listeners: self.listeners,
             flows: self.flows,
             handshakes: self.handshakes,
             workers: handles,
@@ -224,6 +230,11 @@ impl Registrations {
     }
 }
 
+/// Commands that may wait for a media thread.
+fn waiting(conf: &Conf) -> usize {
+    (COMMANDS_A_PORT * conf.sip.max_calls).max(1024)
+}
+
 /// The media threads and the disk behind them.
 struct Media {
     workers: Vec<Worker>,
@@ -234,12 +245,11 @@ struct Media {
 }
 
 impl Media {
-    fn start(conf: &Conf, clock: Clock) -> Result<Media, StartError> {
+    fn start(conf: &Conf, clock: Clock, to_disk: Ring<ToDisk>) -> Result<Media, StartError> {
         let ring = |source| StartError::System { what: "eventfd", source };
         let count = if conf.workers == 0 { default_workers() } else { conf.workers };
-        let waiting = (COMMANDS_A_PORT * conf.sip.max_calls).max(1024);
+        let waiting = waiting(conf);
         let from_workers = Ring::new(2 * waiting).map_err(ring)?;
-        let to_disk = Ring::new(waiting.max(8192)).map_err(ring)?;
         let from_disk = Ring::new(waiting).map_err(ring)?;
         let (tell_archive, records) = std::sync::mpsc::channel();
         hooks::spawn_archive(conf.archive.clone(), clock, records).map_err(system("archive thread"))?;
@@ -335,6 +345,15 @@ fn start_certificates(conf: &Conf, inbox: mpsc::Sender<Input>) -> Result<mpsc::S
     Ok(sender)
 }
 
+fn start_listeners(
+    conf: &Conf,
+    inbox: mpsc::Sender<Input>,
+) -> Result<mpsc::Sender<Box<switch::StreamOrder>>, StartError> {
+    let (sender, orders) = mpsc::channel(256);
+    hooks::spawn_stream(conf.stream.clone(), orders, inbox).map_err(system("listeners thread"))?;
+    Ok(sender)
+}
+
 fn start_scripts(conf: &Conf, clock: Clock, control: mpsc::Sender<Input>) -> Result<ToFlows, StartError> {
     let (keep, kept) = mpsc::channel::<Keep>(4096);
     let config = script::Config { folder: conf.folders.scripts.clone(), pool: conf.script_pool, limits: conf.script };
@@ -380,7 +399,7 @@ pub(super) fn relayed(conf: &Conf) -> Vec<String> {
     relayed
 }
 
-fn switch_config(
+pub(super) fn switch_config(
     conf: &Conf,
     opened: &[Opened],
     workers: usize,
@@ -392,7 +411,7 @@ fn switch_config(
             t1: conf.sip.t1,
             t2: conf.sip.t2,
             t4: conf.sip.t4,
-            timer_c: conf.sip.ring_limit.max(std::time::Duration::from_secs(180)),
+            timer_c: conf.sip.ring_limit.max(TIMER_C),
             max_message: conf.sip.max_message,
             max_headers: conf.sip.max_headers,
             max_transactions: conf.sip.max_transactions,
@@ -410,7 +429,7 @@ fn switch_config(
         ptime: conf.ptime,
         country: conf.country.clone(),
         ring_limit: conf.sip.ring_limit,
-        retry_after: std::time::Duration::from_secs(5),
+        retry_after: Duration::from_secs(5),
         security: security_config(conf, fingerprint),
         stir: conf.stir.clone(),
         rules: conf.rules.clone(),

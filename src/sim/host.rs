@@ -8,11 +8,14 @@ use std::{
 
 use super::{flows::Flows, net::Datagram};
 use crate::{
+    audio::m3u,
     exchange::Exchange,
     ids::{LoadId, PortId, RecordingId, WorkerId},
     media::{self, Batch, Channel, Command, Engine, Event, Pcm, Slot},
     sip::{Hop, Target, Transport},
-    switch::{CallRecord, Config, ConsoleReply, Input, MessageRecord, Output, Progress, Trace},
+    switch::{
+        CallRecord, Config, ConsoleReply, Input, MessageRecord, Output, Progress, StreamNews, StreamOrder, Trace,
+    },
     time::{Epoch, Time},
     verbs::{NoSound, Sound, SoundFault, ToFlow},
 };
@@ -60,8 +63,12 @@ pub struct Host {
     pub names: BTreeMap<String, Vec<Target>>,
     /// Sounds by path, or by address.
     pub prompts: BTreeMap<String, Arc<Pcm>>,
+    /// Play lists by path, or by address.
+    pub lists: BTreeMap<String, String>,
     /// Recordings, in order of their ids.
     pub recordings: BTreeMap<RecordingId, Recording>,
+    /// Streams that were wanted; their far ends take them at once.
+    pub streams: Vec<StreamOrder>,
     /// How calls came along.
     pub progress: Vec<Progress>,
     /// What became of text messages.
@@ -89,7 +96,9 @@ impl Host {
             next_port: FIRST_PORT,
             names: BTreeMap::new(),
             prompts: BTreeMap::new(),
+            lists: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            streams: Vec::new(),
             progress: Vec::new(),
             messages: Vec::new(),
             records: Vec::new(),
@@ -236,6 +245,11 @@ impl Host {
                 let kept = Recording { file, layout, rate, samples: Vec::new(), port, worker };
                 self.recordings.insert(recording, kept);
             }
+            Output::Stream(order) => {
+                let stream = order.stream;
+                self.streams.push(*order);
+                self.exchange.handle(now, Input::Streamed { stream, news: StreamNews::Open });
+            }
             Output::Start(start) => self.flows.handle(now, ToFlow::Start(Box::new(start))),
             Output::Reply { flow, request, reply } => self.flows.handle(now, ToFlow::Reply { flow, request, reply }),
             Output::Stop { flow } => self.flows.handle(now, ToFlow::Stop { flow }),
@@ -271,6 +285,13 @@ impl Host {
     }
 
     fn load(&mut self, now: Time, load: LoadId, sound: &Sound) {
+        if let Sound::File(name) | Sound::Web(name) = sound
+            && m3u::is_list(name)
+        {
+            let missing = || NoSound::new(SoundFault::Missing, format!("{name}: no such file"));
+            let result = self.lists.get(name).ok_or_else(missing).and_then(|text| m3u::entries(name, text.as_bytes()));
+            return self.exchange.handle(now, Input::Listed { load, result });
+        }
         let result = match sound {
             Sound::File(path) | Sound::Web(path) => {
                 let missing = || NoSound::new(SoundFault::Missing, format!("{path}: no such file"));

@@ -143,7 +143,7 @@ async fn bring_back(
     }
     if database.is_sqlite() {
         // Nobody else writes to it: what other servers left open, nobody will ever end.
-        sqlx::query(super::writer::RECONCILE_OTHERS).bind(node).execute(&mut *into).await?;
+        sqlx::query(super::reconcile::RECONCILE_OTHERS).bind(node).execute(&mut *into).await?;
     }
     into.commit().await?;
     target.close().await;

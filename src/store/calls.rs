@@ -51,6 +51,17 @@ pub struct Page {
     pub next: Option<(i64, String)>,
 }
 
+/// What was ordered under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ordered {
+    /// What was asked then, as whoever asked wrote it down.
+    pub body: String,
+    /// The call that came of it; absent: not known yet.
+    pub call: Option<String>,
+    /// When, in ms since 1970.
+    pub at_ms: i64,
+}
+
 /// The database, for reading and for what few writes are not by the journal.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -199,14 +210,13 @@ impl Store {
         keys::remove(&self.pool, id).await
     }
 
-    /// Remember that `owner` ordered under this name. Gives what was ordered before under the same name: what was asked
-    /// then, and the call that came of it (empty: not known yet).
+    /// Remember that `owner` ordered under this name. Gives what was ordered before under the same name.
     pub async fn order(
         &self,
         (owner, name): (&str, &str),
         body: &str,
         now_ms: i64,
-    ) -> Result<Option<(String, String)>, sqlx::Error> {
+    ) -> Result<Option<Ordered>, sqlx::Error> {
         let done = sqlx::query(
             "INSERT INTO orders (owner, name, body, call, at_ms) VALUES ($1, $2, $3, '', $4)
                 ON CONFLICT (owner, name) DO NOTHING",
@@ -220,12 +230,25 @@ impl Store {
         if done.rows_affected() > 0 {
             return Ok(None);
         }
-        let row = sqlx::query("SELECT body, call FROM orders WHERE owner = $1 AND name = $2")
+        let row = sqlx::query("SELECT body, call, at_ms FROM orders WHERE owner = $1 AND name = $2")
             .bind(owner)
             .bind(name)
             .fetch_one(&self.pool)
             .await?;
-        Ok(Some((row.try_get(0)?, row.try_get(1)?)))
+        let call = Some(row.try_get::<String, _>(1)?).filter(|call| !call.is_empty());
+        Ok(Some(Ordered { body: row.try_get(0)?, call, at_ms: row.try_get(2)? }))
+    }
+
+    /// Take over an order of which nothing came, since who carried it out is gone. False: somebody else did.
+    pub async fn order_again(
+        &self,
+        (owner, name): (&str, &str),
+        before_ms: i64,
+        now_ms: i64,
+    ) -> Result<bool, sqlx::Error> {
+        let text = "UPDATE orders SET at_ms = $4 WHERE owner = $1 AND name = $2 AND at_ms = $3 AND call = ''";
+        let query = sqlx::query(text).bind(owner).bind(name).bind(before_ms).bind(now_ms);
+        Ok(query.execute(&self.pool).await?.rows_affected() > 0)
     }
 
     /// What came of an order: a call, or nothing, and then the name is free again.

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     io::Fact,
-    switch::{CallRecord, Direction, MessageRecord, Progress, Status},
+    switch::{CallRecord, Direction, EndReason, MessageRecord, Progress, Status},
 };
 
 /// One event, as it is told to readers and written down.
@@ -103,6 +103,16 @@ pub struct Totals {
     pub setup_seconds: f64,
     /// Seconds from all answers to the ends.
     pub talk_seconds: f64,
+    /// How many were answered, and how many not, by direction and trunk; without a trunk: empty.
+    pub answers: BTreeMap<(&'static str, String), [u64; 2]>,
+    /// How many ended since their script failed or was stopped, by script and end reason.
+    pub flow_errors: BTreeMap<(String, String), u64>,
+    /// How many had a mean opinion score up to this, and not up to a lower one of the list.
+    pub mos: [(&'static str, u64); MOS.len()],
+    /// How many had any.
+    pub scored: u64,
+    /// All scores together.
+    pub mos_sum: f64,
     /// RTP packets: sent, received, lost, late.
     pub packets: [(&'static str, u64); 4],
 }
@@ -110,6 +120,14 @@ pub struct Totals {
 /// Upper ends of the classes of [`Totals::setup`], in seconds.
 const SETUP: [(&str, u64); 8] =
     [("0.1", 100), ("0.5", 500), ("1", 1000), ("2", 2000), ("5", 5000), ("10", 10_000), ("30", 30_000), ("60", 60_000)];
+
+/// Upper ends of the classes of [`Totals::mos`].
+const MOS: [(&str, f64); 7] =
+    [("1.5", 1.5), ("2", 2.0), ("2.5", 2.5), ("3", 3.0), ("3.5", 3.5), ("4", 4.0), ("4.5", 4.5)];
+/// Scripts and trunks that are counted by themselves; of more the others together.
+const NAMES: usize = 200;
+/// The name of those.
+const OTHERS: &str = "(others)";
 
 impl Default for Totals {
     fn default() -> Totals {
@@ -119,6 +137,11 @@ impl Default for Totals {
             setup: SETUP.map(|(name, _)| (name, 0)),
             setup_seconds: 0.0,
             talk_seconds: 0.0,
+            answers: BTreeMap::new(),
+            flow_errors: BTreeMap::new(),
+            mos: MOS.map(|(name, _)| (name, 0)),
+            scored: 0,
+            mos_sum: 0.0,
             packets: ["sent", "received", "lost", "late"].map(|name| (name, 0)),
         }
     }
@@ -136,11 +159,46 @@ impl Totals {
                 self.setup[class].1 += 1;
             }
         }
+        self.add_answer(record);
+        self.add_flow_error(record);
+        if let Some(mos) = record.quality.as_ref().and_then(|quality| quality.mos) {
+            self.scored += 1;
+            self.mos_sum += mos;
+            if let Some(class) = MOS.iter().position(|(_, limit)| mos <= *limit) {
+                self.mos[class].1 += 1;
+            }
+        }
         let quality = record.quality.clone().unwrap_or_default();
         let counts = [quality.sent, quality.received, quality.lost, quality.late];
         for (at, count) in self.packets.iter_mut().zip(counts) {
             at.1 += count;
         }
+    }
+}
+
+impl Totals {
+    fn add_answer(&mut self, record: &CallRecord) {
+        let direction = match record.direction {
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound",
+        };
+        let mut place = (direction, record.trunk.clone().unwrap_or_default());
+        if self.answers.len() >= NAMES && !self.answers.contains_key(&place) {
+            place.1 = OTHERS.to_owned();
+        }
+        let [answered, not] = self.answers.entry(place).or_default();
+        *(if record.answer_ms.is_some() { answered } else { not }) += 1;
+    }
+
+    fn add_flow_error(&mut self, record: &CallRecord) {
+        if !matches!(record.end_reason, EndReason::AgentError | EndReason::AgentCrashed) {
+            return;
+        }
+        let mut place = (record.script.clone().unwrap_or_default(), record.end_reason.to_string());
+        if self.flow_errors.len() >= NAMES && !self.flow_errors.contains_key(&place) {
+            place.0 = OTHERS.to_owned();
+        }
+        *self.flow_errors.entry(place).or_default() += 1;
     }
 }
 
@@ -170,12 +228,9 @@ impl Live {
             }
             Fact::Record(record) => {
                 let order = self.calls.remove(&record.id).map_or(1, |(_, order)| order + 1);
-                self.totals.add(&record);
-                let kind = kind(record.status);
-                let line = Line { id, at_ms, kind, call: Some(&record.id), order, data: Some(&*record) };
-                let line = text(&line, &mut self.buffer);
-                Event { id, kind, call: record.id, parties: [record.from, record.to], line }
+                self.ended((id, at_ms), *record, order)
             }
+            Fact::Reconciled(record, order) => self.ended((id, at_ms), *record, order),
             Fact::Message(record) => {
                 let kind = kind_of_message(&record);
                 let line = Line { id, at_ms, kind, call: None, order: 0, data: Some(&*record) };
@@ -183,6 +238,14 @@ impl Live {
                 Event { id, kind, call: String::new(), parties: [record.from, record.to], line }
             }
         }
+    }
+
+    fn ended(&mut self, (id, at_ms): (u64, u64), record: CallRecord, order: u32) -> Event {
+        self.totals.add(&record);
+        let kind = kind(record.status);
+        let line = Line { id, at_ms, kind, call: Some(&record.id), order, data: Some(&record) };
+        let line = text(&line, &mut self.buffer);
+        Event { id, kind, call: record.id, parties: [record.from, record.to], line }
     }
 
     /// This call, where it is not over.

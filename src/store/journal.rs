@@ -41,6 +41,10 @@ pub enum Question {
     Ended(String, oneshot::Sender<Option<Arc<Event>>>),
     /// How much the database does not have yet.
     Waiting(oneshot::Sender<Waiting>),
+    /// Answered when it is on the disk that this call was begun.
+    Kept(String, oneshot::Sender<()>),
+    /// What has not come to the disk?
+    Unwritten(oneshot::Sender<Unwritten>),
     /// What all calls of this run come to.
     Totals(oneshot::Sender<Totals>),
     /// The events from now on, and those after a number that the database may not have yet.
@@ -64,6 +68,17 @@ pub struct Following {
     pub last: u64,
     /// By which the database knows this server.
     pub node: Arc<str>,
+}
+
+/// What is not on the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unwritten {
+    /// Events that wait in memory.
+    pub events: usize,
+    /// The disk takes nothing.
+    pub failing: bool,
+    /// Events that found no room in memory any more, since the start.
+    pub lost: u64,
 }
 
 /// Where the journal writes.
@@ -120,8 +135,12 @@ struct Writer {
     next: u64,
     unwritten: VecDeque<Arc<Event>>,
     buffer: Vec<u8>,
+    /// Who waits until it is on the disk that a call was begun.
+    waiting: Vec<(String, oneshot::Sender<()>)>,
     failing: bool,
     lost: u64,
+    /// Lost when the disk was full before.
+    lost_before: u64,
     told: watch::Sender<u64>,
     readers: broadcast::Sender<Arc<Event>>,
 }
@@ -147,8 +166,10 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
         next,
         unwritten: VecDeque::new(),
         buffer: Vec::new(),
+        waiting: Vec::new(),
         failing: false,
         lost: 0,
+        lost_before: 0,
         told,
         readers,
     };
@@ -166,7 +187,7 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
                             break;
                         }
                         batch.drain(..).for_each(|fact| writer.note(fact));
-                        if count < BATCH {
+                        if count < BATCH && writer.waiting.is_empty() {
                             writer.gather(&mut incoming, &mut asked).await;
                         }
                         writer.write_where_possible();
@@ -196,14 +217,19 @@ impl Writer {
         u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Facts that come meanwhile wait, and wake nobody; who asks is answered.
+    /// Facts that come meanwhile wait, and wake nobody; who asks is answered. Somebody who waits for the disk ends it.
     async fn gather(&mut self, incoming: &mut mpsc::Receiver<Fact>, asked: &mut mpsc::Receiver<Question>) {
         let enough = super::wait(GATHER);
         tokio::pin!(enough);
         loop {
             tokio::select! {
                 () = &mut enough => break,
-                Some(question) = asked.recv() => self.answer(question, incoming),
+                Some(question) = asked.recv() => {
+                    self.answer(question, incoming);
+                    if !self.waiting.is_empty() {
+                        break;
+                    }
+                }
             }
         }
         self.note_all(incoming);
@@ -261,9 +287,23 @@ impl Writer {
             }
             self.told.send_replace(self.spool.next() - 1);
         }
+        self.tell_waiting();
         if self.failing {
             tracing::warn!(lost = self.lost, "events and call records are written again");
+            self.lost_before += self.lost;
             (self.failing, self.lost) = (false, 0);
+        }
+    }
+
+    /// All that was noted is on the disk. A call of which nothing was noted yet is about to be.
+    fn tell_waiting(&mut self) {
+        for (id, to) in std::mem::take(&mut self.waiting) {
+            if self.live.find(&id).is_some() || self.way.end_of(&id).is_some() {
+                // Who waited may be gone.
+                let _ = to.send(());
+            } else if !to.is_closed() {
+                self.waiting.push((id, to));
+            }
         }
     }
 
@@ -277,7 +317,12 @@ impl Writer {
             Question::Find(id, to) => drop(to.send(self.live.find(&id))),
             Question::Coming(id, to) => drop(to.send(self.coming(&id))),
             Question::Ended(id, to) => drop(to.send(self.end_of(&id))),
+            Question::Kept(id, to) => self.waiting.push((id, to)),
             Question::Waiting(to) => drop(to.send(self.way.waiting(self.now()))),
+            Question::Unwritten(to) => {
+                let (events, failing, lost) = (self.unwritten.len(), self.failing, self.lost_before + self.lost);
+                let _ = to.send(Unwritten { events, failing, lost });
+            }
             Question::Totals(to) => drop(to.send(self.live.totals().clone())),
             Question::Follow { after, to } => drop(to.send(Following {
                 events: self.readers.subscribe(),

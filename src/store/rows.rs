@@ -15,11 +15,12 @@ const CALLS: Table = Table {
     name: "calls (node, id, parent, direction, caller, called, trunk, script, status, stage, end_reason, code, \
            start_ms, answer_ms, end_ms, document)",
     columns: 16,
-    // A call never goes back.
+    // A call never goes back. The record of one that was left behind comes after it was found to be over.
     conflict: "ON CONFLICT (node, id) DO UPDATE SET trunk = excluded.trunk, script = excluded.script, \
                status = excluded.status, stage = excluded.stage, end_reason = excluded.end_reason, \
                code = excluded.code, answer_ms = excluded.answer_ms, end_ms = excluded.end_ms, \
-               document = excluded.document WHERE excluded.stage >= calls.stage AND calls.stage < 4",
+               document = excluded.document WHERE excluded.stage >= calls.stage AND \
+               (calls.stage < 4 OR (calls.end_reason = 'reconciled' AND excluded.end_reason = 'reconciled'))",
 };
 const EVENTS: Table = Table {
     name: "events (node, id, at_ms, kind, call, document)",

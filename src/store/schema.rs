@@ -7,7 +7,7 @@ pub type Step = (i64, &'static [&'static str]);
 
 /// What is here never changes, new steps follow; those that are missing are done in this order. The statements mean the
 /// same to SQLite and PostgreSQL.
-pub const MIGRATIONS: [Step; 3] = [(1, FIRST), (10, LEANER), (20, desk_schema::TABLES)];
+pub const MIGRATIONS: [Step; 4] = [(1, FIRST), (10, LEANER), (20, desk_schema::TABLES), (30, LEFT_BEHIND)];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE spool (node TEXT PRIMARY KEY, done BIGINT NOT NULL)",
@@ -38,3 +38,7 @@ const FIRST: &[&str] = &[
 /// Each index costs every call. Old events are found by their numbers, which count up with time; a call by its id is
 /// found by the key, with the few names of servers in front of it.
 const LEANER: &[&str] = &["DROP INDEX events_by_time", "DROP INDEX calls_by_id"];
+
+/// Few calls are left behind; they are looked for at each start.
+const LEFT_BEHIND: &[&str] =
+    &["CREATE INDEX calls_left_behind ON calls (node, end_ms) WHERE end_reason = 'reconciled'"];

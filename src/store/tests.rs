@@ -12,7 +12,7 @@ use self::postgres::Postgres;
 use super::*;
 use crate::{
     ids::CallId,
-    io::{Fact, clock::Clock},
+    io::{Fact, clock::Clock, disk::ToDisk, ring::Ring},
     switch::{CallRecord, Direction, EndReason, MessageRecord, Progress, Status},
 };
 
@@ -112,10 +112,19 @@ fn start(folder: &Path, database: &Database) -> Running {
 
 /// Keeps events and records for so many days.
 fn start_keeping(folder: &Path, database: &Database, days: u32) -> Running {
+    start_telling(folder, database, days, |journal| Tell { facts: Some(journal.facts.downgrade()), lines: None })
+}
+
+fn start_telling(folder: &Path, database: &Database, days: u32, tell: impl Fn(&Journal) -> Tell) -> Running {
     let config = JournalConfig { folder: folder.join("spool"), limit: 1 << 30, clock: Clock::start() };
     let journal = spawn_journal(config).unwrap();
-    let config =
-        WriterConfig { database: database.clone(), folder: folder.join("spool"), event_days: days, record_days: days };
+    let config = WriterConfig {
+        database: database.clone(),
+        folder: folder.join("spool"),
+        event_days: days,
+        record_days: days,
+        reconciled: tell(&journal),
+    };
     let (told, ready) = oneshot::channel();
     let writer = spawn_writer(config, journal.line(), told).unwrap();
     Running { journal, writer, ready }
@@ -196,6 +205,7 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
     let done = store.call("a-1").await.unwrap().unwrap();
     assert_eq!(done.document["end_reason"].as_str(), Some("caller_hangup"), "what was over stays as it was");
     assert_eq!(store.calls(&filter(500)).await.unwrap().calls.len(), 133);
+    tells_once_what_was_left_behind(folder, database, &store).await;
 
     let (key, secret) = store.make_key("desk", Scope::Call, &["100".into()], 1).await.unwrap();
     assert_eq!(store.find_key(&secret).await.unwrap(), Some(key.clone()));
@@ -204,7 +214,42 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
     assert!(store.remove_key(&key.id).await.unwrap() && !store.remove_key(&key.id).await.unwrap());
     assert_eq!(store.order(("k", "n"), "body", 1).await.unwrap(), None);
     store.ordered(("k", "n"), Some("call")).await.unwrap();
-    assert_eq!(store.order(("k", "n"), "other", 1).await.unwrap(), Some(("body".into(), "call".into())));
+    let before = Ordered { body: "body".into(), call: Some("call".into()), at_ms: 1 };
+    assert_eq!(store.order(("k", "n"), "other", 2).await.unwrap(), Some(before));
+    assert!(!store.order_again(("k", "n"), 1, 2).await.unwrap(), "its call is known");
+    assert_eq!(store.order(("k", "m"), "body", 1).await.unwrap(), None);
+    assert!(store.order_again(("k", "m"), 1, 2).await.unwrap());
+    assert!(!store.order_again(("k", "m"), 1, 2).await.unwrap(), "once");
+}
+
+/// The call `a-2`, which an earlier run left behind, gets its last event and its record, however often servers start.
+async fn tells_once_what_was_left_behind(folder: &Path, database: &Database, store: &Store) {
+    let lines = Ring::new(64).unwrap();
+    for run in 0..3 {
+        let tell = |journal: &Journal| Tell { facts: Some(journal.facts.downgrade()), lines: Some(lines.clone()) };
+        let running = start_telling(folder, database, 0, tell);
+        let told = async {
+            while store.events_of("a-2", 0, 100).await.unwrap().len() < 4 {
+                wait(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), told).await.expect("its end is told");
+        if run == 0 {
+            let (to, totals) = oneshot::channel();
+            running.journal.questions.send(Question::Totals(to)).await.unwrap();
+            let reconciled = totals.await.unwrap().ended.get(&("completed".into(), "reconciled".into())).copied();
+            assert!(matches!(reconciled, None | Some(1)), "{reconciled:?}");
+        }
+        running.stop();
+    }
+    let events = store.events_of("a-2", 0, 100).await.unwrap();
+    let last: serde_json::Value = serde_json::from_str(events.last().unwrap()).unwrap();
+    assert_eq!((events.len(), last["kind"].as_str(), last["order"].as_u64()), (4, Some("call.ended"), Some(4)));
+    assert_eq!(last["data"]["end_reason"].as_str(), Some("reconciled"));
+    let kept = store.call("a-2").await.unwrap().unwrap().document;
+    assert_eq!((kept["end_reason"].as_str(), kept["code"].as_u64()), (Some("reconciled"), Some(200)), "a whole record");
+    let Some(ToDisk::CallRecord { line, .. }) = lines.pop() else { return };
+    assert!(line.contains("\"a-2\"") && lines.pop().is_none(), "{line}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use super::{
     Database,
     event::{STARTED, Written},
     journal::Line,
+    reconcile::{Reconciler, Tell},
     retention::Retention,
     rows::{EventRow, Statements},
     spool::{self, Tail},
@@ -26,13 +27,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// A database that says nothing for so long is taken for lost: whoever it was that answered may be gone without a word.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Calls of one server that are open were left behind.
-const RECONCILE: &str = "UPDATE calls SET status = CASE WHEN answer_ms IS NULL THEN 'failed' ELSE 'completed' END, stage = 4, \
-     end_reason = 'reconciled', end_ms = $1 WHERE node = $2 AND end_reason IS NULL";
-/// So were the open ones of all servers but one; they ended nobody knows when.
-pub(super) const RECONCILE_OTHERS: &str = "UPDATE calls SET status = CASE WHEN answer_ms IS NULL THEN 'failed' ELSE 'completed' END, stage = 4, \
-     end_reason = 'reconciled', end_ms = COALESCE(answer_ms, start_ms) WHERE node <> $1 AND end_reason IS NULL";
-
 /// What the writer is told.
 #[derive(Clone, Debug)]
 pub struct WriterConfig {
@@ -44,6 +38,8 @@ pub struct WriterConfig {
     pub event_days: u32,
     /// Call records older than so many days are forgotten; 0: never.
     pub record_days: u32,
+    /// Who is told of calls that an earlier run left behind.
+    pub reconciled: Tell,
 }
 
 /// Start the thread. It ends soon after the journal has, where the database is there; what is left then stays in the
@@ -53,7 +49,9 @@ pub fn spawn(config: WriterConfig, line: Line, ready: oneshot::Sender<()>) -> io
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let retention = Retention::new(config.event_days, config.record_days);
     let statements = Statements::new(config.database.is_sqlite());
-    let writer = Writer { config, node, line, ready: Some(ready), pool: None, failing: false, retention, statements };
+    let reconciler = Reconciler::new(config.reconciled.clone());
+    let ready = Some(ready);
+    let writer = Writer { config, node, line, ready, pool: None, failing: false, retention, reconciler, statements };
     thread::Builder::new().name("store".into()).spawn(move || runtime.block_on(writer.run()))
 }
 
@@ -65,7 +63,16 @@ struct Writer {
     pool: Option<AnyPool>,
     failing: bool,
     retention: Retention,
+    reconciler: Reconciler,
     statements: Statements,
+}
+
+/// What was put into the database at once.
+struct Put {
+    /// The moment of the last line, in ms since 1970.
+    latest: i64,
+    /// A run of the server began then.
+    began: Option<i64>,
 }
 
 /// Why a turn failed.
@@ -121,7 +128,10 @@ impl Writer {
                     break;
                 };
                 let put = tokio::time::timeout(PATIENCE, self.put(&pool, &lines, last)).await;
-                let latest = put.map_err(|_| Trouble::Silent)??;
+                let Put { latest, began } = put.map_err(|_| Trouble::Silent)??;
+                if let Some(at_ms) = began {
+                    self.reconciler.began(at_ms);
+                }
                 done = last;
                 self.line.stored.send_replace(Stored { done: Some(done), failing: false });
                 tail.forget(done)?;
@@ -132,6 +142,7 @@ impl Writer {
                 self.line.stored.send_replace(Stored { done: Some(done), failing: false });
                 tracing::warn!("the database is there again, and has all that waited for it");
             }
+            self.reconciler.tell(&pool, &self.node).await?;
             if let Some(ready) = self.ready.take() {
                 // Who waited may be gone.
                 let _ = ready.send(());
@@ -156,12 +167,12 @@ impl Writer {
         Ok(u64::try_from(done).unwrap_or(0))
     }
 
-    /// All of it or nothing. Gives the moment of the last line.
-    async fn put(&self, pool: &AnyPool, lines: &[(u64, String)], last: u64) -> Result<i64, sqlx::Error> {
+    /// All of it or nothing.
+    async fn put(&self, pool: &AnyPool, lines: &[(u64, String)], last: u64) -> Result<Put, sqlx::Error> {
         let mut work = pool.begin().await?;
-        let latest = self.apply(&mut work, lines, last).await?;
+        let put = self.apply(&mut work, lines, last).await?;
         work.commit().await?;
-        Ok(latest)
+        Ok(put)
     }
 
     async fn apply(
@@ -169,10 +180,10 @@ impl Writer {
         work: &mut Transaction<'_, Any>,
         lines: &[(u64, String)],
         last: u64,
-    ) -> Result<i64, sqlx::Error> {
+    ) -> Result<Put, sqlx::Error> {
         let mut events = Vec::with_capacity(lines.len());
         let mut calls = BTreeMap::new();
-        let mut latest = 0;
+        let (mut latest, mut began) = (0, None);
         for (number, line) in lines {
             let Ok(event) = serde_json::from_str::<Written<'_>>(line) else {
                 tracing::error!(number, line, "a line of the spool cannot be read; it is only here");
@@ -183,7 +194,8 @@ impl Writer {
             if event.kind == STARTED {
                 // What came before belongs to an earlier run: whatever of it is open was left behind.
                 self.statements.put_calls(work, &self.node, &std::mem::take(&mut calls)).await?;
-                self.reconcile(work, latest).await?;
+                self.reconciler.reconcile(work, &self.node, latest).await?;
+                began = Some(latest);
             }
             if let (Some(id), Some(data)) = (event.call, event.data) {
                 // A call's last line is how far it has come.
@@ -199,15 +211,6 @@ impl Writer {
         .bind(i64::try_from(last).unwrap_or(i64::MAX))
         .execute(&mut **work)
         .await?;
-        Ok(latest)
-    }
-
-    /// Calls whose end nobody saw, since the server was gone.
-    async fn reconcile(&self, work: &mut Transaction<'_, Any>, at_ms: i64) -> Result<(), sqlx::Error> {
-        let done = sqlx::query(RECONCILE).bind(at_ms).bind(self.node.as_str()).execute(&mut **work).await?;
-        if done.rows_affected() > 0 {
-            tracing::warn!(calls = done.rows_affected(), "calls were left behind by an earlier run; they are over");
-        }
-        Ok(())
+        Ok(Put { latest, began })
     }
 }

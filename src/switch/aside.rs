@@ -4,7 +4,7 @@ use super::{call::Call, core::Core, play::Player, task::Ask};
 use crate::{
     ids::BridgeId,
     media::{Command, Role},
-    verbs::{Failure, Reply, Sound},
+    verbs::{Failure, Manner, Play, Reply, Sound},
 };
 
 /// How a call takes part in a bridge or room.
@@ -49,12 +49,12 @@ impl Call {
     }
 
     /// Play these, where nothing else is being played but the music of a hold, which goes on afterwards.
-    pub fn announce(&mut self, core: &mut Core, ask: Ask, sounds: &[Sound]) -> Result<(), Failure> {
+    pub fn announce(&mut self, core: &mut Core, ask: Ask, sounds: Vec<Sound>, manner: Manner) -> Result<(), Failure> {
         let free = matches!(self.player, Player::Idle) || self.hold.on_air;
         if !free || !self.is_hearable() || self.direct.is_some() {
             return Err(Failure::WrongState);
         }
-        self.play(core, sounds)?;
+        self.play_as(core, &Play { manner, ..Play::new(sounds) })?;
         self.announced = Some(ask);
         Ok(())
     }

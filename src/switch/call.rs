@@ -38,6 +38,7 @@ use super::{
     reoffer::Reoffer,
     siprec::Siprec,
     stir::Signature,
+    stream::Streaming,
     task::{Ask, Task},
     telephone,
     transfer::Moving,
@@ -130,6 +131,8 @@ pub(super) struct Call {
     pub siprec: Option<Box<Siprec>>,
     /// The leg to the recorder that records it.
     pub recorder: Option<CallId>,
+    /// Its audio goes to a program outside.
+    pub streaming: Option<Box<Streaming>>,
     /// How far it has come from audio to a fax.
     pub fax: Fax,
     /// Of a call that we make: the number that it shows is known to be the caller's.
@@ -299,6 +302,7 @@ impl Call {
             direct: None,
             siprec: None,
             recorder: None,
+            streaming: None,
             fax: Fax::Audio,
             vouched: true,
             legs: Vec::new(),

@@ -114,6 +114,8 @@ pub struct Counts {
     pub certificates: usize,
     /// Recordings that run or are being written.
     pub recordings: usize,
+    /// Calls whose audio is streamed.
+    pub streams: usize,
     /// Conference rooms.
     pub rooms: usize,
     /// Outgoing calls that are over, but may still be answered by another fork.

@@ -23,7 +23,7 @@ use super::{
     trunk::{self, Trunks},
 };
 use crate::{
-    ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, WorkerId},
+    ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, StreamId, WorkerId},
     media::{Command, Pcm},
     sip::{ClientTx, Failover, Headers, Hop, NameAddr, Request, Response, Scheme, ServerTx, Stack, Transport, Uri},
     time::{Epoch, Time},
@@ -59,6 +59,7 @@ pub(super) struct Core {
     pub queries: BTreeMap<QueryId, CallId>,
     pub loads: BTreeMap<LoadId, CallId>,
     pub recordings: BTreeMap<RecordingId, CallId>,
+    pub streams: BTreeMap<StreamId, CallId>,
     /// Of those who sign calls.
     pub certificates: Certificates,
     /// What is to be traced, in its order.
@@ -115,6 +116,7 @@ impl Core {
             queries: BTreeMap::new(),
             loads: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            streams: BTreeMap::new(),
             certificates: Certificates::default(),
             seen: Vec::new(),
             departed: Departed::default(),

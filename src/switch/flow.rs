@@ -126,11 +126,12 @@ impl Switch {
         self.leg_over(id);
         self.silence_recordings(id);
         self.siprec_over(id);
-        let Some((call, _)) = self.call(id) else { return };
+        let Some((call, core)) = self.call(id) else { return };
         let task = call.task.take();
         let mut asides = std::mem::take(&mut call.reoffer.asks);
         asides.extend(call.forget_texts());
         asides.extend(call.announced.take());
+        asides.extend(call.leave_stream(core));
         let (flow, legs) = (call.flow, std::mem::take(&mut call.legs));
         let own = flow.filter(|flow| self.flows.get(flow).is_some_and(|flow| flow.call == id));
         match own {

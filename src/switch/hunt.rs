@@ -63,6 +63,7 @@ fn code_of(failure: &Failure) -> u16 {
         | Failure::Refused(_)
         | Failure::Unreachable
         | Failure::Sound(_)
+        | Failure::Stream(_)
         | Failure::Disk(_)
         | Failure::Store(_) => 404,
     }

@@ -4,11 +4,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::Config;
+use super::{Config, StreamNews};
 use crate::{
-    ids::{FlowId, LoadId, PortId, QueryId, RecordingId, RequestId, WorkerId},
+    ids::{FlowId, LoadId, PortId, QueryId, RecordingId, RequestId, StreamId, WorkerId},
     media, sip,
-    verbs::{FlowEnd, NoSound, Ran, Request},
+    verbs::{FlowEnd, NoSound, Ran, Request, Sound},
 };
 
 /// Something happened.
@@ -64,6 +64,13 @@ pub enum Input {
         /// The sound, else why there is none.
         result: Result<Arc<media::Pcm>, NoSound>,
     },
+    /// Answers [`Output::Load`](super::Output::Load) where the sound is a play list.
+    Listed {
+        /// Which load.
+        load: LoadId,
+        /// Its entries, at least one, else why there are none.
+        result: Result<Vec<Sound>, NoSound>,
+    },
     /// Answers [`Output::Look`](super::Output::Look), exactly once.
     Found {
         /// Its address.
@@ -90,6 +97,13 @@ pub enum Input {
         recording: RecordingId,
         /// The file, as a path below the recording folder; else why there is none.
         result: Result<String, String>,
+    },
+    /// What becomes of an [`Output::Stream`](super::Output::Stream).
+    Streamed {
+        /// Which one.
+        stream: StreamId,
+        /// What.
+        news: StreamNews,
     },
     /// A new configuration, for what comes from now on. The part of [`sip::Config`] is read at the start only.
     Configure(Box<Config>),

@@ -13,6 +13,7 @@ mod cdr;
 mod close;
 mod config;
 mod connect;
+mod console;
 mod core;
 mod desk;
 mod detect;
@@ -37,6 +38,7 @@ mod input;
 mod key;
 mod lamps;
 mod link;
+mod list;
 mod message;
 mod message_copy;
 mod message_in;
@@ -75,6 +77,7 @@ mod siprec_mouths;
 mod siprec_words;
 mod steer;
 pub mod stir;
+mod stream;
 #[expect(clippy::module_inception, reason = "the machine that the folder is named after")]
 mod switch;
 mod tape;
@@ -107,6 +110,7 @@ pub use route::{BadPattern, Pattern, Route, Service, Through, best};
 pub use rules::{HoldRule, Rules, TransferRule};
 pub use secure::{Handshake, MediaSecurity};
 pub use siprec::Recorders;
+pub use stream::{StreamAbout, StreamNews, StreamOrder};
 pub use switch::Switch;
 pub use trunk::{
     Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Alarm, Binding, CallRecord, Handshake, MessageRecord, Progress};
+use super::{Alarm, Binding, CallRecord, Handshake, MessageRecord, Progress, StreamOrder};
 use crate::{
     codec::Rate,
     facts::Start,
@@ -93,6 +93,8 @@ pub enum Output {
         /// The highest rate that is of use.
         rate: Rate,
     },
+    /// Stream a call's audio to a program outside. Answered by [`Input::Streamed`](super::Input::Streamed).
+    Stream(Box<StreamOrder>),
     /// Create the file of a recording; blocks follow from the worker. Answered by
     /// [`Input::RecordingWritten`](super::Input::RecordingWritten) at its end.
     OpenRecording {

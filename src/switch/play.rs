@@ -29,14 +29,22 @@ pub(super) enum Player {
     /// Some sounds are still missing.
     Loading {
         sounds: Vec<Option<Arc<Pcm>>>,
-        /// What is missing, and its place.
-        loads: Vec<(LoadId, usize)>,
+        loads: Vec<Missing>,
         hand: Box<Hand>,
     },
     Playing {
         play: PlayId,
         hand: Box<Hand>,
     },
+}
+
+/// A sound that is being loaded.
+pub(super) struct Missing {
+    pub load: LoadId,
+    /// Its place among the sounds.
+    pub place: usize,
+    /// Of how many play lists, one within another, it is an entry.
+    pub depth: u8,
 }
 
 /// What the caller hears while others are rung.
@@ -73,7 +81,7 @@ impl Call {
         let (rate, mut loads) = (self.rate(), Vec::new());
         for (at, (_, sound)) in missing {
             let load = LoadId(core.id());
-            loads.push((load, at));
+            loads.push(Missing { load, place: at, depth: 0 });
             core.loads.insert(load, self.id);
             core.out.push_back(Output::Load { load, sound: sound.clone(), rate });
         }
@@ -92,8 +100,8 @@ impl Call {
     /// A sound is there, or cannot be had.
     pub fn handle_loaded(&mut self, core: &mut Core, load: LoadId, result: Result<Arc<Pcm>, NoSound>) {
         let Player::Loading { sounds, loads, .. } = &mut self.player else { return };
-        let Some(found) = loads.iter().position(|(id, _)| *id == load) else { return };
-        let (_, place) = loads.swap_remove(found);
+        let Some(found) = loads.iter().position(|missing| missing.load == load) else { return };
+        let Missing { place, .. } = loads.swap_remove(found);
         match result {
             Ok(pcm) => {
                 if let Some(sound) = sounds.get_mut(place) {
@@ -108,7 +116,7 @@ impl Call {
         }
     }
 
-    fn play_when_loaded(&mut self, core: &mut Core) {
+    pub fn play_when_loaded(&mut self, core: &mut Core) {
         let Player::Loading { sounds, loads, hand } = &mut self.player else { return };
         if !loads.is_empty() {
             return;
@@ -156,8 +164,8 @@ impl Call {
         match std::mem::replace(&mut self.player, Player::Idle) {
             Player::Idle => {}
             Player::Loading { loads, .. } => {
-                for (load, _) in loads {
-                    core.loads.remove(&load);
+                for missing in loads {
+                    core.loads.remove(&missing.load);
                 }
             }
             Player::Playing { hand, .. } => hand.give_up(core),

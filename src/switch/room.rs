@@ -136,6 +136,7 @@ impl Switch {
     /// What a script orders in a room.
     pub(super) fn order_in_room(&mut self, order: RoomOrder) -> Result<Reply, Failure> {
         let (name, member, change) = match order {
+            RoomOrder::Rooms => return Ok(Reply::Rooms(self.views())),
             RoomOrder::Members { room } => return Ok(Reply::Members(self.members(&room))),
             RoomOrder::Mute { room, member, on } => (room, member, Change::Muted(on)),
             RoomOrder::Deafen { room, member, on } => (room, member, Change::Deaf(on)),

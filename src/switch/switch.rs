@@ -109,10 +109,17 @@ impl Switch {
                     call.handle_loaded(core, load, result);
                 }
             }
+            Input::Listed { load, result } => {
+                let call = self.core.loads.remove(&load);
+                if let Some((call, core)) = call.and_then(|call| self.call(call)) {
+                    call.handle_listed(core, load, result);
+                }
+            }
             Input::Found { url, result } => self.on_found(&url, result),
             Input::Request(request) => self.on_request(request),
             Input::FlowEnded { flow, end, ran } => self.on_flow_ended(flow, end, *ran),
             Input::RecordingWritten { recording, result } => self.on_recording_written(recording, result),
+            Input::Streamed { stream, news } => self.on_streamed(stream, news),
             Input::Configure(config) => {
                 let sip = self.core.config.sip.clone();
                 if self.core.config.stir.verifying != config.stir.verifying {
@@ -190,6 +197,7 @@ impl Switch {
             queries: self.core.queries.len(),
             certificates: self.core.certificates.coming(),
             recordings: self.core.recordings.len(),
+            streams: self.core.streams.len(),
             rooms: self.rooms.len(),
             forks: self.forks.len(),
             subscriptions: self.core.desk.lamps.len(),

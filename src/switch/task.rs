@@ -23,7 +23,7 @@ use digits::check_digits;
 pub(super) use doing::{Ask, Doing, Task};
 
 /// A request is answered now, or by its task.
-type Begun = Result<Option<Reply>, Failure>;
+pub(super) type Begun = Result<Option<Reply>, Failure>;
 
 impl Switch {
     pub(super) fn on_request(&mut self, request: Request) {
@@ -57,10 +57,13 @@ impl Switch {
         if let Verb::Registrations { phone } = verb {
             return self.core.registrations_of(&phone).map(Some);
         }
-        self.begin_in_call(ask, id, verb)
+        match (ask.origin, id) {
+            (Origin::Console, CallId::NONE) => self.begin_without_call(ask, verb),
+            (Origin::Console | Origin::Flow(_), _) => self.begin_in_call(ask, id, verb),
+        }
     }
 
-    fn begin_in_call(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
+    pub(super) fn begin_in_call(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
         let call = self.calls.get(&id).ok_or(Failure::NoSuchCall)?;
         if !self.may(ask.origin, call) {
             return Err(Failure::NoSuchCall);
@@ -101,11 +104,13 @@ impl Switch {
             Verb::Transfer(wish) => self.begin_transfer(ask, id, &wish),
             Verb::Figures => call.figures().map(Some),
             Verb::Mute { on } => call.mute(core, on).map(|()| Some(Reply::Done)),
-            Verb::Announce { sounds } => call.announce(core, ask, &sounds).map(|()| None),
+            Verb::Announce { sounds, manner } => call.announce(core, ask, sounds, manner).map(|()| None),
             Verb::Run { script, vars } => self.run_another(id, script, vars).map(|()| (!own).then_some(Reply::Done)),
             Verb::Siprec { recorder } => self.begin_siprec(Some(ask), id, recorder.as_deref()),
             Verb::SiprecStop => self.end_siprec(id),
             Verb::SiprecMask { on } => self.mask_siprec(id, on),
+            Verb::Stream(wish) => self.begin_stream(ask, id, wish),
+            Verb::StreamStop => self.end_stream(id),
             Verb::Room(order) => self.order_in_room(order).map(Some),
             Verb::SetVar { .. } | Verb::Mailbox { .. } | Verb::Messaging(_) | Verb::Registrations { .. } => Ok(None),
             Verb::Pickup { phone } => self.begin_pickup(id, &phone),
@@ -205,6 +210,8 @@ impl Switch {
             | Verb::Siprec { .. }
             | Verb::SiprecStop
             | Verb::SiprecMask { .. }
+            | Verb::Stream(_)
+            | Verb::StreamStop
             | Verb::Mailbox { .. }
             | Verb::Messaging(_)
             | Verb::Registrations { .. }

@@ -77,6 +77,7 @@ impl Switch {
             | Reply::Heard { .. }
             | Reply::Figures(_)
             | Reply::Members(_)
+            | Reply::Rooms(_)
             | Reply::Value(_) => self.on_flow_ended(flow, FlowEnd::Finished, Ran::default()),
         }
     }
@@ -132,6 +133,7 @@ fn passed_on(code: Option<u16>, failure: &Failure) -> u16 {
         | Failure::NoSuchRecording
         | Failure::NoSuchPhone
         | Failure::Sound(_)
+        | Failure::Stream(_)
         | Failure::Disk(_)
         | Failure::Store(_) => 500,
     };

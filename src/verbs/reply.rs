@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Figures, Heard, Member, NoSound, RecordEnd, Registration, Text};
+use super::{Figures, Heard, Member, NoSound, NoStream, RecordEnd, Registration, RoomView, Text};
 use crate::ids::{CallId, PlayId, RecordingId};
 
 /// The answer to a [`Request`](super::Request).
@@ -52,6 +52,8 @@ pub enum Reply {
     Left(LeaveReason),
     /// Who is in a room.
     Members(Vec<Member>),
+    /// Which rooms there are, by name.
+    Rooms(Vec<RoomView>),
     /// How the audio goes.
     Figures(Box<Figures>),
     /// Who answers.
@@ -141,6 +143,8 @@ pub enum Failure {
     Unreachable,
     /// A sound could not be had; what and why.
     Sound(NoSound),
+    /// Audio cannot be streamed; where to and why.
+    Stream(NoStream),
     /// No media in common, or none could be opened.
     Media(String),
     /// The disk took no more of a recording, or none of it; why. What it took can be played.
@@ -166,6 +170,7 @@ impl Failure {
             Failure::Denied(_) => "denied",
             Failure::Unreachable => "unreachable",
             Failure::Sound(_) => "sound",
+            Failure::Stream(_) => "stream",
             Failure::Media(_) => "media",
             Failure::Disk(_) => "disk",
             Failure::Limit(_) => "limit",

@@ -1,5 +1,7 @@
 //! Words about conference rooms.
 
+use crate::ids::RecordingId;
+
 /// How a room is entered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
@@ -14,6 +16,8 @@ pub struct Entry {
 /// What can be ordered in a room. A member is named by its call's id, as records have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoomOrder {
+    /// Which rooms are there? Replies [`Reply::Rooms`](super::Reply::Rooms).
+    Rooms,
     /// Who is there? Replies [`Reply::Members`](super::Reply::Members).
     Members {
         /// The room.
@@ -44,6 +48,17 @@ pub enum RoomOrder {
         /// Who.
         member: String,
     },
+}
+
+/// A room that somebody is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomView {
+    /// Its name.
+    pub room: String,
+    /// How many are there.
+    pub members: usize,
+    /// Recordings of it that run.
+    pub recordings: Vec<RecordingId>,
 }
 
 /// Who is in a room.

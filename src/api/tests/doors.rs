@@ -10,7 +10,7 @@ use Scope::{Admin, Call, Read};
 const CONTACT: &str = r#"{"name": "Anna", "numbers": ["4711"]}"#;
 const USER: &str = r#"{"name": "anna", "password": "long enough", "role": "read"}"#;
 
-const DOORS: [Door; 52] = [
+const DOORS: [Door; 59] = [
     ("get", "/metrics", Read, true, ""),
     ("get", "/v1/numbers", Read, true, ""),
     ("get", "/v1/trunks", Read, true, ""),
@@ -27,6 +27,13 @@ const DOORS: [Door; 52] = [
     ("post", "/v1/calls/{id}/transcript", Call, false, r#"{"who": "caller", "text": "hello"}"#),
     ("post", "/v1/calls/{id}/hangup", Call, false, ""),
     ("post", "/v1/calls/{id}/play", Call, false, r#"{"file": "a.wav"}"#),
+    ("post", "/v1/calls/{id}/play/steer", Call, false, r#"{"action": "pause"}"#),
+    ("post", "/v1/calls/{id}/play/stop", Call, false, ""),
+    ("get", "/v1/rooms", Read, true, ""),
+    ("get", "/v1/rooms/{room}", Read, true, ""),
+    ("post", "/v1/rooms/{room}/member", Call, true, r#"{"member": "a-1", "action": "mute"}"#),
+    ("post", "/v1/rooms/{room}/record", Call, true, ""),
+    ("post", "/v1/rooms/{room}/record/mode", Call, true, r#"{"recording": 1, "mode": "mask"}"#),
     ("post", "/v1/calls/{id}/record", Call, false, ""),
     ("post", "/v1/calls/{id}/record/stop", Call, false, r#"{"recording": 1}"#),
     ("post", "/v1/calls/{id}/record/mode", Call, false, r#"{"recording": 1, "mode": "mask"}"#),
@@ -103,7 +110,7 @@ async fn no_door_opens_without_a_key_or_with_a_key_of_too_small_a_scope() {
     let (read, call) = (key(Read, &[]).await, key(Call, &[]).await);
     let one_number = key(Admin, &["100".into()]).await;
     for (method, path, scope, everywhere, body) in DOORS.into_iter().filter(|door| door.1 != "/nowhere") {
-        let path = path.replace("{id}", "x").replace("{version}", "1");
+        let path = path.replace("{id}", "x").replace("{room}", "x").replace("{version}", "1");
         let method = method.to_uppercase();
         for wrong in ["", "swh_wrong", "sws_wrong"] {
             let (code, problem) = bench.ask(&method, &path, wrong, "", body).await;
@@ -130,11 +137,11 @@ async fn the_least_scope_opens_the_door() {
     // What asks the control task waits for ever here, and a stream does not end.
     let asking = ["/metrics", "/v1/numbers", "/v1/trunks", "/v1/phones", "/v1/reload", "/v1/quick-calls", "/v1/events"];
     for (method, path, scope, _, body) in DOORS {
-        if asking.contains(&path) || (method, path) == ("post", "/v1/calls") {
+        if asking.contains(&path) || path.starts_with("/v1/rooms") || (method, path) == ("post", "/v1/calls") {
             continue;
         }
         let (_, key) = bench.store.make_key("k", scope, &[], 1).await.unwrap();
-        let path = path.replace("{id}", "x").replace("{version}", "1");
+        let path = path.replace("{id}", "x").replace("{room}", "x").replace("{version}", "1");
         let (code, told) = bench.ask(&method.to_uppercase(), &path, &key, "", body).await;
         assert!(![401, 403].contains(&code) && code < 500, "{method} {path}: {code} {told}");
     }

@@ -34,10 +34,8 @@ async fn how_far_the_database_is_behind_is_told() {
     let mut orders = bench.orders;
     tokio::spawn(async move {
         while let Some(order) = orders.recv().await {
-            if let Order::View(to) = order {
-                let (numbers, trunks, phones) = (vec![], vec![], vec![]);
-                let view = View { counts: Default::default(), draining: false, numbers, trunks, phones };
-                to.send(view).unwrap();
+            if let Order::Figures(to) = order {
+                to.send(Figures::default()).unwrap();
             }
         }
     });

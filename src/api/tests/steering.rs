@@ -1,7 +1,10 @@
 //! Calls are begun and steered: what the control task is asked for, and what becomes of its answers.
 
 use super::*;
-use crate::verbs::{RecordMode, Sound};
+use crate::{
+    ids::RecordingId,
+    verbs::{Manner, Member, Record, RecordMode, RoomOrder, RoomView, Sound, Steer, Voices},
+};
 
 impl Bench {
     /// What the control task is asked for next.
@@ -46,13 +49,24 @@ async fn each_way_to_steer_is_one_verb() {
     let mut bench = Bench::new().await;
     bench.tell("a-1", "4711", Status::InProgress).await;
     bench.script("vip.lua");
-    let recording = crate::ids::RecordingId(3);
+    let recording = RecordingId(3);
     let verbs = [
         ("mute", json!({}), Verb::Mute { on: true }),
         ("unmute", json!({}), Verb::Mute { on: false }),
         ("hold", json!({}), Verb::Hold { music: None }),
         ("resume", json!({}), Verb::Resume),
-        ("play", json!({"file": "a.wav"}), Verb::Announce { sounds: vec![Sound::File("a.wav".into())] }),
+        ("play", json!({"file": "a.wav"}), announce(&["a.wav"], Manner::default())),
+        (
+            "play",
+            json!({"files": ["a.wav", "b.m3u"], "volume_db": -6.5, "times": 3, "from_s": 1.5}),
+            announce(&["a.wav", "b.m3u"], Manner { volume: -6.5, times: Some(3), from: Duration::from_millis(1500) }),
+        ),
+        (
+            "play",
+            json!({"file": "a.wav", "loop": true}),
+            announce(&["a.wav"], Manner { times: None, ..Manner::default() }),
+        ),
+        ("play/stop", json!({}), Verb::StopPlay { play: None }),
         ("record/mode", json!({"recording": 3, "mode": "mask"}), Verb::RecordAs { recording, mode: RecordMode::Mask }),
         (
             "flow",
@@ -78,6 +92,141 @@ async fn each_way_to_steer_is_one_verb() {
     assert_eq!((code, problem["field"].as_str()), (422, Some("script")));
     let (_, audit) = bench.get("/v1/audit?limit=500").await;
     assert!(audit["entries"].as_array().unwrap().iter().any(|one| one["what"] == "call.mute" && one["about"] == "a-1"));
+}
+
+fn announce(files: &[&str], manner: Manner) -> Verb {
+    Verb::Announce { sounds: files.iter().map(|file| Sound::File((*file).into())).collect(), manner }
+}
+
+#[tokio::test]
+async fn what_is_played_is_steered_and_its_place_is_told() {
+    let mut bench = Bench::new().await;
+    bench.tell("a-1", "4711", Status::InProgress).await;
+    let second = Duration::from_millis(2500);
+    for (body, wanted) in [
+        (json!({"action": "pause"}), Steer::Pause),
+        (json!({"action": "resume"}), Steer::Resume),
+        (json!({"action": "tell"}), Steer::Tell),
+        (json!({"action": "seek", "seconds": 2.5}), Steer::Seek(second)),
+        (json!({"action": "forward", "seconds": 2.5}), Steer::Forward(second)),
+        (json!({"action": "back", "seconds": 2.5}), Steer::Back(second)),
+        (json!({"action": "volume", "volume_db": 3}), Steer::Volume(3.0)),
+    ] {
+        let (verb, code, told) = steer(&mut bench, "play/steer", body, Reply::At(second)).await;
+        assert_eq!((verb, code), (Verb::Steer { play: None, steer: wanted }, 200));
+        assert_eq!(told, json!({"outcome": "done", "seconds": 2.5}));
+    }
+    for (path, body, field, status) in [
+        ("play/steer", json!({"action": "seek"}), "seconds", 422),
+        ("play/steer", json!({"action": "seek", "seconds": -1}), "seconds", 400),
+        ("play/steer", json!({"action": "volume", "volume_db": 21}), "volume_db", 400),
+        ("play/steer", json!({"action": "dance"}), "action", 400),
+        ("play", json!({}), "file", 422),
+        ("play", json!({"file": "a.wav", "text": "b"}), "file", 422),
+        ("play", json!({"files": []}), "file", 422),
+        ("play", json!({"file": "a.wav", "loop": true, "times": 2}), "times", 422),
+        ("play", json!({"file": "a.wav", "times": 0}), "times", 400),
+        ("play", json!({"file": "a.wav", "volume_db": -61}), "volume_db", 400),
+        ("play", json!({"file": "a.wav", "from_s": 86401}), "from_s", 400),
+    ] {
+        let (code, problem) = bench.post(&format!("/v1/calls/a-1/{path}"), &body).await;
+        assert_eq!((code, problem["field"].as_str()), (status, Some(field)), "{path} {body}");
+    }
+}
+
+impl Bench {
+    /// The next request, which names no call, answered with this.
+    async fn room_request(&mut self, reply: Reply) -> Verb {
+        let Input::Request(asked) = self.input().await else { panic!("no request") };
+        assert_eq!(asked.call, CallId::NONE);
+        self.replies.send(ConsoleReply::Reply { request: asked.id, reply }).unwrap();
+        asked.verb
+    }
+}
+
+/// One room with a recording.
+fn one_room() -> Reply {
+    Reply::Rooms(vec![RoomView { room: "team a".into(), members: 2, recordings: vec![RecordingId(9)] }])
+}
+
+#[tokio::test]
+async fn a_room_is_looked_at_and_its_members_are_ordered_about() {
+    let mut bench = Bench::new().await;
+    let admin = bench.admin.clone();
+    let get = |at, path: &'static str| {
+        let admin = admin.clone();
+        tokio::spawn(async move { send(at, ("GET", path), &admin, "", "").await })
+    };
+    let asking = get(bench.at, "/v1/rooms");
+    assert_eq!(bench.room_request(one_room()).await, Verb::Room(RoomOrder::Rooms));
+    let (code, _, body) = asking.await.unwrap();
+    assert_eq!((code, body.as_str()), (200, r#"[{"room":"team a","members":2,"recordings":[9]}]"#));
+    let asking = get(bench.at, "/v1/rooms/team%20a");
+    bench.room_request(one_room()).await;
+    let member = Member { id: "a-1".into(), party: "4711".into(), muted: true, deaf: false, loudest: false };
+    let asked = bench.room_request(Reply::Members(vec![member])).await;
+    assert_eq!(asked, Verb::Room(RoomOrder::Members { room: "team a".into() }));
+    let (code, _, body) = asking.await.unwrap();
+    let want = r#"[{"id":"a-1","party":"4711","muted":true,"deaf":false,"loudest":false}]"#;
+    assert_eq!((code, body.as_str()), (200, want));
+    let asking = get(bench.at, "/v1/rooms/other");
+    bench.room_request(one_room()).await;
+    assert_eq!(asking.await.unwrap().0, 404);
+    let (room, member) = (|| "team a".to_owned(), || "a-1".to_owned());
+    for (action, wanted) in [
+        ("mute", RoomOrder::Mute { room: room(), member: member(), on: true }),
+        ("unmute", RoomOrder::Mute { room: room(), member: member(), on: false }),
+        ("deafen", RoomOrder::Deafen { room: room(), member: member(), on: true }),
+        ("undeafen", RoomOrder::Deafen { room: room(), member: member(), on: false }),
+        ("kick", RoomOrder::Kick { room: room(), member: member() }),
+    ] {
+        let body = json!({"member": "a-1", "action": action});
+        let asking = posting(bench.at, &bench.admin, "/v1/rooms/team%20a/member".into(), &body);
+        assert_eq!(bench.room_request(Reply::Done).await, Verb::Room(wanted));
+        assert_eq!(asking.await.unwrap(), (200, json!({"outcome": "done"})));
+    }
+}
+
+#[tokio::test]
+async fn a_room_is_recorded_paused_and_its_recording_finished_by_those_who_may() {
+    let mut bench = Bench::new().await;
+    let path = "/v1/rooms/team%20a/record";
+    let asking = posting(bench.at, &bench.admin, path.into(), &json!({"max_s": 60, "format": "mp3"}));
+    bench.room_request(one_room()).await;
+    let Verb::Record(Record { room, max, format, voices, wait, .. }) =
+        bench.room_request(Reply::Recording(RecordingId(9))).await
+    else {
+        panic!("no recording")
+    };
+    assert_eq!(
+        (room.as_deref(), max, wait, voices),
+        (Some("team a"), Some(Duration::from_secs(60)), false, Voices::Mixed)
+    );
+    assert_eq!(format, Some(crate::verbs::FileFormat::Mp3));
+    assert_eq!(asking.await.unwrap(), (200, json!({"outcome": "recording", "recording": 9})));
+    let recording = RecordingId(9);
+    for (mode, wanted) in [
+        ("pause", Verb::RecordAs { recording, mode: RecordMode::Pause }),
+        ("mask", Verb::RecordAs { recording, mode: RecordMode::Mask }),
+        ("keep", Verb::RecordAs { recording, mode: RecordMode::Keep }),
+        ("stop", Verb::RecordStop { recording }),
+    ] {
+        let body = json!({"recording": 9, "mode": mode});
+        let asking = posting(bench.at, &bench.admin, format!("{path}/mode"), &body);
+        bench.room_request(one_room()).await;
+        assert_eq!(bench.room_request(Reply::Done).await, wanted);
+        assert_eq!(asking.await.unwrap().0, 200);
+    }
+    let asking = posting(bench.at, &bench.admin, format!("{path}/mode"), &json!({"recording": 8, "mode": "stop"}));
+    bench.room_request(one_room()).await;
+    assert_eq!(asking.await.unwrap().0, 404, "a recording of something else");
+    let (_, few) = bench.store.make_key("n", Scope::Call, &["4711".into()], 1).await.unwrap();
+    assert_eq!(bench.ask("POST", path, &few, "", "{}").await.0, 403);
+    assert_eq!(bench.ask("GET", "/v1/rooms", &few, "", "").await.0, 403);
+    for (body, field) in [(json!({"max_s": 0}), "max_s"), (json!({"format": "flac"}), "format")] {
+        let (code, problem) = bench.post(path, &body).await;
+        assert_eq!((code, problem["field"].as_str()), (400, Some(field)));
+    }
 }
 
 /// Order a call; the control task begins it as call 7.

@@ -4,6 +4,7 @@
 //! played. An address may be a stranger's: only hosts that the operator names, or that are public, are asked.
 
 mod http;
+mod list;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -25,6 +26,7 @@ use super::{
     http::{HttpError, ask},
 };
 use crate::{
+    audio::m3u,
     codec::Rate,
     ids::LoadId,
     io::{FetchSound, SoundCache, clock::Clock, decode_sound},
@@ -166,11 +168,15 @@ pub fn spawn(
             .expect("a runtime needs only what every process has");
         runtime.block_on(async {
             let mut shelf = Shelf::new(config, clock);
-            let mut fetching = JoinSet::new();
+            let (mut fetching, mut listing) = (JoinSet::new(), JoinSet::new());
             loop {
                 let answers = tokio::select! {
-                    job = jobs.recv(), if fetching.len() < AT_ONCE => {
+                    job = jobs.recv(), if fetching.len() + listing.len() < AT_ONCE => {
                         let Some(job) = job else { return };
+                        if m3u::is_list(&job.url) {
+                            listing.spawn(list::fetch(Arc::clone(&shelf.config), job));
+                            continue;
+                        }
                         match shelf.ask(job) {
                             Asked::Here(load, pcm) => vec![(load, Ok(pcm))],
                             Asked::OnItsWay => vec![],
@@ -182,6 +188,10 @@ pub fn spawn(
                         }
                     }
                     Some(Ok((result, key))) = fetching.join_next() => shelf.came(&key, result),
+                    Some(Ok(answer)) = listing.join_next() => {
+                        let _ = control.send(answer).await;
+                        continue;
+                    }
                 };
                 for (load, result) in answers {
                     let _ = control.send(Input::Loaded { load, result }).await;

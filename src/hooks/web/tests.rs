@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::verbs;
 
 /// A quarter of a second at 16,000 Hz.
 fn wave() -> Vec<u8> {
@@ -209,4 +210,26 @@ async fn a_sound_comes_over_tls_from_a_server_that_proves_who_it_is() {
     fs::write(trust.path(), other.cert.pem()).unwrap();
     let doubting = Config { trust: trust.path().into(), ..config(&["localhost"]) };
     assert_eq!(Bench::new(doubting).fault(&url).await.0, SoundFault::Unreachable);
+}
+
+#[tokio::test]
+async fn a_play_list_is_asked_for_each_time_and_its_entries_stand_beside_it() {
+    let (url, count) =
+        server(vec![ok("", b"#EXTM3U\nb.wav\n/c.wav\n"), b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec()]).await;
+    let list = url.replace("/a.wav", "/music/all.m3u?x=1");
+    let mut bench = Bench::new(config(&["127.0.0.1"]));
+    let entries = |told: Option<Input>| match told {
+        Some(Input::Listed { result, .. }) => result,
+        other => panic!("{other:?}"),
+    };
+    bench.ask(&list, Rate::Wide).await;
+    let found = entries(bench.told.recv().await).unwrap();
+    let at = |path: &str| verbs::Sound::Web(url.replace("/a.wav", path));
+    assert_eq!(found, [at("/music/b.wav"), at("/c.wav")]);
+    bench.ask(&list, Rate::Wide).await;
+    assert_eq!(entries(bench.told.recv().await).unwrap_err().fault, SoundFault::Missing);
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+    let mut strict = Bench::new(config(&[]));
+    strict.ask(&list, Rate::Wide).await;
+    assert_eq!(entries(strict.told.recv().await).unwrap_err().fault, SoundFault::Denied);
 }

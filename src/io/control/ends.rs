@@ -11,13 +11,16 @@ use crate::{
     ids::RequestId,
     io::{
         disk::{FromDisk, ToDisk},
+        driver::Counters,
         handshakes::Handshakes,
         ring::Ring,
         sounds::{FetchSound, LoadFile, SpeakText},
+        stats::Load,
         streams::ToStreams,
+        waits::{Hook, Waited},
         worker::{FromWorker, WorkerHandle},
     },
-    switch::{Binding, CallRecord, ConsoleReply, Counts, Guarded, Input, MessageRecord, Progress, Trace},
+    switch::{Binding, CallRecord, ConsoleReply, Counts, Guarded, Input, MessageRecord, Progress, StreamOrder, Trace},
     verbs::ToFlow,
 };
 
@@ -55,8 +58,27 @@ pub struct View {
     pub phones: Vec<(String, Binding)>,
 }
 
+/// How the control task and the media threads are.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// What is held.
+    pub counts: Counts,
+    /// No new calls are taken.
+    pub draining: bool,
+    /// What the media threads saw, and how they keep up.
+    pub workers: Vec<(Counters, Load)>,
+    /// How long sounds took, by where they come from.
+    pub hooks: Vec<(Hook, Waited)>,
+    /// Names of the carriers.
+    pub trunks: Vec<String>,
+    /// Contacts of registered phones.
+    pub phones: usize,
+    /// Call records that the disk never took.
+    pub records_lost: u64,
+}
+
 /// What is held, by names.
-pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 13] {
+pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 14] {
     [
         ("calls", counts.calls),
         ("certificates", counts.certificates),
@@ -67,6 +89,7 @@ pub fn counts_of(counts: &Counts) -> [(&'static str, usize); 13] {
         ("loads", counts.loads),
         ("queries", counts.queries),
         ("recordings", counts.recordings),
+        ("streams", counts.streams),
         ("rooms", counts.rooms),
         ("forks", counts.forks),
         ("subscriptions", counts.subscriptions),
@@ -81,6 +104,8 @@ pub enum Fact {
     Progress(Box<Progress>),
     /// A call is over.
     Record(Box<CallRecord>),
+    /// A call of an earlier run is found to be over; its last event has this place in its order.
+    Reconciled(Box<CallRecord>, u32),
     /// What became of a text message.
     Message(Box<MessageRecord>),
 }
@@ -92,6 +117,8 @@ pub enum Order {
     Input(Box<Input>),
     /// Tell [`Seen::Counts`].
     Counts,
+    /// Show how busy everybody is.
+    Figures(oneshot::Sender<Figures>),
     /// Show how things are.
     View(oneshot::Sender<View>),
     /// Stop at once.
@@ -117,6 +144,8 @@ pub struct Ends {
     pub web: Sender<FetchSound>,
     /// Sounds from text.
     pub speech: Sender<SpeakText>,
+    /// Audio for programs outside.
+    pub listeners: Sender<Box<StreamOrder>>,
     /// Addresses of signers' certificates.
     pub certificates: Sender<String>,
     /// Scripts.

@@ -172,7 +172,40 @@ fn a_full_disk_is_told_once_and_gives_the_blocks_back() {
     assert!(matches!(wait(bench.worker.inbox()), ToWorker::Command(Command::Space { .. })));
     bench.inbox.push(ToDisk::Done { recording: R, samples: 1 }).unwrap();
     bench.inbox.push(ToDisk::CallRecord { line: "{}".into(), recorded: false }).unwrap();
-    assert!(matches!(bench.told(), FromDisk::CallRecordLost { record, .. } if record == "{}"));
+    bench.inbox.push(ToDisk::Shutdown).unwrap();
+    bench.disk.join();
+    assert_eq!(bench.outbox.pop(), None, "a call record waits; it is not lost");
+}
+
+#[test]
+fn call_records_wait_for_a_disk_that_takes_none_and_come_in_their_order() {
+    let folder = TempDir::new().unwrap();
+    let (recordings, records) = (folder.path().join("rec"), folder.path().join("later/calls.jsonl"));
+    let bench = Bench::new(folder, recordings, records.clone());
+    bench.inbox.push(ToDisk::CallRecord { line: "1".into(), recorded: false }).unwrap();
+    // An answer says that what came before was looked at.
+    bench.open(R, "a.wav", Layout::Party);
+    assert!(bench.done(R, 0).is_ok());
+    fs::create_dir(records.parent().unwrap()).unwrap();
+    bench.inbox.push(ToDisk::CallRecord { line: "2".into(), recorded: false }).unwrap();
+    bench.inbox.push(ToDisk::Shutdown).unwrap();
+    bench.disk.join();
+    assert_eq!(fs::read_to_string(records).unwrap(), "1\n2\n");
+}
+
+#[test]
+fn of_too_many_call_records_that_wait_the_newest_is_told_to_be_lost() {
+    let folder = TempDir::new().unwrap();
+    let (inbox, outbox) = (Ring::new(64).unwrap(), Ring::new(64).unwrap());
+    let call_records = Some(folder.path().join("nowhere/calls.jsonl"));
+    let config = DiskConfig { recordings: folder.path().into(), call_records, archive: None, clock: Clock::start() };
+    let mut writer = Writer::new(config, inbox, outbox);
+    for number in 0..UNWRITTEN {
+        writer.call_record(number.to_string(), false);
+    }
+    assert!(writer.untold.is_empty());
+    writer.call_record("one more".into(), false);
+    assert!(matches!(writer.untold.pop_front(), Some(FromDisk::CallRecordLost { record, .. }) if record == "one more"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The loop of a media thread.
 
-use std::{collections::VecDeque, io};
+use std::{collections::VecDeque, io, time::Duration};
 
 use super::{FromWorker, RETRY, ToWorker, WorkerConfig, WorkerHandle};
 use crate::{
@@ -12,11 +12,14 @@ use crate::{
         media_ports::Sockets,
         pace::Pace,
         ring::{Full, Ring},
+        stats::Load,
     },
     media::{Batch, Command, Engine, Event, Port, Slot},
     time::Time,
 };
 
+/// Who comes later than this to a tick is late: packets leave unevenly.
+const LATE: Duration = Duration::from_millis(5);
 /// Datagrams that leave together.
 const BATCH: usize = 256;
 /// A packet makes no more datagrams than this.
@@ -45,6 +48,8 @@ pub(super) struct Turns {
     /// For other media threads: ports, and commands that follow them.
     parcels: VecDeque<(WorkerHandle, ToWorker)>,
     moved: VecDeque<(PortId, WorkerHandle)>,
+    /// Ticks that it came too late to.
+    late: u64,
 }
 
 impl Turns {
@@ -69,6 +74,7 @@ impl Turns {
             overflow: VecDeque::with_capacity(OVERFLOW),
             parcels: VecDeque::new(),
             moved: VecDeque::with_capacity(MOVED),
+            late: 0,
         })
     }
 
@@ -93,6 +99,7 @@ impl Turns {
         self.tell();
         self.post();
         self.handle.stats.write(self.driver.counters());
+        self.handle.stats.write_load(Load { late: self.late, skipped: self.engine.skipped_ticks() });
         go_on
     }
 
@@ -115,6 +122,9 @@ impl Turns {
     }
 
     fn handle_timeout(&mut self, now: Time) {
+        if self.engine.timeout().is_some_and(|due| due + LATE < now) {
+            self.late += 1;
+        }
         while self.engine.timeout().is_some_and(|due| due <= now) {
             self.engine.handle_timeout(now, &mut self.batch);
             // It is due still: the batch was full.

@@ -5,7 +5,10 @@ use super::{
     store::Entry,
     stretch::{MAX_PIECE, ROOM},
 };
-use crate::{audio::opus::GRAIN, codec::Codec};
+use crate::{
+    audio::{g722::AHEAD, opus::GRAIN},
+    codec::Codec,
+};
 
 /// More delay than wanted is worth a cut from here, where it is quiet, and anywhere: 5 ms, 12.5 ms. Between nothing and
 /// this much there is room for a pitch period more or less, so that cuts and stretches do not alternate.
@@ -153,6 +156,13 @@ impl Jitter {
         let Workbench { decoder, fifo, conceal, .. } = &mut self.bench;
         let mut joined = false;
         fifo.append(0, |room| {
+            // A guess at more than one packet is too far from what was there: the state is better left as it was.
+            if front.codec == Codec::G722 && gap <= FRAME && conceal.is_hearing() {
+                // There is room: the packet is longer than this.
+                let guess = &mut room[..gap * scale + AHEAD];
+                conceal.guess(guess);
+                decoder.follow(front.codec, guess);
+            }
             let (made, room) = room.split_at_mut(gap * scale);
             let written = decoder.decode(front.codec, rate, payload, room);
             joined = written >= length * scale;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::Arguments;
 use crate::{
-    script::args::{Given, Options, Refusal, misuse},
+    script::{
+        args::{Given, Options, Refusal, misuse},
+        stream,
+    },
     verbs::{Entry, RoomOrder, Verb},
 };
 
@@ -39,6 +42,8 @@ pub(super) fn company(name: &str, function: &str, given: &Arguments) -> Result<V
         }
         "siprec_mask" => Verb::SiprecMask { on: Options::new(function, &given.a, &["on"], false)?.flag("on", true)? },
         "siprec_stop" => Verb::SiprecStop,
+        "stream" => stream::stream(function, &given.a)?,
+        "stream_stop" => Verb::StreamStop,
         "quality" => Verb::Figures,
         "members" => Verb::Room(RoomOrder::Members { room: Given::argument(function, "the room", &given.a).text(64)? }),
         _ => Verb::Room(room_order(name, function, given)?),

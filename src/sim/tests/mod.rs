@@ -15,6 +15,7 @@ mod recording;
 mod ring_all;
 mod rooms;
 mod soak;
+mod streams;
 mod transports;
 
 use std::{

@@ -171,3 +171,25 @@ fn a_room_is_recorded_from_its_first_to_its_last_whoever_ordered_it() {
         assert!(loud > 60, "{last} is heard for {loud} ticks");
     }
 }
+
+#[test]
+fn a_play_list_is_played_entry_by_entry_and_steered_as_one_sound() {
+    let phone = "call:record{file = 'heard.wav', stereo = true} call:sleep(60)";
+    let script = "call:answer() vars.ok, _, vars.seconds = call:play('music/day.m3u', {times = 2})
+        local p = call:play('music/day.m3u', {wait = false}) vars.at = p:seek(1.5) call:sleep(1) p:stop()
+        vars.none = select(4, call:play('none.m3u'))";
+    let mut world = world(Weather::CALM, script, phone);
+    let server = world.host(SERVER);
+    server.lists.insert("music/day.m3u".into(), "#EXTM3U\n#EXTINF:1,one\none.wav\nhttp://x.example/more.m3u8\n".into());
+    server.lists.insert("http://x.example/more.m3u8".into(), "two.wav\r\n".into());
+    server.prompts.insert("music/one.wav".into(), hum(note(0), 8000));
+    server.prompts.insert("http://x.example/two.wav".into(), hum(note(3), 8000));
+    call(&mut world, "sip:100@10.0.0.1");
+    run_to_the_end(&mut world);
+    let record = inbound(&mut world, SERVER);
+    assert_eq!((var(&record, "seconds").as_str(), var(&record, "none").as_str()), ("4", "missing"));
+    assert_eq!(var(&record, "at"), "1.5");
+    let heard = recording(&mut world, PHONE, "heard.wav").clone();
+    let (one, two) = (seconds_with(&heard, 0, note(0)), seconds_with(&heard, 0, note(3)));
+    assert!((1.9..2.2).contains(&one) && (2.4..2.7).contains(&two), "{one} {two}");
+}

@@ -77,7 +77,7 @@ async fn a_copy_brings_everything_back_and_mixes_it_with_nothing() {
     std::thread::scope(|scope| scope.spawn(|| keep_one(old.path(), "opened", "1")).join().unwrap());
 
     // Somebody writes meanwhile: the copy shows one moment.
-    let running = start(old.path(), &database);
+    let running = start_telling(old.path(), &database, 0, |_| Tell::default());
     let file = new.path().join("copy");
     let counted = backup(&database, old.path(), &file).await.unwrap();
     running.stop();

@@ -4,14 +4,14 @@ use super::{hold::bridged, *};
 use crate::media::Role;
 
 /// Ask in the name of the operator.
-fn order(world: &mut World, id: u64, call: CallId, verb: Verb) {
+pub(super) fn order(world: &mut World, id: u64, call: CallId, verb: Verb) {
     let request = Request { origin: Origin::Console, id: RequestId(id), call, verb };
     world.input(0, Input::Request(request));
     world.settle();
 }
 
 /// What the operator was told about its request.
-fn told(world: &World, id: u64) -> Vec<&Reply> {
+pub(super) fn told(world: &World, id: u64) -> Vec<&Reply> {
     let replies = world.node().console.iter().filter_map(|told| match told {
         ConsoleReply::Reply { request, reply } if *request == RequestId(id) => Some(reply),
         _ => None,
@@ -28,7 +28,7 @@ fn roles(world: &World) -> Vec<Role> {
 }
 
 fn say(text: &str) -> Verb {
-    Verb::Announce { sounds: vec![Sound::File(text.into())] }
+    Verb::Announce { sounds: vec![Sound::File(text.into())], manner: Manner::default() }
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(super) struct Node {
     pub(super) rates: Vec<Rate>,
     pub(super) queries: Vec<(QueryId, String)>,
     pub(super) files: Vec<(RecordingId, String)>,
+    pub(super) streams: Vec<StreamOrder>,
     pub(super) looks: Vec<String>,
     /// What Play goes on to; without it, plays last until stopped.
     pub(super) plays_end: bool,
@@ -145,6 +146,7 @@ impl World {
             rates: vec![],
             queries: vec![],
             files: vec![],
+            streams: vec![],
             looks: vec![],
             plays_end: true,
             next_request: 0,
@@ -199,6 +201,7 @@ impl World {
                 }
             }
             Output::OpenRecording { recording, file, .. } => node.files.push((recording, file)),
+            Output::Stream(order) => node.streams.push(*order),
             Output::Start(start) => node.starts.push(start),
             Output::Reply { request, reply, .. } => node.replies.push((request, reply)),
             Output::Stop { flow } => {
