@@ -5,10 +5,11 @@ use std::{
     fs,
     net::{SocketAddr, UdpSocket},
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
+use switchhook::io::clock::Clock;
 
 use crate::{
     api::post,
@@ -141,14 +142,14 @@ impl Hand {
         self.sip.send_to(text.as_bytes(), from).unwrap();
     }
 
-    /// When the first packet with a sound in it comes.
-    fn first_sound(&self) -> Instant {
+    /// Wait for the first packet with a sound in it.
+    fn first_sound(&self) {
         let mut bytes = [0; 2000];
         loop {
             let len = self.rtp.recv(&mut bytes).expect("a sound comes");
             // Silence is 0xff or 0x7f (G.711).
             if len > 12 && bytes[1] & 0x7f == 0 && bytes[12..len].iter().any(|sample| sample & 0x7f < 0x60) {
-                return Instant::now();
+                return;
             }
         }
     }
@@ -162,14 +163,15 @@ fn a_call_that_is_started_goes_out_at_once_and_its_flow_speaks_at_once() {
     let headers = json!({"X-Shop": "7"});
     let to = format!("sip:anna@{}", hand.at());
     let id = bench.start("/v1/calls", &json!({"to": to, "from": "201", "script": "tone.lua", "headers": headers}));
-    let answered = Instant::now();
+    let clock = Clock::start();
+    let answered = clock.now();
     let invite = hand.next("INVITE sip:anna@");
-    let late = answered.elapsed();
+    let late = clock.now() - answered;
     assert!(late < within(200), "the INVITE came {late:?} after the API's answer");
     assert!(invite.0.contains("\r\nX-Shop: 7\r\n") && invite.0.contains("<sip:201@"), "{}", invite.0);
     // It is shown at once, with the number that the INVITE shows.
     let live = get(&bench.at, &bench.key, "/v1/calls?live=true");
-    let (call, shown) = (&live["calls"][0], answered.elapsed());
+    let (call, shown) = (&live["calls"][0], clock.now() - answered);
     assert_eq!(
         (&call["id"], &call["direction"], &call["from"]),
         (&id.clone().into(), &"outbound".into(), &"201".into())
@@ -177,15 +179,17 @@ fn a_call_that_is_started_goes_out_at_once_and_its_flow_speaks_at_once() {
     assert!(shown < within(500), "it was shown after {shown:?}");
     hand.answer(&invite, 200, true);
     hand.next("ACK ");
-    let acknowledged = Instant::now();
-    let late = hand.first_sound().saturating_duration_since(acknowledged);
+    let acknowledged = clock.now();
+    hand.first_sound();
+    let late = clock.now() - acknowledged;
     assert!(late < within(200), "the flow was heard {late:?} after the ACK");
     bench.steer(&id, "hangup", &json!({}));
-    let ended = Instant::now();
+    let ended = clock.now();
     let bye = hand.next("BYE ");
     hand.answer(&bye, 200, false);
     while get(&bench.at, &bench.key, "/v1/calls?live=true")["calls"] != json!([]) {
-        assert!(ended.elapsed() < within(1000), "it is still shown after {:?}", ended.elapsed());
+        let shown = clock.now() - ended;
+        assert!(shown < within(1000), "it is still shown after {shown:?}");
         breathe(bench.server.sip);
     }
     assert_eq!(bench.over(&id)["end_reason"], "agent_completed");

@@ -184,8 +184,11 @@ fn calls_of_ours_that_were_answered_are_completed_whoever_ends_them() {
     assert!(there.finish().0.success());
 }
 
+/// Status, end reason and SIP code.
+type Ending = (&'static str, &'static str, Option<u64>);
+
 /// The script of each number, and how a call to it ends.
-const INBOUND: [(&str, &str, &str, (&str, &str, Option<u64>)); 8] = [
+const INBOUND: [(&str, &str, &str, Ending); 8] = [
     ("201", "ends.lua", "call:answer()\ncall:sleep(0.2)\n", ("completed", "agent_completed", Some(200))),
     ("202", "early.lua", "error('oh')\n", ("failed", "agent_error", Some(500))),
     ("203", "late.lua", "call:answer()\nerror('oh')\n", ("completed", "agent_error", Some(200))),

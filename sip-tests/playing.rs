@@ -9,10 +9,14 @@ use std::{
     thread,
 };
 
+use serde_json::Value;
+
 use crate::{
+    api::post,
     baresip::{Phone, heard},
     command_line::{run, seconds_of, tone},
-    support::{PROGRAM, Server, breathe, read_wav},
+    records::{api, get, key},
+    support::{Server, breathe, read_wav},
 };
 
 /// A web server for the files of a folder; it ends with the test program.
@@ -135,7 +139,7 @@ fn baresip_hears_and_is_recorded_in_wideband() {
 }
 
 #[test]
-fn a_play_list_is_heard_from_a_file_and_from_the_web_and_rooms_are_recorded_by_the_api() {
+fn a_play_list_is_heard_from_a_file_and_from_the_web() {
     let folder = tempfile::tempdir().unwrap();
     let at = web(folder.path().to_owned());
     let script = format!(
@@ -144,12 +148,8 @@ fn a_play_list_is_heard_from_a_file_and_from_the_web_and_rooms_are_recorded_by_t
         vars.web = tostring(call:play('http://{at}/web.m3u8'))
         vars.hls = select(4, call:play('hls.m3u8'))"
     );
-    let conf = "[[number]]\nnumber = \"100\"\nscript = \"a.lua\"\n[[number]]\nnumber = \"200\"\nscript = \"room.lua\"\n\
-                [web]\nhosts = [\"127.0.0.1\"]\n[api]\nlisten = \"127.0.0.1:0\"\n";
-    let room = "call:answer()\ncall:join('team a')\n";
-    let server = Server::start(conf, &[("a.lua", &script), ("room.lua", room)]);
-    let line = server.wait_for("the API over HTTP");
-    let api = line.split("listening on ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+    let conf = "[[number]]\nnumber = \"100\"\nscript = \"a.lua\"\n[web]\nhosts = [\"127.0.0.1\"]\n";
+    let server = Server::start(conf, &[("a.lua", &script)]);
     for (name, hz) in [("one.wav", 500.0), ("two.wav", 700.0)] {
         tone(&server.path("prompts").join(name), hz, 8000, 1);
         tone(&folder.path().join(name), hz + 400.0, 8000, 1);
@@ -166,43 +166,44 @@ fn a_play_list_is_heard_from_a_file_and_from_the_web_and_rooms_are_recorded_by_t
     let record = server.wait_for_records(1).remove(0);
     assert_eq!((&record["vars"]["ok"], &record["vars"]["web"]), (&"true".into(), &"true".into()), "{record:#}");
     assert_eq!(record["vars"]["hls"], "format");
+}
 
-    // Two in a room; the API records what they say.
+#[test]
+fn what_two_say_in_a_room_is_recorded_by_the_api_and_one_of_them_is_played_to() {
+    let conf = "[[number]]\nnumber = \"200\"\nscript = \"room.lua\"\n[api]\nlisten = \"127.0.0.1:0\"\n";
+    let server = Server::start(conf, &[("room.lua", "call:answer()\ncall:join('team a')\n")]);
+    tone(&server.path("prompts/one.wav"), 500.0, 8000, 1);
+    let (folder, api, key) = (tempfile::tempdir().unwrap(), api(&server), key(&server));
     let mine = folder.path();
-    let key = ["key", "--conf", "switchhook.toml", "--name", "x", "--scope", "call"];
-    let key = Command::new(PROGRAM).args(key).current_dir(server.folder.path()).output().unwrap();
-    let key = String::from_utf8(key.stdout).unwrap().trim().to_owned();
-    let ask = |method: &str, path: &str, body: &str| -> serde_json::Value {
-        let url = format!("http://{api}{path}");
-        let head = format!("Authorization: Bearer {key}");
-        let done = Command::new("curl").args(["-s", "-X", method, "-H", &head, "-d", body, &url]).output().unwrap();
-        let text = String::from_utf8(done.stdout).unwrap();
-        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{method} {path}: {text}"))
+    let get = |path: &str| get(&api, &key, path);
+    let post = |path: &str, body: &str| -> Value {
+        let answer = post(&api, &key, path, body);
+        let text = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(text).unwrap_or_else(|_| panic!("{path}: {answer}"))
     };
     let talk = |arguments: &[&str]| crate::sipp::caller(server.sip, mine, "200", arguments);
     let parties = [(); 2].map(|()| talk(&["-sn", "uac", "-m", "1", "-d", "8000", "-rtp_echo"]));
-    let mut rooms = serde_json::Value::Null;
+    let mut rooms = Value::Null;
     for _ in 0..500 {
-        rooms = ask("GET", "/v1/rooms", "");
+        rooms = get("/v1/rooms");
         if rooms[0]["members"] == 2 {
             break;
         }
         breathe(server.sip);
     }
     assert_eq!((&rooms[0]["room"], &rooms[0]["members"]), (&"team a".into(), &2.into()), "{rooms}");
-    let begun = ask("POST", "/v1/rooms/team%20a/record", "{}");
+    let begun = post("/v1/rooms/team%20a/record", "{}");
     let recording = begun["recording"].as_u64().unwrap_or_else(|| panic!("{begun}"));
-    let members = ask("GET", "/v1/rooms/team%20a", "");
+    let members = get("/v1/rooms/team%20a");
     let member = members[0]["id"].as_str().unwrap();
-    let play =
-        ask("POST", &format!("/v1/calls/{member}/play"), "{\"file\": \"one.wav\", \"loop\": true, \"volume_db\": -6}");
+    let play = post(&format!("/v1/calls/{member}/play"), "{\"file\": \"one.wav\", \"loop\": true, \"volume_db\": -6}");
     assert_eq!(play["outcome"], "begun", "{play}");
-    let at = ask("POST", &format!("/v1/calls/{member}/play/steer"), "{\"action\": \"pause\"}");
+    let at = post(&format!("/v1/calls/{member}/play/steer"), "{\"action\": \"pause\"}");
     assert!(at["seconds"].is_number(), "{at}");
-    assert_eq!(ask("POST", &format!("/v1/calls/{member}/play/stop"), "")["outcome"], "done");
+    assert_eq!(post(&format!("/v1/calls/{member}/play/stop"), "")["outcome"], "done");
     let mode = |mode: &str| {
         let body = serde_json::json!({"recording": recording, "mode": mode}).to_string();
-        ask("POST", "/v1/rooms/team%20a/record/mode", &body)
+        post("/v1/rooms/team%20a/record/mode", &body)
     };
     assert_eq!(mode("pause")["outcome"], "done");
     assert_eq!(mode("keep")["outcome"], "done");

@@ -77,7 +77,7 @@ pub(crate) struct Told {
 /// What an event is about.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[allow(dead_code, reason = "the description is made of it; the journal writes events")]
+#[allow(dead_code, clippy::large_enum_variant, reason = "the description is made of it; the journal writes events")]
 enum About {
     Ended(CallRecord),
     Step(Progress),

@@ -4,17 +4,13 @@
 //! What it wants waits for it in a line of its own, so that what it loses can be counted. The line has an end: whoever
 //! reads too slowly loses the oldest, and delays nobody.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{
-        Notify,
         broadcast::{self, error::RecvError},
-        oneshot,
+        mpsc, oneshot,
     },
     task::JoinHandle,
 };
@@ -114,7 +110,6 @@ struct Line {
     /// Before all that waits.
     lost: Option<Lost>,
     waiting: VecDeque<Waiting>,
-    closed: bool,
 }
 
 enum Waiting {
@@ -136,48 +131,50 @@ impl Line {
         self.waiting.push_back(one);
     }
 
+    fn is_empty(&self) -> bool {
+        self.lost.is_none() && self.waiting.is_empty()
+    }
+
     fn pop(&mut self) -> Option<Waiting> {
         self.lost.take().map(Waiting::Lost).or_else(|| self.waiting.pop_front())
     }
 }
 
-/// The line, and a bell for who waits at its end.
-#[derive(Default)]
-struct Queue {
-    line: Mutex<Line>,
-    bell: Notify,
-}
-
-impl Queue {
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, one: Waiting) {
-        self.line().push(one);
-        self.bell.notify_one();
-    }
-}
-
-/// Take what happens from the journal, however slowly the reader reads.
-async fn take(mut events: broadcast::Receiver<Arc<Event>>, wanted: Arc<Wanted>, queue: Arc<Queue>, mut last: u64) {
+/// Take what happens from the journal, however slowly the reader reads, and hand it on one by one.
+async fn take(
+    mut events: broadcast::Receiver<Arc<Event>>,
+    wanted: Arc<Wanted>,
+    reader: mpsc::Sender<Waiting>,
+    mut last: u64,
+) {
+    let mut line = Line::default();
     loop {
-        match events.recv().await {
-            Ok(event) => {
-                // So busy that the journal did not wait for this thread.
-                if event.id > last + 1 {
-                    queue.push(Waiting::Lost(Lost::new(None, last + 1, event.id - 1)));
+        tokio::select! {
+            happened = events.recv() => match happened {
+                Ok(event) => {
+                    // So busy that the journal did not wait for this thread.
+                    if event.id > last + 1 {
+                        line.push(Waiting::Lost(Lost::new(None, last + 1, event.id - 1)));
+                    }
+                    last = event.id;
+                    if wanted.has_event(&event) {
+                        line.push(Waiting::Event(event));
+                    }
                 }
-                last = event.id;
-                if wanted.has_event(&event) {
-                    queue.push(Waiting::Event(event));
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => break,
+            },
+            room = reader.reserve(), if !line.is_empty() => {
+                let Ok(room) = room else { return };
+                if let Some(one) = line.pop() {
+                    room.send(one);
                 }
             }
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => {
-                queue.line().closed = true;
-                return queue.bell.notify_one();
-            }
+        }
+    }
+    while let Some(one) = line.pop() {
+        if reader.send(one).await.is_err() {
+            return;
         }
     }
 }
@@ -203,7 +200,7 @@ pub(super) struct Reader {
     begun: u64,
     node: Arc<str>,
     ready: VecDeque<News>,
-    queue: Arc<Queue>,
+    happening: mpsc::Receiver<Waiting>,
     taking: JoinHandle<()>,
 }
 
@@ -230,10 +227,11 @@ impl Reader {
             }
             (stage, _) => stage,
         };
-        let (wanted, queue) = (Arc::new(Wanted { interest, key }), Arc::new(Queue::default()));
-        let taking = tokio::spawn(take(events, wanted.clone(), queue.clone(), begun));
+        let wanted = Arc::new(Wanted { interest, key });
+        let (reader, happening) = mpsc::channel(1);
+        let taking = tokio::spawn(take(events, wanted.clone(), reader, begun));
         let ready = VecDeque::new();
-        Ok(Reader { context: context.clone(), wanted, stage, after, begun, node, ready, queue, taking })
+        Ok(Reader { context: context.clone(), wanted, stage, after, begun, node, ready, happening, taking })
     }
 
     /// What is to be told next; none: the server stops. May be dropped while it waits, and asked again.
@@ -308,23 +306,17 @@ impl Reader {
         self.after = id;
     }
 
-    async fn now(&self) -> Option<News> {
+    async fn now(&mut self) -> Option<News> {
         loop {
-            let (one, closed) = {
-                let mut line = self.queue.line();
-                (line.pop(), line.closed)
-            };
-            match one {
+            match self.happening.recv().await? {
                 // The database had it already.
-                Some(Waiting::Event(event)) if event.id <= self.after => {}
-                Some(Waiting::Lost(lost)) if lost.last <= self.after => {}
-                Some(Waiting::Event(event)) => {
+                Waiting::Event(event) if event.id <= self.after => {}
+                Waiting::Lost(lost) if lost.last <= self.after => {}
+                Waiting::Event(event) => {
                     let (id, kind) = (event.id, event.kind.to_owned());
                     return Some(News::Event { id, kind, line: event.line.clone() });
                 }
-                Some(Waiting::Lost(lost)) => return Some(News::Lost(lost)),
-                None if closed => return None,
-                None => self.queue.bell.notified().await,
+                Waiting::Lost(lost) => return Some(News::Lost(lost)),
             }
         }
     }

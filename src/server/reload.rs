@@ -47,7 +47,7 @@ struct Plan {
 
 fn is_taken_now(key: &str) -> bool {
     let below = |top: &&str| key.strip_prefix(*top).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    NOW.iter().any(|top| below(&top)) && !FETCHING.contains(&key)
+    NOW.iter().any(below) && !FETCHING.contains(&key)
 }
 
 /// Whatever is not known to be taken at once needs a restart: no key is forgotten.

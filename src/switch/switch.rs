@@ -120,25 +120,27 @@ impl Switch {
             Input::FlowEnded { flow, end, ran } => self.on_flow_ended(flow, end, *ran),
             Input::RecordingWritten { recording, result } => self.on_recording_written(recording, result),
             Input::Streamed { stream, news } => self.on_streamed(stream, news),
-            Input::Configure(config) => {
-                let sip = self.core.config.sip.clone();
-                if self.core.config.stir.verifying != config.stir.verifying {
-                    self.core.certificates.forget();
-                }
-                let caps = &self.core.config.trunking.outbound.caps;
-                if *caps != config.trunking.outbound.caps {
-                    self.core.counts.forget();
-                }
-                self.core.config = Config { sip, ..*config };
-                self.core.link_up();
-                self.core.desk.configure(&self.core.config.phones);
-                self.core.guard.configure(guarding(&self.core.config));
-            }
+            Input::Configure(config) => self.configure(*config),
             Input::Originate(wish) => self.on_originate(wish),
             Input::Drain => self.drain(),
             Input::HangUpAll => self.hang_up_all(),
         }
         self.settle();
+    }
+
+    /// What was read from the configuration anew; what the stack was made with stays.
+    fn configure(&mut self, config: Config) {
+        let sip = self.core.config.sip.clone();
+        if self.core.config.stir.verifying != config.stir.verifying {
+            self.core.certificates.forget();
+        }
+        if self.core.config.trunking.outbound.caps != config.trunking.outbound.caps {
+            self.core.counts.forget();
+        }
+        self.core.config = Config { sip, ..config };
+        self.core.link_up();
+        self.core.desk.configure(&self.core.config.phones);
+        self.core.guard.configure(guarding(&self.core.config));
     }
 
     /// The next moment [`Switch::handle_timeout`] has something to do.

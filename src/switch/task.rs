@@ -63,6 +63,7 @@ impl Switch {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a line for each verb")]
     pub(super) fn begin_in_call(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
         let call = self.calls.get(&id).ok_or(Failure::NoSuchCall)?;
         if !self.may(ask.origin, call) {
@@ -155,6 +156,7 @@ impl Switch {
     }
 
     /// The party can be played to, and the call is idle.
+    #[expect(clippy::too_many_lines, reason = "a line for each verb")]
     fn begin_media_verb(&mut self, ask: Ask, id: CallId, verb: Verb) -> Begun {
         match verb {
             Verb::Dial(dial) => self.begin_dial(ask, id, dial).map(|()| None),

@@ -50,7 +50,7 @@ pub(super) fn answer(url: &Url, known: Option<&Version>, answer: Response<Vec<u8
     // What goes back into a request is one line of plain text.
     let text = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let said = head.headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-    let keep = said.filter_map(keep).last();
+    let keep = said.filter_map(keep).next_back();
     match head.status.as_u16() {
         200 => Ok(Answer::Body { bytes, version: Version { tag: text(ETAG), date: text(LAST_MODIFIED) }, keep }),
         304 if known.is_some() => Ok(Answer::Same { keep }),
