@@ -5,7 +5,7 @@ use crate::codec::Rate;
 /// Samples of the longest frame.
 pub const MAX_FRAME: usize = Rate::Full.frame();
 
-/// 20 ms of mono audio at any [`Rate`] that there is memory for; nothing is allocated but what [`Frame::lasting`] takes.
+/// 20 ms of mono audio at any [`Rate`] that there is memory for; nothing is allocated but what `Frame::lasting` takes.
 #[derive(Clone, Debug)]
 pub struct Frame<M = [i16; MAX_FRAME]> {
     rate: Rate,
