@@ -21,6 +21,8 @@ use crate::store::{Event, Following, Key, Question};
 
 /// Events that a reader may fall behind.
 const BEHIND: usize = 16_384;
+/// Events between the line and the reader.
+const ON_THE_WAY: usize = 256;
 /// Events that are read from the database at once.
 const PAGE: u32 = 500;
 
@@ -148,26 +150,38 @@ async fn take(
     mut last: u64,
 ) {
     let mut line = Line::default();
+    let mut note = |line: &mut Line, event: Arc<Event>| {
+        // So busy that the journal did not wait for this thread.
+        if event.id > last + 1 {
+            line.push(Waiting::Lost(Lost::new(None, last + 1, event.id - 1)));
+        }
+        last = event.id;
+        if wanted.has_event(&event) {
+            line.push(Waiting::Event(event));
+        }
+    };
     loop {
         tokio::select! {
             happened = events.recv() => match happened {
                 Ok(event) => {
-                    // So busy that the journal did not wait for this thread.
-                    if event.id > last + 1 {
-                        line.push(Waiting::Lost(Lost::new(None, last + 1, event.id - 1)));
-                    }
-                    last = event.id;
-                    if wanted.has_event(&event) {
-                        line.push(Waiting::Event(event));
+                    note(&mut line, event);
+                    // All that is there: the journal's own line is short.
+                    while let Ok(event) = events.try_recv() {
+                        note(&mut line, event);
                     }
                 }
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => break,
             },
             room = reader.reserve(), if !line.is_empty() => {
-                let Ok(room) = room else { return };
-                if let Some(one) = line.pop() {
-                    room.send(one);
+                let mut room = room.ok();
+                if room.is_none() {
+                    return;
+                }
+                while let Some(free) = room {
+                    let Some(one) = line.pop() else { break };
+                    free.send(one);
+                    room = reader.try_reserve().ok();
                 }
             }
         }
@@ -228,7 +242,7 @@ impl Reader {
             (stage, _) => stage,
         };
         let wanted = Arc::new(Wanted { interest, key });
-        let (reader, happening) = mpsc::channel(1);
+        let (reader, happening) = mpsc::channel(ON_THE_WAY);
         let taking = tokio::spawn(take(events, wanted.clone(), reader, begun));
         let ready = VecDeque::new();
         Ok(Reader { context: context.clone(), wanted, stage, after, begun, node, ready, happening, taking })
