@@ -149,13 +149,17 @@ pub fn cpu_of(thread: Pid) -> Result<Duration, Failure> {
     Ok(Duration::from(clock_gettime(clock)?))
 }
 
+/// A thread gives itself its name, a moment after it was made.
 pub fn thread_named(name: &str) -> Result<Pid, Failure> {
-    for task in fs::read_dir("/proc/self/task")? {
-        let path = task?.path();
-        if fs::read_to_string(path.join("comm"))?.trim() == name {
-            let id = path.file_name().and_then(|id| id.to_str()).unwrap_or_default();
-            return Ok(Pid::from_raw(id.parse()?));
+    for _ in 0..10_000 {
+        for task in fs::read_dir("/proc/self/task")? {
+            let path = task?.path();
+            if fs::read_to_string(path.join("comm"))?.trim() == name {
+                let id = path.file_name().and_then(|id| id.to_str()).unwrap_or_default();
+                return Ok(Pid::from_raw(id.parse()?));
+            }
         }
+        thread::yield_now();
     }
     Err(format!("no thread {name}").into())
 }
