@@ -243,8 +243,8 @@ fn a_quick_call_calls_a_contact_with_the_flow_of_its_number_and_no_other_number_
     assert!(hand.sip.recv(&mut [0; 10]).is_err(), "nobody is called");
 }
 
-#[test]
-fn who_is_muted_or_held_is_not_heard_and_who_is_held_hears_nobody() {
+/// Two who are called into one room, saying 600 and 1000 Hz; and the ids of their calls.
+fn two_in_a_room() -> (Bench, [Taker; 2], [String; 2]) {
     let bench = Bench::new("", &[("room.lua", "call:join('r')\n")]);
     let mut takers = [Taker::new(600.0), Taker::new(1000.0)];
     let calls = [0, 1]
@@ -252,6 +252,12 @@ fn who_is_muted_or_held_is_not_heard_and_who_is_held_hears_nobody() {
     for taker in &mut takers {
         taker.phone.wait_for_event("CALL_ESTABLISHED");
     }
+    (bench, takers, calls)
+}
+
+#[test]
+fn who_is_muted_or_held_is_not_heard_and_who_is_held_hears_nobody() {
+    let (bench, mut takers, calls) = two_in_a_room();
     let first = |what: &str| drop(bench.steer(&calls[0], what, &json!({})));
     pass(Duration::from_secs(2));
     first("mute");
@@ -298,13 +304,7 @@ fn keys_that_are_sent_arrive_and_who_is_transferred_calls_somebody_else() {
 
 #[test]
 fn a_supervisor_hears_both_parties_and_whispers_to_one() {
-    let bench = Bench::new("", &[("room.lua", "call:join('r')\n")]);
-    let mut takers = [Taker::new(600.0), Taker::new(1000.0)];
-    let calls = [0, 1]
-        .map(|at: usize| bench.start("/v1/calls", &json!({"to": takers[at].uri(), "from": "1", "script": "room.lua"})));
-    for taker in &mut takers {
-        taker.phone.wait_for_event("CALL_ESTABLISHED");
-    }
+    let (bench, mut takers, calls) = two_in_a_room();
     let mut boss = Taker::new(1500.0);
     let order = json!({"to": boss.uri(), "from": "1", "whisper": true});
     let listening = bench.start(&format!("/v1/calls/{}/listen", calls[0]), &order);

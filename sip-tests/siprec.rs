@@ -1,6 +1,11 @@
 //! SIPp as a recorder: it is told of the call, and hears both sides of it.
 
-use std::{fs, net::UdpSocket, time::Duration};
+use std::{
+    fs,
+    net::{SocketAddr, UdpSocket},
+    path::Path,
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use switchhook::{
@@ -10,7 +15,7 @@ use switchhook::{
 
 use crate::{
     sipp::{caller, numbers, passes, phone},
-    support::Server,
+    support::{Process, Server},
     wires::{certificates, phone_over, tls_before},
 };
 
@@ -32,13 +37,19 @@ fn hears_something(line: &UdpSocket) -> bool {
     false
 }
 
-#[test]
-fn a_recorder_hears_what_the_party_says_and_what_it_hears() {
-    let folder = tempfile::tempdir().unwrap();
+/// A recorder, where it is, and where it takes what the party says and what it hears.
+fn recorder(folder: &Path) -> (Process, SocketAddr, [UdpSocket; 2]) {
     let lines = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
     let ports = lines.each_ref().map(|line| line.local_addr().unwrap().port().to_string());
     let keys = ["-m", "1", "-key", "said", &ports[0], "-key", "heard", &ports[1]];
-    let (recorder, at, _) = phone(folder.path(), "uas_recorder", &keys);
+    let (recorder, at, _) = phone(folder, "uas_recorder", &keys);
+    (recorder, at, lines)
+}
+
+#[test]
+fn a_recorder_hears_what_the_party_says_and_what_it_hears() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recorder, at, lines) = recorder(folder.path());
     let script = format!(
         "call:answer()\nlocal ok, why = call:siprec{{recorder = 'sip:srs@{at}'}}\nif not ok then error(why) end\n\
          call:tone('busy', {{seconds = 60}})\n"
@@ -60,10 +71,7 @@ fn a_recorder_hears_what_the_party_says_and_what_it_hears() {
 #[test]
 fn what_is_masked_in_our_own_recording_is_silence_for_the_recorder() {
     let folder = tempfile::tempdir().unwrap();
-    let lines = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
-    let ports = lines.each_ref().map(|line| line.local_addr().unwrap().port().to_string());
-    let keys = ["-m", "1", "-key", "said", &ports[0], "-key", "heard", &ports[1]];
-    let (recorder, at, _) = phone(folder.path(), "uas_recorder", &keys);
+    let (recorder, at, lines) = recorder(folder.path());
     let script = format!(
         "call:answer()\nlocal recording = call:record{{stereo = true}}\nrecording:mask()\n\
          local ok, why = call:siprec{{recorder = 'sip:srs@{at}'}}\nif not ok then error(why) end\n\

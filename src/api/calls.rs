@@ -298,32 +298,19 @@ async fn kept(context: &Context, caller: &Caller, id: &str) -> Result<Value, Pro
     found.map(|call| call.document).ok_or_else(|| Problem::no_such("call"))
 }
 
-/// Which of a call's events.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Since {
-    /// Only those after the event with this `id`.
-    #[param(minimum = 0, maximum = 9007199254740991i64)]
-    after: Option<u64>,
-    /// At most so many, 1 to 500; else 500.
-    #[param(minimum = 1, maximum = 500)]
-    limit: Option<u32>,
-}
-
 /// What happened to a call, in order. Where there is more, `X-Next-Cursor` is the `after` of the next page.
 #[utoipa::path(get, path = "/v1/calls/{id}/events", tag = "calls", security(("key" = [])),
-    params(("id" = String, Path, description = "The call's id"), Since), responses(
+    params(("id" = String, Path, description = "The call's id"), page::Since), responses(
     (status = 200, description = "Its events", body = [Told], headers(
         ("X-Next-Cursor" = u64, description = "The `after` of the next page; absent: this was the last")))))]
 pub(crate) async fn events(
     State(context): State<Shared>,
     caller: Caller,
     Id(id): Id,
-    Params(since): Params<Since>,
+    Params(since): Params<page::Since>,
 ) -> Result<Response, Problem> {
     caller.need(Scope::Read)?;
-    let (after, limit) = (page::after(since.after)?, page::limit(since.limit.or(Some(500)))? as usize);
+    let (after, limit) = (since.after()?, since.limit()? as usize);
     // What the database takes between the two questions is there twice, not never.
     let coming = context.coming(&id).await?;
     match coming.last() {

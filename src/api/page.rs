@@ -1,6 +1,8 @@
 //! Lists come in pages: how long one is, and where the next begins.
 
 use axum::http::HeaderName;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::problem::Problem;
 use crate::store::Place;
@@ -27,6 +29,29 @@ pub(super) fn after(wanted: Option<u64>) -> Result<u64, Problem> {
 pub(super) fn limit(wanted: Option<u32>) -> Result<u32, Problem> {
     let limit = wanted.unwrap_or(USUAL);
     if (1..=MOST).contains(&limit) { Ok(limit) } else { Err(Problem::field("limit", "allowed: 1 to 500")) }
+}
+
+/// Which of the things of a call that are counted: its events, the turns of its talk.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Since {
+    /// Only those after this one: an event's `id`, or a `turn`.
+    #[param(minimum = 0, maximum = 9007199254740991i64)]
+    after: Option<u64>,
+    /// At most so many, 1 to 500; else 500.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
+
+impl Since {
+    pub fn after(&self) -> Result<u64, Problem> {
+        after(self.after)
+    }
+
+    pub fn limit(&self) -> Result<u32, Problem> {
+        limit(self.limit.or(Some(MOST)))
+    }
 }
 
 /// Where the page begins. Whatever has the form of a cursor is one: `MS_ID`, `^[0-9]{1,15}_[0-9A-Za-z.-]{0,64}$`.

@@ -174,14 +174,11 @@ async fn take(
                 Err(RecvError::Closed) => break,
             },
             room = reader.reserve(), if !line.is_empty() => {
-                let mut room = room.ok();
-                if room.is_none() {
-                    return;
-                }
-                while let Some(free) = room {
-                    let Some(one) = line.pop() else { break };
-                    free.send(one);
-                    room = reader.try_reserve().ok();
+                let Ok(mut room) = room else { return };
+                while let Some(one) = line.pop() {
+                    room.send(one);
+                    let Ok(more) = reader.try_reserve() else { break };
+                    room = more;
                 }
             }
         }

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
     Shared,
@@ -18,19 +18,6 @@ use super::{
     problem::{self, Body, Id, Params, Problem},
 };
 use crate::store::{self, Scope};
-
-/// Which turns.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Since {
-    /// Only those after this `turn`.
-    #[param(minimum = 0, maximum = 9007199254740991i64)]
-    after: Option<u64>,
-    /// At most so many, 1 to 500; else 500.
-    #[param(minimum = 1, maximum = 500)]
-    limit: Option<u32>,
-}
 
 /// Something that was said.
 #[derive(Serialize, ToSchema)]
@@ -66,18 +53,18 @@ pub(crate) struct Counted {
 
 /// What was said on a call, in order.
 #[utoipa::path(get, path = "/v1/calls/{id}/transcript", tag = "calls", security(("key" = [])),
-    params(("id" = String, Path, description = "The call's id"), Since), responses(
+    params(("id" = String, Path, description = "The call's id"), page::Since), responses(
     (status = 200, description = "What was said, as far as somebody wrote it down", body = [Turn], headers(
         ("X-Next-Cursor" = i64, description = "The `after` of the next page; absent: this was the last")))))]
 pub(crate) async fn one(
     State(context): State<Shared>,
     caller: Caller,
     Id(id): Id,
-    Params(since): Params<Since>,
+    Params(since): Params<page::Since>,
 ) -> Result<Response, Problem> {
     caller.need(Scope::Read)?;
-    let limit = page::limit(since.limit.or(Some(500)))?;
-    let after = page::after(since.after)?.try_into().unwrap_or(i64::MAX);
+    let limit = since.limit()?;
+    let after = since.after()?.try_into().unwrap_or(i64::MAX);
     calls::found(&context, &caller, &id).await?;
     let turns = context.store().await?.transcript(&id, after, limit + 1).await;
     let mut turns = turns.map_err(|error| problem::database(&error))?;

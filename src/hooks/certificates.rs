@@ -38,27 +38,21 @@ pub fn spawn(
     mut jobs: mpsc::Receiver<String>,
     control: mpsc::Sender<Input>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("certificates".into()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime needs only what every process has");
-        // The switch never asks for more than a few at a time.
-        runtime.block_on(async {
-            let mut fetching = tokio::task::JoinSet::new();
-            loop {
-                tokio::select! {
-                    job = jobs.recv() => {
-                        let Some(url) = job else { return };
-                        let config = config.clone();
-                        fetching.spawn(async move { (fetch(&config, &url).await, url) });
-                    }
-                    Some(Ok((result, url))) = fetching.join_next() => {
-                        let _ = control.send(Input::Found { url, result }).await;
-                    }
+    // The switch never asks for more than a few at a time.
+    super::runs_alone("certificates", None, async move {
+        let mut fetching = tokio::task::JoinSet::new();
+        loop {
+            tokio::select! {
+                job = jobs.recv() => {
+                    let Some(url) = job else { return };
+                    let config = config.clone();
+                    fetching.spawn(async move { (fetch(&config, &url).await, url) });
+                }
+                Some(Ok((result, url))) = fetching.join_next() => {
+                    let _ = control.send(Input::Found { url, result }).await;
                 }
             }
-        });
+        }
     })
 }
 

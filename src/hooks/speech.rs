@@ -46,36 +46,30 @@ pub fn spawn(
     mut jobs: mpsc::Receiver<SpeakText>,
     control: mpsc::Sender<Input>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("speech".into()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime needs only what every process has");
-        runtime.block_on(async {
-            let mut cache = SoundCache::new(config.cache);
-            let mut speaking = tokio::task::JoinSet::new();
-            loop {
-                tokio::select! {
-                    job = jobs.recv(), if speaking.len() < AT_ONCE => {
-                        let Some(SpeakText { load, speech, rate }) = job else { return };
-                        let wanted = (speech, rate);
-                        if let Some(pcm) = cache.get(&wanted) {
-                            let _ = control.send(Input::Loaded { load, result: Ok(pcm) }).await;
-                        } else {
-                            let config = config.clone();
-                            speaking.spawn(async move { (load, speak(&config, &wanted.0, wanted.1).await, wanted) });
-                        }
-                    }
-                    Some(Ok((load, result, wanted))) = speaking.join_next() => {
-                        if let Ok(pcm) = &result {
-                            cache.put(wanted, pcm);
-                        }
-                        let result = result.map_err(|why| NoSound::new(SoundFault::Engine, why));
-                        let _ = control.send(Input::Loaded { load, result }).await;
+    super::runs_alone("speech", None, async move {
+        let mut cache = SoundCache::new(config.cache);
+        let mut speaking = tokio::task::JoinSet::new();
+        loop {
+            tokio::select! {
+                job = jobs.recv(), if speaking.len() < AT_ONCE => {
+                    let Some(SpeakText { load, speech, rate }) = job else { return };
+                    let wanted = (speech, rate);
+                    if let Some(pcm) = cache.get(&wanted) {
+                        let _ = control.send(Input::Loaded { load, result: Ok(pcm) }).await;
+                    } else {
+                        let config = config.clone();
+                        speaking.spawn(async move { (load, speak(&config, &wanted.0, wanted.1).await, wanted) });
                     }
                 }
+                Some(Ok((load, result, wanted))) = speaking.join_next() => {
+                    if let Ok(pcm) = &result {
+                        cache.put(wanted, pcm);
+                    }
+                    let result = result.map_err(|why| NoSound::new(SoundFault::Engine, why));
+                    let _ = control.send(Input::Loaded { load, result }).await;
+                }
             }
-        });
+        }
     })
 }
 

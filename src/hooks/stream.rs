@@ -83,35 +83,28 @@ pub fn spawn(
     mut orders: mpsc::Receiver<Box<StreamOrder>>,
     control: mpsc::Sender<Input>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("listeners".into()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(4)
-            .build()
-            .expect("a runtime needs only what every process has");
-        runtime.block_on(async {
-            let config = Arc::new(config);
-            let mut streams = JoinSet::new();
-            loop {
-                tokio::select! {
-                    order = orders.recv() => {
-                        let Some(order) = order else { return };
-                        // Those that told their end a moment ago do not count.
-                        while streams.try_join_next().is_some() {}
-                        let (stream, config, control) = (order.stream, Arc::clone(&config), control.clone());
-                        if streams.len() >= config.most {
-                            let text = format!("{} streams are open, as many as stream.max allows", config.most);
-                            let why = Some(NoStream { fault: StreamFault::Overload, text });
-                            let news = StreamNews::Over { frames: 0, dropped: 0, why };
-                            let _ = control.send(Input::Streamed { stream, news }).await;
-                            continue;
-                        }
-                        streams.spawn(run(config, order, control));
+    super::runs_alone("listeners", Some(4), async move {
+        let config = Arc::new(config);
+        let mut streams = JoinSet::new();
+        loop {
+            tokio::select! {
+                order = orders.recv() => {
+                    let Some(order) = order else { return };
+                    // Those that told their end a moment ago do not count.
+                    while streams.try_join_next().is_some() {}
+                    let (stream, config, control) = (order.stream, Arc::clone(&config), control.clone());
+                    if streams.len() >= config.most {
+                        let text = format!("{} streams are open, as many as stream.max allows", config.most);
+                        let why = Some(NoStream { fault: StreamFault::Overload, text });
+                        let news = StreamNews::Over { frames: 0, dropped: 0, why };
+                        let _ = control.send(Input::Streamed { stream, news }).await;
+                        continue;
                     }
-                    Some(_) = streams.join_next() => {}
+                    streams.spawn(run(config, order, control));
                 }
+                Some(_) = streams.join_next() => {}
             }
-        });
+        }
     })
 }
 

@@ -159,45 +159,38 @@ pub fn spawn(
     mut jobs: mpsc::Receiver<FetchSound>,
     control: mpsc::Sender<Input>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("web".into()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            // They look names up and decode, which takes memory.
-            .max_blocking_threads(4)
-            .build()
-            .expect("a runtime needs only what every process has");
-        runtime.block_on(async {
-            let mut shelf = Shelf::new(config, clock);
-            let (mut fetching, mut listing) = (JoinSet::new(), JoinSet::new());
-            loop {
-                let answers = tokio::select! {
-                    job = jobs.recv(), if fetching.len() + listing.len() < AT_ONCE => {
-                        let Some(job) = job else { return };
-                        if m3u::is_list(&job.url) {
-                            listing.spawn(list::fetch(Arc::clone(&shelf.config), job));
-                            continue;
-                        }
-                        match shelf.ask(job) {
-                            Asked::Here(load, pcm) => vec![(load, Ok(pcm))],
-                            Asked::OnItsWay => vec![],
-                            Asked::Fetch(key, version) => {
-                                let config = Arc::clone(&shelf.config);
-                                fetching.spawn(async move { (fetch(&config, &key, version).await, key) });
-                                vec![]
-                            }
-                        }
-                    }
-                    Some(Ok((result, key))) = fetching.join_next() => shelf.came(&key, result),
-                    Some(Ok(answer)) = listing.join_next() => {
-                        let _ = control.send(answer).await;
+    // They look names up and decode, which takes memory.
+    super::runs_alone("web", Some(4), async move {
+        let mut shelf = Shelf::new(config, clock);
+        let (mut fetching, mut listing) = (JoinSet::new(), JoinSet::new());
+        loop {
+            let answers = tokio::select! {
+                job = jobs.recv(), if fetching.len() + listing.len() < AT_ONCE => {
+                    let Some(job) = job else { return };
+                    if m3u::is_list(&job.url) {
+                        listing.spawn(list::fetch(Arc::clone(&shelf.config), job));
                         continue;
                     }
-                };
-                for (load, result) in answers {
-                    let _ = control.send(Input::Loaded { load, result }).await;
+                    match shelf.ask(job) {
+                        Asked::Here(load, pcm) => vec![(load, Ok(pcm))],
+                        Asked::OnItsWay => vec![],
+                        Asked::Fetch(key, version) => {
+                            let config = Arc::clone(&shelf.config);
+                            fetching.spawn(async move { (fetch(&config, &key, version).await, key) });
+                            vec![]
+                        }
+                    }
                 }
+                Some(Ok((result, key))) = fetching.join_next() => shelf.came(&key, result),
+                Some(Ok(answer)) = listing.join_next() => {
+                    let _ = control.send(answer).await;
+                    continue;
+                }
+            };
+            for (load, result) in answers {
+                let _ = control.send(Input::Loaded { load, result }).await;
             }
-        });
+        }
     })
 }
 
