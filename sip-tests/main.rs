@@ -38,4 +38,6 @@ mod streams;
 mod support;
 mod transfers;
 mod trunks;
+mod watching;
+mod webhooks;
 mod wires;

@@ -1,7 +1,7 @@
 //! Where call records and events are kept.
 
 use super::{ApiConf, Document, Fault, settings::At};
-use crate::{api::WebhookConfig, hooks::Url, store::Database};
+use crate::{api::WebhookConfig, store::Database, switch::Dialling};
 
 /// Where call records and events are kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,8 +16,10 @@ pub struct StoreConf {
     pub record_days: u32,
     /// The API; absent: there is none.
     pub api: Option<ApiConf>,
-    /// Where events are posted to; absent: nowhere.
-    pub webhook: Option<WebhookConfig>,
+    /// Where events are posted to.
+    pub webhooks: Vec<WebhookConfig>,
+    /// How numbers are written here.
+    pub dialling: Dialling,
 }
 
 impl At<'_> {
@@ -37,17 +39,8 @@ impl At<'_> {
             event_days: self.number("store.event_days", store.event_days, 0..=36_500)?,
             record_days: self.number("store.record_days", store.record_days, 0..=36_500)?,
             api: self.api(document)?,
-            webhook: match document.api.webhook.as_str() {
-                "" => None,
-                url => Some(WebhookConfig {
-                    // What is in an address may be a secret.
-                    to: Url::parse(url).ok_or_else(|| {
-                        self.fault("api.webhook", "something else", "an http:// or https:// address, or empty")
-                    })?,
-                    secret: document.api.webhook_secret.clone(),
-                    trust: document.tls.trust.clone().into(),
-                }),
-            },
+            webhooks: self.webhooks(document)?,
+            dialling: self.dialling(document)?,
         })
     }
 }
