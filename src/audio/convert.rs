@@ -4,11 +4,11 @@
 //! either side of it: flat to 3.4 of 4 kHz (or 6.8 of 8), 60 dB down from 4.6.
 //!
 //! Why not rubato, which brings whole sounds to their rate (`resample`)? Measured with rubato 5.0.1, frames of 20 ms, one
-//! channel, in microseconds a frame on one core. Its `Fft` is cheaper, but a frame comes out 10 ms later, and a call between
-//! two rates is converted once each way. Its `Async` (sinc of 32) has our delay, but gives 159 samples for some frames, which
+//! channel, in microseconds a frame on one core. Its `Fft` was cheaper than ours with fractions for taps, but a frame comes
+//! out 10 ms later, and a call between two rates is converted once each way. Its `Async` (sinc of 32) has our delay, but gives 159 samples for some frames, which
 //! asks for a queue behind it, and its filter is as long as ours only where the rate goes up: down from 48 kHz it folds.
 //!
-//! | from, to | here | `Fft` | `Async` |
+//! | from, to | ours with fractions | `Fft` | `Async` |
 //! |---|---|---|---|
 //! | 8, 16 kHz | 5.0, 2 ms late | 4.1, 10 ms late | 9.7, 2 ms late |
 //! | 16, 8 kHz | 5.7 | 2.6 | 4.5, filter half as long |
