@@ -211,6 +211,7 @@ pub struct Media {
     pub codecs: Vec<String>,
     pub relayed: Vec<String>,
     pub ptime_ms: u64,
+    pub comfort_noise: bool,
     pub security: String,
     pub keys: String,
     pub jitter_min_ms: u64,
