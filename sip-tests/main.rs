@@ -13,6 +13,7 @@ mod doors;
 mod endings;
 mod fax;
 mod g729;
+mod happenings;
 mod kamailio;
 mod listening;
 mod messages;
