@@ -15,6 +15,7 @@ mod doors;
 mod endings;
 mod fax;
 mod g729;
+mod happenings;
 mod kamailio;
 mod listening;
 mod messages;

@@ -20,7 +20,10 @@ use crate::{
         waits::{Hook, Waited},
         worker::{FromWorker, WorkerHandle},
     },
-    switch::{Binding, CallRecord, ConsoleReply, Counts, Guarded, Input, MessageRecord, Progress, StreamOrder, Trace},
+    switch::{
+        Binding, CallRecord, ConsoleReply, Counts, Guarded, Happening, Input, MessageRecord, Progress, StreamOrder,
+        Trace,
+    },
     verbs::ToFlow,
 };
 
@@ -106,6 +109,8 @@ pub enum Fact {
     Record(Box<CallRecord>),
     /// A call of an earlier run is found to be over; its last event has this place in its order.
     Reconciled(Box<CallRecord>, u32),
+    /// Something happened beside the steps of a call.
+    Happened(Box<Happening>),
     /// What became of a text message.
     Message(Box<MessageRecord>),
 }
