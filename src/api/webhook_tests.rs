@@ -59,8 +59,8 @@ impl Bench {
         let (clock, spool) = (Clock::start(), folder.path().join("spool"));
         let journal = spawn_journal(JournalConfig { folder: spool.clone(), limit: 1 << 30, clock }).unwrap();
         let (database, node) = (Database::file(&folder.path().join("x.sqlite")), spool_name(&spool).unwrap());
-        let (event_days, record_days, reconciled) = (0, 0, Default::default());
-        let config = WriterConfig { database: database.clone(), folder: spool, event_days, record_days, reconciled };
+        let (days, reconciled) = Default::default();
+        let config = WriterConfig { database: database.clone(), folder: spool, days, reconciled };
         let (told, ready) = oneshot::channel();
         spawn_writer(config, journal.line(), told).unwrap();
         ready.await.unwrap();

@@ -36,6 +36,10 @@ impl At<'_> {
                 },
                 min: self.seconds("call.session_min_s", call.session_min_s, 90..=86_400)?,
             },
+            watchdog: match call.watchdog_s {
+                0 => Duration::ZERO,
+                some => self.seconds("call.watchdog_s", some, 5..=86_400)?,
+            },
             record_rate: self.rate("recording.max_rate", document.recording.max_rate)?,
             hold_music: self.prompt("call.hold_music", &call.hold_music)?,
             recorders: self.recorders(&document.siprec)?,

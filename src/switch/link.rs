@@ -11,6 +11,7 @@ use super::{
     carriers::{SeatView, Trouble},
     core::Core,
     errands::Purpose,
+    happened::What,
     target,
     trunk::{Condition, Due, Health, Trunk, Trunking, is_well},
 };
@@ -36,6 +37,8 @@ struct Link {
     trunk: Arc<Trunk>,
     seat: Option<Seat>,
     probes: Vec<Health>,
+    /// Whether the carrier keeps our registration, as was told last.
+    told: Option<bool>,
 }
 
 /// Our registration.
@@ -127,7 +130,8 @@ impl Core {
             Seat { machine, places: VecDeque::new(), trouble: None }
         });
         let probes = if trunk.options.is_zero() { &[][..] } else { &trunk.targets };
-        Link { trunk: trunk.clone(), seat, probes: probes.iter().map(|_| Health::new(now, trunk.options)).collect() }
+        let probes = probes.iter().map(|_| Health::new(now, trunk.options)).collect();
+        Link { trunk: trunk.clone(), seat, probes, told: None }
     }
 
     /// Take every registration back.
@@ -257,6 +261,7 @@ impl Core {
     }
 
     fn tell_registration(&mut self, name: &Arc<str>, change: register::Change) {
+        self.registration_happened(name, &change);
         match change {
             register::Change::Registered(length) => tracing::info!(trunk = &**name, ?length, "registered"),
             register::Change::Failed { why, again, still } => {
@@ -268,6 +273,23 @@ impl Core {
             register::Change::Left => tracing::info!(trunk = &**name, "no longer registered"),
         }
         self.console(ConsoleReply::Trunk { trunk: name.clone(), news: TrunkNews::Registration(change) });
+    }
+
+    /// Events tell of it when it changes, not each time that it is refreshed or refused again.
+    fn registration_happened(&mut self, name: &Arc<str>, change: &register::Change) {
+        let (kept, reason) = match change {
+            register::Change::Registered(_) => (true, String::new()),
+            register::Change::Failed { why, still, .. } => (*still, format!("{why:?}").to_lowercase()),
+            register::Change::Lost => (false, "expired".to_owned()),
+            register::Change::Left => (false, "left".to_owned()),
+        };
+        let Some(link) = self.links.all.get_mut(name) else { return };
+        if link.told.replace(kept) == Some(kept) {
+            return;
+        }
+        let trunk = name.to_string();
+        let what = if kept { What::TrunkRegistered { trunk } } else { What::TrunkUnregistered { trunk, reason } };
+        self.trunk_happened(what);
     }
 
     fn probe(&mut self, name: &str, target: usize) -> Option<&mut Health> {
@@ -332,6 +354,8 @@ impl Core {
             true => tracing::info!(trunk = &**name, target = %uri, "target answers"),
             false => tracing::warn!(trunk = &**name, target = %uri, "target does not answer"),
         }
+        let (trunk, target) = (name.to_string(), uri.to_string());
+        self.trunk_happened(if up { What::TrunkUp { trunk, target } } else { What::TrunkDown { trunk, target } });
         self.console(ConsoleReply::Trunk { trunk: name.clone(), news: TrunkNews::Target { uri, up } });
     }
 }

@@ -21,8 +21,8 @@ use crate::{
         worker::{FromWorker, WorkerHandle},
     },
     switch::{
-        Binding, CallRecord, ConsoleReply, Counts, Guarded, Input, MessageRecord, Progress, StreamOrder, Trace,
-        TrunkView,
+        Binding, CallRecord, ConsoleReply, Counts, Guarded, Happening, Input, MessageRecord, Progress, StreamOrder,
+        Trace, TrunkView,
     },
     verbs::ToFlow,
 };
@@ -111,6 +111,8 @@ pub enum Fact {
     Record(Box<CallRecord>),
     /// A call of an earlier run is found to be over; its last event has this place in its order.
     Reconciled(Box<CallRecord>, u32),
+    /// Something happened beside the steps of a call.
+    Happened(Box<Happening>),
     /// What became of a text message.
     Message(Box<MessageRecord>),
 }
