@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     store::Scope,
-    switch::{CallRecord, MessageRecord, Progress},
+    switch::{CallRecord, Happening, MessageRecord, Progress},
 };
 
 /// A connection over which nothing can be written for so long is given up.
@@ -61,15 +61,17 @@ pub(crate) struct Told {
     id: u64,
     /// When, in ms since 1970.
     at_ms: u64,
-    /// `call.queued`, `call.initiated`, `call.ringing`, `call.in_progress`, `call.ended`, `message.received`,
-    /// `message.refused`, `message.sent`, `message.failed` or `server.started`.
+    /// `call.queued`, `call.initiated`, `call.ringing`, `call.in_progress`, `call.ended`, `media.one_way`,
+    /// `room.speaker`, `recording.stopped`, `message.received`, `message.refused`, `message.sent`, `message.failed` or
+    /// `server.started`.
     kind: String,
     /// The id of the call that it is about; null: it is about none.
     #[schema(required)]
     call: Option<String>,
     /// Counts the events of a call from 1; 0 where it is about none.
     order: u32,
-    /// How the call stands; of `call.ended` its record; of a message its record; null of `server.started`.
+    /// How the call stands; of `call.ended` its record; what happened on it; of a message its record; null of
+    /// `server.started`.
     #[schema(required)]
     data: Option<About>,
 }
@@ -82,6 +84,7 @@ enum About {
     Ended(CallRecord),
     Step(Progress),
     Message(MessageRecord),
+    Happening(Happening),
 }
 
 /// A browser that lost its connection says by itself what it had last.

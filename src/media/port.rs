@@ -89,6 +89,8 @@ pub struct Port {
     pub(super) chance: Chance,
     pub(super) watch: Watch,
     pub(super) refused: u64,
+    /// Where the last of them came from.
+    pub(super) refused_from: Option<SocketAddr>,
     /// Where its stream is encrypted, or was.
     pub(super) shield: Option<Box<Shield>>,
     pub(super) taps: [Option<Box<Tapping>>; TAPS],
@@ -146,6 +148,7 @@ impl Port {
             chance,
             watch: Watch::new(config),
             refused: 0,
+            refused_from: None,
             shield: None,
             taps: [const { None }; TAPS],
             feed: None,
@@ -287,7 +290,7 @@ impl Port {
     ) -> Option<Accepted<'a>> {
         let kind = self.kind(header.payload_type);
         if kind == Kind::Refused {
-            self.refused += 1;
+            self.refuse(from);
             return None;
         }
         match self.gate.handle_rtp(now, from, !self.stream.receiving) {
@@ -297,7 +300,7 @@ impl Port {
                 drop(events.offer(Event::Latched { port: self.id, from }));
             }
             Verdict::Refused => {
-                self.refused += 1;
+                self.refuse(from);
                 return None;
             }
         }

@@ -14,7 +14,8 @@ use crate::{
     media::{self, Batch, Channel, Command, Engine, Event, Pcm, Slot},
     sip::{Hop, Target, Transport},
     switch::{
-        CallRecord, Config, ConsoleReply, Input, MessageRecord, Output, Progress, StreamNews, StreamOrder, Trace,
+        CallQuality, CallRecord, Config, ConsoleReply, Happening, Input, MessageRecord, Output, Progress, StreamNews,
+        StreamOrder, Trace,
     },
     time::{Epoch, Time},
     verbs::{NoSound, Sound, SoundFault, ToFlow},
@@ -71,6 +72,10 @@ pub struct Host {
     pub streams: Vec<StreamOrder>,
     /// How calls came along.
     pub progress: Vec<Progress>,
+    /// How the audio of calls went, as was told last.
+    pub qualities: BTreeMap<String, CallQuality>,
+    /// What happened on calls.
+    pub happenings: Vec<Happening>,
     /// What became of text messages.
     pub messages: Vec<MessageRecord>,
     /// Records of finished calls.
@@ -100,6 +105,8 @@ impl Host {
             recordings: BTreeMap::new(),
             streams: Vec::new(),
             progress: Vec::new(),
+            qualities: BTreeMap::new(),
+            happenings: Vec::new(),
             messages: Vec::new(),
             records: Vec::new(),
             traces: Vec::new(),
@@ -240,7 +247,7 @@ impl Host {
                 }
             }
             Output::Load { load, sound, rate: _ } => self.load(now, load, &sound),
-            Output::OpenRecording { recording, file, shape, port, worker } => {
+            Output::OpenRecording { recording, file, shape, port, worker, about: _ } => {
                 let (layout, rate) = (shape.layout, shape.rate);
                 let kept = Recording { file, layout, rate, samples: Vec::new(), port, worker };
                 self.recordings.insert(recording, kept);
@@ -256,6 +263,8 @@ impl Host {
             Output::Progress(progress) => self.progress.push(*progress),
             Output::Record(record) => self.records.push(*record),
             Output::Message(record) => self.messages.push(*record),
+            Output::Quality { call, quality } => drop(self.qualities.insert(call, *quality)),
+            Output::Happening(happening) => self.happenings.push(*happening),
             Output::Trace(trace) => self.traces.push(trace),
             Output::Console(reply) => self.console.push(reply),
             Output::Registered { .. } => {}

@@ -197,7 +197,7 @@ impl Writer {
                 self.reconciler.reconcile(work, &self.node, latest).await?;
                 began = Some(latest);
             }
-            if let (Some(id), Some(data)) = (event.call, event.data) {
+            if let (Some(id), Some(data), true) = (event.call, event.data, event.is_step()) {
                 // A call's last line is how far it has come.
                 calls.insert(id, data.get());
             }

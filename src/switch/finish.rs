@@ -103,9 +103,7 @@ impl Call {
     fn give_up_waiting(&mut self, core: &mut Core) {
         self.abandon_port(core);
         self.abandon_mouths(core);
-        for recording in self.recordings.drain(..) {
-            core.recordings.remove(&recording.id);
-        }
+        self.leave_recordings(core);
     }
 
     fn record_of(&self, core: &Core) -> Option<CallRecord> {
@@ -134,6 +132,7 @@ impl Call {
             total_seconds: (over.at - about.started).as_secs_f64(),
             status: over.status,
             end_reason: over.end.reason,
+            end_detail: over.end.detail,
             code: over.code,
             q850: self.why.cause,
             transferred: over.end.transferred,
@@ -149,6 +148,7 @@ impl Call {
             }),
             no_audio: listened.zip(quality).and_then(|(heard, quality)| cdr::no_audio(heard.said, quality)),
             recordings: about.files.clone(),
+            recording_errors: about.file_errors.clone(),
             stir: self.stir().cloned(),
             vars: about.vars.clone(),
             error: about.error.clone(),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Output,
+    Happened, Output, Recorded, RecordedReason,
     call::Call,
     core::Core,
     play,
@@ -16,7 +16,7 @@ use crate::{
     ids::{BridgeId, CallId, PortId, RecordingId, WorkerId},
     media::{Block, Command, Ends, Layout, RATE, Shape},
     time::civil,
-    verbs::{Failure, FileFormat, Record, RecordEnd, RecordMode, Reply, Voices, leg_files},
+    verbs::{Failure, FileFormat, Record, RecordEnd, RecordMode, Reply, Torn, Voices, leg_files},
 };
 
 /// The memory of one recording in the engine: two seconds in pieces of a quarter.
@@ -38,8 +38,10 @@ pub(super) struct Recording {
     tape: Option<Tape>,
     /// What the engine told: samples per channel, and why it ended.
     done: Option<(u64, RecordEnd)>,
-    /// What the disk told.
-    written: Option<Result<String, String>>,
+    /// Its file, as it was ordered.
+    file: String,
+    /// What the disk told: why it took no more, where it did not take all.
+    written: Option<Result<(), Torn>>,
 }
 
 /// Of a room: its bridge, what stands for a port, and on which thread.
@@ -107,8 +109,11 @@ impl Call {
         let rate = how.rate.unwrap_or(rate.min(core.config.rules.record_rate));
         let capacity = BLOCK * rate.scale() * usize::from(layout.channels());
         let blocks = (0..BLOCKS).map(|_| Block { samples: Vec::with_capacity(capacity) }).collect();
-        let ends =
-            Ends { after: how.max.map(|max| samples(max, rate)), quiet: how.end_of_silence.map(|q| samples(q, rate)) };
+        let longest = how.max.into_iter().chain(core.config.rules.record_most).min();
+        let ends = Ends {
+            after: longest.map(|longest| samples(longest, rate)),
+            quiet: how.end_of_silence.map(|quiet| samples(quiet, rate)),
+        };
         let apart = how.voices == Voices::Apart && how.room.is_none();
         let shape = Shape { layout, format, apart, rate: rate.hz() };
         Ok(Plan { recording, rate, ends, blocks, layout, file, shape })
@@ -126,7 +131,8 @@ impl Call {
     ) -> Vec<Block> {
         let Plan { recording, rate, blocks, file, shape, .. } = plan;
         core.recordings.insert(recording, self.id);
-        core.out.push_back(Output::OpenRecording { recording, file, shape, port, worker });
+        let about = Box::new(self.stands_now(core));
+        core.out.push_back(Output::OpenRecording { recording, file: file.clone(), shape, port, worker, about });
         self.recordings.push(Recording {
             id: recording,
             stop_on: how.stop_on.clone(),
@@ -137,6 +143,7 @@ impl Call {
             rate,
             tape: bridge.map(|bridge| Tape { bridge, name: port, worker }),
             done: None,
+            file,
             written: None,
         });
         blocks
@@ -186,6 +193,29 @@ impl Call {
         Some(Recording { stop_on: String::new(), key: None, waiting: None, ..given })
     }
 
+    /// The disk is through with a recording: what there is of it belongs to the call. Gives its files, and what went wrong.
+    fn note_files(&mut self, ended: &Recording, written: Result<(), Torn>) -> (Vec<String>, Option<String>) {
+        let error = written.err();
+        let there = error.as_ref().is_none_or(|torn| torn.begun);
+        let files = match (there, ended.apart) {
+            (false, _) => Vec::new(),
+            (true, false) => vec![ended.file.clone()],
+            (true, true) => leg_files(&ended.file).to_vec(),
+        };
+        let error = error.map(|torn| torn.why);
+        self.about.files.extend(files.iter().cloned());
+        self.about.file_errors.extend(error.clone());
+        (files, error)
+    }
+
+    /// The call is let go, though the disk is not through with its recordings.
+    pub fn leave_recordings(&mut self, core: &mut Core) {
+        for recording in self.recordings.drain(..) {
+            core.recordings.remove(&recording.id);
+            self.about.file_errors.push(format!("{}: the disk was not through with it", recording.file));
+        }
+    }
+
     /// A key. True where it stopped a recording, and is nobody else's.
     pub fn key_stops_recording(&mut self, core: &mut Core, key: char) -> bool {
         let mut stopped = Vec::new();
@@ -218,16 +248,16 @@ impl Switch {
     }
 
     /// The disk is through with a recording.
-    pub(super) fn on_recording_written(&mut self, recording: RecordingId, result: Result<String, String>) {
-        if let Err(why) = &result {
-            tracing::error!(%recording, why, "recording lost");
+    pub(super) fn on_recording_written(&mut self, recording: RecordingId, result: Result<String, Torn>) {
+        if let Err(Torn { why, begun }) = &result {
+            tracing::error!(%recording, why, begun, "a recording is not whole");
         }
         if let Some((call, core)) = self.recording_call(recording)
             && let Some(found) = call.recordings.iter_mut().find(|r| r.id == recording)
         {
             // A disk that fails at once stops the engine, too.
             let stop = result.is_err() && found.done.is_none();
-            found.written = Some(result);
+            found.written = Some(result.map(drop));
             if stop {
                 call.command_recording(core, recording, |port| Command::StopRecording { port, recording });
             }
@@ -249,17 +279,24 @@ impl Switch {
         let Some((call, core)) = self.recording_call(recording) else { return };
         let over = |r: &Recording| r.id == recording && r.written.is_some() && r.done.is_some();
         let Some(at) = call.recordings.iter().position(over) else { return };
-        let ended = call.recordings.remove(at);
+        let mut ended = call.recordings.remove(at);
         core.recordings.remove(&recording);
-        let (Some((samples, why)), Some(written)) = (ended.done, ended.written) else { return };
-        let reply = match written {
-            Ok(file) => {
-                let files = if ended.apart { leg_files(&file).to_vec() } else { vec![file] };
-                call.about.files.extend(files.iter().cloned());
-                let why = ended.key.map_or(why, RecordEnd::Key);
-                Reply::Recorded { recording, files, length: play::length(samples / ended.rate.scale() as u64), why }
-            }
-            Err(why) => Reply::Failed(Failure::Disk(why)),
+        let (Some((samples, why)), Some(written)) = (ended.done, ended.written.take()) else { return };
+        let length = play::length(samples / ended.rate.scale() as u64);
+        let why = ended.key.map_or(why, RecordEnd::Key);
+        let (files, error) = call.note_files(&ended, written);
+        let reason = if error.is_some() { RecordedReason::Disk } else { why.into() };
+        let told = Recorded {
+            recording: recording.0,
+            files: files.clone(),
+            seconds: length.as_secs_f64(),
+            reason,
+            error: error.clone(),
+        };
+        call.tell_happened(core, Happened::Recorded(told));
+        let reply = match error {
+            None => Reply::Recorded { recording, files, length, why },
+            Some(why) => Reply::Failed(Failure::Disk(why)),
         };
         let id = call.id;
         if let Some(ask) = ended.waiting {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    TraceEvent,
+    Happened, Speaker, TraceEvent,
     bridge::Joined,
     call::Call,
     core::Core,
@@ -234,6 +234,7 @@ impl Switch {
         core.trace(id, TraceEvent::Media("speaks loudest in its room".to_owned()));
         if let Joined::Room(name) = &call.joined {
             let name = name.clone();
+            call.tell_happened(core, Happened::Speaker(Speaker { room: name.clone() }));
             if let Some(room) = self.rooms.get_mut(&name) {
                 room.loudest = Some(id);
             }

@@ -1,5 +1,5 @@
-//! What a recorder of somebody else's is not to hear: it gets silence while a recording of ours is paused or masked
-//! (card digits), and while a script says so.
+//! What others are not to hear of a call: somebody else's recorder and a program that the call is streamed to get
+//! silence while a recording of ours is paused or masked (card digits); the recorder also while a script says so.
 
 use super::{call::Call, switch::Switch};
 use crate::{
@@ -19,7 +19,7 @@ pub(super) struct Mask {
 
 impl Call {
     /// A recording of its own leaves out what is said now.
-    fn is_hidden(&self) -> bool {
+    pub(super) fn is_hidden(&self) -> bool {
         self.recordings.iter().any(super::record::Recording::hides)
     }
 }
@@ -34,8 +34,11 @@ impl Switch {
         Ok(Some(Reply::Done))
     }
 
-    /// Something changed about what the recorder of a call may hear.
+    /// Something changed about what others may hear of a call.
     pub(super) fn tend_mask(&mut self, id: CallId) {
+        if let Some((call, core)) = self.call(id) {
+            call.mask_stream(core);
+        }
         let Some((hidden, recorder)) = self.calls.get(&id).and_then(|call| Some((call.is_hidden(), call.recorder?)))
         else {
             return;

@@ -20,7 +20,10 @@ use crate::{
         waits::{Hook, Waited},
         worker::{FromWorker, WorkerHandle},
     },
-    switch::{Binding, CallRecord, ConsoleReply, Counts, Guarded, Input, MessageRecord, Progress, StreamOrder, Trace},
+    switch::{
+        Binding, CallQuality, CallRecord, ConsoleReply, Counts, Guarded, Happening, Input, MessageRecord, Progress,
+        StreamOrder, Trace,
+    },
     verbs::ToFlow,
 };
 
@@ -108,6 +111,15 @@ pub enum Fact {
     Reconciled(Box<CallRecord>, u32),
     /// What became of a text message.
     Message(Box<MessageRecord>),
+    /// Something happened on a call.
+    Happening(Box<Happening>),
+    /// How the audio of a call goes so far.
+    Quality {
+        /// The call's id, as records have it.
+        call: String,
+        /// As it stands.
+        quality: Box<CallQuality>,
+    },
 }
 
 /// What the program asks of the control task.

@@ -10,6 +10,7 @@ mod failover;
 mod fax;
 mod fax_first;
 mod guard;
+mod happenings;
 mod hold;
 mod incoming;
 mod info;

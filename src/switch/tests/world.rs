@@ -13,6 +13,9 @@ pub(super) struct Node {
     pub(super) replies: Vec<(RequestId, Reply)>,
     pub(super) stops: Vec<FlowId>,
     pub(super) progress: Vec<Progress>,
+    pub(super) qualities: Vec<(String, CallQuality)>,
+    pub(super) abouts: Vec<Progress>,
+    pub(super) happenings: Vec<Happening>,
     pub(super) messages: Vec<MessageRecord>,
     pub(super) records: Vec<CallRecord>,
     pub(super) console: Vec<ConsoleReply>,
@@ -133,6 +136,9 @@ impl World {
             replies: vec![],
             stops: vec![],
             progress: vec![],
+            qualities: vec![],
+            abouts: vec![],
+            happenings: vec![],
             messages: vec![],
             records: vec![],
             console: vec![],
@@ -200,7 +206,10 @@ impl World {
                     self.input(at, Input::Loaded { load, result: Ok(Arc::new(pcm)) });
                 }
             }
-            Output::OpenRecording { recording, file, .. } => node.files.push((recording, file)),
+            Output::OpenRecording { recording, file, about, .. } => {
+                node.files.push((recording, file));
+                node.abouts.push(*about);
+            }
             Output::Stream(order) => node.streams.push(*order),
             Output::Start(start) => node.starts.push(start),
             Output::Reply { request, reply, .. } => node.replies.push((request, reply)),
@@ -219,6 +228,12 @@ impl World {
             Output::Trace(trace) => node.traces.push(trace),
             Output::Console(reply) => node.console.push(reply),
             Output::Message(record) => node.messages.push(*record),
+            Output::Quality { call, quality } => node.qualities.push((call, *quality)),
+            Output::Happening(happening) => {
+                let known = node.records.iter().any(|record| record.id == happening.call);
+                assert!(!known, "{happening:?} after its record");
+                node.happenings.push(*happening);
+            }
             Output::Registered { user, bindings } => node.registered.push((user, bindings)),
         }
     }
