@@ -34,11 +34,12 @@ use crate::{
 const SCRIPT: &str = "call:answer() call:record{file = call.id .. '.wav', stereo = true}
     call:tone({600}, {seconds = 60})";
 
-/// The ways to encrypt, as the server and as baresip call them.
-const WAYS: [(&str, &str); 3] = [("off", ""), ("required", ";mediaenc=srtp-mand"), ("required", ";mediaenc=dtls_srtp")];
+/// The ways to encrypt: the server's `media.security` and `media.keys`, and what baresip's account says.
+const WAYS: [(&str, &str, &str); 3] =
+    [("off", "sdes", ""), ("required", "sdes", ";mediaenc=srtp-mand"), ("required", "dtls", ";mediaenc=dtls_srtp")];
 
-fn bench(security: &str) -> Bench {
-    let conf = format!("[media]\nsecurity = \"{security}\"\n{}", numbers(&[("100", "tone.lua")]));
+fn bench(security: &str, keys: &str) -> Bench {
+    let conf = format!("[media]\nsecurity = \"{security}\"\nkeys = \"{keys}\"\n{}", numbers(&[("100", "tone.lua")]));
     let bench = Bench::new(&conf, &[("tone.lua", SCRIPT), ("out.lua", &SCRIPT.replace("call:answer() ", ""))]);
     tone(&bench.server.path("prompts/wait.wav"), 1500.0, 8000, 5);
     bench
@@ -79,7 +80,7 @@ fn changes(bench: &Bench, phone: &mut Phone, folder: &Path, id: &str, what: &str
     heard(1.0, "its re-INVITE");
     for step in ["hold", "resume"] {
         bench.steer(id, step, &json!({}));
-        pass(Duration::from_millis(1500));
+        pass(Duration::from_millis(2200));
     }
     heard(0.5, "our hold");
     phone.tell("hangup", "");
@@ -104,8 +105,8 @@ fn start(account: &str) -> (tempfile::TempDir, Phone) {
 
 #[test]
 fn baresip_is_heard_and_hears_after_each_change_of_its_call_plain_or_encrypted() {
-    for (security, more) in WAYS {
-        let bench = bench(security);
+    for (security, keys, more) in WAYS {
+        let bench = bench(security, keys);
         let (folder, mut phone) = start(&format!("<sip:baresip@127.0.0.1>;regint=0{more}"));
         phone.dial(&format!("sip:100@{}", bench.server.sip));
         let live = get(&bench.at, &bench.key, "/v1/calls?live=true");
@@ -117,8 +118,8 @@ fn baresip_is_heard_and_hears_after_each_change_of_its_call_plain_or_encrypted()
 
 #[test]
 fn baresip_is_heard_and_hears_after_each_change_of_a_call_that_we_offered_it_plain_or_encrypted() {
-    for (security, more) in WAYS {
-        let bench = bench(security);
+    for (security, keys, more) in WAYS {
+        let bench = bench(security, keys);
         let (folder, mut phone) = start(&format!("<sip:baresip@127.0.0.1>;regint=0;answermode=auto{more}"));
         let to = format!("sip:baresip@127.0.0.1:{}", phone.sip);
         let id = bench.start("/v1/calls", &json!({"to": to, "from": "1", "script": "out.lua"}));
@@ -293,7 +294,7 @@ impl Far {
 #[test]
 fn a_call_without_an_offer_is_encrypted_and_hold_and_another_key_leave_it_heard_both_ways() {
     for late in [true, false] {
-        let bench = bench("required");
+        let bench = bench("required", "sdes");
         let mut hand = Hand::new(bench.server.sip);
         let mut far = if late { hand.invite_late() } else { hand.invite("sendrecv") };
         let live = get(&bench.at, &bench.key, "/v1/calls?live=true");
