@@ -21,7 +21,7 @@ use crate::switch::CallRecord;
     paths(
         look::health, figures::metrics, look::numbers, look::trunks, look::phones, reload::reload,
         calls::list, calls::one, calls::events, transcripts::one, transcripts::add,
-        start::start, start::quick, steer::hangup, play::play, play::steering, play::stop, steer::record, steer::record_stop, steer::record_mode,
+        start::start, start::quick, steer::hangup, play::play, play::steering, play::stop, steer::record, steer::record_stop, steer::record_mode, steer::siprec_mask,
         steer::hold, steer::resume, steer::mute, steer::unmute, steer::transfer, steer::digits, steer::flow,
         start::listen, events::stream, events::socket,
         webhooks::list, webhooks::one, webhooks::make, webhooks::change, webhooks::remove,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     io::{Fact, clock::Clock},
-    switch::Progress,
+    switch::{CallQuality, Progress},
 };
 
 /// Facts that may wait for the journal.
@@ -35,6 +35,8 @@ pub enum Question {
     Live(oneshot::Sender<Vec<Arc<Progress>>>),
     /// This call, where it is not over.
     Find(String, oneshot::Sender<Option<Arc<Progress>>>),
+    /// How the audio of these calls goes, in their order; none: they are over, or nothing is known yet.
+    Quality(Vec<String>, oneshot::Sender<Vec<Option<Arc<CallQuality>>>>),
     /// The events of this call that the database may not have yet, in order.
     Coming(String, oneshot::Sender<Vec<Arc<Event>>>),
     /// The end of this call, where the database may not have it yet.
@@ -244,7 +246,7 @@ impl Writer {
     /// Make an event of it, which is to be written.
     fn note(&mut self, fact: Fact) {
         // Also of an event that is lost: which calls go on is known in any case.
-        let event = self.live.event(self.next, self.now(), fact);
+        let Some(event) = self.live.event(self.next, self.now(), fact) else { return };
         if self.unwritten.len() >= UNWRITTEN {
             if self.lost == 0 {
                 tracing::error!("no more events fit into memory: from now on they are lost");
@@ -315,6 +317,7 @@ impl Writer {
         match question {
             Question::Live(to) => drop(to.send(self.live.calls())),
             Question::Find(id, to) => drop(to.send(self.live.find(&id))),
+            Question::Quality(ids, to) => drop(to.send(ids.iter().map(|id| self.live.quality(id)).collect())),
             Question::Coming(id, to) => drop(to.send(self.coming(&id))),
             Question::Ended(id, to) => drop(to.send(self.end_of(&id))),
             Question::Kept(id, to) => self.waiting.push((id, to)),

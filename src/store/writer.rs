@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Database,
-    event::{STARTED, Written, is_step},
+    event::{STARTED, Written},
     journal::Line,
     reconcile::{Reconciler, Tell},
     retention::{Days, Retention},
@@ -196,9 +196,7 @@ impl Writer {
                 self.reconciler.reconcile(work, &self.node, latest).await?;
                 began = Some(latest);
             }
-            if let (Some(id), Some(data)) = (event.call, event.data)
-                && is_step(event.kind)
-            {
+            if let (Some(id), Some(data), true) = (event.call, event.data, event.is_step()) {
                 // A call's last line is how far it has come.
                 calls.insert(id, data.get());
             }

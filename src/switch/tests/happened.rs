@@ -106,7 +106,10 @@ fn a_recording_that_the_disk_lost_is_told_with_the_reason() {
     let id = world.ask(flow, call, Verb::Record(record()));
     let Some(Reply::Recording(recording)) = world.reply(id) else { panic!("it is recorded") };
     let recording = *recording;
-    world.input(0, Input::RecordingWritten { recording, result: Err("no space left".into()) });
+    world.input(
+        0,
+        Input::RecordingWritten { recording, result: Err(verbs::Torn { why: "no space left".into(), begun: false }) },
+    );
     let (kind, data) = told(&mut world).pop().unwrap();
     assert_eq!((kind, &data["reason"], &data["error"]), ("recording.stopped", &json!("disk"), &json!("no space left")));
 }
