@@ -206,6 +206,7 @@ fn open(engine: &mut Engine, now: Time, codec: Codec, config: &Config) -> Slot {
         send_digits: Some(Digits::narrow(101)),
         receive_digits: vec![Digits::narrow(101)],
         comfort: None,
+        send_comfort: None,
         opus: OpusWish { fec: true, ..OpusWish::default() },
         ptime: 20,
         sending: true,

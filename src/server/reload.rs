@@ -1,6 +1,6 @@
 //! A new configuration for a server that runs: what changes is printed first, then it is taken as a whole or not at all.
 
-use super::{Server, scripts, start::TIMER_C};
+use super::{Server, keeping, scripts, start::TIMER_C};
 use crate::{
     conf::{Change, Conf},
     io::Order,
@@ -8,10 +8,11 @@ use crate::{
 };
 
 /// Keys whose change is taken at once, for what comes from now on, and with each all that is below it.
-const NOW: [&str; 24] = [
+const NOW: [&str; 26] = [
     "call",
     "guard",
     "media.codecs",
+    "media.comfort_noise",
     "media.country",
     "media.keys",
     "media.ptime_ms",
@@ -33,6 +34,7 @@ const NOW: [&str; 24] = [
     "siprec",
     "stir",
     "trunk",
+    "webhook",
 ];
 /// But these below them hold from the next start on, as all others do.
 const FETCHING: [&str; 3] = ["stir.fetch_from", "stir.fetch_ms", "stir.fetch_trust"];
@@ -106,6 +108,12 @@ impl Server {
         if !now.is_empty() {
             let config = Box::new(changed(&self.config, new));
             self.ask(Order::Input(Box::new(switch::Input::Configure(config)))).await;
+            let fixed = keeping::fixed(new);
+            self.webhooks.send_if_modified(|old| {
+                let other = *old != fixed;
+                *old = fixed;
+                other
+            });
         }
         Ok(now)
     }
@@ -153,6 +161,7 @@ fn changed(old: &switch::Config, new: &Conf) -> switch::Config {
         phones: switch::Phones { key: old.phones.key, ..new.phones.clone() },
         codecs: new.codecs.clone(),
         relayed: super::start::relayed(new),
+        comfort_noise: new.comfort_noise,
         ptime: new.ptime,
         ring_limit: new.sip.ring_limit,
         country: new.country.clone(),

@@ -44,7 +44,7 @@ pub struct WriterConfig {
 /// spool for the next start. `ready` is told when the database was reached first, and all of the spool was in it.
 pub fn spawn(config: WriterConfig, line: Line, ready: oneshot::Sender<()>) -> io::Result<thread::JoinHandle<()>> {
     let node = spool::name(&config.folder)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = crate::io::runtime()?;
     let retention = Retention::new(config.days);
     let statements = Statements::new(config.database.is_sqlite());
     let reconciler = Reconciler::new(config.reconciled.clone());

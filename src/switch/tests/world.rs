@@ -88,6 +88,7 @@ pub(super) fn config(at: SocketAddr) -> Config {
         trunking: Trunking::default(),
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         relayed: vec![],
+        comfort_noise: false,
         ptime: 20,
         country: "de".into(),
         ring_limit: secs(180),
