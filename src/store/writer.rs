@@ -21,7 +21,7 @@ use super::{
 const BATCH: usize = 2000;
 /// Lines gather for so long: one transaction for many costs little more than one for one, and a call whose steps come
 /// together is written once.
-const GATHER: Duration = Duration::from_millis(500);
+const GATHER: Duration = Duration::from_millis(1000);
 /// A lost database is looked for again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 /// A database that says nothing for so long is taken for lost: whoever it was that answered may be gone without a word.
