@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What a requirement allows on a machine that does nothing else; a busy one gets ten times as long.
-fn within(ms: u64) -> Duration {
+pub fn within(ms: u64) -> Duration {
     Duration::from_millis(if std::env::var_os("PROOF").is_some() { ms } else { ms * 10 })
 }
 
@@ -75,7 +75,7 @@ fn pass(time: Duration) {
 
 impl Bench {
     /// Ask for a call; gives its id.
-    fn start(&self, door: &str, order: &Value) -> String {
+    pub fn start(&self, door: &str, order: &Value) -> String {
         let answer = post(&self.at, &self.key, door, &order.to_string());
         assert!(answer.starts_with("HTTP/1.0 201"), "{answer}");
         let begun: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
@@ -90,13 +90,13 @@ impl Bench {
 }
 
 /// A phone by hand, where it matters when each message and each packet comes.
-struct Hand {
-    sip: UdpSocket,
-    rtp: UdpSocket,
+pub struct Hand {
+    pub sip: UdpSocket,
+    pub rtp: UdpSocket,
 }
 
 impl Hand {
-    fn new() -> Hand {
+    pub fn new() -> Hand {
         let [sip, rtp] = [0, 1].map(|_| {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -105,12 +105,12 @@ impl Hand {
         Hand { sip, rtp }
     }
 
-    fn at(&self) -> SocketAddr {
+    pub fn at(&self) -> SocketAddr {
         self.sip.local_addr().unwrap()
     }
 
     /// The next message that begins with this.
-    fn next(&self, start: &str) -> (String, SocketAddr) {
+    pub fn next(&self, start: &str) -> (String, SocketAddr) {
         let mut bytes = [0; 4096];
         loop {
             let (len, from) = self.sip.recv_from(&mut bytes).unwrap_or_else(|error| panic!("no {start}: {error}"));
@@ -121,7 +121,7 @@ impl Hand {
         }
     }
 
-    fn answer(&self, (request, from): &(String, SocketAddr), code: u16, with_audio: bool) {
+    pub fn answer(&self, (request, from): &(String, SocketAddr), code: u16, with_audio: bool) {
         let copied = request
             .lines()
             .filter(|line| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name)));
@@ -143,7 +143,7 @@ impl Hand {
     }
 
     /// Wait for the first packet with a sound in it.
-    fn first_sound(&self) {
+    pub fn first_sound(&self) {
         let mut bytes = [0; 2000];
         loop {
             let len = self.rtp.recv(&mut bytes).expect("a sound comes");

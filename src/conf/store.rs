@@ -1,7 +1,11 @@
 //! Where call records and events are kept.
 
 use super::{ApiConf, Document, Fault, settings::At};
-use crate::{api::WebhookConfig, hooks::Url, store::Database};
+use crate::{
+    api::WebhookConfig,
+    store::{Database, Days},
+    switch::Dialling,
+};
 
 /// Where call records and events are kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,14 +14,14 @@ pub struct StoreConf {
     pub database: Option<Database>,
     /// Most bytes that may wait for the database.
     pub spool: u64,
-    /// Events are kept for so many days; 0: for ever.
-    pub event_days: u32,
-    /// Call records are kept for so many days; 0: for ever.
-    pub record_days: u32,
+    /// How long things are kept.
+    pub days: Days,
     /// The API; absent: there is none.
     pub api: Option<ApiConf>,
-    /// Where events are posted to; absent: nowhere.
-    pub webhook: Option<WebhookConfig>,
+    /// Where events are posted to.
+    pub webhooks: Vec<WebhookConfig>,
+    /// How numbers are written here.
+    pub dialling: Dialling,
 }
 
 impl At<'_> {
@@ -34,20 +38,14 @@ impl At<'_> {
         Ok(StoreConf {
             database,
             spool: self.number::<u64>("store.spool_mb", store.spool_mb, 10..=1_000_000)? << 20,
-            event_days: self.number("store.event_days", store.event_days, 0..=36_500)?,
-            record_days: self.number("store.record_days", store.record_days, 0..=36_500)?,
-            api: self.api(document)?,
-            webhook: match document.api.webhook.as_str() {
-                "" => None,
-                url => Some(WebhookConfig {
-                    // What is in an address may be a secret.
-                    to: Url::parse(url).ok_or_else(|| {
-                        self.fault("api.webhook", "something else", "an http:// or https:// address, or empty")
-                    })?,
-                    secret: document.api.webhook_secret.clone(),
-                    trust: document.tls.trust.clone().into(),
-                }),
+            days: Days {
+                events: self.number("store.event_days", store.event_days, 0..=36_500)?,
+                records: self.number("store.record_days", store.record_days, 0..=36_500)?,
+                audit: self.number("store.audit_days", store.audit_days, 0..=36_500)?,
             },
+            api: self.api(document)?,
+            webhooks: self.webhooks(document)?,
+            dialling: self.dialling(document)?,
         })
     }
 }

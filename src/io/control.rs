@@ -229,6 +229,7 @@ impl Control {
                 self.record(&record);
                 self.keep(Fact::Record(record));
             }
+            Output::Happened(happening) => self.keep(Fact::Happened(happening)),
             Output::Message(record) => self.keep(Fact::Message(record)),
             Output::Trace(trace) => self.tell(Seen::Trace(trace)),
             Output::Console(reply) => self.reply(reply),

@@ -101,6 +101,7 @@ impl Engine {
             return;
         }
         port.enter(route);
+        self.hurries |= matches!(route, Route::Relay(_));
         for end in [old, route] {
             match end {
                 Route::Relay(to) => {

@@ -46,6 +46,7 @@ impl Engine {
                 self.cursor += 1;
             }
             self.run_tapes();
+            self.hurries = std::mem::take(&mut self.hurrying);
             self.cursor = 0;
             self.tick += 1;
             self.next += TICK;
@@ -76,6 +77,7 @@ impl Engine {
         if port.closing {
             return;
         }
+        self.hurrying |= matches!(port.route, Route::Relay(_)) || port.passing.is_some();
         port.take(tick);
         if port.ear.listens() {
             self.tell_what_is_heard(slot);

@@ -14,7 +14,8 @@ use crate::{
     media::{self, Batch, Channel, Command, Engine, Event, Pcm, Slot},
     sip::{Hop, Target, Transport},
     switch::{
-        CallRecord, Config, ConsoleReply, Input, MessageRecord, Output, Progress, StreamNews, StreamOrder, Trace,
+        CallRecord, Config, ConsoleReply, Happening, Input, MessageRecord, Output, Progress, StreamNews, StreamOrder,
+        Trace,
     },
     time::{Epoch, Time},
     verbs::{NoSound, Sound, SoundFault, ToFlow},
@@ -73,6 +74,8 @@ pub struct Host {
     pub progress: Vec<Progress>,
     /// What became of text messages.
     pub messages: Vec<MessageRecord>,
+    /// What happened beside the steps of calls.
+    pub happenings: Vec<Happening>,
     /// Records of finished calls.
     pub records: Vec<CallRecord>,
     /// What was traced.
@@ -101,6 +104,7 @@ impl Host {
             streams: Vec::new(),
             progress: Vec::new(),
             messages: Vec::new(),
+            happenings: Vec::new(),
             records: Vec::new(),
             traces: Vec::new(),
             console: Vec::new(),
@@ -255,6 +259,7 @@ impl Host {
             Output::Stop { flow } => self.flows.handle(now, ToFlow::Stop { flow }),
             Output::Progress(progress) => self.progress.push(*progress),
             Output::Record(record) => self.records.push(*record),
+            Output::Happened(happening) => self.happenings.push(*happening),
             Output::Message(record) => self.messages.push(*record),
             Output::Trace(trace) => self.traces.push(trace),
             Output::Console(reply) => self.console.push(reply),

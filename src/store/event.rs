@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     io::Fact,
-    switch::{CallRecord, Direction, EndReason, MessageRecord, Progress, Status},
+    switch::{CallRecord, Direction, EndReason, Happening, MessageRecord, Progress, Status},
 };
 
 /// One event, as it is told to readers and written down.
@@ -37,7 +37,7 @@ pub struct Written<'a> {
     pub kind: &'a str,
     /// The call that it is about.
     pub call: Option<&'a str>,
-    /// A [`Progress`] or [`CallRecord`]; of a message its [`MessageRecord`]; nothing where it is about neither.
+    /// A [`Progress`] or [`CallRecord`]; of a message its [`MessageRecord`]; else a [`Happening`], or nothing.
     #[serde(borrow)]
     pub data: Option<&'a RawValue>,
 }
@@ -61,6 +61,11 @@ fn kind_of_message(record: &MessageRecord) -> &'static str {
         (Direction::Outbound, true) => "message.sent",
         (Direction::Outbound, false) => "message.failed",
     }
+}
+
+/// An event of this kind says how a call stands: its data are what the call's row is made of.
+pub fn is_step(kind: &str) -> bool {
+    matches!(kind, "call.queued" | "call.initiated" | "call.ringing" | "call.in_progress" | ENDED)
 }
 
 /// The kind of a call's last event.
@@ -231,6 +236,18 @@ impl Live {
                 self.ended((id, at_ms), *record, order)
             }
             Fact::Reconciled(record, order) => self.ended((id, at_ms), *record, order),
+            Fact::Happened(happening) => {
+                let known = happening.call.as_ref().and_then(|call| self.calls.get_mut(call));
+                let order = known.map_or(0, |(_, order)| {
+                    *order += 1;
+                    *order
+                });
+                let (kind, call) = (happening.what.kind(), happening.call.as_deref());
+                let line = Line { id, at_ms, kind, call, order, data: Some(&*happening) };
+                let line = text(&line, &mut self.buffer);
+                let Happening { call, from, to, .. } = *happening;
+                Event { id, kind, call: call.unwrap_or_default(), parties: [from, to], line }
+            }
             Fact::Message(record) => {
                 let kind = kind_of_message(&record);
                 let line = Line { id, at_ms, kind, call: None, order: 0, data: Some(&*record) };

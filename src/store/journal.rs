@@ -173,7 +173,7 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
         told,
         readers,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = crate::io::runtime()?;
     let thread = thread::Builder::new().name("journal".into()).spawn(move || {
         writer.start();
         runtime.block_on(async {

@@ -3,6 +3,7 @@
 mod backup;
 mod desk;
 mod postgres;
+mod random;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -37,6 +38,7 @@ fn record(id: &str, at_ms: u64) -> Fact {
     Fact::Record(Box::new(CallRecord {
         id: id.into(),
         parent: None,
+        partners: Vec::new(),
         direction: Direction::Inbound,
         from: "4711".into(),
         to: "100".into(),
@@ -121,8 +123,7 @@ fn start_telling(folder: &Path, database: &Database, days: u32, tell: impl Fn(&J
     let config = WriterConfig {
         database: database.clone(),
         folder: folder.join("spool"),
-        event_days: days,
-        record_days: days,
+        days: Days { events: days, records: days, audit: days },
         reconciled: tell(&journal),
     };
     let (told, ready) = oneshot::channel();
@@ -188,7 +189,7 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
     assert_eq!(kinds, ["call.initiated", "call.ringing", "call.in_progress", "call.ended"]);
     let strangers = CallFilter { numbers: vec!["999".into()], ..filter(10) };
     assert!(store.calls(&strangers).await.unwrap().calls.is_empty());
-    let mine = CallFilter { numbers: vec!["999".into(), "100".into()], number: Some("4711".into()), ..filter(500) };
+    let mine = CallFilter { numbers: vec!["999".into(), "100".into()], number: vec!["4711".into()], ..filter(500) };
     assert_eq!(store.calls(&mine).await.unwrap().calls.len(), 132);
     let between = CallFilter { since_ms: Some(1_800_000_100_000), until_ms: Some(1_800_000_100_010), ..filter(500) };
     assert_eq!(store.calls(&between).await.unwrap().calls.len(), 2);
@@ -409,6 +410,11 @@ async fn what_is_too_old_goes_in_pieces_and_the_rest_stays() {
         }
     };
     assert_eq!((count("events").await, count("calls").await), (5001, 5000));
+    let store = Store::open(&database).await.unwrap();
+    for at_ms in [1, i64::try_from(today).unwrap()] {
+        let [who, what, about, outcome] = ["k", "call.hangup", "a-1", "done"].map(str::to_owned);
+        store.note(&Done { at_ms, who, what, about, outcome }).await.unwrap();
+    }
     let running = start_keeping(folder.path(), &database, 2);
     running.tell(record("last", today)).await;
     let gone = async {
@@ -418,7 +424,7 @@ async fn what_is_too_old_goes_in_pieces_and_the_rest_stays() {
     };
     tokio::time::timeout(Duration::from_secs(30), gone).await.expect("old ones go");
     running.stop();
-    let store = Store::open(&database).await.unwrap();
+    assert_eq!(count("audit").await, 1, "what was done long ago goes, too");
     assert!(store.call("old-7").await.unwrap().is_none());
     assert!(store.call("new-7").await.unwrap().is_some());
 }

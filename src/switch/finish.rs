@@ -7,6 +7,7 @@ use super::{
     cdr,
     core::Core,
     forks::Sent,
+    happened::What,
     port::Port,
     switch::Switch,
 };
@@ -103,8 +104,10 @@ impl Call {
     fn give_up_waiting(&mut self, core: &mut Core) {
         self.abandon_port(core);
         self.abandon_mouths(core);
-        for recording in self.recordings.drain(..) {
+        for recording in std::mem::take(&mut self.recordings) {
             core.recordings.remove(&recording.id);
+            let (recording, error) = (recording.id.0, Some("its file was not closed in time".to_owned()));
+            self.happened(core, What::Recorded { recording, files: Vec::new(), seconds: 0.0, reason: "disk", error });
         }
     }
 
@@ -120,6 +123,7 @@ impl Call {
         Some(CallRecord {
             id: self.name.clone(),
             parent: about.parent.clone(),
+            partners: about.partners.clone(),
             direction: about.direction,
             from: about.from.clone(),
             to: about.to.clone(),

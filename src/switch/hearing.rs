@@ -82,6 +82,11 @@ impl Hearing {
         }
     }
 
+    /// Packets that came, as the last report has it.
+    pub fn packets(&self) -> u64 {
+        self.last.as_ref().map_or(0, |seen| seen.received)
+    }
+
     /// Adds to a record what is known beyond the port's last words.
     pub fn complete(&self, started: Time, record: &mut CallQuality) {
         let place = |(at, from): &(Time, SocketAddr)| format!("{from} after {:.1} s", (*at - started).as_secs_f64());

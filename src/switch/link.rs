@@ -8,8 +8,10 @@ use std::{
 
 use super::{
     ConsoleReply, Output, TrunkNews,
+    carriers::{SeatView, Trouble},
     core::Core,
     errands::Purpose,
+    happened::What,
     target,
     trunk::{Condition, Due, Health, Trunk, Trunking, is_well},
 };
@@ -35,6 +37,8 @@ struct Link {
     trunk: Arc<Trunk>,
     seat: Option<Seat>,
     probes: Vec<Health>,
+    /// Whether the carrier keeps our registration, as was told last.
+    told: Option<bool>,
 }
 
 /// Our registration.
@@ -42,6 +46,8 @@ struct Seat {
     machine: Register,
     /// Where the registrar is, the one at hand first.
     places: VecDeque<Target>,
+    /// What failed last.
+    trouble: Option<Trouble>,
 }
 
 /// Who waits for a name.
@@ -68,6 +74,20 @@ impl Links {
     pub fn is_down(&self, trunk: &str, target: usize) -> bool {
         let probe = self.all.get(trunk).and_then(|link| link.probes.get(target));
         probe.is_some_and(|probe| probe.condition == Condition::Down)
+    }
+
+    /// Our registration with this carrier, and its targets.
+    pub fn view(&self, trunk: &Trunk) -> (Option<SeatView>, Vec<(String, Option<bool>)>) {
+        let link = self.all.get(&trunk.name);
+        let seat = link.and_then(|link| link.seat.as_ref());
+        let seat = seat.map(|seat| SeatView { until: seat.machine.until(), trouble: seat.trouble.clone() });
+        let condition = |at: usize| match link.and_then(|link| link.probes.get(at)).map(|probe| probe.condition) {
+            Some(Condition::Up) => Some(true),
+            Some(Condition::Down) => Some(false),
+            Some(Condition::Unknown) | None => None,
+        };
+        let targets = trunk.targets.iter().enumerate().map(|(at, uri)| (uri.to_string(), condition(at)));
+        (seat, targets.collect())
     }
 
     fn arm(&mut self) {
@@ -106,10 +126,12 @@ impl Core {
         let now = self.now;
         let seat = trunk.registration.clone().map(|account| {
             let names = (self.stack.new_call_id(), self.stack.new_tag());
-            Seat { machine: Register::new(now, account, names, self.random()), places: VecDeque::new() }
+            let machine = Register::new(now, account, names, self.random());
+            Seat { machine, places: VecDeque::new(), trouble: None }
         });
         let probes = if trunk.options.is_zero() { &[][..] } else { &trunk.targets };
-        Link { trunk: trunk.clone(), seat, probes: probes.iter().map(|_| Health::new(now, trunk.options)).collect() }
+        let probes = probes.iter().map(|_| Health::new(now, trunk.options)).collect();
+        Link { trunk: trunk.clone(), seat, probes, told: None }
     }
 
     /// Take every registration back.
@@ -239,15 +261,35 @@ impl Core {
     }
 
     fn tell_registration(&mut self, name: &Arc<str>, change: register::Change) {
+        self.registration_happened(name, &change);
         match change {
             register::Change::Registered(length) => tracing::info!(trunk = &**name, ?length, "registered"),
             register::Change::Failed { why, again, still } => {
+                let trouble = Trouble { why: why.to_string(), at: self.now };
+                self.links.seat(name).into_iter().for_each(|seat| seat.trouble = Some(trouble.clone()));
                 tracing::warn!(trunk = &**name, ?why, ?again, still, "registration failed");
             }
             register::Change::Lost => tracing::warn!(trunk = &**name, "registration ran out"),
             register::Change::Left => tracing::info!(trunk = &**name, "no longer registered"),
         }
         self.console(ConsoleReply::Trunk { trunk: name.clone(), news: TrunkNews::Registration(change) });
+    }
+
+    /// Events tell of it when it changes, not each time that it is refreshed or refused again.
+    fn registration_happened(&mut self, name: &Arc<str>, change: &register::Change) {
+        let (kept, reason) = match change {
+            register::Change::Registered(_) => (true, String::new()),
+            register::Change::Failed { why, still, .. } => (*still, format!("{why:?}").to_lowercase()),
+            register::Change::Lost => (false, "expired".to_owned()),
+            register::Change::Left => (false, "left".to_owned()),
+        };
+        let Some(link) = self.links.all.get_mut(name) else { return };
+        if link.told.replace(kept) == Some(kept) {
+            return;
+        }
+        let trunk = name.to_string();
+        let what = if kept { What::TrunkRegistered { trunk } } else { What::TrunkUnregistered { trunk, reason } };
+        self.trunk_happened(what);
     }
 
     fn probe(&mut self, name: &str, target: usize) -> Option<&mut Health> {
@@ -312,6 +354,8 @@ impl Core {
             true => tracing::info!(trunk = &**name, target = %uri, "target answers"),
             false => tracing::warn!(trunk = &**name, target = %uri, "target does not answer"),
         }
+        let (trunk, target) = (name.to_string(), uri.to_string());
+        self.trunk_happened(if up { What::TrunkUp { trunk, target } } else { What::TrunkDown { trunk, target } });
         self.console(ConsoleReply::Trunk { trunk: name.clone(), news: TrunkNews::Target { uri, up } });
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Alarm, Binding, CallRecord, Handshake, MessageRecord, Progress, StreamOrder};
+use super::{Alarm, Binding, CallRecord, Handshake, Happening, MessageRecord, Progress, StreamOrder};
 use crate::{
     codec::Rate,
     facts::Start,
@@ -129,6 +129,9 @@ pub enum Output {
     Progress(Box<Progress>),
     /// A call is over, and this is what is known of it.
     Record(Box<CallRecord>),
+    /// Something happened beside the steps of a call. Of a call it comes after its first [`Output::Progress`] and before
+    /// its [`Output::Record`].
+    Happened(Box<Happening>),
     /// What became of a text message.
     Message(Box<MessageRecord>),
     /// Something to look at, where [`Config::trace`](super::Config::trace) is on.

@@ -7,6 +7,7 @@ use super::{
     Output,
     call::Call,
     core::Core,
+    happened::{self, What},
     play,
     switch::Switch,
     task::{Ask, Doing},
@@ -126,6 +127,8 @@ impl Call {
     ) -> Vec<Block> {
         let Plan { recording, rate, blocks, file, shape, .. } = plan;
         core.recordings.insert(recording, self.id);
+        let room = how.room.clone();
+        self.happened(core, What::Recording { recording: recording.0, file: file.clone(), room });
         core.out.push_back(Output::OpenRecording { recording, file, shape, port, worker });
         self.recordings.push(Recording {
             id: recording,
@@ -168,7 +171,10 @@ impl Call {
 
     pub fn record_as(&mut self, core: &mut Core, recording: RecordingId, mode: RecordMode) -> Result<(), Failure> {
         let found = self.recordings.iter_mut().find(|r| r.id == recording && r.done.is_none());
-        found.ok_or(Failure::NoSuchRecording)?.mode = mode;
+        let before = std::mem::replace(&mut found.ok_or(Failure::NoSuchRecording)?.mode, mode);
+        if before != mode {
+            self.happened(core, What::RecordingMode { recording: recording.0, mode: happened::mode(mode) });
+        }
         self.command_recording(core, recording, |port| Command::RecordAs { port, recording, mode });
         Ok(())
     }
@@ -252,15 +258,28 @@ impl Switch {
         let ended = call.recordings.remove(at);
         core.recordings.remove(&recording);
         let (Some((samples, why)), Some(written)) = (ended.done, ended.written) else { return };
-        let reply = match written {
+        let length = play::length(samples / ended.rate.scale() as u64);
+        let over = |files, reason, error| What::Recorded {
+            recording: recording.0,
+            files,
+            seconds: length.as_secs_f64(),
+            reason,
+            error,
+        };
+        let (reply, what) = match written {
             Ok(file) => {
                 let files = if ended.apart { leg_files(&file).to_vec() } else { vec![file] };
                 call.about.files.extend(files.iter().cloned());
                 let why = ended.key.map_or(why, RecordEnd::Key);
-                Reply::Recorded { recording, files, length: play::length(samples / ended.rate.scale() as u64), why }
+                let what = over(files.clone(), why.as_str(), None);
+                (Reply::Recorded { recording, files, length, why }, what)
             }
-            Err(why) => Reply::Failed(Failure::Disk(why)),
+            Err(why) => {
+                let what = over(Vec::new(), "disk", Some(why.clone()));
+                (Reply::Failed(Failure::Disk(why)), what)
+            }
         };
+        call.happened(core, what);
         let id = call.id;
         if let Some(ask) = ended.waiting {
             self.end_task_if(id, |doing| matches!(doing, Doing::Record(waiting) if *waiting == recording));

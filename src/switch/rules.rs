@@ -22,12 +22,16 @@ pub struct Rules {
     /// Ask for provisional answers that are sure to arrive, and give them to who knows them (RFC 3262); false: only
     /// to callers who demand it.
     pub reliable: bool,
+    /// What a call to a number is refused with that nothing answers.
+    pub unknown_number: u16,
     /// Whose REFER is followed.
     pub transfer: TransferRule,
     /// Two parties of a bridge may change to a fax (T.38).
     pub fax: bool,
     /// Session timers.
     pub session: SessionWish,
+    /// Of whom nothing was heard for so long is asked whether he is there; zero: nobody is.
+    pub watchdog: Duration,
     /// Other people's machines that record calls (SIPREC).
     pub recorders: Recorders,
 }
@@ -40,9 +44,11 @@ impl Default for Rules {
             hold_music: None,
             record_rate: Rate::Full,
             reliable: true,
+            unknown_number: 404,
             transfer: TransferRule::Trusted,
             fax: true,
             session,
+            watchdog: Duration::from_secs(600),
             recorders: Recorders::default(),
         }
     }

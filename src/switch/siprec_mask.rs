@@ -19,7 +19,7 @@ pub(super) struct Mask {
 
 impl Call {
     /// A recording of its own leaves out what is said now.
-    fn is_hidden(&self) -> bool {
+    pub(super) fn is_hidden(&self) -> bool {
         self.recordings.iter().any(super::record::Recording::hides)
     }
 }
@@ -32,6 +32,12 @@ impl Switch {
         siprec.ok_or(Failure::NoSuchRecording)?.mask.asked = on;
         self.tend_mask(id);
         Ok(Some(Reply::Done))
+    }
+
+    /// The script said that the recorder of this call is to hear silence.
+    pub(super) fn siprec_is_masked(&self, call: &Call) -> bool {
+        let recorder = call.recorder.and_then(|recorder| self.calls.get(&recorder));
+        recorder.and_then(|leg| leg.siprec.as_ref()).is_some_and(|siprec| siprec.mask.asked)
     }
 
     /// Something changed about what the recorder of a call may hear.

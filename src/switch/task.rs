@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     call::{Call, End, State},
     core::Core,
+    happened::What,
     info::Dictated,
     switch::Switch,
 };
@@ -18,8 +19,7 @@ use crate::{
 mod digits;
 mod doing;
 
-pub(super) use digits::DIGITS;
-use digits::check_digits;
+pub(super) use digits::{DIGITS, check_digits};
 pub(super) use doing::{Ask, Doing, Task};
 
 /// A request is answered now, or by its task.
@@ -97,6 +97,9 @@ impl Switch {
                 call.record_as(core, recording, mode)?;
                 self.tend_mask(id);
                 Ok(Some(Reply::Done))
+            }
+            Verb::SendDigits { digits, length, gap } if ask.origin == Origin::Console && call.is_hearable() => {
+                call.dictate_beside(core, ask, (&digits, length, gap)).map(|()| None)
             }
             Verb::Answer => self.begin_answer(ask, id),
             Verb::Sleep(length) => self.begin_sleep(ask, id, length),
@@ -183,12 +186,16 @@ impl Switch {
                 Ok(Doing::Echo { stop_on, until: limit.map(|limit| core.now + limit) })
             }),
             Verb::SendDigits { digits, length, gap } => self.begin_task(ask, id, |call, core| {
-                if call.takes_info() {
+                let count = digits.chars().filter(|digit| *digit != ',').count();
+                let doing = if call.takes_info() {
                     check_digits(&digits)?;
-                    return Ok(Doing::SendInfo(Dictated::new(core.now, &digits, length, gap)));
-                }
-                call.send_digits(core, &digits, length, gap)?;
-                Ok(Doing::SendDigits)
+                    Doing::SendInfo(Dictated::new(core.now, &digits, length, gap))
+                } else {
+                    call.send_digits(core, None, (&digits, length, gap))?;
+                    Doing::SendDigits
+                };
+                call.happened(core, What::KeysSent { count });
+                Ok(doing)
             }),
             // Early media was all that was asked for; the others never wait for media.
             Verb::Progress
@@ -289,6 +296,7 @@ impl Switch {
 
     /// What is due in the call's task.
     pub(super) fn task_timeout(&mut self, id: CallId) {
+        self.dictation_timeout(id);
         let Some((call, core)) = self.call(id) else { return };
         let now = core.now;
         let Some(task) = call.task.as_mut().filter(|task| task.timeout().is_some_and(|at| at <= now)) else { return };
@@ -298,7 +306,8 @@ impl Switch {
                 self.gathered(id, step);
             }
             Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
-            Doing::Transfer(_) | Doing::Message { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
+            Doing::Transfer(_) => self.transfer_over(id, Reply::Failed(Failure::NoAnswer)),
+            Doing::Message { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
             Doing::Park { .. } => {
                 self.finish_task(id, Reply::Failed(Failure::NoAnswer));
                 self.tend_music(id);

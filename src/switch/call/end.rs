@@ -61,6 +61,8 @@ impl End {
     pub const EXPIRED: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
     /// The peer's media stopped, and its reports with them.
     pub const GONE: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
+    /// Nobody saw its end, and the party does not say that it is there.
+    pub const LEFT_BEHIND: End = End::new(EndReason::Reconciled, Status::Failed, 500, Failure::HungUp);
     /// The peer's signalling went wrong.
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 

@@ -14,6 +14,7 @@ pub(super) struct Node {
     pub(super) stops: Vec<FlowId>,
     pub(super) progress: Vec<Progress>,
     pub(super) messages: Vec<MessageRecord>,
+    pub(super) happenings: Vec<Happening>,
     pub(super) records: Vec<CallRecord>,
     pub(super) console: Vec<ConsoleReply>,
     pub(super) registered: Vec<(String, Vec<Binding>)>,
@@ -51,6 +52,7 @@ pub(super) struct World {
     pub(super) automatic: bool,
 }
 
+/// What every test begins with. Parties by hand answer no OPTIONS: the watchdog sleeps.
 pub(super) fn config(at: SocketAddr) -> Config {
     let route = |number: &str| Route {
         number: Pattern::parse(number).unwrap(),
@@ -93,7 +95,7 @@ pub(super) fn config(at: SocketAddr) -> Config {
         retry_after: secs(30),
         security: Default::default(),
         stir: Default::default(),
-        rules: Rules::default(),
+        rules: Rules { watchdog: Duration::ZERO, ..Rules::default() },
         trace: false,
         phones: Phones::default(),
         messages: Default::default(),
@@ -135,6 +137,7 @@ impl World {
             stops: vec![],
             progress: vec![],
             messages: vec![],
+            happenings: vec![],
             records: vec![],
             console: vec![],
             registered: vec![],
@@ -219,6 +222,11 @@ impl World {
             Output::Record(record) => node.records.push(*record),
             Output::Trace(trace) => node.traces.push(trace),
             Output::Console(reply) => node.console.push(reply),
+            Output::Happened(happening) => {
+                let over = node.records.iter().any(|record| happening.call.as_ref() == Some(&record.id));
+                assert!(!over, "{happening:?} after its record");
+                node.happenings.push(*happening);
+            }
             Output::Message(record) => node.messages.push(*record),
             Output::Registered { user, bindings } => node.registered.push((user, bindings)),
         }

@@ -68,9 +68,31 @@ fn we_register_refresh_and_take_it_back_when_we_stop() {
     assert_eq!(goodbye.headers.get("Expires"), Some("0"));
     answers(&mut world, CARRIER_A, &goodbye, 200, &[]);
     assert_eq!(news(&world).last(), Some(&TrunkNews::Registration(Change::Left)));
+    // A refresh is no news.
+    let trunk = || "a".to_owned();
+    let told: Vec<Happened> = world.node().happenings.iter().map(|one| one.what.clone()).collect();
+    let left = Happened::TrunkUnregistered { trunk: trunk(), reason: "left".into() };
+    assert_eq!(told, [Happened::TrunkRegistered { trunk: trunk() }, left]);
     world.inbox.clear();
     world.run(secs(3600));
     assert!(world.inbox.is_empty(), "{:?}", world.seen());
+}
+
+#[test]
+fn a_carrier_shows_until_when_we_are_registered_and_what_failed_last() {
+    let mut world = registered();
+    let seat = |world: &World| world.node().switch.trunks()[0].seat.clone().unwrap();
+    assert_eq!(seat(&world).until.map(|until| until > world.now + secs(99)), Some(true));
+    assert_eq!(seat(&world).trouble, None);
+    assert_eq!(world.node().switch.trunks()[1].seat, None, "we have no account with the other one");
+    world.run(secs(80));
+    let refresh = register_at(&mut world, CARRIER_A);
+    answers(&mut world, CARRIER_A, &refresh, 403, &[]);
+    let trouble = seat(&world).trouble.unwrap();
+    assert_eq!((trouble.why.as_str(), world.now - trouble.at < secs(1)), ("refused with 403", true));
+    assert!(seat(&world).until.is_some(), "the one before still holds");
+    world.run(secs(30));
+    assert_eq!(seat(&world).until, None);
 }
 
 #[test]
