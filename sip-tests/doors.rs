@@ -280,6 +280,26 @@ fn who_is_muted_or_held_is_not_heard_and_who_is_held_hears_nobody() {
 }
 
 #[test]
+fn keys_arrive_while_the_flow_plays_and_it_plays_on() {
+    let script = "call:tone({700}, {seconds = 6})\nvars.played = 'all'\ncall:sleep(1)\nvars.slept = 'all'\n";
+    let bench = Bench::new("", &[("tone.lua", script)]);
+    let mut taker = Taker::new(300.0);
+    let id = bench.start("/v1/calls", &json!({"to": taker.uri(), "from": "1", "script": "tone.lua"}));
+    taker.phone.wait_for_event("CALL_ESTABLISHED");
+    bench.wait_for(&id, "in_progress");
+    pass(Duration::from_secs(1));
+    bench.steer(&id, "digits", &json!({"digits": "12#"}));
+    for key in ["1", "2", "#"] {
+        taker.phone.wait_for_event(&format!("\"param\":\"{key}\""));
+    }
+    let [tone] = taker.heard([700.0]);
+    // Without the three tenths of a second in which keys were down.
+    assert!((4.5..6.0).contains(&tone), "{tone} s");
+    let call = bench.over(&id);
+    assert_eq!((&call["vars"]["played"], &call["vars"]["slept"]), (&"all".into(), &"all".into()), "{call:#}");
+}
+
+#[test]
 fn keys_that_are_sent_arrive_and_who_is_transferred_calls_somebody_else() {
     let bench = Bench::new("", &[]);
     let mut taker = Taker::new(600.0);
