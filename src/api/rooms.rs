@@ -125,7 +125,8 @@ pub(crate) struct Order {
 /// Mute, deafen or put out a member of a room.
 #[utoipa::path(post, path = "/v1/rooms/{room}/member", tag = "rooms", security(("key" = [])), request_body = Order,
     params(("room" = String, Path, description = "The room's name")), responses(
-    (status = 200, description = "It is done", body = Outcome)))]
+    (status = 200, description = "It is done", body = Outcome),
+    (status = 409, description = "The call or the room does not allow it now", body = Problem)))]
 pub(crate) async fn member(
     State(context): State<Shared>,
     caller: Caller,
@@ -183,7 +184,8 @@ impl NewTape {
 /// Record all who are heard in a room. The answer has the recording's number; the file is in the record of one of its calls.
 #[utoipa::path(post, path = "/v1/rooms/{room}/record", tag = "rooms", security(("key" = [])),
     request_body = NewTape, params(("room" = String, Path, description = "The room's name")), responses(
-    (status = 200, description = "It is recorded", body = Outcome)))]
+    (status = 200, description = "It is recorded", body = Outcome),
+    (status = 409, description = "The call or the room does not allow it now", body = Problem)))]
 pub(crate) async fn record(
     State(context): State<Shared>,
     caller: Caller,
@@ -213,7 +215,8 @@ pub(crate) struct RunningTape {
 /// Leave what is said out of a room's recording, make it silence, keep it again, or finish the recording.
 #[utoipa::path(post, path = "/v1/rooms/{room}/record/mode", tag = "rooms", security(("key" = [])),
     request_body = RunningTape, params(("room" = String, Path, description = "The room's name")), responses(
-    (status = 200, description = "It is done", body = Outcome)))]
+    (status = 200, description = "It is done", body = Outcome),
+    (status = 409, description = "The call or the room does not allow it now", body = Problem)))]
 pub(crate) async fn record_mode(
     State(context): State<Shared>,
     caller: Caller,
