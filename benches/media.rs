@@ -250,7 +250,8 @@ impl Writer {
     fn record(&self, port: PortId) -> Command {
         let (recording, layout, rate) = (RecordingId(port.0), Layout::Stereo, Rate::Narrow);
         let shape = Shape { layout, format: FileFormat::Wav, apart: false, rate: rate.hz() };
-        let opened = self.inbox.push(ToDisk::Open { recording, file: format!("{}.wav", port.0), shape });
+        let opened =
+            self.inbox.push(ToDisk::Open { recording, file: format!("{}.wav", port.0), shape, note: String::new() });
         opened.unwrap_or_else(|_| panic!("the disk's ring has room for so many calls"));
         // Half a second each, as those of a call.
         let blocks = (0..BLOCKS).map(|_| Block { samples: Vec::with_capacity(2 * 4000) }).collect();

@@ -1,6 +1,6 @@
 //! How speech comes out of the engine after a bad network: plays each piece of speech through each codec and network, and
-//! writes what a recording of the leg holds, and what it would hold if losses were silence. Time is virtual. The scores are
-//! given by `docs/tools/voice_quality.py`, which makes the pieces: 16-bit little-endian samples without a head, in files
+//! writes what a recording of the leg holds, what it would hold if losses were silence, and what the packets hold that go to
+//! the other party of a bridge. Time is virtual. The scores are given by `docs/tools/voice_quality.py`, which makes the pieces: 16-bit little-endian samples without a head, in files
 //! `NAME.8000.raw` and `NAME.16000.raw`. Run: `cargo bench --bench voice -- FOLDER-OF-PIECES FOLDER-OF-RESULTS`; each line
 //! it prints tells of one result.
 
@@ -10,8 +10,8 @@ use switchhook::{
     audio::{Decoder, Encoder},
     codec::{Codec, Digits, OpusWish, Rate},
     conf::Conf,
-    ids::{PortId, RecordingId},
-    media::{Batch, Block, Channel, Command, Config, Ends, Engine, Event, Layout, Payload, Port, Slot, Stream},
+    ids::{BridgeId, PortId, RecordingId},
+    media::{Batch, Block, Channel, Command, Config, Ends, Engine, Event, Layout, Payload, Port, Role, Slot, Stream},
     rtp::{self, Header},
     time::{Epoch, Time},
 };
@@ -22,6 +22,10 @@ const PATH: Duration = Duration::from_millis(25);
 /// The recording goes on for so long after the last packet.
 const AFTER: Duration = Duration::from_millis(500);
 const PEER: ([u8; 4], u16) = ([192, 0, 2, 1], 4000);
+/// The other party, and our ports of both.
+const OTHER: ([u8; 4], u16) = ([192, 0, 2, 2], 4000);
+const PORT: PortId = PortId(1);
+const OTHER_PORT: PortId = PortId(2);
 
 /// What a network does to packets.
 #[derive(Clone, Copy)]
@@ -112,7 +116,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                     );
                     Ok(())
                 };
-                say("engine", &through_engine(&sent, codec, &config, phase))?;
+                let [recorded, passed_on] = through_engine(&sent, codec, &config, phase);
+                say("engine", &recorded)?;
+                say("sent", &passed_on)?;
                 if network.jitter == 0 {
                     say("silence", &with_silence(&sent, codec))?;
                 }
@@ -164,12 +170,20 @@ fn send(speech: &[i16], codec: Codec, network: Network, seed: u64) -> Vec<Sent> 
     sent
 }
 
-/// What a recording of the leg holds.
-fn through_engine(sent: &[Sent], codec: Codec, config: &Config, phase: Duration) -> Heard {
+/// What a recording of the leg holds, and what is sent to the other party: as linear samples, so that no second codec
+/// counts.
+fn through_engine(sent: &[Sent], codec: Codec, config: &Config, phase: Duration) -> [Heard; 2] {
     let mut engine = Engine::new(config.clone(), Epoch(Duration::from_secs(1_700_000_000)));
     let mut batch = Batch::new(64);
     let mut now = Time::from_start(Duration::from_secs(1)) + phase;
-    let slot = open(&mut engine, now, codec, config);
+    let slot = open(&mut engine, now, (PORT, PEER.into()), codec, config);
+    record(&mut engine, now, codec);
+    let linear = if codec.rate_for(Rate::Wide) == Rate::Wide { Codec::L16Wide } else { Codec::L16 };
+    let other = open(&mut engine, now, (OTHER_PORT, OTHER.into()), linear, config);
+    for port in [PORT, OTHER_PORT] {
+        engine.handle_command(now, Command::Join { bridge: BridgeId(1), port, role: Role::Both });
+    }
+    let mut passed_on = Vec::new();
     let mut heard = Heard { samples: Vec::new(), delay: Duration::ZERO, concealed: 0, late: 0, lost: 0 };
     let mut delays = Vec::new();
     let mut coming: Vec<(Time, &[u8])> = sent.iter().filter_map(|sent| Some((sent.comes?, &sent.bytes[..]))).collect();
@@ -186,19 +200,24 @@ fn through_engine(sent: &[Sent], codec: Codec, config: &Config, phase: Duration)
         } else if now < end {
             engine.handle_timeout(now, &mut batch);
         }
+        for datagram in batch.datagrams().iter().filter(|d| d.slot == other && d.channel == Channel::Rtp) {
+            let samples = datagram.bytes()[rtp::HEADER..].chunks_exact(2);
+            passed_on.extend(samples.map(|pair| i16::from_be_bytes([pair[0], pair[1]])));
+        }
         batch.clear();
         drain(&mut engine, now, &mut heard, &mut delays);
     }
-    engine.handle_command(now, Command::Close { port: PortId(1) });
+    engine.handle_command(now, Command::Close { port: PORT });
     engine.handle_timeout(now, &mut batch);
     drain(&mut engine, now, &mut heard, &mut delays);
     heard.delay = delays.iter().sum::<Duration>() / delays.len().max(1) as u32;
-    heard
+    let passed_on = Heard { samples: passed_on, ..heard };
+    [heard, passed_on]
 }
 
-fn open(engine: &mut Engine, now: Time, codec: Codec, config: &Config) -> Slot {
+fn open(engine: &mut Engine, now: Time, (port, peer): (PortId, SocketAddr), codec: Codec, config: &Config) -> Slot {
     let stream = Stream {
-        remote: Some(SocketAddr::from(PEER)),
+        remote: Some(peer),
         remote_rtcp: None,
         send: Some(payload(codec)),
         receive: vec![payload(codec)],
@@ -212,13 +231,15 @@ fn open(engine: &mut Engine, now: Time, codec: Codec, config: &Config) -> Slot {
         sending: true,
         receiving: true,
     };
-    let port = PortId(1);
-    engine.handle_command(now, Command::Open { port, memory: Port::new(port, stream, config, 1) });
+    engine.handle_command(now, Command::Open { port, memory: Port::new(port, stream, config, port.0) });
+    engine.slot(port).expect("it was opened")
+}
+
+fn record(engine: &mut Engine, now: Time, codec: Codec) {
     let rate = codec.rate_for(Rate::Wide);
     let blocks = (0..8).map(|_| Block { samples: Vec::with_capacity(rate.frame() * 50) }).collect();
     let (recording, layout, ends) = (RecordingId(1), Layout::Party, Ends::default());
-    engine.handle_command(now, Command::Record { port, recording, layout, rate, ends, blocks });
-    engine.slot(port).expect("it was opened")
+    engine.handle_command(now, Command::Record { port: PORT, recording, layout, rate, ends, blocks });
 }
 
 fn drain(engine: &mut Engine, now: Time, heard: &mut Heard, delays: &mut Vec<Duration>) {
@@ -228,8 +249,8 @@ fn drain(engine: &mut Engine, now: Time, heard: &mut Heard, delays: &mut Vec<Dur
                 heard.samples.extend(&block.samples);
                 engine.handle_command(now, Command::Space { port, recording, block });
             }
-            Event::Quality { quality, .. } if quality.received > 0 => delays.push(quality.buffer),
-            Event::Closed { quality, .. } => {
+            Event::Quality { port: PORT, quality } if quality.received > 0 => delays.push(quality.buffer),
+            Event::Closed { port: PORT, quality } => {
                 (heard.concealed, heard.late, heard.lost) = (quality.concealed, quality.late, quality.lost);
             }
             _ => {}

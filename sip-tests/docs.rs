@@ -244,7 +244,7 @@ fn kinds_of_events() -> BTreeSet<String> {
     let strings = sources.iter().flat_map(|text| text.split('"'));
     let is_kind = |text: &&str| {
         text.split_once('.').is_some_and(|(about, what)| {
-            ["call", "message", "phone", "play", "recording", "room", "server", "siprec", "stream", "trunk"]
+            ["call", "media", "message", "phone", "play", "recording", "room", "server", "siprec", "stream", "trunk"]
                 .contains(&about)
                 && what.chars().all(|c| c.is_ascii_lowercase() || c == '_')
         })
@@ -310,6 +310,7 @@ fn the_call_record_in_the_docs_has_every_field() {
         total_seconds: 0.0,
         status: Status::Completed,
         end_reason: EndReason::CallerHangup,
+        end_detail: None,
         code: None,
         q850: None,
         transferred: false,
@@ -321,6 +322,7 @@ fn the_call_record_in_the_docs_has_every_field() {
         quality: Some(CallQuality::default()),
         no_audio: None,
         recordings: Vec::new(),
+        recording_errors: Vec::new(),
         stir: None,
         vars: Default::default(),
         error: None,

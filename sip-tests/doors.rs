@@ -27,13 +27,13 @@ pub fn within(ms: u64) -> Duration {
 }
 
 /// Baresip, which sends a tone and takes every call.
-struct Taker {
-    folder: tempfile::TempDir,
-    phone: Phone,
+pub struct Taker {
+    pub folder: tempfile::TempDir,
+    pub phone: Phone,
 }
 
 impl Taker {
-    fn new(frequency: f64) -> Taker {
+    pub fn new(frequency: f64) -> Taker {
         let folder = tempfile::tempdir().unwrap();
         let speaks = folder.path().join("speak.wav");
         tone(&speaks, frequency, 8000, 120);
@@ -42,12 +42,12 @@ impl Taker {
         Taker { folder, phone }
     }
 
-    fn uri(&self) -> String {
+    pub fn uri(&self) -> String {
         format!("sip:baresip@127.0.0.1:{}", self.phone.sip)
     }
 
     /// In how many seconds of what it heard a tone of each frequency was; its call is over.
-    fn heard<const N: usize>(&mut self, frequencies: [f64; N]) -> [f64; N] {
+    pub fn heard<const N: usize>(&mut self, frequencies: [f64; N]) -> [f64; N] {
         self.phone.wait_for_event("CALL_CLOSED");
         // It closes its file a moment after it has told the end.
         (0..25).for_each(|_| breathe(SocketAddr::from(([127, 0, 0, 1], 9))));
@@ -58,7 +58,7 @@ impl Taker {
 }
 
 /// For how long a tone was there, perhaps beside others.
-fn seconds_with(samples: &[i16], frequency: f64) -> f64 {
+pub fn seconds_with(samples: &[i16], frequency: f64) -> f64 {
     let holds = |frame: &&[i16]| {
         let energy: f64 = frame.iter().map(|s| f64::from(*s).powi(2)).sum();
         let power = switchhook::audio::goertzel::power(frame, frequency, 8000) * frame.len() as f64;
@@ -67,7 +67,7 @@ fn seconds_with(samples: &[i16], frequency: f64) -> f64 {
     samples.chunks_exact(160).filter(holds).count() as f64 * 0.02
 }
 
-fn pass(time: Duration) {
+pub fn pass(time: Duration) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(time)).unwrap();
     let _ = socket.recv(&mut [0; 1]);
@@ -82,7 +82,7 @@ impl Bench {
         begun["id"].as_str().unwrap().to_owned()
     }
 
-    fn steer(&self, id: &str, what: &str, body: &Value) -> String {
+    pub fn steer(&self, id: &str, what: &str, body: &Value) -> String {
         let answer = post(&self.at, &self.key, &format!("/v1/calls/{id}/{what}"), &body.to_string());
         assert!(answer.starts_with("HTTP/1.0 20"), "{what}: {answer}");
         answer
@@ -277,6 +277,26 @@ fn who_is_muted_or_held_is_not_heard_and_who_is_held_hears_nobody() {
     assert!(muted > 3.0 && muted < all - 5.0, "{muted} of {all} s");
     // Its own mute did not keep it from hearing the other one; with the hold baresip ends its file.
     assert!(other > 5.5 && other < all - 4.0, "{other} of {all} s");
+}
+
+#[test]
+fn keys_arrive_while_the_flow_plays_and_it_plays_on() {
+    let script = "call:tone({700}, {seconds = 6})\nvars.played = 'all'\ncall:sleep(1)\nvars.slept = 'all'\n";
+    let bench = Bench::new("", &[("tone.lua", script)]);
+    let mut taker = Taker::new(300.0);
+    let id = bench.start("/v1/calls", &json!({"to": taker.uri(), "from": "1", "script": "tone.lua"}));
+    taker.phone.wait_for_event("CALL_ESTABLISHED");
+    bench.wait_for(&id, "in_progress");
+    pass(Duration::from_secs(1));
+    bench.steer(&id, "digits", &json!({"digits": "12#"}));
+    for key in ["1", "2", "#"] {
+        taker.phone.wait_for_event(&format!("\"param\":\"{key}\""));
+    }
+    let [tone] = taker.heard([700.0]);
+    // Without the three tenths of a second in which keys were down.
+    assert!((4.5..6.0).contains(&tone), "{tone} s");
+    let call = bench.over(&id);
+    assert_eq!((&call["vars"]["played"], &call["vars"]["slept"]), (&"all".into(), &"all".into()), "{call:#}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn a_phone_that_is_gone_is_hung_up_after_its_time_and_one_that_talks_is_not() {
     let records = server.wait_for_records(2);
     let ended = |reason: &str| records.iter().find(|record| record["end_reason"] == reason);
     let gone = ended("telephony_error").unwrap_or_else(|| panic!("{records:#?}"));
-    assert_eq!(gone["status"], "completed");
+    assert_eq!((&gone["status"], &gone["end_detail"]), (&"completed".into(), &"rtp_timeout".into()));
     let error = gone["error"].as_str().unwrap();
     assert!(
         error.starts_with("neither audio nor reports came any more: no packet came; SDP says 127.0.0.1:"),
@@ -31,5 +31,6 @@ fn a_phone_that_is_gone_is_hung_up_after_its_time_and_one_that_talks_is_not() {
     let seconds = gone["talk_seconds"].as_f64().unwrap();
     assert!((1.9..4.0).contains(&seconds), "{seconds}");
     let talked = ended("caller_hangup").unwrap_or_else(|| panic!("{records:#?}"));
+    assert!(talked["end_detail"].is_null());
     assert!(talked["talk_seconds"].as_f64().unwrap() > 3.0, "{talked:#}");
 }

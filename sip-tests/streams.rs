@@ -130,3 +130,30 @@ fn a_program_that_does_not_read_costs_the_call_nothing_and_sees_what_it_missed()
     assert_eq!(last["dropped"].as_u64(), Some(gaps));
     assert_eq!(last["frames"].as_u64(), Some(heard.sides[0].len() as u64 / 320));
 }
+
+#[test]
+fn while_our_recording_is_masked_the_program_hears_silence_and_then_the_call_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (at, running) = program(None);
+    let script = "call:answer()
+        local recording = call:record { file = 'own.wav' }
+        call:stream { url = 'ws://AT/hear', sides = 'both', rate = 8000 }
+        call:tone({600}, { seconds = 1 })
+        recording:mask()
+        call:tone({600}, { seconds = 2 })
+        recording:resume()
+        call:tone({600}, { seconds = 1 })
+        call:stream_stop()
+        recording:stop()
+        call:sleep(60)";
+    run(at, script, &["-sn", "uac", "-m", "1", "-d", "6000", "-rtp_echo"], folder.path());
+    let heard = running.join().unwrap();
+    // The caller sends back what it hears: on both sides it is loud, silent for two seconds, and loud.
+    for side in &heard.sides {
+        let loud: Vec<bool> = side.chunks_exact(160).map(is_loud).collect();
+        let (first, last) = (loud.iter().position(|on| *on).unwrap(), loud.iter().rposition(|on| *on).unwrap());
+        let silent = loud[first..last].split(|on| *on).map(<[bool]>::len).max().unwrap() as f64 * 0.02;
+        assert!((1.8..2.4).contains(&silent), "{silent} s");
+        assert!(last - first > 150, "loud before and after it");
+    }
+}

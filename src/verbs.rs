@@ -23,7 +23,7 @@ pub use heard::{Figures, Heard};
 pub use message::{Message, Messaging, Registration, Text};
 pub use play::{Manner, Play, PlayKey, Steer, VOLUME};
 pub use ran::Ran;
-pub use record::{FileFormat, Record, RecordEnd, RecordMode, Voices, leg_files};
+pub use record::{FileFormat, Record, RecordEnd, RecordMode, Torn, Voices, leg_files};
 pub use reply::{Failure, GatherEnd, LeaveReason, Reply};
 pub use rooms::{Entry, Member, RoomOrder, RoomView};
 pub use sound::{NoSound, SignalTone, Sound, SoundFault, Speech, Tone};

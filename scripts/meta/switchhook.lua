@@ -392,6 +392,7 @@ function call:stream_stop() end
 ---How the audio of a call goes. Shares are 0 to 1, times are seconds.
 ---@class Quality
 ---@field mos? number Mean opinion score of what is heard here (E-model), 1 to 4.5.
+---@field r_factor? number R behind it: 0 to 93.2, of a wideband call to 129.
 ---@field peer_mos? number The score that the other end reports.
 ---@field loss number Packets that never came.
 ---@field late number Packets that came too late.

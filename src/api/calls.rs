@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     store::{CallFilter, Event, Question, Scope},
-    switch::{Dialling, Progress},
+    switch::{CallQuality, Dialling, Progress},
 };
 
 /// Which calls.
@@ -74,13 +74,17 @@ pub(crate) struct LiveCall {
     talk_seconds: f64,
     /// Seconds from its beginning until now.
     total_seconds: f64,
+    /// What its port has seen so far, as of the last five seconds or so; absent: it has none, or too short a time.
+    #[schema(value_type = Option<CallQuality>)]
+    quality: Option<Arc<CallQuality>>,
 }
 
 impl LiveCall {
-    fn new(call: Arc<Progress>, now_ms: i64) -> LiveCall {
+    fn new(call: Arc<Progress>, quality: Option<Arc<CallQuality>>, now_ms: i64) -> LiveCall {
         let now = u64::try_from(now_ms).unwrap_or_default();
         let until_now = |since: u64| now.saturating_sub(since) as f64 / 1000.0;
-        LiveCall { talk_seconds: call.answer_ms.map_or(0.0, until_now), total_seconds: until_now(call.start_ms), call }
+        let (talk_seconds, total_seconds) = (call.answer_ms.map_or(0.0, until_now), until_now(call.start_ms));
+        LiveCall { call, talk_seconds, total_seconds, quality }
     }
 }
 
@@ -100,6 +104,15 @@ impl Context {
         let (to, live) = oneshot::channel();
         self.questions.send(Question::Live(to)).await.map_err(|_| Problem::gone())?;
         live.await.map_err(|_| Problem::gone())
+    }
+
+    /// These calls as they stand now, with how their audio goes.
+    async fn standing(&self, calls: Vec<Arc<Progress>>) -> Result<Vec<LiveCall>, Problem> {
+        let ids = calls.iter().map(|call| call.id.clone()).collect();
+        let (to, qualities) = oneshot::channel();
+        self.questions.send(Question::Quality(ids, to)).await.map_err(|_| Problem::gone())?;
+        let (qualities, now) = (qualities.await.map_err(|_| Problem::gone())?, self.now_ms());
+        Ok(calls.into_iter().zip(qualities).map(|(call, quality)| LiveCall::new(call, quality, now)).collect())
     }
 
     /// The events of a call that the database may not have yet.
@@ -180,8 +193,7 @@ pub(crate) async fn list(
         let more = calls.len() > filter.limit as usize;
         calls.truncate(filter.limit as usize);
         let next = calls.last().filter(|_| more).map(|last| (last.start_ms as i64, last.id.clone()));
-        let now = context.now_ms();
-        (calls.into_iter().map(|call| json!(LiveCall::new(call, now))).collect(), next)
+        (context.standing(calls).await?.iter().map(|call| json!(call)).collect(), next)
     } else {
         let page = context.store().await?.calls(&filter).await.map_err(|error| problem::database(&error))?;
         (page.calls.into_iter().map(|call| call.document).collect(), page.next)
@@ -207,7 +219,7 @@ fn text(kind: &'static str, next: Option<String>, text: String) -> Response {
 }
 
 /// A dot leads into an object.
-const COLUMNS: [&str; 30] = [
+const COLUMNS: [&str; 32] = [
     "id",
     "parent",
     "direction",
@@ -238,6 +250,8 @@ const COLUMNS: [&str; 30] = [
     "quality.round_trip_ms",
     "vars",
     "partners",
+    "end_detail",
+    "recording_errors",
 ];
 
 fn at<'a>(call: &'a Value, column: &str) -> &'a Value {
@@ -284,7 +298,7 @@ pub(crate) async fn one(
 /// A call as it stands; where it is over, its record, be it in the database yet or not.
 pub(super) async fn found(context: &Context, caller: &Caller, id: &str) -> Result<Value, Problem> {
     if let Ok(call) = context.live_call(caller, id).await {
-        return Ok(json!(LiveCall::new(call, context.now_ms())));
+        return Ok(json!(context.standing(vec![call]).await?.first()));
     }
     if let Some(event) = context.ended(id).await?.filter(|event| caller.0.sees(event.parties.each_ref().map(|p| &**p)))
     {
@@ -354,7 +368,7 @@ mod tests {
         assert!(head.starts_with("id,parent,direction"));
         assert_eq!(
             line,
-            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\",,1.5,,,\"x.wav\",4.1,,,,\"{\"\"k\"\":\"\"v\"\"}\",\"1-2; 1-3\"\r\n"
+            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\",,1.5,,,\"x.wav\",4.1,,,,\"{\"\"k\"\":\"\"v\"\"}\",\"1-2; 1-3\",,\r\n"
         );
     }
 }

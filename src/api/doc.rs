@@ -21,7 +21,7 @@ use crate::switch::CallRecord;
     paths(
         look::health, figures::metrics, look::numbers, look::trunks, look::phones, reload::reload,
         calls::list, calls::one, calls::events, transcripts::one, transcripts::add,
-        start::start, start::quick, steer::hangup, play::play, play::steering, play::stop, steer::record, steer::record_stop, steer::record_mode,
+        start::start, start::quick, steer::hangup, play::play, play::steering, play::stop, steer::record, steer::record_stop, steer::record_mode, steer::siprec_mask,
         steer::hold, steer::resume, steer::mute, steer::unmute, steer::transfer, steer::digits, steer::flow,
         start::listen, events::stream, events::socket,
         webhooks::list, webhooks::one, webhooks::make, webhooks::change, webhooks::remove,
@@ -77,12 +77,16 @@ pub(super) fn described() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).expect("a description is plain data");
     let mut schemas = document["components"]["schemas"].take();
     shapes::refine(&mut schemas);
-    // What one of them has, others have, too.
-    let about = schemas["About"]["oneOf"].take();
-    schemas["About"] = json!({"description": "What an event is about.", "anyOf": about});
-    // A call that goes on is shown as it stands, one that is over as its record.
-    let call =
-        json!({"anyOf": [{"$ref": "#/components/schemas/CallRecord"}, {"$ref": "#/components/schemas/LiveCall"}]});
+    // A call that goes on is shown as it stands, or as the database last heard of it; one that is over as its record.
+    let kinds =
+        ["CallRecord", "LiveCall", "Progress"].map(|name| json!({"$ref": format!("#/components/schemas/{name}")}));
+    let call = json!({"anyOf": kinds});
+    // A record has all that a step has.
+    if let Some(about) = schemas["About"].as_object_mut()
+        && let Some(kinds) = about.remove("oneOf")
+    {
+        about.insert("anyOf".into(), kinds);
+    }
     schemas["Calls"]["properties"]["calls"]["items"] = call.clone();
     document["paths"]["/v1/calls/{id}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = call;
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());

@@ -257,6 +257,7 @@ fn calls() -> Router<Shared> {
         .route("/v1/calls/{id}/record", post(steer::record))
         .route("/v1/calls/{id}/record/stop", post(steer::record_stop))
         .route("/v1/calls/{id}/record/mode", post(steer::record_mode))
+        .route("/v1/calls/{id}/siprec/mask", post(steer::siprec_mask))
         .route("/v1/calls/{id}/hold", post(steer::hold))
         .route("/v1/calls/{id}/resume", post(steer::resume))
         .route("/v1/calls/{id}/mute", post(steer::mute))

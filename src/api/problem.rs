@@ -115,7 +115,6 @@ pub(super) fn failure(failure: &Failure) -> Problem {
     let status = match failure {
         Failure::NoSuchCall | Failure::NoSuchRecording => StatusCode::NOT_FOUND,
         Failure::Denied(_) => StatusCode::FORBIDDEN,
-        Failure::Limit(_) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::CONFLICT,
     };
     Problem::new(status, failure.as_str(), "It could not be done", detail)

@@ -214,6 +214,14 @@ impl Mode {
     }
 }
 
+/// What somebody else's recorder (SIPREC) hears.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mask {
+    /// True: silence; false: the call again.
+    on: bool,
+}
+
 /// Where the call goes on.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -271,6 +279,12 @@ steering!(
 steering!(
     /// Leave what is said out of a recording, make it silence, or keep it again.
     record_mode, "/v1/calls/{id}/record/mode", Mode, |body, _| body.verb()
+);
+steering!(
+    /// Let the recorder of somebody else's (SIPREC) that the call goes to hear silence, or the call again. Our own
+    /// recordings do not change.
+    siprec_mask, "/v1/calls/{id}/siprec/mask", Mask,
+    |Mask { on }, _| plainly("call.siprec_mask", Verb::SiprecMask { on })
 );
 steering!(
     /// Ask the party to call somebody else instead of us.

@@ -102,8 +102,11 @@ impl Verb {
             Verb::Calls { all, access } => {
                 let path = if all { "/v1/calls?limit=500" } else { "/v1/calls?live=true&limit=500" };
                 let found = access.pages(path, "calls")?;
-                let columns = ["id", "direction", "from", "to", "trunk", "script", "status", "end_reason"];
-                access.show(&found, if all { &columns } else { &columns[..7] });
+                let sound = ["quality.mos", "quality.lost", "quality.jitter_ms", "quality.round_trip_ms"];
+                let mut columns = vec!["id", "direction", "from", "to", "trunk", "script", "status"];
+                columns.extend(all.then_some("end_reason"));
+                columns.extend(sound);
+                access.show(&found, &columns);
             }
             Verb::Hangup { id, access } => {
                 if !id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {

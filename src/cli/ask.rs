@@ -161,15 +161,16 @@ fn complaint(mut reader: impl Read) -> String {
     }
 }
 
-/// Columns as wide as what is in them.
+/// Columns as wide as what is in them. A dot leads into an object; what comes after it is the column's name.
 fn table(rows: &[Value], columns: &[&str]) -> String {
-    let cell = |row: &Value, column: &str| match &row[column] {
+    let cell = |row: &Value, column: &str| match column.split('.').fold(row, |value, name| &value[name]) {
         Value::Null => "-".to_owned(),
         // What a peer said must not steer the terminal.
         Value::String(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         other => other.to_string(),
     };
-    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|column| column.to_uppercase()).collect()];
+    let name = |column: &str| column.rsplit('.').next().unwrap_or(column).to_uppercase();
+    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|column| name(column)).collect()];
     lines.extend(rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()));
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
@@ -188,6 +189,8 @@ mod tests {
     fn a_table_is_as_wide_as_its_cells_and_steers_no_terminal() {
         let rows = [serde_json::json!({"id": "1-1", "from": "a\u{1b}[2J"}), serde_json::json!({"id": "10-10"})];
         assert_eq!(table(&rows, &["id", "from"]), "ID     FROM\n1-1    a [2J\n10-10  -\n");
+        let rows = [serde_json::json!({"id": "1-1", "quality": {"mos": 4.41}}), serde_json::json!({"quality": null})];
+        assert_eq!(table(&rows, &["id", "quality.mos"]), "ID   MOS\n1-1  4.41\n-    -\n");
     }
 
     #[test]

@@ -62,12 +62,13 @@ impl NewPassword {
     }
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let now = Clock::start().epoch().unix(Time::START).as_millis();
     i64::try_from(now).unwrap_or(i64::MAX)
 }
 
-fn in_store<T>(conf: &Conf, work: impl AsyncFnOnce(Store) -> Result<T, sqlx::Error>) -> Result<T, String> {
+/// Do something in the database of this configuration.
+pub(super) fn in_store<T>(conf: &Conf, work: impl AsyncFnOnce(Store) -> Result<T, sqlx::Error>) -> Result<T, String> {
     let runtime = crate::io::runtime().map_err(|e| e.to_string())?;
     std::fs::create_dir_all(&conf.folders.state).map_err(|error| error.to_string())?;
     let done = runtime.block_on(async { work(Store::open(&server::database(conf)).await?).await });

@@ -3,6 +3,7 @@
 mod api;
 mod ask;
 mod demo;
+mod erase;
 mod keys;
 mod ladder;
 mod phone;
@@ -15,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     conf::{Conf, LogFormat},
-    hooks, io,
+    io,
     server::{self, Server},
 };
 
@@ -68,7 +69,7 @@ enum Verb {
     /// Bring back what was copied with `backup`, into the database of this configuration; the server must not run.
     Restore(store::Restore),
     /// Erase all recordings of calls from or to a number.
-    Erase(Erase),
+    Erase(erase::Erase),
     /// Start a server, call its menu, press keys, and tell what was heard.
     Demo(demo::Demo),
 }
@@ -78,14 +79,6 @@ struct ConfFile {
     /// Configuration, laid over the defaults. Without it, conf/switchhook.toml is read where there is one.
     #[arg(long, value_name = "FILE")]
     conf: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-struct Erase {
-    /// As call records have it; what stands between the digits does not matter.
-    number: String,
-    #[command(flatten)]
-    file: ConfFile,
 }
 
 impl ConfFile {
@@ -106,7 +99,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Backup(backup) => backup.file.load().and_then(|conf| backup.run(&conf)),
         Verb::Restore(restore) => restore.file.load().and_then(|conf| restore.run(&conf)),
         Verb::Password { file, new } => file.load().and_then(|conf| new.run(&conf)),
-        Verb::Erase(erase) => erase.file.load().and_then(|conf| erase_recordings(&conf, &erase.number)),
+        Verb::Erase(erase) => erase.file.load().and_then(|conf| erase.run(&conf)),
         Verb::Call(call) => return call.run(),
         Verb::Demo(demo) => return demo.run(),
     };
@@ -140,15 +133,6 @@ fn check(conf: &Conf) -> Result<(), String> {
     server::check_addresses(conf).map_err(|error| error.to_string())?;
     let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     println!("ok: {}, {}", plural(conf.routes.len(), "number"), plural(conf.interfaces.len(), "interface"));
-    Ok(())
-}
-
-fn erase_recordings(conf: &Conf, number: &str) -> Result<(), String> {
-    let gone = hooks::erase(&conf.folders.recordings, number).map_err(|error| error.to_string())?;
-    for path in &gone {
-        println!("{}", path.display());
-    }
-    println!("erased: {} of {number}", gone.len());
     Ok(())
 }
 

@@ -234,6 +234,8 @@ pub struct Recording {
     pub max_rate: u64,
     pub keep_days: u64,
     pub max_gb: u64,
+    pub number_max_gb: u64,
+    pub max_minutes: u64,
     pub upload: String,
     pub upload_url: String,
     pub upload_key: String,

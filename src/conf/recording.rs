@@ -3,13 +3,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{Document, Fault, settings::At};
-use crate::hooks::{ArchiveConfig, Destination, S3Key, Upload, Url};
+use crate::hooks::{ArchiveConfig, Destination, Quota, S3Key, Upload, Url};
 
 impl At<'_> {
     pub(super) fn archive(&self, document: &Document) -> Result<ArchiveConfig, Fault> {
         let recording = &document.recording;
         let days: u64 = self.number("recording.keep_days", recording.keep_days, 0..=36_500)?;
         let gigabytes: u64 = self.number("recording.max_gb", recording.max_gb, 0..=1_000_000)?;
+        let of_number: u64 = self.number("recording.number_max_gb", recording.number_max_gb, 0..=1_000_000)?;
         let place = || {
             Url::folder(&recording.upload_url).ok_or_else(|| {
                 let found = format!("\"{}\"", recording.upload_url);
@@ -33,8 +34,11 @@ impl At<'_> {
         };
         Ok(ArchiveConfig {
             folder: PathBuf::from(&document.folders.recordings),
-            keep: (days > 0).then(|| Duration::from_secs(days * 86_400)),
-            most: (gigabytes > 0).then_some(gigabytes << 30),
+            quota: Quota {
+                keep: (days > 0).then(|| Duration::from_secs(days * 86_400)),
+                most: (gigabytes > 0).then_some(gigabytes << 30),
+                most_of_number: (of_number > 0).then_some(of_number << 30),
+            },
             upload,
             trust: PathBuf::from(&document.tls.trust),
         })
@@ -58,16 +62,16 @@ mod tests {
     #[test]
     fn by_default_recordings_stay_and_go_nowhere() {
         let archive = Conf::read("defaults", DEFAULTS).unwrap().archive;
-        assert_eq!((archive.keep, archive.most, archive.upload), (None, None, None));
+        assert_eq!((archive.quota, archive.upload), (Quota::default(), None));
     }
 
     #[test]
     fn a_bucket_and_limits_are_read_and_a_secret_is_not_told() {
-        let text = "[recording]\nkeep_days = 30\nmax_gb = 2\nupload = \"s3\"\n\
+        let text = "[recording]\nkeep_days = 30\nmax_gb = 2\nnumber_max_gb = 1\nupload = \"s3\"\n\
                     upload_url = \"https://s3.example.com:9000/calls/\"\nupload_key = \"id\"\nupload_secret = \"s\"\n";
         let archive = Conf::read("x.toml", text).unwrap().archive;
-        assert_eq!(archive.keep, Some(Duration::from_secs(30 * 86_400)));
-        assert_eq!(archive.most, Some(2 << 30));
+        let keep = Some(Duration::from_secs(30 * 86_400));
+        assert_eq!(archive.quota, Quota { keep, most: Some(2 << 30), most_of_number: Some(1 << 30) });
         assert!(matches!(archive.upload, Some(Upload { to: Destination::S3(_), remove: false, .. })));
         let wrong = text.replace("\"s\"\n", "\"my secret\"\n");
         let told = Conf::read("x.toml", &wrong).unwrap_err().to_string();

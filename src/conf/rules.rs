@@ -41,6 +41,10 @@ impl At<'_> {
                 some => self.seconds("call.watchdog_s", some, 5..=86_400)?,
             },
             record_rate: self.rate("recording.max_rate", document.recording.max_rate)?,
+            record_most: match self.number("recording.max_minutes", document.recording.max_minutes, 0..=10_080)? {
+                0 => None,
+                minutes => Some(Duration::from_secs(60 * minutes)),
+            },
             hold_music: self.prompt("call.hold_music", &call.hold_music)?,
             recorders: self.recorders(&document.siprec)?,
         })

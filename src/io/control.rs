@@ -9,13 +9,11 @@ use crate::{
     audio::m3u,
     codec::Rate,
     exchange::Exchange,
-    ids::{InterfaceId, LoadId, PortId, RecordingId, WorkerId},
+    ids::{InterfaceId, LoadId, PortId, WorkerId},
     io::{
         clock::Clock,
-        disk::{FromDisk, ToDisk},
         dns::Name,
         media_ports::{MediaPorts, Sockets},
-        ring::Full,
         sounds::{FetchSound, Fresh, LoadFile, SpeakText},
         streams::ToStreams,
         udp::UdpSockets,
@@ -24,11 +22,12 @@ use crate::{
     },
     media,
     sip::{Backlog, Hop, Transport},
-    switch::{CallRecord, Config, ConsoleReply, Counts, Input, Output, StreamNews, StreamOrder},
+    switch::{Config, ConsoleReply, Counts, Input, Output, StreamNews, StreamOrder},
     verbs::{NoSound, NoStream, Sound, SoundFault, StreamFault, ToFlow},
 };
 
 mod ends;
+mod files;
 mod show;
 mod wait;
 
@@ -151,19 +150,6 @@ impl Control {
         }
     }
 
-    fn take_files(&mut self) {
-        self.ends.from_disk.acknowledge();
-        while let Some(told) = self.ends.from_disk.pop() {
-            match told {
-                FromDisk::Written { recording, result } => self.handle(Input::RecordingWritten { recording, result }),
-                FromDisk::CallRecordLost { record, reason } => {
-                    self.records_lost += 1;
-                    tracing::error!(record, reason, "a call record was not written; it is only in this line");
-                }
-            }
-        }
-    }
-
     pub(super) fn handle(&mut self, input: Input) {
         let now = self.clock.now();
         if let Input::Loaded { load, result } = &input {
@@ -214,7 +200,9 @@ impl Control {
             Output::Media { worker, command } => self.command(worker, command),
             Output::Load { load, sound, rate } => self.load(load, sound, rate),
             Output::Stream(order) => self.stream(order),
-            Output::OpenRecording { recording, file, shape, .. } => self.open_recording(recording, file, shape),
+            Output::OpenRecording { recording, file, shape, about, .. } => {
+                self.open_recording(recording, file, (shape, &about));
+            }
             Output::Start(start) => {
                 let flow = start.flow;
                 if !(self.ends.flows)(ToFlow::Start(Box::new(start))) {
@@ -231,6 +219,7 @@ impl Control {
             }
             Output::Happened(happening) => self.keep(Fact::Happened(happening)),
             Output::Message(record) => self.keep(Fact::Message(record)),
+            Output::Quality { call, quality } => self.keep(Fact::Quality { call, quality }),
             Output::Trace(trace) => self.tell(Seen::Trace(trace)),
             Output::Console(reply) => self.reply(reply),
             Output::Registered { user, bindings } => self.keep_registrations(user, bindings),
@@ -345,34 +334,9 @@ impl Control {
         }
     }
 
-    fn open_recording(&mut self, recording: RecordingId, file: String, shape: media::Shape) {
-        if self.ends.disk.push(ToDisk::Open { recording, file, shape }).is_err() {
-            self.echoes.push(Input::RecordingWritten { recording, result: Err("the disk cannot follow".into()) });
-        }
-    }
-
     fn tell_flow(&mut self, word: ToFlow) {
         if !(self.ends.flows)(word) {
             tracing::error!("a script thread takes no more words: one is lost");
-        }
-    }
-
-    fn record(&mut self, record: &CallRecord) {
-        let line = serde_json::to_string(record).expect("a record is plain data");
-        tracing::info!(
-            call = record.id,
-            from = record.from,
-            to = record.to,
-            status = %record.status,
-            reason = %record.end_reason,
-            code = record.code,
-            talked = %format_args!("{:.1}s", record.talk_seconds),
-            error = record.error,
-            "call ended"
-        );
-        let recorded = !record.recordings.is_empty();
-        if let Err(Full(ToDisk::CallRecord { line, .. })) = self.ends.disk.push(ToDisk::CallRecord { line, recorded }) {
-            tracing::error!(record = line, "the disk cannot follow: this call's record is only in this line");
         }
     }
 

@@ -31,6 +31,7 @@ use crate::{
     ids::{PortId, RecordingId},
     media::{Block, Command, Shape, Spent},
     time::Time,
+    verbs::Torn,
 };
 
 /// Headers are brought up to date this often.
@@ -66,6 +67,8 @@ pub enum ToDisk {
         file: String,
         /// How it is written.
         shape: Shape,
+        /// What is known of its call, one JSON document: kept beside the file until the call's record takes its place.
+        note: String,
     },
     /// Audio; sent by media threads.
     Block {
@@ -101,12 +104,12 @@ pub enum ToDisk {
 /// What the disk thread tells.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FromDisk {
-    /// A recording's file is complete; or could not be written, and why. Told once for each [`ToDisk::Open`].
+    /// A recording's file is complete; or is not, and why. Told once for each [`ToDisk::Open`].
     Written {
         /// Which recording.
         recording: RecordingId,
         /// The file, as it was given.
-        result: Result<String, String>,
+        result: Result<String, Torn>,
     },
     /// A call record could not be written for so long that there was no more room for it.
     CallRecordLost {
@@ -210,7 +213,7 @@ impl Writer {
 
     fn handle(&mut self, item: ToDisk) -> ControlFlow<()> {
         match item {
-            ToDisk::Open { recording, file, shape } => self.open(recording, file, shape),
+            ToDisk::Open { recording, file, shape, note } => self.open(recording, file, (shape, &note)),
             ToDisk::Block { port, recording, mut block, from } => {
                 if let Some(opened) = self.recordings.get_mut(&recording) {
                     opened.add(&block.samples);
@@ -226,7 +229,7 @@ impl Writer {
         ControlFlow::Continue(())
     }
 
-    fn open(&mut self, recording: RecordingId, name: String, shape: Shape) {
+    fn open(&mut self, recording: RecordingId, name: String, (shape, note): (Shape, &str)) {
         let in_use = self.recordings.values().any(|other| other.name() == name);
         let created = if in_use {
             Err(io::Error::new(io::ErrorKind::AlreadyExists, "another recording is being written to it"))
@@ -235,11 +238,15 @@ impl Writer {
         };
         match created {
             Ok(opened) => {
+                if let Err(error) = opened.note(&self.config.recordings, note) {
+                    tracing::error!(file = name, %error, "nothing can be noted of a recording");
+                }
                 self.recordings.insert(recording, opened);
             }
             Err(error) => {
                 tracing::error!(%recording, file = name, %error, "cannot record");
-                self.untold.push_back(FromDisk::Written { recording, result: Err(format!("{name}: {error}")) });
+                let torn = Torn { why: format!("{name}: {error}"), begun: false };
+                self.untold.push_back(FromDisk::Written { recording, result: Err(torn) });
             }
         }
     }

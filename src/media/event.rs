@@ -6,6 +6,7 @@ use super::{Block, Bursts, Level, Pair, Pcm, Port, Shield, Stream, Tap, Tapping,
 use crate::{
     audio::progress::Progress,
     ids::{PlayId, PortId, RecordingId},
+    rtp::emodel::Scale,
     verbs::{Heard, RecordEnd},
 };
 
@@ -135,6 +136,8 @@ pub struct Quality {
     pub concealed: u64,
     /// Packets refused: not RTP, or from a stranger.
     pub refused: u64,
+    /// Where the last of them came from.
+    pub refused_from: Option<SocketAddr>,
     /// Interarrival jitter at the end (RFC 3550 section 6.4.1), in microseconds.
     pub jitter_us: u32,
     /// Round trip by RTCP (RFC 3550 section 6.4.1), in microseconds; absent: never measured.
@@ -149,9 +152,12 @@ pub struct Quality {
     pub buffer: Duration,
     /// How loud the peer is; absent: nothing was looked at.
     pub level: Option<Level>,
-    /// R of the E-model (G.107) for what is heard here, 0 to 100; absent: nothing came.
+    /// R of the E-model for what is heard here, 0 to 93.2, or 129 of a wideband call (G.107, G.107.1); absent: nothing
+    /// came.
     pub r: Option<f32>,
-    /// What people would say of the conversation, 1 to 4.5 (G.107 annex B).
+    /// By which of these it is judged.
+    pub scale: Scale,
+    /// What people would say of the conversation, 1 to 4.5.
     pub mos: Option<f32>,
     /// The same without what delay takes away.
     pub mos_listening: Option<f32>,

@@ -1,5 +1,5 @@
 //! What is measured of a peer's voice beyond RFC 3550: bursts and gaps of its losses (RFC 3611), how loud it is, and
-//! what people would say of it (G.107).
+//! what people would say of it (G.107, G.107.1).
 
 use std::time::Duration;
 
@@ -207,22 +207,28 @@ impl Metrics {
             let network = quality.round_trip_us.map_or(0.0, |us| f64::from(us) / 2000.0);
             let here = quality.buffer.as_secs_f64() * 1000.0 + ptime.as_secs_f64() * 1000.0;
             let loss = self.losses.loss(quality.late);
-            let listening = emodel::r(0.0, loss, impairment(codec));
-            let r = emodel::r(network + here + FAR_END, loss, impairment(codec));
+            let impairment = impairment(codec);
+            let scale = impairment.scale;
+            let listening = emodel::r(0.0, loss, impairment);
+            let r = emodel::r(network + here + FAR_END, loss, impairment);
             quality.r = Some(r as f32);
-            quality.mos = Some(emodel::mos(r) as f32);
-            quality.mos_listening = Some(emodel::mos(listening) as f32);
+            quality.scale = scale;
+            quality.mos = Some(scale.mos(r) as f32);
+            quality.mos_listening = Some(scale.mos(listening) as f32);
         }
         let told = self.told.as_ref();
         quality.peer_mos = told.and_then(|told| told.mos.1.or(told.mos.0)).map(|mos| f32::from(mos) / 10.0);
     }
 }
 
-/// How much a codec takes away. Wideband ones are judged as what they are at the least: as good as G.711.
+/// How much a codec takes away.
 fn impairment(codec: Codec) -> Impairment {
     match codec {
-        Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Opus | Codec::L16 | Codec::L16Wide => emodel::G711,
+        Codec::Pcmu | Codec::Pcma | Codec::L16 => emodel::G711,
         Codec::G729 => emodel::G729,
+        Codec::G722 => emodel::G722,
+        Codec::Opus => emodel::OPUS,
+        Codec::L16Wide => emodel::LINEAR_WIDE,
     }
 }
 
@@ -244,7 +250,8 @@ pub(super) fn voip(ssrc: u32, quality: &Quality, most: Duration) -> Option<Voip>
         round_trip: quality.round_trip_us.map_or(0, |us| u16::try_from(us / 1000).unwrap_or(u16::MAX)),
         end_system: ms(quality.buffer),
         level: (level.and_then(|l| decibels(l.speech)), level.and_then(|l| decibels(l.noise))),
-        r: Some(r.round() as u8),
+        // No block has room for more than 100.
+        r: Some(quality.scale.percent(f64::from(r)).round() as u8),
         mos: (score(quality.mos_listening), score(quality.mos)),
         jitter_buffer: (ms(quality.buffer), ms(most)),
     })
@@ -253,6 +260,7 @@ pub(super) fn voip(ssrc: u32, quality: &Quality, most: Duration) -> Option<Voip>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtp::emodel::Scale;
 
     const PTIME: Duration = Duration::from_millis(20);
 
@@ -301,6 +309,21 @@ mod tests {
         let score = |lost: fn(u64) -> bool| emodel::r(0.0, run(3000, lost).loss(0), emodel::G711);
         let (none, single, bursts) = (score(|_| false), score(|n| n % 20 == 0), score(|n| n % 60 < 3));
         assert!(none > 93.0 && single < 80.0 && bursts < single, "{none} {single} {bursts}");
+    }
+
+    #[test]
+    fn wideband_is_judged_as_such_and_told_to_a_peer_in_its_own_numbers() {
+        let judged = |codec| {
+            let mut quality = Quality { received: 500, ..Quality::default() };
+            Metrics::default().complete(&mut quality, Some(codec), PTIME);
+            let told = voip(1, &quality, PTIME).unwrap();
+            (quality.scale, quality.r.unwrap(), quality.mos.unwrap(), told.r.unwrap(), told.mos.1.unwrap())
+        };
+        assert_eq!(judged(Codec::G722), (Scale::Wide, 116.0, Scale::Wide.mos(116.0) as f32, 90, 43));
+        assert_eq!(judged(Codec::Opus).3, 98);
+        let (scale, r, mos, told, _) = judged(Codec::Pcmu);
+        assert_eq!((scale, told), (Scale::Narrow, 93));
+        assert!((r - 93.2).abs() < 0.01 && (mos - 4.41).abs() < 0.01);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Engine {
             return;
         }
         let Some((header, payload)) = rtp::read(packet) else {
-            port.refused += 1;
+            port.refuse(from);
             return;
         };
         let read = (header, &packet[payload]);
@@ -162,7 +162,7 @@ impl Engine {
         let Some(port) = self.port(slot) else { return };
         // The gate is asked last: only a well-formed packet may move the address that we answer.
         if rtcp::read(packet).next().is_none() || !port.gate.handle_rtcp(now, from) {
-            port.refused += 1;
+            port.refuse(from);
             return;
         }
         port.watch.handle_rtcp(now);

@@ -50,7 +50,7 @@ impl Engine {
             return;
         }
         if packet.len() > MAX_PACKET {
-            port.refused += 1;
+            port.refuse(from);
             return;
         }
         match port.gate.handle_rtp(now, from, false) {
@@ -60,7 +60,7 @@ impl Engine {
                 drop(self.events.offer(Event::Latched { port, from }));
             }
             Verdict::Refused => {
-                port.refused += 1;
+                port.refuse(from);
                 return;
             }
         }

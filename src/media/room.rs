@@ -12,6 +12,8 @@ use crate::{
 
 /// Ticks between two looks at who is the loudest: 200 ms.
 const LOOK: u8 = 10;
+/// After it was told, the next look comes after a second: who talk at once take turns more often than anybody can read.
+const REST: u8 = 50;
 /// Another must be so much louder (power) to be the loudest.
 const LOUDER: f32 = 2.0;
 /// How fast loudness follows what is said: a second.
@@ -48,7 +50,8 @@ impl Voice {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Salon {
     loudest: Option<PortId>,
-    ticks: u8,
+    /// Ticks until the next look.
+    rest: u8,
     chime: Option<Chime>,
     /// How many whisper.
     pub(super) whisperers: u16,
@@ -127,11 +130,11 @@ impl Engine {
 
     fn look_who_is_loudest(&mut self, bridge: BridgeSlot, found: Option<(f32, PortId)>) {
         let salon = self.bridges.salon(bridge);
-        salon.ticks += 1;
-        if salon.ticks < LOOK {
+        if salon.rest > 1 {
+            salon.rest -= 1;
             return;
         }
-        salon.ticks = 0;
+        salon.rest = LOOK;
         let before = salon.loudest;
         // Somebody must have spoken at all: above -45 dBm0.
         let Some((loudness, port)) = found.filter(|(loudness, _)| *loudness > 8000.0) else { return };
@@ -141,7 +144,8 @@ impl Engine {
         let held =
             before.and_then(|id| self.slot(id)).and_then(|slot| self.port(slot)).map_or(0.0, |p| p.voice.loudness);
         if loudness > held * LOUDER && self.events.offer(Event::Loudest { port }).is_ok() {
-            self.bridges.salon(bridge).loudest = Some(port);
+            let salon = self.bridges.salon(bridge);
+            (salon.loudest, salon.rest) = (Some(port), REST);
         }
     }
 

@@ -4,7 +4,7 @@
 //! - [`sequence`]: 16-bit sequence numbers made whole, losses and jitter counted.
 //! - [`rtcp`]: sender and receiver reports, CNAME, BYE.
 //! - [`xr`]: extended reports (RFC 3611): how a voice arrives, told to who sends it.
-//! - [`emodel`]: what people would say of it (G.107).
+//! - [`emodel`]: what people would say of it (G.107, G.107.1).
 //! - [`digits`]: key presses from telephone-event packets, and back.
 //! - [`srtp`]: packets that nobody on the way can read or change.
 //! - [`stun`]: what ICE asks and is answered.

@@ -116,6 +116,7 @@ fn recorded(lua: &Lua, table: &Table, files: Vec<String>, length: Duration, why:
 fn quality(lua: &Lua, figures: &Figures) -> mlua::Result<Value> {
     let table = lua.create_table()?;
     table.raw_set("mos", figures.mos)?;
+    table.raw_set("r_factor", figures.r_factor)?;
     table.raw_set("peer_mos", figures.peer_mos)?;
     table.raw_set("loss", figures.loss)?;
     table.raw_set("late", figures.late)?;

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Keys whose change is taken at once, for what comes from now on, and with each all that is below it.
-const NOW: [&str; 26] = [
+const NOW: [&str; 27] = [
     "call",
     "guard",
     "media.codecs",
@@ -25,6 +25,7 @@ const NOW: [&str; 26] = [
     "phone",
     "phones",
     "recording.max_rate",
+    "recording.max_minutes",
     "script.max_legs",
     "sip.avoid_s",
     "sip.drain_s",

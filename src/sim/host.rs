@@ -14,8 +14,8 @@ use crate::{
     media::{self, Batch, Channel, Command, Engine, Event, Pcm, Slot},
     sip::{Hop, Target, Transport},
     switch::{
-        CallRecord, Config, ConsoleReply, Happening, Input, MessageRecord, Output, Progress, StreamNews, StreamOrder,
-        Trace,
+        CallQuality, CallRecord, Config, ConsoleReply, Happening, Input, MessageRecord, Output, Progress, StreamNews,
+        StreamOrder, Trace,
     },
     time::{Epoch, Time},
     verbs::{NoSound, Sound, SoundFault, ToFlow},
@@ -72,6 +72,8 @@ pub struct Host {
     pub streams: Vec<StreamOrder>,
     /// How calls came along.
     pub progress: Vec<Progress>,
+    /// How the audio of calls went, as was told last.
+    pub qualities: BTreeMap<String, CallQuality>,
     /// What became of text messages.
     pub messages: Vec<MessageRecord>,
     /// What happened beside the steps of calls.
@@ -103,6 +105,7 @@ impl Host {
             recordings: BTreeMap::new(),
             streams: Vec::new(),
             progress: Vec::new(),
+            qualities: BTreeMap::new(),
             messages: Vec::new(),
             happenings: Vec::new(),
             records: Vec::new(),
@@ -244,7 +247,7 @@ impl Host {
                 }
             }
             Output::Load { load, sound, rate: _ } => self.load(now, load, &sound),
-            Output::OpenRecording { recording, file, shape, port, worker } => {
+            Output::OpenRecording { recording, file, shape, port, worker, about: _ } => {
                 let (layout, rate) = (shape.layout, shape.rate);
                 let kept = Recording { file, layout, rate, samples: Vec::new(), port, worker };
                 self.recordings.insert(recording, kept);
@@ -261,6 +264,7 @@ impl Host {
             Output::Record(record) => self.records.push(*record),
             Output::Happened(happening) => self.happenings.push(*happening),
             Output::Message(record) => self.messages.push(*record),
+            Output::Quality { call, quality } => drop(self.qualities.insert(call, *quality)),
             Output::Trace(trace) => self.traces.push(trace),
             Output::Console(reply) => self.console.push(reply),
             Output::Registered { .. } => {}

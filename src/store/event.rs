@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     io::Fact,
-    switch::{CallRecord, Direction, EndReason, Happening, MessageRecord, Progress, Status},
+    switch::{CallQuality, CallRecord, Direction, EndReason, Happening, MessageRecord, Progress, Status},
 };
 
 /// One event, as it is told to readers and written down.
@@ -37,9 +37,17 @@ pub struct Written<'a> {
     pub kind: &'a str,
     /// The call that it is about.
     pub call: Option<&'a str>,
-    /// A [`Progress`] or [`CallRecord`]; of a message its [`MessageRecord`]; else a [`Happening`], or nothing.
+    /// A [`Progress`] or [`CallRecord`] where [`Self::is_step`]; of a message its [`MessageRecord`]; else a [`Happening`],
+    /// or nothing.
     #[serde(borrow)]
     pub data: Option<&'a RawValue>,
+}
+
+impl Written<'_> {
+    /// It says how a call stands: its data are what the call's row is made of.
+    pub fn is_step(&self) -> bool {
+        matches!(self.kind, "call.queued" | "call.initiated" | "call.ringing" | "call.in_progress" | ENDED)
+    }
 }
 
 /// The word for a step.
@@ -61,11 +69,6 @@ fn kind_of_message(record: &MessageRecord) -> &'static str {
         (Direction::Outbound, true) => "message.sent",
         (Direction::Outbound, false) => "message.failed",
     }
-}
-
-/// An event of this kind says how a call stands: its data are what the call's row is made of.
-pub fn is_step(kind: &str) -> bool {
-    matches!(kind, "call.queued" | "call.initiated" | "call.ringing" | "call.in_progress" | ENDED)
 }
 
 /// The kind of a call's last event.
@@ -207,24 +210,34 @@ impl Totals {
     }
 }
 
+/// What is known of a call that is not over.
+struct Known {
+    progress: Arc<Progress>,
+    /// Events that it had.
+    told: u32,
+    quality: Option<Arc<CallQuality>>,
+}
+
 /// The calls that are not over, and how many events each had: makes events out of facts.
 #[derive(Default)]
 pub struct Live {
-    calls: HashMap<String, (Arc<Progress>, u32)>,
+    calls: HashMap<String, Known>,
     totals: Totals,
     /// Where events are written before it is known how long they are.
     buffer: Vec<u8>,
 }
 
 impl Live {
-    /// The event for a fact.
-    pub fn event(&mut self, id: u64, at_ms: u64, fact: Fact) -> Event {
-        match fact {
+    /// The event for a fact; none: it is only known from now on.
+    pub fn event(&mut self, id: u64, at_ms: u64, fact: Fact) -> Option<Event> {
+        Some(match fact {
             Fact::Progress(progress) => {
                 let progress: Arc<Progress> = Arc::from(progress);
-                let known = self.calls.entry(progress.id.clone()).or_insert_with(|| (progress.clone(), 0));
-                let order = known.1 + 1;
-                *known = (progress.clone(), order);
+                let new = || Known { progress: progress.clone(), told: 0, quality: None };
+                let known = self.calls.entry(progress.id.clone()).or_insert_with(new);
+                known.progress = progress.clone();
+                known.told += 1;
+                let order = known.told;
                 let kind = kind(progress.status);
                 let call = progress.id.as_str();
                 let line = Line { id, at_ms, kind, call: Some(call), order, data: Some(&*progress) };
@@ -232,16 +245,20 @@ impl Live {
                 Event { id, kind, call: progress.id.clone(), parties, line: text(&line, &mut self.buffer) }
             }
             Fact::Record(record) => {
-                let order = self.calls.remove(&record.id).map_or(1, |(_, order)| order + 1);
+                let order = self.calls.remove(&record.id).map_or(1, |known| known.told + 1);
                 self.ended((id, at_ms), *record, order)
             }
             Fact::Reconciled(record, order) => self.ended((id, at_ms), *record, order),
             Fact::Happened(happening) => {
-                let known = happening.call.as_ref().and_then(|call| self.calls.get_mut(call));
-                let order = known.map_or(0, |(_, order)| {
-                    *order += 1;
-                    *order
-                });
+                let order = match &happening.call {
+                    Some(call) => {
+                        // Nothing comes after a call's record.
+                        let known = self.calls.get_mut(call)?;
+                        known.told += 1;
+                        known.told
+                    }
+                    None => 0,
+                };
                 let (kind, call) = (happening.what.kind(), happening.call.as_deref());
                 let line = Line { id, at_ms, kind, call, order, data: Some(&*happening) };
                 let line = text(&line, &mut self.buffer);
@@ -254,7 +271,13 @@ impl Live {
                 let line = text(&line, &mut self.buffer);
                 Event { id, kind, call: String::new(), parties: [record.from, record.to], line }
             }
-        }
+            Fact::Quality { call, quality } => {
+                if let Some(known) = self.calls.get_mut(&call) {
+                    known.quality = Some(Arc::from(quality));
+                }
+                return None;
+            }
+        })
     }
 
     fn ended(&mut self, (id, at_ms): (u64, u64), record: CallRecord, order: u32) -> Event {
@@ -267,7 +290,12 @@ impl Live {
 
     /// This call, where it is not over.
     pub fn find(&self, id: &str) -> Option<Arc<Progress>> {
-        self.calls.get(id).map(|(progress, _)| progress.clone())
+        self.calls.get(id).map(|known| known.progress.clone())
+    }
+
+    /// How the audio of this call goes, where it is not over and something is known.
+    pub fn quality(&self, id: &str) -> Option<Arc<CallQuality>> {
+        self.calls.get(id)?.quality.clone()
     }
 
     /// What the calls that are over come to.
@@ -277,7 +305,7 @@ impl Live {
 
     /// All calls that are not over, in no order.
     pub fn calls(&self) -> Vec<Arc<Progress>> {
-        self.calls.values().map(|(progress, _)| progress.clone()).collect()
+        self.calls.values().map(|known| known.progress.clone()).collect()
     }
 }
 

@@ -14,7 +14,7 @@ use super::*;
 use crate::{
     ids::CallId,
     io::{Fact, clock::Clock, disk::ToDisk, ring::Ring},
-    switch::{CallRecord, Direction, EndReason, MessageRecord, Progress, Status},
+    switch::{CallRecord, Direction, EndReason, Happened, Happening, MessageRecord, Progress, Status},
 };
 
 fn progress(id: &str, status: Status) -> Fact {
@@ -53,6 +53,7 @@ fn record(id: &str, at_ms: u64) -> Fact {
         total_seconds: 5.0,
         status: Status::Completed,
         end_reason: EndReason::CallerHangup,
+        end_detail: None,
         code: Some(200),
         q850: Some(16),
         transferred: false,
@@ -64,6 +65,7 @@ fn record(id: &str, at_ms: u64) -> Fact {
         quality: None,
         no_audio: None,
         recordings: vec![],
+        recording_errors: vec![],
         stir: None,
         vars: Default::default(),
         error: None,
@@ -82,6 +84,12 @@ async fn live(journal: &Journal) -> Vec<Arc<Progress>> {
     let (to, live) = oneshot::channel();
     journal.questions.send(Question::Live(to)).await.unwrap();
     live.await.unwrap()
+}
+
+/// Somebody speaks loudest in a room.
+fn speaker(call: &str) -> Fact {
+    let what = Happened::Speaker { room: "team".into() };
+    Fact::Happened(Box::new(Happening { call: Some(call.into()), from: "4711".into(), to: "100".into(), what }))
 }
 
 fn message(direction: Direction, code: Option<u16>) -> Fact {
@@ -154,6 +162,11 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
         running.tell(progress("a-1", step)).await;
         running.tell(progress("a-2", step)).await;
     }
+    // What happens on a call is an event of it, and says nothing of how the call stands.
+    for call in ["a-1", "a-2"] {
+        running.tell(speaker(call)).await;
+    }
+    running.tell(speaker("nobody")).await;
     // A message is no event of its call, and no call.
     running.tell(message(Direction::Inbound, Some(200))).await;
     running.tell(record("a-1", 1_800_000_000_000)).await;
@@ -186,7 +199,7 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
         .iter()
         .map(|e| serde_json::from_str::<serde_json::Value>(e).unwrap()["kind"].as_str().unwrap().into())
         .collect();
-    assert_eq!(kinds, ["call.initiated", "call.ringing", "call.in_progress", "call.ended"]);
+    assert_eq!(kinds, ["call.initiated", "call.ringing", "call.in_progress", "room.speaker", "call.ended"]);
     let strangers = CallFilter { numbers: vec!["999".into()], ..filter(10) };
     assert!(store.calls(&strangers).await.unwrap().calls.is_empty());
     let mine = CallFilter { numbers: vec!["999".into(), "100".into()], number: vec!["4711".into()], ..filter(500) };
@@ -230,7 +243,7 @@ async fn tells_once_what_was_left_behind(folder: &Path, database: &Database, sto
         let tell = |journal: &Journal| Tell { facts: Some(journal.facts.downgrade()), lines: Some(lines.clone()) };
         let running = start_telling(folder, database, 0, tell);
         let told = async {
-            while store.events_of("a-2", 0, 100).await.unwrap().len() < 4 {
+            while store.events_of("a-2", 0, 100).await.unwrap().len() < 5 {
                 wait(Duration::from_millis(50)).await;
             }
         };
@@ -245,7 +258,7 @@ async fn tells_once_what_was_left_behind(folder: &Path, database: &Database, sto
     }
     let events = store.events_of("a-2", 0, 100).await.unwrap();
     let last: serde_json::Value = serde_json::from_str(events.last().unwrap()).unwrap();
-    assert_eq!((events.len(), last["kind"].as_str(), last["order"].as_u64()), (4, Some("call.ended"), Some(4)));
+    assert_eq!((events.len(), last["kind"].as_str(), last["order"].as_u64()), (5, Some("call.ended"), Some(5)));
     assert_eq!(last["data"]["end_reason"].as_str(), Some("reconciled"));
     let kept = store.call("a-2").await.unwrap().unwrap().document;
     assert_eq!((kept["end_reason"].as_str(), kept["code"].as_u64()), (Some("reconciled"), Some(200)), "a whole record");

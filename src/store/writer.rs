@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Database,
-    event::{STARTED, Written, is_step},
+    event::{STARTED, Written},
     journal::Line,
     reconcile::{Reconciler, Tell},
     retention::{Days, Retention},
@@ -21,7 +21,7 @@ use super::{
 const BATCH: usize = 2000;
 /// Lines gather for so long: one transaction for many costs little more than one for one, and a call whose steps come
 /// together is written once.
-const GATHER: Duration = Duration::from_millis(500);
+const GATHER: Duration = Duration::from_millis(1000);
 /// A lost database is looked for again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 /// A database that says nothing for so long is taken for lost: whoever it was that answered may be gone without a word.
@@ -196,9 +196,7 @@ impl Writer {
                 self.reconciler.reconcile(work, &self.node, latest).await?;
                 began = Some(latest);
             }
-            if let (Some(id), Some(data)) = (event.call, event.data)
-                && is_step(event.kind)
-            {
+            if let (Some(id), Some(data), true) = (event.call, event.data, event.is_step()) {
                 // A call's last line is how far it has come.
                 calls.insert(id, data.get());
             }

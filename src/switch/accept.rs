@@ -188,7 +188,7 @@ impl Call {
             self.enter(State::Talking { dialog: accepting.dialog, reinvite: None });
             self.about.error.get_or_insert_with(|| "no ACK came".to_owned());
             self.say_bye(core);
-            self.decide(core, End::BROKEN, Some(200));
+            self.decide(core, End::NO_ACK, Some(200));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{facts::Stir, media};
+use crate::{facts::Stir, media, rtp::emodel::Scale};
 
 /// Which way the call was set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -141,6 +141,18 @@ impl fmt::Display for EndReason {
     }
 }
 
+/// What exactly ended the call, where the reason stands for several things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndDetail {
+    /// Neither RTP nor RTCP came from this call's party for so long that it is taken for gone.
+    RtpTimeout,
+    /// Nobody refreshed the session (RFC 4028).
+    SessionExpired,
+    /// Our 2xx was never acknowledged (RFC 3261 section 13.3.1.4).
+    NoAck,
+}
+
 /// All that is known of a finished call.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct CallRecord {
@@ -179,6 +191,8 @@ pub struct CallRecord {
     pub status: Status,
     /// What ended it.
     pub end_reason: EndReason,
+    /// What exactly, where the reason stands for several things; absent: there is no more to be said.
+    pub end_detail: Option<EndDetail>,
     /// The final SIP code of the INVITE, 200 where it was answered; absent: there was none.
     pub code: Option<u16>,
     /// The cause that the peer gave for the end (Q.850, RFC 3326); absent: it gave none.
@@ -205,12 +219,35 @@ pub struct CallRecord {
     pub no_audio: Option<String>,
     /// Files, as paths below the recording folder.
     pub recordings: Vec<String>,
+    /// What went wrong with recordings, one line each: `day/x.wav: No space left on device`. What of such a file was
+    /// written before is among [`Self::recordings`].
+    #[schema(required = false)]
+    pub recording_errors: Vec<String>,
     /// The signature of the caller's number (STIR/SHAKEN); absent: nobody looked for one, or made one.
     pub stir: Option<Stir>,
     /// What the script noted.
     pub vars: BTreeMap<String, String>,
     /// The script's error, or what else went wrong.
     pub error: Option<String>,
+}
+
+/// By which model a call is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MosScale {
+    /// ITU-T G.107: G.711, G.729.
+    Narrowband,
+    /// ITU-T G.107.1: G.722, Opus.
+    Wideband,
+}
+
+impl From<Scale> for MosScale {
+    fn from(scale: Scale) -> MosScale {
+        match scale {
+            Scale::Narrow => MosScale::Narrowband,
+            Scale::Wide => MosScale::Wideband,
+        }
+    }
 }
 
 /// What the port of a call saw, as [`media::Quality`] has it.
@@ -250,10 +287,12 @@ pub struct CallQuality {
     pub clipped: Option<u64>,
     /// Mean level of the party's speech, in dBm0.
     pub speech_dbm0: Option<f64>,
-    /// R of the E-model (ITU-T G.107), 0 to 100; absent: nothing came.
+    /// R of the E-model (ITU-T G.107), 0 to 93.2; of a wideband call (G.107.1) 0 to 129. Absent: nothing came.
     pub r_factor: Option<f64>,
     /// Mean opinion score by the E-model, 1 to 4.5.
     pub mos: Option<f64>,
+    /// Among which calls the score counts: R is one scale for all, the score is not. Absent: nothing came.
+    pub mos_scale: Option<MosScale>,
     /// The score that the peer reported for what it heard (RTCP XR).
     pub peer_mos: Option<f64>,
     /// From where audio came, in turn: `address:port after 0.1 s`.
@@ -284,6 +323,7 @@ impl From<&media::Quality> for CallQuality {
             speech_dbm0: q.level.and_then(|level| level.speech).map(rounded),
             r_factor: q.r.map(rounded),
             mos: q.mos.map(rounded),
+            mos_scale: q.mos.map(|_| q.scale.into()),
             peer_mos: q.peer_mos.map(rounded),
             sources: Vec::new(),
             alarms: Vec::new(),

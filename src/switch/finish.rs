@@ -7,7 +7,6 @@ use super::{
     cdr,
     core::Core,
     forks::Sent,
-    happened::What,
     port::Port,
     switch::Switch,
 };
@@ -104,11 +103,7 @@ impl Call {
     fn give_up_waiting(&mut self, core: &mut Core) {
         self.abandon_port(core);
         self.abandon_mouths(core);
-        for recording in std::mem::take(&mut self.recordings) {
-            core.recordings.remove(&recording.id);
-            let (recording, error) = (recording.id.0, Some("its file was not closed in time".to_owned()));
-            self.happened(core, What::Recorded { recording, files: Vec::new(), seconds: 0.0, reason: "disk", error });
-        }
+        self.leave_recordings(core);
     }
 
     fn record_of(&self, core: &Core) -> Option<CallRecord> {
@@ -138,6 +133,7 @@ impl Call {
             total_seconds: (over.at - about.started).as_secs_f64(),
             status: over.status,
             end_reason: over.end.reason,
+            end_detail: over.end.detail,
             code: over.code,
             q850: self.why.cause,
             transferred: over.end.transferred,
@@ -153,6 +149,7 @@ impl Call {
             }),
             no_audio: listened.zip(quality).and_then(|(heard, quality)| cdr::no_audio(heard.said, quality)),
             recordings: about.files.clone(),
+            recording_errors: about.file_errors.clone(),
             stir: self.stir().cloned(),
             vars: about.vars.clone(),
             error: about.error.clone(),

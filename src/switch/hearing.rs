@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr};
 
 use super::{
-    TraceEvent,
+    Happened, OneWay, OneWayReason, Output, TraceEvent,
     call::{Call, End},
     cdr::CallQuality,
     core::Core,
@@ -39,8 +39,8 @@ pub(super) struct Hearing {
 pub(super) enum Alarm {
     /// Nothing ever came.
     Nothing { said: Option<SocketAddr> },
-    /// Nothing came from who is heard, but strangers sent: so many packets were refused.
-    Strangers { said: Option<SocketAddr>, refused: u64 },
+    /// Packets came, the last of them from there, but so many as came were refused.
+    Refused { said: Option<SocketAddr>, from: Option<SocketAddr>, refused: u64 },
     /// It came, and then no more.
     Stopped { from: SocketAddr },
     /// Packets come, with silence in them.
@@ -53,9 +53,21 @@ impl Alarm {
     /// Nothing comes.
     const fn is_silence(self) -> bool {
         match self {
-            Alarm::Nothing { .. } | Alarm::Strangers { .. } | Alarm::Stopped { .. } => true,
+            Alarm::Nothing { .. } | Alarm::Refused { .. } | Alarm::Stopped { .. } => true,
             Alarm::Silence { .. } | Alarm::Unheard { .. } => false,
         }
+    }
+
+    /// As events have it; `said`: where SDP says that the party is.
+    fn told(self, said: Option<SocketAddr>) -> OneWay {
+        let (reason, source) = match self {
+            Alarm::Nothing { .. } => (OneWayReason::Nothing, None),
+            Alarm::Refused { from, .. } => (OneWayReason::Refused, from),
+            Alarm::Stopped { from } => (OneWayReason::Stopped, Some(from)),
+            Alarm::Silence { from } => (OneWayReason::Silence, from),
+            Alarm::Unheard { to } => (OneWayReason::Unheard, to),
+        };
+        OneWay { reason, text: self.to_string(), sdp: said, source }
     }
 }
 
@@ -64,8 +76,9 @@ impl fmt::Display for Alarm {
         let place = |at: Option<SocketAddr>| at.map_or("nowhere".to_owned(), |at| at.to_string());
         match self {
             Alarm::Nothing { said } => write!(f, "no packet came; SDP says {}", place(*said)),
-            Alarm::Strangers { said, refused } => {
-                write!(f, "no packet came that could be heard, {refused} were refused; SDP says {}", place(*said))
+            Alarm::Refused { said, from, refused } => {
+                let (said, from) = (place(*said), place(*from));
+                write!(f, "SDP says {said}, packets come from {from}, and are refused: {refused} so far")
             }
             Alarm::Stopped { from } => write!(f, "packets came from {from}, and then no more"),
             Alarm::Silence { from } => write!(f, "packets come from {}, with nothing but silence", place(*from)),
@@ -98,11 +111,21 @@ impl Hearing {
 impl Call {
     /// A report of the media thread.
     pub fn handle_quality(&mut self, core: &mut Core, quality: Quality) {
-        let before = self.hearing.last.replace(Box::new(quality.clone()));
+        self.listen_for_faults(core, &quality);
+        if self.over.is_none() {
+            // As the record will have it, were the call over now.
+            let mut so_far = CallQuality::from(&quality);
+            self.hearing.complete(self.about.started, &mut so_far);
+            core.out.push_back(Output::Quality { call: self.name.clone(), quality: Box::new(so_far) });
+        }
+        self.hearing.last = Some(Box::new(quality));
+    }
+
+    fn listen_for_faults(&mut self, core: &mut Core, quality: &Quality) {
         let talking = self.is_answered() && self.over.is_none();
         let heard = self.port.heard().filter(|_| talking);
         let Some(heard) = heard else { return };
-        let came = before.as_ref().map_or(0, |before| before.received) < quality.received;
+        let came = self.hearing.last.as_ref().map_or(0, |before| before.received) < quality.received;
         // The share is of the whole call: silence so far means that nothing was ever said.
         let mute = came && quality.level.is_some_and(|level| level.silent > 0.995);
         let deaf = quality.peer_lost_fraction.is_some_and(|lost| lost >= DEAF);
@@ -121,10 +144,11 @@ impl Call {
     pub fn handle_silence(&mut self, core: &mut Core) {
         let said = self.port.heard().and_then(|heard| heard.said);
         let seen = self.hearing.last.as_deref();
-        let alarm = match (self.hearing.places.last(), seen.map_or(0, |seen| seen.refused)) {
+        let alarm = match (self.hearing.places.last(), seen.map_or((0, None), |seen| (seen.refused, seen.refused_from)))
+        {
             (Some((_, from)), _) => Alarm::Stopped { from: *from },
-            (None, 0) => Alarm::Nothing { said },
-            (None, refused) => Alarm::Strangers { said, refused },
+            (None, (0, _)) => Alarm::Nothing { said },
+            (None, (refused, from)) => Alarm::Refused { said, from, refused },
         };
         self.alarm(core, alarm);
     }
@@ -150,6 +174,8 @@ impl Call {
         tracing::warn!(call = %self.name, %alarm, "one-way audio");
         core.trace(self.id, TraceEvent::Media(alarm.to_string()));
         self.hearing.alarms.push(alarm);
+        let said = self.port.heard().and_then(|heard| heard.said);
+        self.happened(core, Happened::OneWay(alarm.told(said)));
     }
 
     /// How the audio goes, for a script.
@@ -159,6 +185,7 @@ impl Call {
         let expected = (seen.received + seen.lost).max(1);
         Ok(Reply::Figures(Box::new(Figures {
             mos: record.mos,
+            r_factor: record.r_factor,
             peer_mos: record.peer_mos,
             loss: seen.lost as f64 / expected as f64,
             late: seen.late as f64 / expected as f64,

@@ -8,7 +8,7 @@ use super::{Config, StreamNews};
 use crate::{
     ids::{FlowId, LoadId, PortId, QueryId, RecordingId, RequestId, StreamId, WorkerId},
     media, sip,
-    verbs::{FlowEnd, NoSound, Ran, Request, Sound},
+    verbs::{FlowEnd, NoSound, Ran, Request, Sound, Torn},
 };
 
 /// Something happened.
@@ -95,8 +95,8 @@ pub enum Input {
     RecordingWritten {
         /// Which recording.
         recording: RecordingId,
-        /// The file, as a path below the recording folder; else why there is none.
-        result: Result<String, String>,
+        /// The file, as a path below the recording folder; else why it is not whole.
+        result: Result<String, Torn>,
     },
     /// What becomes of an [`Output::Stream`](super::Output::Stream).
     Streamed {

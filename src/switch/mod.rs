@@ -102,11 +102,11 @@ mod whereabouts;
 mod within;
 
 pub use carriers::{SeatView, Trouble, TrunkView};
-pub use cdr::{CallQuality, CallRecord, Direction, EndReason, Status};
+pub use cdr::{CallQuality, CallRecord, Direction, EndDetail, EndReason, MosScale, Status};
 pub use config::{Config, Counts, Limits};
 pub use dialling::Dialling;
 pub use guard::{Access, GuardConfig, Guarded};
-pub use happened::{By, Happening, What as Happened};
+pub use happened::{By, Happening, OneWay, OneWayReason, What as Happened};
 pub use input::{Input, Originate};
 pub use message::{MessageConfig, MessageRoute};
 pub use message_record::MessageRecord;

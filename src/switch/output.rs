@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Alarm, Binding, CallRecord, Handshake, Happening, MessageRecord, Progress, StreamOrder};
+use super::{Alarm, Binding, CallQuality, CallRecord, Handshake, Happening, MessageRecord, Progress, StreamOrder};
 use crate::{
     codec::Rate,
     facts::Start,
@@ -108,6 +108,8 @@ pub enum Output {
         port: PortId,
         /// The thread of the port.
         worker: WorkerId,
+        /// Its call. So the file can be told from others, even where the call never comes to a record.
+        about: Box<Progress>,
     },
     /// Start a script.
     Start(Start),
@@ -127,6 +129,13 @@ pub enum Output {
     },
     /// A call has come further, and stands like this now. Never comes after its [`Output::Record`].
     Progress(Box<Progress>),
+    /// How the audio of a call goes so far: told every few seconds while it goes on.
+    Quality {
+        /// The call's id, as records have it.
+        call: String,
+        /// What its port saw.
+        quality: Box<CallQuality>,
+    },
     /// A call is over, and this is what is known of it.
     Record(Box<CallRecord>),
     /// Something happened beside the steps of a call. Of a call it comes after its first [`Output::Progress`] and before

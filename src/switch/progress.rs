@@ -100,6 +100,11 @@ impl Call {
         }
     }
 
+    /// How it stands at this moment.
+    pub fn stands_now(&self, core: &Core) -> Progress {
+        self.stand(core, self.standing())
+    }
+
     fn stand(&self, core: &Core, status: Status) -> Progress {
         let unix = |at| u64::try_from(core.epoch.unix(at).as_millis()).unwrap_or(u64::MAX);
         let about = &self.about;

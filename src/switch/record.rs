@@ -17,7 +17,7 @@ use crate::{
     ids::{BridgeId, CallId, PortId, RecordingId, WorkerId},
     media::{Block, Command, Ends, Layout, RATE, Shape},
     time::civil,
-    verbs::{Failure, FileFormat, Record, RecordEnd, RecordMode, Reply, Voices, leg_files},
+    verbs::{Failure, FileFormat, Record, RecordEnd, RecordMode, Reply, Torn, Voices, leg_files},
 };
 
 /// The memory of one recording in the engine: two seconds in pieces of a quarter.
@@ -39,8 +39,10 @@ pub(super) struct Recording {
     tape: Option<Tape>,
     /// What the engine told: samples per channel, and why it ended.
     done: Option<(u64, RecordEnd)>,
-    /// What the disk told.
-    written: Option<Result<String, String>>,
+    /// Its file, as it was ordered.
+    file: String,
+    /// What the disk told: why it took no more, where it did not take all.
+    written: Option<Result<(), Torn>>,
 }
 
 /// Of a room: its bridge, what stands for a port, and on which thread.
@@ -108,8 +110,11 @@ impl Call {
         let rate = how.rate.unwrap_or(rate.min(core.config.rules.record_rate));
         let capacity = BLOCK * rate.scale() * usize::from(layout.channels());
         let blocks = (0..BLOCKS).map(|_| Block { samples: Vec::with_capacity(capacity) }).collect();
-        let ends =
-            Ends { after: how.max.map(|max| samples(max, rate)), quiet: how.end_of_silence.map(|q| samples(q, rate)) };
+        let longest = how.max.into_iter().chain(core.config.rules.record_most).min();
+        let ends = Ends {
+            after: longest.map(|longest| samples(longest, rate)),
+            quiet: how.end_of_silence.map(|quiet| samples(quiet, rate)),
+        };
         let apart = how.voices == Voices::Apart && how.room.is_none();
         let shape = Shape { layout, format, apart, rate: rate.hz() };
         Ok(Plan { recording, rate, ends, blocks, layout, file, shape })
@@ -129,7 +134,8 @@ impl Call {
         core.recordings.insert(recording, self.id);
         let room = how.room.clone();
         self.happened(core, What::Recording { recording: recording.0, file: file.clone(), room });
-        core.out.push_back(Output::OpenRecording { recording, file, shape, port, worker });
+        let about = Box::new(self.stands_now(core));
+        core.out.push_back(Output::OpenRecording { recording, file: file.clone(), shape, port, worker, about });
         self.recordings.push(Recording {
             id: recording,
             stop_on: how.stop_on.clone(),
@@ -140,6 +146,7 @@ impl Call {
             rate,
             tape: bridge.map(|bridge| Tape { bridge, name: port, worker }),
             done: None,
+            file,
             written: None,
         });
         blocks
@@ -192,6 +199,32 @@ impl Call {
         Some(Recording { stop_on: String::new(), key: None, waiting: None, ..given })
     }
 
+    /// The disk is through with a recording: what there is of it belongs to the call. Gives its files, and what went wrong.
+    fn note_files(&mut self, ended: &Recording, written: Result<(), Torn>) -> (Vec<String>, Option<String>) {
+        let error = written.err();
+        let there = error.as_ref().is_none_or(|torn| torn.begun);
+        let files = match (there, ended.apart) {
+            (false, _) => Vec::new(),
+            (true, false) => vec![ended.file.clone()],
+            (true, true) => leg_files(&ended.file).to_vec(),
+        };
+        let error = error.map(|torn| torn.why);
+        self.about.files.extend(files.iter().cloned());
+        self.about.file_errors.extend(error.clone());
+        (files, error)
+    }
+
+    /// The call is let go, though the disk is not through with its recordings.
+    pub fn leave_recordings(&mut self, core: &mut Core) {
+        for recording in std::mem::take(&mut self.recordings) {
+            core.recordings.remove(&recording.id);
+            let error = format!("{}: the disk was not through with it", recording.file);
+            self.about.file_errors.push(error.clone());
+            let (recording, error) = (recording.id.0, Some(error));
+            self.happened(core, What::Recorded { recording, files: Vec::new(), seconds: 0.0, reason: "disk", error });
+        }
+    }
+
     /// A key. True where it stopped a recording, and is nobody else's.
     pub fn key_stops_recording(&mut self, core: &mut Core, key: char) -> bool {
         let mut stopped = Vec::new();
@@ -224,16 +257,16 @@ impl Switch {
     }
 
     /// The disk is through with a recording.
-    pub(super) fn on_recording_written(&mut self, recording: RecordingId, result: Result<String, String>) {
-        if let Err(why) = &result {
-            tracing::error!(%recording, why, "recording lost");
+    pub(super) fn on_recording_written(&mut self, recording: RecordingId, result: Result<String, Torn>) {
+        if let Err(Torn { why, begun }) = &result {
+            tracing::error!(%recording, why, begun, "a recording is not whole");
         }
         if let Some((call, core)) = self.recording_call(recording)
             && let Some(found) = call.recordings.iter_mut().find(|r| r.id == recording)
         {
             // A disk that fails at once stops the engine, too.
             let stop = result.is_err() && found.done.is_none();
-            found.written = Some(result);
+            found.written = Some(result.map(drop));
             if stop {
                 call.command_recording(core, recording, |port| Command::StopRecording { port, recording });
             }
@@ -255,31 +288,24 @@ impl Switch {
         let Some((call, core)) = self.recording_call(recording) else { return };
         let over = |r: &Recording| r.id == recording && r.written.is_some() && r.done.is_some();
         let Some(at) = call.recordings.iter().position(over) else { return };
-        let ended = call.recordings.remove(at);
+        let mut ended = call.recordings.remove(at);
         core.recordings.remove(&recording);
-        let (Some((samples, why)), Some(written)) = (ended.done, ended.written) else { return };
+        let (Some((samples, why)), Some(written)) = (ended.done, ended.written.take()) else { return };
         let length = play::length(samples / ended.rate.scale() as u64);
-        let over = |files, reason, error| What::Recorded {
+        let why = ended.key.map_or(why, RecordEnd::Key);
+        let (files, error) = call.note_files(&ended, written);
+        let over = What::Recorded {
             recording: recording.0,
-            files,
+            files: files.clone(),
             seconds: length.as_secs_f64(),
-            reason,
-            error,
+            reason: if error.is_some() { "disk" } else { why.as_str() },
+            error: error.clone(),
         };
-        let (reply, what) = match written {
-            Ok(file) => {
-                let files = if ended.apart { leg_files(&file).to_vec() } else { vec![file] };
-                call.about.files.extend(files.iter().cloned());
-                let why = ended.key.map_or(why, RecordEnd::Key);
-                let what = over(files.clone(), why.as_str(), None);
-                (Reply::Recorded { recording, files, length, why }, what)
-            }
-            Err(why) => {
-                let what = over(Vec::new(), "disk", Some(why.clone()));
-                (Reply::Failed(Failure::Disk(why)), what)
-            }
+        call.happened(core, over);
+        let reply = match error {
+            None => Reply::Recorded { recording, files, length, why },
+            Some(why) => Reply::Failed(Failure::Disk(why)),
         };
-        call.happened(core, what);
         let id = call.id;
         if let Some(ask) = ended.waiting {
             self.end_task_if(id, |doing| matches!(doing, Doing::Record(waiting) if *waiting == recording));

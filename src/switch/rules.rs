@@ -19,6 +19,8 @@ pub struct Rules {
     pub hold_music: Option<String>,
     /// The highest rate of recordings, where a flow does not say.
     pub record_rate: Rate,
+    /// The longest recording, whatever a flow says.
+    pub record_most: Option<Duration>,
     /// Ask for provisional answers that are sure to arrive, and give them to who knows them (RFC 3262); false: only
     /// to callers who demand it.
     pub reliable: bool,
@@ -43,6 +45,7 @@ impl Default for Rules {
             hold: HoldRule::Music,
             hold_music: None,
             record_rate: Rate::Full,
+            record_most: None,
             reliable: true,
             unknown_number: 404,
             transfer: TransferRule::Trusted,

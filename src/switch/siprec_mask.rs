@@ -1,5 +1,5 @@
-//! What a recorder of somebody else's is not to hear: it gets silence while a recording of ours is paused or masked
-//! (card digits), and while a script says so.
+//! What others are not to hear of a call: somebody else's recorder and a program that the call is streamed to get
+//! silence while a recording of ours is paused or masked (card digits); the recorder also while a script says so.
 
 use super::{call::Call, switch::Switch};
 use crate::{
@@ -40,8 +40,11 @@ impl Switch {
         recorder.and_then(|leg| leg.siprec.as_ref()).is_some_and(|siprec| siprec.mask.asked)
     }
 
-    /// Something changed about what the recorder of a call may hear.
+    /// Something changed about what others may hear of a call.
     pub(super) fn tend_mask(&mut self, id: CallId) {
+        if let Some((call, core)) = self.call(id) {
+            call.mask_stream(core);
+        }
         let Some((hidden, recorder)) = self.calls.get(&id).and_then(|call| Some((call.is_hidden(), call.recorder?)))
         else {
             return;

@@ -68,6 +68,8 @@ pub(super) struct Streaming {
     /// Who waits for the far end to take it.
     ask: Option<Ask>,
     taps: Vec<Arc<Tap>>,
+    /// The taps give silence.
+    masked: bool,
 }
 
 impl Call {
@@ -85,7 +87,7 @@ impl Call {
         let taps: Vec<Arc<Tap>> = sides.iter().map(|side| Tap::new(TapId(core.id()), *side, rate, ROOM)).collect();
         let stream = StreamId(core.id());
         core.streams.insert(stream, self.id);
-        self.streaming = Some(Box::new(Streaming { stream, ask: Some(ask), taps: taps.clone() }));
+        self.streaming = Some(Box::new(Streaming { stream, ask: Some(ask), taps: taps.clone(), masked: false }));
         let about = StreamAbout {
             call: self.name.clone(),
             from: self.about.from.clone(),
@@ -109,8 +111,22 @@ impl Call {
             None => taps.iter().for_each(|tap| tap.end()),
         }
         self.happened(core, What::Streaming {});
+        self.mask_stream(core);
         if let Some(ask) = ask {
             core.reply(ask, Reply::Done);
+        }
+    }
+
+    /// Let the stream have silence while a recording leaves out what is said, or the sound again.
+    pub fn mask_stream(&mut self, core: &mut Core) {
+        let on = self.is_hidden();
+        let Some(port) = self.port.open().map(|open| open.id) else { return };
+        // Before the far end takes it there are no taps.
+        let Some(streaming) = self.streaming.as_mut().filter(|s| s.ask.is_none() && s.masked != on) else { return };
+        streaming.masked = on;
+        let taps: Vec<TapId> = streaming.taps.iter().map(|tap| tap.id).collect();
+        for tap in taps {
+            self.command(core, Command::MaskTap { port, tap, on });
         }
     }
 

@@ -48,6 +48,8 @@ impl Heard {
 pub struct Figures {
     /// Mean opinion score of what is heard here (E-model), 1 to 4.5; absent: nothing came.
     pub mos: Option<f64>,
+    /// R behind it, 0 to 93.2, of a wideband call to 129.
+    pub r_factor: Option<f64>,
     /// The score that the peer reports for what it hears.
     pub peer_mos: Option<f64>,
     /// Packets that never came.

@@ -90,6 +90,15 @@ pub enum RecordMode {
     Mask,
 }
 
+/// Why a recording's file is not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// The file and what the disk said.
+    pub why: String,
+    /// What came before is in the file, and can be played.
+    pub begun: bool,
+}
+
 /// What ended a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordEnd {

@@ -10,7 +10,7 @@ use Scope::{Admin, Call, Read};
 const CONTACT: &str = r#"{"name": "Anna", "numbers": ["4711"]}"#;
 const USER: &str = r#"{"name": "anna", "password": "long enough", "role": "read"}"#;
 
-const DOORS: [Door; 65] = [
+const DOORS: [Door; 66] = [
     ("get", "/metrics", Read, true, ""),
     ("get", "/v1/numbers", Read, true, ""),
     ("get", "/v1/trunks", Read, true, ""),
@@ -42,6 +42,7 @@ const DOORS: [Door; 65] = [
     ("post", "/v1/calls/{id}/record", Call, false, ""),
     ("post", "/v1/calls/{id}/record/stop", Call, false, r#"{"recording": 1}"#),
     ("post", "/v1/calls/{id}/record/mode", Call, false, r#"{"recording": 1, "mode": "mask"}"#),
+    ("post", "/v1/calls/{id}/siprec/mask", Call, false, r#"{"on": true}"#),
     ("post", "/v1/calls/{id}/hold", Call, false, ""),
     ("post", "/v1/calls/{id}/resume", Call, false, ""),
     ("post", "/v1/calls/{id}/mute", Call, false, ""),

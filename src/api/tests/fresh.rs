@@ -1,6 +1,7 @@
 //! What is so new that the database does not have it yet; and how far that is behind.
 
 use super::{kept::record, *};
+use crate::switch::{CallQuality, Happened, Happening};
 
 #[tokio::test]
 async fn the_events_of_a_call_are_there_the_moment_that_it_is_over() {
@@ -25,6 +26,46 @@ async fn the_events_of_a_call_are_there_the_moment_that_it_is_over() {
     assert_eq!(orders(&bench.get("/v1/calls/7-1/events").await.1), [1, 2]);
     assert_eq!(bench.ask("GET", "/v1/calls/7-1/events", &key, "", "").await.0, 404);
     assert_eq!(bench.get("/v1/calls/7-2/events").await.0, 404);
+}
+
+#[tokio::test]
+async fn how_a_call_sounds_is_told_while_it_goes_on_and_what_happens_on_it_is_an_event() {
+    let bench = Bench::new().await;
+    bench.tell("7-1", "4711", Status::InProgress).await;
+    bench.tell("7-2", "4712", Status::InProgress).await;
+    assert_eq!(bench.get("/v1/calls/7-1").await.1["quality"], Value::Null, "nothing is known yet");
+    let quality = Box::new(CallQuality { lost: 7, mos: Some(4.1), ..CallQuality::default() });
+    for call in ["7-1", "7-9"] {
+        bench.journal.facts.send(Fact::Quality { call: call.into(), quality: quality.clone() }).await.unwrap();
+    }
+    let what = Happened::Speaker { room: "team".into() };
+    let happening = Happening { call: Some("7-1".into()), from: "4711".into(), to: "100".into(), what };
+    bench.journal.facts.send(Fact::Happened(Box::new(happening))).await.unwrap();
+    let (code, call) = bench.get("/v1/calls/7-1").await;
+    assert_eq!((code, &call["quality"]["lost"], &call["quality"]["mos"]), (200, &json!(7), &json!(4.1)));
+    assert_eq!(call["status"], "in_progress");
+    let all = bench.get("/v1/calls?live=true").await.1;
+    let lost = |id: &str| {
+        let call = all["calls"].as_array().unwrap().iter().find(|call| call["id"] == id).unwrap();
+        call["quality"]["lost"].as_u64()
+    };
+    assert_eq!((lost("7-1"), lost("7-2")), (Some(7), None));
+    let csv = bench.answer("GET", "/v1/calls?live=true&format=csv", &bench.admin, "", "").await.2;
+    assert!(csv.lines().any(|line| line.contains("\"7-1\"") && line.contains(",4.1,7,")), "{csv}");
+    let events = bench.get("/v1/calls/7-1/events").await.1;
+    let told = json!({"from": "4711", "to": "100", "room": "team"});
+    assert_eq!(
+        (&events[1]["kind"], &events[1]["order"], &events[1]["data"]),
+        (&json!("room.speaker"), &json!(2), &told)
+    );
+    // The database has them in the same way, and the call as it stands.
+    let mut stored = bench.journal.stored.subscribe();
+    while stored.borrow_and_update().done.is_none_or(|done| done < 4) {
+        stored.changed().await.unwrap();
+    }
+    assert_eq!(bench.get("/v1/calls/7-1/events").await.1, events);
+    let kept = bench.get("/v1/calls").await.1;
+    assert!(kept["calls"].as_array().unwrap().iter().all(|call| call["status"] == "in_progress"), "{kept}");
 }
 
 #[tokio::test]

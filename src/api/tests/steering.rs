@@ -67,6 +67,7 @@ async fn each_way_to_steer_is_one_verb() {
         ),
         ("play/stop", json!({}), Verb::StopPlay { play: None }),
         ("record/mode", json!({"recording": 3, "mode": "mask"}), Verb::RecordAs { recording, mode: RecordMode::Mask }),
+        ("siprec/mask", json!({"on": true}), Verb::SiprecMask { on: true }),
         (
             "flow",
             json!({"script": "vip.lua", "vars": {"a": "b"}}),

@@ -25,7 +25,7 @@ use super::address::Url;
 use crate::{io::clock::Clock, time::Time};
 
 pub use s3::S3Key;
-pub use shelf::{erase, remove as erase_file};
+pub use shelf::{erase, remove as erase_file, same as same_number};
 
 /// The folder is looked through this often.
 const TIDY: Duration = Duration::from_secs(600);
@@ -37,14 +37,23 @@ const LAST_RETRY: Duration = Duration::from_secs(600);
 pub struct ArchiveConfig {
     /// The folder of recordings.
     pub folder: PathBuf,
-    /// Removed when they are this old.
-    pub keep: Option<Duration>,
-    /// The oldest are removed when there are more bytes.
-    pub most: Option<u64>,
+    /// Which go.
+    pub quota: Quota,
     /// Uploaded after their call.
     pub upload: Option<Upload>,
     /// Certificates of the authorities that servers are believed by, a PEM file.
     pub trust: PathBuf,
+}
+
+/// Which recordings are removed; never such as are still to be uploaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Those that are so old.
+    pub keep: Option<Duration>,
+    /// The oldest, when there are more bytes.
+    pub most: Option<u64>,
+    /// The oldest of calls of one number of ours, when there are more bytes of these.
+    pub most_of_number: Option<u64>,
 }
 
 /// Where recordings go.
@@ -116,10 +125,10 @@ impl Archive {
     }
 
     fn tidy(&self, now: Duration) {
-        if self.config.keep.is_none() && self.config.most.is_none() {
+        if self.config.quota == Quota::default() {
             return;
         }
-        let removed = shelf::tidy(&self.config.folder, now, self.config.keep, self.config.most);
+        let removed = shelf::tidy(&self.config.folder, now, self.config.quota);
         if removed > 0 {
             tracing::info!(removed, "old recordings were removed");
         }
@@ -131,6 +140,10 @@ impl Archive {
         let files = call.get("recordings").and_then(Value::as_array).into_iter().flatten();
         for file in files.filter_map(Value::as_str) {
             let path = self.config.folder.join(file);
+            if !path.exists() {
+                // It was erased meanwhile: nothing of it is to come back.
+                continue;
+            }
             match shelf::note(&path, record, self.config.upload.is_some()) {
                 Ok(()) if self.config.upload.is_some() => self.waiting.push_back(path),
                 Ok(()) => {}

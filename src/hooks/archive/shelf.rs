@@ -1,7 +1,8 @@
-//! The folder of recordings as an archive: beside each recording lies what is known of its call, `x.mp3.json`, and,
-//! until it is uploaded, an empty `x.mp3.todo`. A recording that is younger than a minute may still be written to.
+//! The folder of recordings as an archive: beside each recording lies what is known of its call, `x.mp3.json` (from its
+//! beginning on; in the end the call's record), and, until it is uploaded, an empty `x.mp3.todo`. A recording that is younger than a minute may still be written to.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -10,6 +11,7 @@ use std::{
 
 use serde_json::Value;
 
+use super::Quota;
 use crate::verbs::FileFormat;
 
 /// Younger files are left alone.
@@ -74,22 +76,45 @@ pub fn remove(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// At `now` since 1970: remove what is older than `keep`, then the oldest until there are at most `most` bytes; not what is still to be
-/// uploaded. Returns how many went.
-pub(super) fn tidy(folder: &Path, now: Duration, keep: Option<Duration>, most: Option<u64>) -> usize {
+/// What is known of the recording's call; null: nothing.
+fn call_of(path: &Path) -> Value {
+    let text = fs::read_to_string(beside(path, ".json")).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// The number of ours in whose name the call was; empty: it is not known.
+fn number_of(path: &Path) -> String {
+    let call = call_of(path);
+    let field = if call["direction"] == "outbound" { "from" } else { "to" };
+    call[field].as_str().unwrap_or_default().to_owned()
+}
+
+/// At `now` since 1970: remove what the quota wants gone, the oldest first; not what is still to be uploaded. Returns how
+/// many went.
+pub(super) fn tidy(folder: &Path, now: Duration, quota: Quota) -> usize {
     let kept = all(folder);
     let mut bytes: u64 = kept.iter().map(|kept| kept.size).sum();
+    // Only looked into where it matters.
+    let owner = |one: &Kept| quota.most_of_number.map(|_| number_of(&one.path)).unwrap_or_default();
+    let mut of_number: BTreeMap<String, u64> = BTreeMap::new();
+    let kept: Vec<(String, Kept)> = kept.into_iter().map(|one| (owner(&one), one)).collect();
+    for (number, one) in &kept {
+        *of_number.entry(number.clone()).or_default() += one.size;
+    }
     let mut removed = 0;
-    for one in kept {
+    for (number, one) in kept {
         let age = now.saturating_sub(one.changed);
-        let old = keep.is_some_and(|keep| age >= keep);
-        let too_much = most.is_some_and(|most| bytes > most);
+        let old = quota.keep.is_some_and(|keep| age >= keep);
+        let its = of_number.entry(number.clone()).or_default();
+        let too_much = quota.most.is_some_and(|most| bytes > most)
+            || quota.most_of_number.is_some_and(|most| !number.is_empty() && *its > most);
         if !(old || too_much) || age < YOUNG || beside(&one.path, ".todo").exists() {
             continue;
         }
         match remove(&one.path) {
             Ok(()) => {
                 bytes -= one.size;
+                *its -= one.size;
                 removed += 1;
             }
             Err(error) => tracing::error!(file = %one.path.display(), %error, "a recording cannot be removed"),
@@ -102,9 +127,8 @@ pub(super) fn tidy(folder: &Path, now: Duration, keep: Option<Duration>, most: O
 pub fn erase(folder: &Path, number: &str) -> io::Result<Vec<PathBuf>> {
     let mut gone = Vec::new();
     for kept in all(folder) {
-        let Ok(text) = fs::read_to_string(beside(&kept.path, ".json")) else { continue };
-        let Ok(record) = serde_json::from_str::<Value>(&text) else { continue };
-        let is = |field: &str| record.get(field).and_then(Value::as_str).is_some_and(|party| same(party, number));
+        let call = call_of(&kept.path);
+        let is = |field: &str| call[field].as_str().is_some_and(|party| same(party, number));
         if is("from") || is("to") {
             remove(&kept.path)?;
             gone.push(kept.path);
@@ -114,7 +138,7 @@ pub fn erase(folder: &Path, number: &str) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Numbers are compared without what people write between digits.
-fn same(a: &str, b: &str) -> bool {
+pub fn same(a: &str, b: &str) -> bool {
     let plain = |text: &str| text.chars().filter(|c| !" -./()".contains(*c)).collect::<String>();
     plain(a).eq_ignore_ascii_case(&plain(b))
 }

@@ -14,7 +14,7 @@ fn record(from: &str, to: &str, files: &[&str]) -> String {
 }
 
 fn config(folder: &Path, upload: Option<Upload>) -> ArchiveConfig {
-    ArchiveConfig { folder: folder.to_owned(), keep: None, most: None, upload, trust: PathBuf::new() }
+    ArchiveConfig { folder: folder.to_owned(), quota: Quota::default(), upload, trust: PathBuf::new() }
 }
 
 /// What a server saw: the first line, the head, the body.
@@ -116,11 +116,53 @@ fn old_recordings_go_first_and_those_to_be_uploaded_stay() {
         fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
     }
     fs::write(folder.path().join("b.ogg.todo"), b"").unwrap();
-    assert_eq!(shelf::tidy(folder.path(), now, Some(Duration::from_secs(86_400 * 15)), Some(2000)), 2);
+    let quota = Quota { keep: Some(Duration::from_secs(86_400 * 15)), most: Some(2000), most_of_number: None };
+    assert_eq!(shelf::tidy(folder.path(), now, quota), 2);
     let mut left: Vec<_> =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     left.sort();
     assert_eq!(left, ["b.ogg", "b.ogg.todo", "d.wav", "notes.txt"], "a is too old, c was too much");
+}
+
+#[test]
+fn the_oldest_of_a_number_go_where_it_has_too_many_and_those_of_others_stay() {
+    let folder = TempDir::new().unwrap();
+    let now = Duration::from_secs(2_000_000_000);
+    for (at, (name, direction, from, to)) in [
+        ("a.wav", "inbound", "1", "200"),
+        ("b.wav", "outbound", "200", "2"),
+        ("c.wav", "inbound", "3", "300"),
+        ("d.wav", "inbound", "4", "200"),
+        ("e.wav", "", "", ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = folder.path().join(name);
+        fs::write(&path, [0; 1000]).unwrap();
+        if !direction.is_empty() {
+            let call = serde_json::json!({"direction": direction, "from": from, "to": to}).to_string();
+            shelf::note(&path, &call, false).unwrap();
+        }
+        let changed = std::time::UNIX_EPOCH + now - Duration::from_secs(10_000 - 1000 * at as u64);
+        fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
+    }
+    let quota = Quota { most_of_number: Some(1500), ..Quota::default() };
+    assert_eq!(shelf::tidy(folder.path(), now, quota), 2);
+    let left = ["a.wav", "b.wav", "c.wav", "d.wav", "e.wav"].map(|name| folder.path().join(name).exists());
+    assert_eq!(left, [false, false, true, true, true], "those of 200 were too many");
+    assert_eq!(shelf::tidy(folder.path(), now, quota), 0);
+}
+
+#[test]
+fn what_was_erased_before_its_call_was_over_does_not_come_back() {
+    let folder = TempDir::new().unwrap();
+    let (records, inbox) = mpsc::channel();
+    let archive = spawn(config(folder.path(), None), Clock::start(), inbox).unwrap();
+    records.send(record("1", "2", &["gone.wav"])).unwrap();
+    drop(records);
+    archive.join().unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -21,8 +21,8 @@ use crate::{
         worker::{FromWorker, WorkerHandle},
     },
     switch::{
-        Binding, CallRecord, ConsoleReply, Counts, Guarded, Happening, Input, MessageRecord, Progress, StreamOrder,
-        Trace, TrunkView,
+        Binding, CallQuality, CallRecord, ConsoleReply, Counts, Guarded, Happening, Input, MessageRecord, Progress,
+        StreamOrder, Trace, TrunkView,
     },
     verbs::ToFlow,
 };
@@ -115,6 +115,13 @@ pub enum Fact {
     Happened(Box<Happening>),
     /// What became of a text message.
     Message(Box<MessageRecord>),
+    /// How the audio of a call goes so far.
+    Quality {
+        /// The call's id, as records have it.
+        call: String,
+        /// As it stands.
+        quality: Box<CallQuality>,
+    },
 }
 
 /// What the program asks of the control task.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     audio::wav,
     media::{Layout, Shape},
-    verbs::{FileFormat, leg_files},
+    verbs::{FileFormat, Torn, leg_files},
 };
 
 /// Bytes before the audio of a WAV file.
@@ -74,6 +74,13 @@ impl Recording {
         &self.name
     }
 
+    /// Keep what is known of its call beside each of its files, as `x.wav.json`: so whose they are is known, whatever
+    /// becomes of the call.
+    pub(super) fn note(&self, folder: &Path, note: &str) -> io::Result<()> {
+        let names = if self.tracks.len() > 1 { leg_files(&self.name).to_vec() } else { vec![self.name.clone()] };
+        names.iter().try_for_each(|name| fs::write(folder.join(format!("{name}.json")), note))
+    }
+
     /// Interleaved samples.
     pub(super) fn add(&mut self, samples: &[i16]) {
         if self.failed.is_some() {
@@ -103,7 +110,7 @@ impl Recording {
     }
 
     /// The end: silence up to so many samples per channel. What came of it.
-    pub(super) fn finish(mut self, samples: u64) -> Result<String, String> {
+    pub(super) fn finish(mut self, samples: u64) -> Result<String, Torn> {
         let mut missing = samples.saturating_sub(self.written);
         while missing > 0 && self.failed.is_none() {
             let some = missing.min((SILENCE.len() / usize::from(self.channels)) as u64);
@@ -117,7 +124,7 @@ impl Recording {
         }
         match self.failed {
             None => Ok(self.name),
-            Some(reason) => Err(format!("{}: {reason}", self.name)),
+            Some(reason) => Err(Torn { why: format!("{}: {reason}", self.name), begun: self.written > 0 }),
         }
     }
 

@@ -51,7 +51,14 @@ impl Bench {
     }
 
     fn open(&self, recording: RecordingId, file: &str, layout: Layout) {
-        self.inbox.push(ToDisk::Open { recording, file: file.into(), shape: shape(layout, FileFormat::Wav) }).unwrap();
+        self.inbox
+            .push(ToDisk::Open {
+                recording,
+                file: file.into(),
+                shape: shape(layout, FileFormat::Wav),
+                note: String::new(),
+            })
+            .unwrap();
     }
 
     fn block(&self, recording: RecordingId, samples: &[i16]) {
@@ -59,7 +66,7 @@ impl Bench {
         self.inbox.push(ToDisk::Block { port: P, recording, block, from: self.worker.clone() }).unwrap();
     }
 
-    fn done(&self, recording: RecordingId, samples: u64) -> Result<String, String> {
+    fn done(&self, recording: RecordingId, samples: u64) -> Result<String, Torn> {
         self.inbox.push(ToDisk::Done { recording, samples }).unwrap();
         match self.told() {
             FromDisk::Written { recording: told, result } if told == recording => result,
@@ -136,7 +143,12 @@ fn while_it_grows_the_file_is_valid_up_to_its_last_second() {
     };
     assert!(
         writer
-            .handle(ToDisk::Open { recording: R, file: "a.wav".into(), shape: shape(Layout::Party, FileFormat::Wav) })
+            .handle(ToDisk::Open {
+                recording: R,
+                file: "a.wav".into(),
+                shape: shape(Layout::Party, FileFormat::Wav),
+                note: String::new()
+            })
             .is_continue()
     );
     assert_eq!(samples(path.clone()), (1, vec![]));
@@ -166,8 +178,8 @@ fn what_never_came_is_silence_at_the_end() {
 fn a_full_disk_is_told_once_and_gives_the_blocks_back() {
     let bench = Bench::full();
     bench.open(R, "full", Layout::Party);
-    let FromDisk::Written { recording: R, result: Err(reason) } = bench.told() else { panic!("not told") };
-    assert!(reason.contains("space"), "{reason}");
+    let FromDisk::Written { recording: R, result: Err(torn) } = bench.told() else { panic!("not told") };
+    assert!(torn.why.starts_with("full: ") && torn.why.contains("space") && !torn.begun, "{torn:?}");
     bench.block(R, &[1]);
     assert!(matches!(wait(bench.worker.inbox()), ToWorker::Command(Command::Space { .. })));
     bench.inbox.push(ToDisk::Done { recording: R, samples: 1 }).unwrap();
@@ -217,7 +229,10 @@ fn a_disk_that_fills_up_ends_the_recording_and_keeps_what_was_written() {
     recording.fail(&io::ErrorKind::StorageFull.into());
     recording.add(&[4]);
     recording.patch();
-    assert!(recording.finish(100).unwrap_err().contains("space"));
+    recording.note(folder.path(), "{}").unwrap();
+    let torn = recording.finish(100).unwrap_err();
+    assert!(torn.why.contains("space") && torn.begun, "{torn:?}");
+    assert_eq!(fs::read_to_string(folder.path().join("a.wav.json")).unwrap(), "{}");
     assert_eq!(samples(folder.path().join("a.wav")), (1, vec![1, 2, 3]));
 }
 
@@ -244,7 +259,7 @@ fn every_format_holds_the_sound_at_its_place_and_for_its_time() {
         let bench = Bench::usual();
         let name = format!("a.{}", format.as_str());
         let shape = shape(Layout::Mix, format);
-        bench.inbox.push(ToDisk::Open { recording: R, file: name.clone(), shape }).unwrap();
+        bench.inbox.push(ToDisk::Open { recording: R, file: name.clone(), shape, note: String::new() }).unwrap();
         for block in said.chunks(2000) {
             bench.block(R, block);
         }
@@ -267,7 +282,7 @@ fn every_format_takes_every_rate() {
             let bench = Bench::usual();
             let name = format!("a.{}", format.as_str());
             let shape = Shape { rate: rate.hz(), ..shape(Layout::Party, format) };
-            bench.inbox.push(ToDisk::Open { recording: R, file: name.clone(), shape }).unwrap();
+            bench.inbox.push(ToDisk::Open { recording: R, file: name.clone(), shape, note: String::new() }).unwrap();
             // What the lower rates cannot carry: 0.4 of the rate.
             let said: Vec<i16> = (0..rate.frame() * 100)
                 .map(|n| (8000.0 * (std::f64::consts::TAU * 0.4 * n as f64).sin()) as i16)
@@ -297,7 +312,7 @@ fn each_side_has_a_file_of_its_own_where_they_are_kept_apart() {
         let bench = Bench::usual();
         let name = format!("x/a.{}", format.as_str());
         let shape = Shape { apart: true, ..shape(Layout::Stereo, format) };
-        bench.inbox.push(ToDisk::Open { recording: R, file: name.clone(), shape }).unwrap();
+        bench.inbox.push(ToDisk::Open { recording: R, file: name.clone(), shape, note: String::new() }).unwrap();
         let said = chirped(4);
         for block in said.chunks(1000) {
             let both: Vec<i16> = block.iter().flat_map(|s| [*s, 0]).collect();

@@ -354,7 +354,7 @@ fn what_a_port_records_is_a_file_in_the_end() {
         let (port, _phone) = bench.open(0);
         let recording = RecordingId(5);
         let shape = Shape { layout: Layout::Mix, format: FileFormat::Wav, apart: false, rate: 8000 };
-        bench.disk.push(ToDisk::Open { recording, file: "a.wav".into(), shape }).unwrap();
+        bench.disk.push(ToDisk::Open { recording, file: "a.wav".into(), shape, note: String::new() }).unwrap();
         // Few small blocks, used again: they come back from the disk.
         let blocks = (0..8).map(|_| Block { samples: Vec::with_capacity(320) }).collect();
         let ends = Ends { after: Some(3200), quiet: None };

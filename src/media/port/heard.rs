@@ -27,7 +27,7 @@ impl Port {
     ) -> Option<Accepted<'a>> {
         let kind = self.kind(header.payload_type);
         if kind == Kind::Refused {
-            self.refused += 1;
+            self.refuse(from);
             return None;
         }
         match self.gate.handle_rtp(now, from, !self.stream.receiving) {
@@ -37,7 +37,7 @@ impl Port {
                 drop(events.offer(Event::Latched { port: self.id, from }));
             }
             Verdict::Refused => {
-                self.refused += 1;
+                self.refuse(from);
                 return None;
             }
         }

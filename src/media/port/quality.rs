@@ -1,6 +1,6 @@
 //! What a port saw, in numbers.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use super::{Hearing, Port};
 use crate::{
@@ -9,6 +9,12 @@ use crate::{
 };
 
 impl Port {
+    /// A packet from there is not to be heard.
+    pub(in crate::media) fn refuse(&mut self, from: SocketAddr) {
+        self.refused += 1;
+        self.refused_from = Some(from);
+    }
+
     /// What it saw.
     pub(in crate::media) fn quality(&self) -> Quality {
         let micros = |span: Duration| span.as_micros().min(u128::from(u32::MAX)) as u32;
@@ -20,6 +26,7 @@ impl Port {
             late: jitter.late,
             concealed: jitter.concealed,
             refused: self.refused,
+            refused_from: self.refused_from,
             jitter_us: micros(self.reception.jitter()),
             round_trip_us: self.report.round_trip().map(micros),
             peer_lost_fraction: self.report.peer_lost(),

@@ -77,6 +77,30 @@ fn of_three_the_loudest_is_told_when_it_changes() {
 }
 
 #[test]
+fn who_interrupt_each_other_are_told_at_most_once_a_second_and_the_last_one_is_told() {
+    let mut world = World::new();
+    let (mut a, mut b, c) = (world.open(1), world.open(2), world.open(3));
+    world.join(&[&a, &b, &c]);
+    world.talk(1000, &mut [&mut a]);
+    let before = world.events.len();
+    for _ in 0..10 {
+        world.talk(300, &mut [&mut a]);
+        world.talk(300, &mut [&mut b]);
+    }
+    world.run(2000);
+    world.talk(2000, &mut [&mut b]);
+    let told = |events: &[Event]| -> Vec<PortId> {
+        let loudest = events.iter().filter_map(|event| match event {
+            Event::Loudest { port } => Some(*port),
+            _ => None,
+        });
+        loudest.collect()
+    };
+    let turns = told(&world.events[before..]);
+    assert!(turns.len() <= 7 && told(&world.events).last() == Some(&b.port), "{turns:?}");
+}
+
+#[test]
 fn the_quiet_are_raised_and_the_loud_lowered_where_that_is_wanted() {
     let mut world = World::new();
     let (mut a, b) = (world.open(1), world.open(2));

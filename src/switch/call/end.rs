@@ -1,7 +1,7 @@
 //! How a call is to end, and how it ended.
 
 use crate::{
-    switch::{EndReason, Status},
+    switch::{EndDetail, EndReason, Status},
     time::Time,
     verbs::Failure,
 };
@@ -20,6 +20,8 @@ pub(in crate::switch) struct End {
     pub elsewhere: bool,
     /// Somebody else took its place.
     pub transferred: bool,
+    /// What exactly it was.
+    pub detail: Option<EndDetail>,
 }
 
 impl End {
@@ -37,6 +39,7 @@ impl End {
         failure: Failure::HungUp,
         elsewhere: true,
         transferred: false,
+        detail: None,
     };
     /// The party hung up.
     pub const BY_PARTY: End = End::new(EndReason::CallerHangup, Status::Canceled, 487, Failure::HungUp);
@@ -56,18 +59,27 @@ impl End {
         failure: Failure::HungUp,
         elsewhere: false,
         transferred: true,
+        detail: None,
     };
     /// The session timer ran out.
-    pub const EXPIRED: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
+    pub const EXPIRED: End = End::lost(EndDetail::SessionExpired, Failure::HungUp);
     /// The peer's media stopped, and its reports with them.
-    pub const GONE: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::HungUp);
+    pub const GONE: End = End::lost(EndDetail::RtpTimeout, Failure::HungUp);
     /// Nobody saw its end, and the party does not say that it is there.
     pub const LEFT_BEHIND: End = End::new(EndReason::Reconciled, Status::Failed, 500, Failure::HungUp);
+    /// Nobody acknowledged our 2xx.
+    pub const NO_ACK: End = End::lost(EndDetail::NoAck, Failure::Unreachable);
     /// The peer's signalling went wrong.
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 
     const fn new(reason: EndReason, unanswered: Status, code: u16, failure: Failure) -> End {
-        End { reason, unanswered, code, failure, elsewhere: false, transferred: false }
+        End { reason, unanswered, code, failure, elsewhere: false, transferred: false, detail: None }
+    }
+
+    /// The party is gone without a word.
+    const fn lost(detail: EndDetail, failure: Failure) -> End {
+        let (reason, unanswered) = (EndReason::TelephonyError, Status::Failed);
+        End { reason, unanswered, code: 500, failure, elsewhere: false, transferred: false, detail: Some(detail) }
     }
 
     /// What CANCEL says about it (RFC 3326 section 2).

@@ -11,6 +11,7 @@ mod fax;
 mod fax_first;
 mod guard;
 mod happened;
+mod happenings;
 mod hold;
 mod incoming;
 mod info;

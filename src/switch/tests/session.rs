@@ -46,6 +46,7 @@ fn a_caller_with_timers_refreshes_and_is_missed_when_it_does_not() {
     world.assert_clean(1);
     let record = &world.node().records[0];
     assert_eq!((record.status, record.end_reason), (Status::Completed, EndReason::TelephonyError));
+    assert_eq!(record.end_detail, Some(EndDetail::SessionExpired));
     assert!(record.error.as_deref().unwrap().contains("expired"));
 }
 

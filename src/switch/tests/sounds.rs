@@ -237,6 +237,7 @@ fn silence_is_noted_and_a_party_that_is_gone_is_hung_up_and_its_record_says_why(
     assert_eq!(world.node().switch.counts().calls, 0);
     let record = &world.node().records[0];
     assert_eq!((record.status, record.end_reason), (Status::Completed, EndReason::TelephonyError));
+    assert_eq!(record.end_detail, Some(EndDetail::RtpTimeout));
     let error = record.error.as_deref().unwrap();
     assert!(error.starts_with("neither audio nor reports came any more: no packet came"), "{error}");
 }

@@ -24,6 +24,8 @@ fn taps(world: &World) -> Vec<&'static str> {
     let found = world.node().commands.iter().filter_map(|(_, command)| match command {
         Command::Tap { .. } => Some("tap"),
         Command::Untap { .. } => Some("untap"),
+        Command::MaskTap { on: true, .. } => Some("masked"),
+        Command::MaskTap { on: false, .. } => Some("open"),
         _ => None,
     });
     found.collect()
@@ -71,6 +73,35 @@ fn a_script_may_end_it_and_begin_another_but_not_two_at_once() {
     let third = world.ask(flow, call, wish(Sides::Heard));
     news(&mut world, StreamNews::Open);
     assert_eq!(world.reply(third), Some(&Reply::Done));
+    end(world, caller, flow);
+}
+
+#[test]
+fn what_a_recording_leaves_out_is_silence_for_the_stream_too_also_where_it_begins_meanwhile() {
+    let (mut world, caller, flow, call) = answered();
+    let record = |wait| {
+        let (file, stop_on) = (None, String::new());
+        let (format, room, rate, max, end_of_silence) = (None, None, None, None, None);
+        let voices = Voices::Mixed;
+        Verb::Record(Record { file, format, voices, room, rate, max, end_of_silence, stop_on, beep: false, wait })
+    };
+    let id = world.ask(flow, call, record(false));
+    let Some(&Reply::Recording(recording)) = world.reply(id) else { panic!("it records") };
+    let mask = |world: &mut World, mode| {
+        world.ask(flow, call, Verb::RecordAs { recording, mode });
+    };
+    mask(&mut world, RecordMode::Mask);
+    world.ask(flow, call, wish(Sides::Both));
+    assert!(taps(&world).is_empty(), "nobody listens yet");
+    news(&mut world, StreamNews::Open);
+    assert_eq!(taps(&world), ["tap", "tap", "masked", "masked"]);
+    mask(&mut world, RecordMode::Pause);
+    assert_eq!(taps(&world).len(), 4, "that is silence, too");
+    mask(&mut world, RecordMode::Keep);
+    assert_eq!(taps(&world)[4..], ["open", "open"]);
+    mask(&mut world, RecordMode::Mask);
+    world.ask(flow, call, Verb::RecordStop { recording });
+    assert_eq!(taps(&world)[6..], ["masked", "masked", "open", "open"], "a recording that is over hides nothing");
     end(world, caller, flow);
 }
 

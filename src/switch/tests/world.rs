@@ -13,6 +13,8 @@ pub(super) struct Node {
     pub(super) replies: Vec<(RequestId, Reply)>,
     pub(super) stops: Vec<FlowId>,
     pub(super) progress: Vec<Progress>,
+    pub(super) qualities: Vec<(String, CallQuality)>,
+    pub(super) abouts: Vec<Progress>,
     pub(super) messages: Vec<MessageRecord>,
     pub(super) happenings: Vec<Happening>,
     pub(super) records: Vec<CallRecord>,
@@ -136,6 +138,8 @@ impl World {
             replies: vec![],
             stops: vec![],
             progress: vec![],
+            qualities: vec![],
+            abouts: vec![],
             messages: vec![],
             happenings: vec![],
             records: vec![],
@@ -204,7 +208,10 @@ impl World {
                     self.input(at, Input::Loaded { load, result: Ok(Arc::new(pcm)) });
                 }
             }
-            Output::OpenRecording { recording, file, .. } => node.files.push((recording, file)),
+            Output::OpenRecording { recording, file, about, .. } => {
+                node.files.push((recording, file));
+                node.abouts.push(*about);
+            }
             Output::Stream(order) => node.streams.push(*order),
             Output::Start(start) => node.starts.push(start),
             Output::Reply { request, reply, .. } => node.replies.push((request, reply)),
@@ -228,6 +235,7 @@ impl World {
                 node.happenings.push(*happening);
             }
             Output::Message(record) => node.messages.push(*record),
+            Output::Quality { call, quality } => node.qualities.push((call, *quality)),
             Output::Registered { user, bindings } => node.registered.push((user, bindings)),
         }
     }

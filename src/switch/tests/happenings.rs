@@ -1,0 +1,109 @@
+//! What is told of a call's sound as it happens, and what its record says of that later.
+
+use super::*;
+use crate::verbs::{Torn, Voices};
+
+fn recording(world: &mut World, flow: FlowId, call: CallId, file: &str) -> RecordingId {
+    let (format, room, rate, max, end_of_silence) = (None, None, None, None, None);
+    let (file, stop_on, voices) = (Some(file.to_owned()), "#".to_owned(), Voices::Apart);
+    let record = Record { file, format, voices, room, rate, max, end_of_silence, stop_on, beep: false, wait: false };
+    let id = world.ask(flow, call, Verb::Record(record));
+    let Some(Reply::Recording(recording)) = world.reply(id) else { panic!("it records") };
+    *recording
+}
+
+struct Recorded {
+    recording: u64,
+    files: Vec<String>,
+    seconds: f64,
+    reason: &'static str,
+    error: Option<String>,
+}
+
+fn recorded(world: &mut World) -> Vec<Recorded> {
+    let told = world.node().happenings.iter().filter_map(|happening| match happening.what.clone() {
+        Happened::Recorded { recording, files, seconds, reason, error } => {
+            Some(Recorded { recording, files, seconds, reason, error })
+        }
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn a_full_disk_ends_a_recording_and_the_call_goes_on_and_its_record_says_so() {
+    let (mut world, mut caller, flow, call) = answered();
+    let [some, none, whole] = ["some.wav", "none.wav", "whole.wav"].map(|file| recording(&mut world, flow, call, file));
+    for (recording, why, begun) in
+        [(some, "some.wav: No space left on device", true), (none, "none.wav: File exists", false)]
+    {
+        let result = Err(Torn { why: why.into(), begun });
+        world.input(0, Input::RecordingWritten { recording, result });
+    }
+    world.key(0, '#');
+    let told = recorded(&mut world);
+    let legs = |stem: &str| vec![format!("{stem}-said.wav"), format!("{stem}-heard.wav")];
+    let all: Vec<_> = told.iter().map(|one| (one.recording, one.reason, one.files.clone())).collect();
+    assert_eq!(all, [(some.0, "disk", legs("some")), (none.0, "disk", vec![]), (whole.0, "key", legs("whole")),]);
+    assert_eq!(told[0].error.as_deref(), Some("some.wav: No space left on device"));
+    assert_eq!((told[2].error.as_deref(), told[2].seconds), (None, 2.0));
+    assert_eq!(world.node().switch.counts().calls, 1);
+    caller.cseq += 1;
+    caller.send(&mut world, "BYE", None);
+    world.end_flow(flow, FlowEnd::Finished);
+    let record = &world.node().records[0];
+    assert_eq!(record.recordings, [legs("some"), legs("whole")].concat());
+    assert_eq!(record.recording_errors, ["some.wav: No space left on device", "none.wav: File exists"]);
+    world.assert_clean(1);
+}
+
+#[test]
+fn the_reason_of_one_way_audio_is_named_with_both_addresses_and_told_once() {
+    let (mut world, mut caller, flow, _) = answered();
+    let (port, worker) = world.node().opened[0];
+    let stranger = "203.0.113.9:4002".parse().unwrap();
+    let quality = Quality { refused: 7, refused_from: Some(stranger), ..Quality::default() };
+    world.input(0, Input::Media { worker, event: media::Event::Quality { port, quality } });
+    for _ in 0..2 {
+        world.input(0, Input::Media { worker, event: media::Event::NoRtp { port } });
+    }
+    let [told] = &world.node().happenings[..] else { panic!("once: {:?}", world.node().happenings) };
+    assert_eq!((told.from.as_str(), told.to.as_str(), told.what.kind()), ("anna", "100", "media.one_way"));
+    let Happened::OneWay(one_way) = &told.what else { panic!("{told:?}") };
+    let said = one_way.sdp.unwrap();
+    assert_eq!((one_way.reason, one_way.source), (OneWayReason::Refused, Some(stranger)));
+    let text = format!("SDP says {said}, packets come from 203.0.113.9:4002, and are refused: 7 so far");
+    assert_eq!(one_way.text, text);
+    let json = serde_json::to_value(told).unwrap();
+    assert_eq!((&json["from"], &json["reason"], &json["call"]), (&"anna".into(), &"refused".into(), &().into()));
+    // The figures that are told while it goes on have it, too.
+    let quality = Quality { refused: 9, received: 0, ..Quality::default() };
+    world.input(0, Input::Media { worker, event: media::Event::Quality { port, quality } });
+    let (name, figures) = world.node().qualities.last().unwrap().clone();
+    assert_eq!((figures.refused, figures.alarms), (9, vec![text]));
+    caller.cseq += 1;
+    caller.send(&mut world, "BYE", None);
+    world.end_flow(flow, FlowEnd::Finished);
+    assert_eq!(world.node().records[0].id, name);
+    world.assert_clean(1);
+}
+
+#[test]
+fn a_recording_is_no_longer_than_the_operator_allows_and_says_whose_it_is_from_its_beginning() {
+    let most = Some(Duration::from_secs(60));
+    let (mut world, mut caller, flow, call) = answered_in(World::with(|config| config.rules.record_most = most));
+    for (max, wanted) in [(None, 60), (Some(90), 60), (Some(30), 30)] {
+        let (file, format, room, rate, end_of_silence) = (None, None, None, None, None);
+        let (stop_on, voices, max) = (String::new(), Voices::Party, max.map(Duration::from_secs));
+        let record =
+            Record { file, format, voices, room, rate, max, end_of_silence, stop_on, beep: false, wait: false };
+        world.ask(flow, call, Verb::Record(record));
+        let Some((_, Command::Record { ends, .. })) = world.node().commands.last() else { panic!("it records") };
+        assert_eq!(ends.after, Some(wanted * 8000));
+    }
+    let about = world.node().abouts.last().unwrap().clone();
+    assert_eq!((about.from.as_str(), about.to.as_str(), about.status), ("anna", "100", Status::InProgress));
+    caller.cseq += 1;
+    caller.send(&mut world, "BYE", None);
+    world.end_flow(flow, FlowEnd::Finished);
+}
