@@ -225,6 +225,7 @@ fn open(engine: &mut Engine, now: Time, (port, peer): (PortId, SocketAddr), code
         send_digits: Some(Digits::narrow(101)),
         receive_digits: vec![Digits::narrow(101)],
         comfort: None,
+        send_comfort: None,
         opus: OpusWish { fec: true, ..OpusWish::default() },
         ptime: 20,
         sending: true,

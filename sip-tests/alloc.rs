@@ -82,6 +82,7 @@ fn stream(n: u64) -> Stream {
         send_digits: (n % 4 != 3).then_some(Digits::narrow(101)),
         receive_digits: if n % 5 != 4 { vec![Digits::narrow(101)] } else { vec![] },
         comfort: None,
+        send_comfort: None,
         opus: OpusWish::default(),
         ptime: [20, 10, 30, 60, 20, 40][n as usize % 6],
         sending: true,

@@ -87,6 +87,29 @@ impl Phone {
         }
     }
 
+    /// Wait until it was told so many keys as events (RFC 4733), and give all of them.
+    pub fn wait_for_keys(&mut self, count: usize) -> String {
+        let mut chunk = [0; 4096];
+        loop {
+            let told = self.seen.split("\"CALL_DTMF_START\"").skip(1);
+            let keys: String = told.filter_map(|rest| rest.split_once("\"param\":\"")?.1.chars().next()).collect();
+            if keys.len() >= count {
+                return keys;
+            }
+            let length = self.control.read(&mut chunk).unwrap_or_else(|error| panic!("{error}; so far: {}", self.seen));
+            assert!(length > 0, "baresip went away; so far: {}", self.seen);
+            self.seen.push_str(&String::from_utf8_lossy(&chunk[..length]));
+        }
+    }
+
+    /// Press a key, and let it go after 300 ms.
+    pub fn press(&mut self, key: char) {
+        self.tell("sndcode", &key.to_string());
+        (0..15).for_each(|_| breathe(([127, 0, 0, 1], self.sip).into()));
+        self.tell("sndcode", "\\u0004");
+        (0..10).for_each(|_| breathe(([127, 0, 0, 1], self.sip).into()));
+    }
+
     pub fn dial(&mut self, uri: &str) {
         self.seen.clear();
         self.tell("dial", uri);

@@ -4,24 +4,20 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use switchhook::{
-    audio::{
-        dtmf,
-        progress::Progress,
-        vad::{self, Vad},
-    },
+    audio::{Conceal, dtmf, progress::Progress},
+    codec::Rate,
     verbs::Heard,
 };
 
 /// The voice that thresholds were chosen with.
 const TUNED: &str = "en_US_f_Allison";
 /// Voices that were never looked at before: Spanish, French, Italian (a man), Russian.
-const HELD_OUT: [&str; 4] = ["es_MX_f_Allison", "fr_CA_f_June", "it_IT_m_Carlo", "ru_RU_f_IvrvoiceRU"];
+pub const HELD_OUT: [&str; 4] = ["es_MX_f_Allison", "fr_CA_f_June", "it_IT_m_Carlo", "ru_RU_f_IvrvoiceRU"];
 
-fn files(voice: &str) -> Vec<PathBuf> {
+pub fn files(voice: &str) -> Vec<PathBuf> {
     let mut folders = vec![Path::new("/usr/share/asterisk/sounds").join(voice)];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
@@ -50,6 +46,24 @@ pub fn voice(name: &str) -> Vec<i16> {
     samples
 }
 
+/// The same where one packet in twenty is lost and made up.
+fn false_keys_at_loss(samples: &[i16]) -> String {
+    let (mut detector, mut conceal, mut keys) = (dtmf::Detector::new(8000), Conceal::new(Rate::Narrow), String::new());
+    let mut seed = 5_u64;
+    for frame in samples.chunks_exact(160) {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut frame = frame.to_vec();
+        if (seed >> 33) % 20 == 0 {
+            conceal.make_up(&mut frame);
+            detector.handle_made_up(&frame, |key| keys.push(key));
+        } else {
+            conceal.hear(&mut frame);
+            detector.handle(&frame, |key| keys.push(key));
+        }
+    }
+    keys
+}
+
 fn false_keys(samples: &[i16]) -> String {
     let (mut detector, mut keys) = (dtmf::Detector::new(8000), String::new());
     for frame in samples.chunks(160) {
@@ -65,8 +79,9 @@ fn two_hours_of_speech_in_five_voices_hold_no_digit() {
         let samples = voice(name);
         let minutes = samples.len() / 480_000;
         let keys = false_keys(&samples);
-        println!("{name}: {minutes} min of speech, false keys: {keys:?}");
-        assert_eq!(keys, "", "{name}");
+        let at_loss = false_keys_at_loss(&samples);
+        println!("{name}: {minutes} min of speech, false keys: {keys:?}, at 5 % loss: {at_loss:?}");
+        assert_eq!((keys.as_str(), at_loss.as_str()), ("", ""), "{name}");
         held_out += if name == TUNED { 0 } else { minutes };
     }
     assert!(held_out >= 100, "{held_out} min");
@@ -82,7 +97,7 @@ fn spoken(voice: &str, speed: u32, text: &str) -> Vec<i16> {
     samples_of(&narrow)
 }
 
-fn samples_of(file: &Path) -> Vec<i16> {
+pub fn samples_of(file: &Path) -> Vec<i16> {
     hound::WavReader::open(file).unwrap().samples::<i16>().map(|sample| sample.unwrap()).collect()
 }
 
@@ -210,39 +225,4 @@ fn recorded_voices_of_machines_and_their_beeps_are_known() {
     }
     println!("recorded machines: {right} of {all} machines, {beeps} of {all} beeps");
     assert!(right * 100 >= all * 90 && beeps * 100 >= all * 90, "{right} {beeps} of {all}");
-}
-
-/// Parts of the speech and of the pauses that are heard as such, in 20 ms frames. Truth: how loud it is without noise.
-#[test]
-fn speech_is_told_from_pauses_in_voices_that_were_kept_apart() {
-    for name in HELD_OUT {
-        let clean = voice(name);
-        let mut seed = 1_u64;
-        let mut noise = || {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (seed >> 33) as f64 / f64::from(1_u32 << 31) * 2.0 - 1.0
-        };
-        let mut vad = Vad::new(Duration::from_millis(20), Duration::from_millis(200));
-        let (mut speech, mut heard, mut pauses, mut quiet, mut since) = (0, 0, 0, 0, 0);
-        for frame in clean.chunks_exact(160) {
-            // Noise at -50 dBm0, 25 to 30 dB below the voice.
-            let noisy: Vec<i16> = frame.iter().map(|s| s.saturating_add((noise() * 87.0) as i16)).collect();
-            let says = vad.handle(&noisy);
-            let loud = vad::level(frame) > -35.0;
-            since = if loud { 0 } else { since + 1 };
-            if loud {
-                speech += 1;
-                heard += usize::from(says);
-            } else if since > 15 {
-                pauses += 1;
-                quiet += usize::from(!says);
-            }
-        }
-        println!("{name}: {:.1} % of speech, {:.1} % of pauses", pct(heard, speech), pct(quiet, pauses));
-        assert!(pct(heard, speech) > 95.0 && pct(quiet, pauses) > 90.0);
-    }
-}
-
-fn pct(part: usize, all: usize) -> f64 {
-    100.0 * part as f64 / all.max(1) as f64
 }

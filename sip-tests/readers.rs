@@ -65,8 +65,7 @@ impl Source {
         let config = WriterConfig {
             database: database.clone(),
             folder: spool,
-            event_days: 0,
-            record_days: 0,
+            days: Default::default(),
             reconciled: Default::default(),
         };
         let (told, ready) = oneshot::channel();

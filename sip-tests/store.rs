@@ -241,15 +241,29 @@ fn fifty_a_second(server: &Server, folder: &Path, calls: usize) -> Process {
     caller(server.sip, folder, "1", &arguments)
 }
 
-/// No call waited for a store that did not answer.
-fn none_was_delayed(folder: &Path, calls: usize) {
+/// SIPp's times from INVITE to 200 in ms: half of them, 99 of a hundred, and the longest.
+fn quantiles(folder: &Path, calls: usize) -> [f64; 3] {
     let times = answer_times(folder);
     assert!(times.len() >= calls, "{} times of {calls} calls", times.len());
-    let (late, most) = (times[times.len() * 99 / 100], times[times.len() - 1]);
-    println!("INVITE to 200: p50 {:.1} ms, p99 {late:.1} ms, most {most:.1} ms", times[times.len() / 2]);
-    // A busy machine delays calls by itself; who waited for the store would have waited until it was back.
-    let (bearable, longest) = if proof() { (250.0, 2000.0) } else { (2500.0, 4000.0) };
-    assert!(late < bearable && most < longest, "p99 {late} ms, most {most} ms");
+    [times[times.len() / 2], times[times.len() * 99 / 100], times[times.len() - 1]]
+}
+
+/// As many calls a second for a while in which nothing is wrong: what this machine can do at this hour.
+fn undisturbed(server: &Server) -> (usize, [f64; 3]) {
+    let (folder, calls) = (server.folder.path().join("undisturbed"), 200);
+    passes(fifty_a_second(server, &folder, calls), &folder);
+    (calls, quantiles(&folder, calls))
+}
+
+/// No call waited for a store that did not answer for so many seconds: they were answered as they were before.
+fn none_was_delayed(folder: &Path, calls: usize, before: [f64; 3], gone: u32) {
+    let with = quantiles(folder, calls);
+    println!("INVITE to 200, p50 p99 most: before {before:.1?} ms, without the store {with:.1?} ms");
+    // A few hundred calls have few slow ones: chance makes some of both. Who waited would have waited till it was back.
+    let longest = before[2] + f64::from(gone) * 500.0;
+    assert!(with[0] < 2.0 * before[0] + 20.0, "half: {before:?} without, {with:?} with the fault");
+    assert!(with[1] < 2.0 * before[1] + 200.0, "99 of 100: {before:?} without, {with:?} with the fault");
+    assert!(with[2] < longest, "the longest: {before:?} without, {with:?} with the fault");
 }
 
 fn pass_seconds(server: &Server, seconds: u32) {
@@ -266,6 +280,7 @@ fn a_database_that_is_gone_for_a_while_delays_no_call_and_loses_nothing() {
     let server = Server::start(&conf(&postgres.url()), &[("some.lua", "call:answer()\ncall:sleep(60)\n")]);
     let (at, key) = (api(&server), key(&server));
     let folder = server.folder.path().join("sipp");
+    let (more, before) = undisturbed(&server);
     let calls = 50 * (gone as usize + 6);
     let peers = fifty_a_second(&server, &folder, calls);
     pass_seconds(&server, 2);
@@ -282,8 +297,8 @@ fn a_database_that_is_gone_for_a_while_delays_no_call_and_loses_nothing() {
     postgres.up();
     server.wait_for("the database is there again");
     passes(peers, &folder);
-    none_was_delayed(&folder, calls);
-    kept_once(&server, &at, &key, calls, &Database::parse(&postgres.url()).unwrap());
+    none_was_delayed(&folder, calls, before, gone);
+    kept_once(&server, &at, &key, calls + more, &Database::parse(&postgres.url()).unwrap());
     assert_eq!((get(&at, &key, "/healthz")["store"].as_str(), waiting(&at, &key)), (Some("ok"), (0.0, 0.0, 0.0)));
     let audit = get(&at, &key, "/v1/audit").to_string();
     assert!(audit.contains("server.reload"), "noted when it was back: {audit}");
@@ -340,6 +355,7 @@ fn calls_go_on_over_a_full_disk_and_all_is_written_when_there_is_room_again() {
     server.restart("TERM");
     let (at, key) = (api(&server), key(&server));
     let folder = server.folder.path().join("sipp");
+    let (more, before) = undisturbed(&server);
     let calls = 50 * if proof() { 30 } else { 8 };
     let peers = fifty_a_second(&server, &folder, calls);
     pass_seconds(&server, 1);
@@ -352,8 +368,8 @@ fn calls_go_on_over_a_full_disk_and_all_is_written_when_there_is_room_again() {
     disk.empty();
     server.wait_for("are written again");
     passes(peers, &folder);
-    none_was_delayed(&folder, calls);
-    kept_once(&server, &at, &key, calls, &Database::file(&server.path("state/switchhook.sqlite")));
+    none_was_delayed(&folder, calls, before, 3);
+    kept_once(&server, &at, &key, calls + more, &Database::file(&server.path("state/switchhook.sqlite")));
     assert!(server.stop().success());
     drop(disk);
 }

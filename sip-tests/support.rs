@@ -150,6 +150,15 @@ impl Server {
         panic!("{count} records wanted, these are there: {:#?}", self.records());
     }
 
+    /// Everything that it says until it ends, from the last line on that somebody waited for.
+    pub fn rest_of_log(&self) -> String {
+        let mut all = Vec::new();
+        while let Ok(line) = self.process.lines.recv_timeout(PATIENCE) {
+            all.push(line);
+        }
+        all.join("\n")
+    }
+
     /// As [`Server::stop`]; one of its files is copied before its folder goes.
     pub fn stop_keeping(mut self, file: &Path, copy: &Path) -> ExitStatus {
         signal(self.pid(), "TERM");

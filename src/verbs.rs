@@ -268,4 +268,6 @@ pub struct Gather {
     pub timeout: Duration,
     /// The first digit stops the prompt; false: digits during the prompt wait behind it.
     pub barge_in: bool,
+    /// The digits are a secret: events do not name them.
+    pub secret: bool,
 }

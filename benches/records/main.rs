@@ -19,7 +19,7 @@ use nix::time::{ClockId, clock_gettime};
 use switchhook::{
     ids::CallId,
     io::{Fact, clock::Clock},
-    store::{Database, Journal, JournalConfig, WriterConfig, spawn_journal, spawn_writer},
+    store::{Database, Days, Journal, JournalConfig, WriterConfig, spawn_journal, spawn_writer},
     switch::{CallRecord, Direction, EndReason, Progress, Status},
 };
 
@@ -46,6 +46,7 @@ fn record(call: usize) -> Fact {
     Fact::Record(Box::new(CallRecord {
         id: format!("1795226792117-{call}"),
         parent: None,
+        partners: Vec::new(),
         direction: Direction::Inbound,
         from: "+4930123456".into(),
         to: "100".into(),
@@ -117,8 +118,8 @@ impl Kept {
         let journal = journal.expect("the folder is there");
         let (told, _ready) = tokio::sync::oneshot::channel();
         let database = Database::file(&folder.path().join("x.sqlite"));
-        let config =
-            WriterConfig { database, folder: spool, event_days: 30, record_days: 0, reconciled: Default::default() };
+        let days = Days { events: 30, ..Days::default() };
+        let config = WriterConfig { database, folder: spool, days, reconciled: Default::default() };
         let writer = spawn_writer(config, journal.line(), told).expect("the folder is there");
         Kept { journal, writer, _folder: folder }
     }

@@ -175,6 +175,7 @@ pub fn stream(peer: SocketAddr, payload: Payload) -> Stream {
         send_digits: Some(Digits::narrow(101)),
         receive_digits: vec![Digits::narrow(101)],
         comfort: None,
+        send_comfort: None,
         opus: OpusWish { fec: true, ..OpusWish::default() },
         ptime: 20,
         sending: true,

@@ -217,6 +217,7 @@ function call:tone(tone, options) end
 ---@field timeout? number Longest pause between digits, in seconds; 5.
 ---@field first_timeout? number Longest pause before the first digit, from the end of the prompt; as `timeout`.
 ---@field barge_in? boolean The first digit stops the prompt; true.
+---@field secret? boolean Events do not say which keys are pressed meanwhile; false.
 
 ---Collect digits.
 ---@param options? GatherOptions

@@ -12,7 +12,7 @@ use super::{
     page,
     problem::{self, Params, Problem},
 };
-use crate::store::Scope;
+use crate::store::{Done, Scope};
 
 /// Which page.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -38,6 +38,8 @@ pub(crate) struct Entry {
     what: String,
     /// To what.
     about: String,
+    /// `done`, `begun` (it takes its time, and events tell more), or `refused: ` and a word for why.
+    outcome: String,
 }
 
 /// What was done, the newest first.
@@ -62,6 +64,6 @@ pub(crate) async fn list(
     let (limit, after) = (page::limit(wanted.limit)?, page::read(wanted.cursor.as_deref())?);
     let found = context.store().await?.done(after.as_ref(), limit).await;
     let (done, next) = found.map_err(|error| problem::database(&error))?;
-    let entry = |one: crate::store::Done| Entry { at_ms: one.at_ms, who: one.who, what: one.what, about: one.about };
+    let entry = |Done { at_ms, who, what, about, outcome }| Entry { at_ms, who, what, about, outcome };
     Ok(Json(Entries { entries: done.into_iter().map(entry).collect(), next: page::next(next) }))
 }

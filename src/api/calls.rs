@@ -218,7 +218,7 @@ fn text(kind: &'static str, next: Option<String>, text: String) -> Response {
 }
 
 /// A dot leads into an object.
-const COLUMNS: [&str; 31] = [
+const COLUMNS: [&str; 32] = [
     "id",
     "parent",
     "direction",
@@ -248,6 +248,7 @@ const COLUMNS: [&str; 31] = [
     "quality.jitter_ms",
     "quality.round_trip_ms",
     "vars",
+    "partners",
     "end_detail",
     "recording_errors",
 ];
@@ -360,13 +361,13 @@ mod tests {
     fn a_table_has_a_line_a_call_and_no_formulas() {
         let call = json!({"id": "1-1", "from": "=cmd()", "to": "+491234", "error": "say \"x\",\nthen", "code": 200,
             "flow_version": "7", "path": ["a.lua:1 answer", "a.lua:2 play"], "total_seconds": 1.5, "recordings": ["x.wav"],
-            "quality": {"mos": 4.1}, "vars": {"k": "v"}});
+            "quality": {"mos": 4.1}, "vars": {"k": "v"}, "partners": ["1-2", "1-3"]});
         let text = csv(&[call]);
         let (head, line) = text.split_once("\r\n").unwrap();
         assert!(head.starts_with("id,parent,direction"));
         assert_eq!(
             line,
-            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\",,1.5,,,\"x.wav\",4.1,,,,\"{\"\"k\"\":\"\"v\"\"}\",,\r\n"
+            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\",,1.5,,,\"x.wav\",4.1,,,,\"{\"\"k\"\":\"\"v\"\"}\",\"1-2; 1-3\",,\r\n"
         );
     }
 }

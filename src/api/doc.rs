@@ -76,6 +76,9 @@ pub(super) fn described() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).expect("a description is plain data");
     let mut schemas = document["components"]["schemas"].take();
     shapes::refine(&mut schemas);
+    // What one of them has, others have, too.
+    let about = schemas["About"]["oneOf"].take();
+    schemas["About"] = json!({"description": "What an event is about.", "anyOf": about});
     // A call that goes on is shown as it stands, one that is over as its record.
     let call =
         json!({"anyOf": [{"$ref": "#/components/schemas/CallRecord"}, {"$ref": "#/components/schemas/LiveCall"}]});

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     store::Scope,
-    switch::{CallRecord, Happening, MessageRecord, Progress},
+    switch::{CallRecord, MessageRecord, Progress},
 };
 
 /// A connection over which nothing can be written for so long is given up.
@@ -61,17 +61,16 @@ pub(crate) struct Told {
     id: u64,
     /// When, in ms since 1970.
     at_ms: u64,
-    /// `call.queued`, `call.initiated`, `call.ringing`, `call.in_progress`, `call.ended`, `media.one_way`,
-    /// `room.speaker`, `recording.stopped`, `message.received`, `message.refused`, `message.sent`, `message.failed` or
-    /// `server.started`.
+    /// Such as `call.queued`, `call.initiated`, `call.ringing`, `call.in_progress`, `call.ended`, `call.key`,
+    /// `play.started`, `recording.stopped`, `phone.registered` or `server.started`; the operator's guide has all.
     kind: String,
     /// The id of the call that it is about; null: it is about none.
     #[schema(required)]
     call: Option<String>,
     /// Counts the events of a call from 1; 0 where it is about none.
     order: u32,
-    /// How the call stands; of `call.ended` its record; what happened on it; of a message its record; null of
-    /// `server.started`.
+    /// How the call stands; of `call.ended` its record; of a message its record; of what else happens its particulars;
+    /// null of `server.started`.
     #[schema(required)]
     data: Option<About>,
 }
@@ -84,7 +83,17 @@ enum About {
     Ended(CallRecord),
     Step(Progress),
     Message(MessageRecord),
-    Happening(Happening),
+    Particular(Particular),
+}
+
+/// Of what happens beside the steps of a call; more fields by its kind.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "the description is made of it; the journal writes events")]
+struct Particular {
+    /// Who calls; of a phone its user; else empty.
+    from: String,
+    /// Who is called; else empty.
+    to: String,
 }
 
 /// A browser that lost its connection says by itself what it had last.

@@ -8,7 +8,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Context, Shared, access::Caller};
+use super::{Context, Shared, access::Caller, problem::Problem};
+use crate::store::Done;
 
 /// Notes that may wait for the database.
 pub(super) const WAITING: usize = 10_000;
@@ -20,10 +21,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Something that was done.
 #[derive(Debug)]
 pub(super) struct Note {
-    at_ms: i64,
-    who: String,
-    what: String,
-    about: String,
+    done: Done,
     /// Told when it is in the database; dropped when that is away.
     taken: Option<oneshot::Sender<()>>,
 }
@@ -55,7 +53,7 @@ pub(super) async fn pause(time: Duration) {
 async fn write(context: &Context, note: &Note) -> bool {
     let writing = async {
         let store = context.store().await.ok()?;
-        store.note(note.at_ms, &note.who, &note.what, &note.about).await.ok()
+        store.note(&note.done).await.ok()
     };
     timeout(PATIENCE, writing).await.ok().flatten().is_some()
 }
@@ -63,10 +61,23 @@ async fn write(context: &Context, note: &Note) -> bool {
 impl Caller {
     /// Remember what was done. It is in the database then, unless that is away: nobody waits for it.
     pub async fn note(&self, context: &Context, what: &str, about: &str) {
+        self.note_as(context, what, about, "done".to_owned()).await;
+    }
+
+    /// Remember what was to be done, and whether it was.
+    pub async fn note_result<T>(&self, context: &Context, what: &str, about: &str, result: &Result<T, Problem>) {
+        let outcome =
+            result.as_ref().map_or_else(|problem| format!("refused: {}", problem.kind), |_| "done".to_owned());
+        self.note_as(context, what, about, outcome).await;
+    }
+
+    /// As [`Caller::note`], with what came of it in the words of [`Done::outcome`].
+    pub async fn note_as(&self, context: &Context, what: &str, about: &str, outcome: String) {
         let away = *context.notes_away.borrow();
         let (taken, wait) = oneshot::channel();
         let (who, at_ms) = (self.0.id.clone(), context.now_ms());
-        let note = Note { at_ms, who, what: what.into(), about: about.into(), taken: (!away).then_some(taken) };
+        let done = Done { at_ms, who, what: what.into(), about: about.into(), outcome };
+        let note = Note { done, taken: (!away).then_some(taken) };
         if context.notes.try_send(note).is_err() {
             return tracing::error!(key = self.0.id, what, about, "done by a key of the API; it is only in this line");
         }

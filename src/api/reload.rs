@@ -60,9 +60,11 @@ pub(crate) async fn reload(
     context.reload.send(Reload { only_plan, answer }).await.map_err(|_| Problem::gone())?;
     // A server that drains reads nothing any more.
     let done = timeout(PATIENCE, answered).await.ok().and_then(Result::ok).ok_or_else(Problem::gone)?;
-    let changes = done.map_err(|faults| Problem::conflict("not_reloaded", faults.join("\n")))?;
+    let changes = done.map_err(|faults| Problem::conflict("not_reloaded", faults.join("\n")));
     if !only_plan {
-        caller.note(&context, "server.reload", &format!("{} changes", changes.len())).await;
+        let about = changes.as_ref().map_or_else(|_| String::new(), |changes| format!("{} changes", changes.len()));
+        caller.note_result(&context, "server.reload", &about, &changes).await;
     }
+    let changes = changes?;
     Ok(Json(Plan { changes, taken: !only_plan }))
 }

@@ -137,8 +137,9 @@ pub(crate) async fn member(
         "kick" => ("room.kick", RoomOrder::Kick { room, member }),
         _ => return Err(Problem::field("action", "allowed: mute, unmute, deafen, undeafen or kick")),
     };
-    caller.note(&context, what, &about).await;
-    Ok(outcome(ask(&context, Verb::Room(order)).await?))
+    let done = ask(&context, Verb::Room(order)).await;
+    caller.note_result(&context, what, &about, &done).await;
+    Ok(outcome(done?))
 }
 
 /// How to record a room.
@@ -184,8 +185,9 @@ pub(crate) async fn record(
     caller.need_everywhere(Scope::Call)?;
     let verb = new.verb(room.clone())?;
     view(&context, &room).await?;
-    caller.note(&context, "room.record", &room).await;
-    Ok(outcome(ask(&context, verb).await?))
+    let done = ask(&context, verb).await;
+    caller.note_result(&context, "room.record", &room, &done).await;
+    Ok(outcome(done?))
 }
 
 /// A recording of the room that runs.
@@ -222,6 +224,7 @@ pub(crate) async fn record_mode(
     if !view(&context, &room).await?.recordings.contains(&recording) {
         return Err(Problem::no_such("recording of this room"));
     }
-    caller.note(&context, what, &room).await;
-    Ok(outcome(ask(&context, verb).await?))
+    let done = ask(&context, verb).await;
+    caller.note_result(&context, what, &room, &done).await;
+    Ok(outcome(done?))
 }

@@ -139,7 +139,10 @@ pub(super) async fn begin(context: &Context, caller: &Caller, order: Order) -> R
             caller.note(context, "call.start", &format!("{name} {about}")).await;
             Ok(name)
         }
-        ConsoleReply::Failed { failure, .. } => Err(problem::failure(&failure)),
+        ConsoleReply::Failed { failure, .. } => {
+            caller.note_as(context, "call.start", &about, format!("refused: {}", failure.as_str())).await;
+            Err(problem::failure(&failure))
+        }
         other => unreachable!("{other:?} is no first reply to an order"),
     }
 }
@@ -285,6 +288,8 @@ pub(crate) async fn listen(
     let call = NewCall { to: new.to, from: new.from, script: None, vars, headers, ring_s: None, limit_s: None };
     let order = checked(call, &caller, &context.config.scripts)?;
     let listen = Verb::Listen { call: watched.id.clone(), whisper: new.whisper, stop_on: String::new() };
-    caller.note(&context, "call.listen", &id).await;
-    once(&context, caller, asked, Order { then: Some(listen), ..order }).await
+    let who = Caller(caller.0.clone());
+    let done = once(&context, caller, asked, Order { then: Some(listen), ..order }).await;
+    who.note_result(&context, "call.listen", &id, &done).await;
+    done
 }

@@ -60,12 +60,12 @@ pub(super) async fn steer(
     caller.need(Scope::Call)?;
     let call = context.live_call(caller, id).await?;
     let done = context.command(call.call, verb, patience).await?;
-    match &done {
-        Some(ConsoleReply::Reply { reply: Reply::Failed(failure), .. }) => {
-            caller.note(context, what, &format!("{id} refused: {}", failure.as_str())).await;
-        }
-        Some(_) | None => caller.note(context, what, id).await,
-    }
+    let word = match &done {
+        Some(ConsoleReply::Reply { reply: Reply::Failed(failure), .. }) => format!("refused: {}", failure.as_str()),
+        Some(_) => "done".to_owned(),
+        None => "begun".to_owned(),
+    };
+    caller.note_as(context, what, id, word).await;
     match done {
         None => Ok((StatusCode::ACCEPTED, Json(Outcome::Begun {}))),
         Some(ConsoleReply::Reply { reply: Reply::Failed(failure), .. }) => Err(problem::failure(&failure)),

@@ -53,8 +53,7 @@ impl Bench {
         let config = WriterConfig {
             database: database.clone(),
             folder: spool,
-            event_days: 0,
-            record_days: 0,
+            days: Default::default(),
             reconciled: Default::default(),
         };
         let (told, ready) = tokio::sync::oneshot::channel();

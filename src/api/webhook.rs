@@ -205,8 +205,7 @@ mod tests {
         let config = WriterConfig {
             database: database.clone(),
             folder: spool,
-            event_days: 0,
-            record_days: 0,
+            days: Default::default(),
             reconciled: Default::default(),
         };
         let (told, ready) = oneshot::channel();

@@ -11,6 +11,9 @@
 //!
 //! A tone of 23 ms fits fewer than five looks, one of 40 ms at least six. Speech has overtones and moves: it fails in
 //! one of the looks.
+//!
+//! Where a packet was lost, what is made up in its place proves nothing against a key: such looks neither end a press nor
+//! begin the count anew ([`Detector::handle_made_up`]). Else a loss within a tone would make two presses of one.
 
 use std::f64::consts::{PI, TAU};
 
@@ -27,6 +30,9 @@ const HOP: usize = 32;
 const DOWN: u8 = 5;
 /// Looks without the key that end it: an interruption of 10 ms is none (Q.24), a pause of 40 ms is.
 const UP: u8 = 7;
+/// Looks after made-up audio in which it may still be seen: what is left of it in the window, and 12 ms in which it is
+/// cross-faded with what comes again.
+const UNSURE: u8 = 7;
 /// Amplitude of the quieter tone at least: -37 dBm0, which is -25 dBm0 less 8 dB of twist, with room for the codec.
 const QUIETEST: f32 = 22_438.0 * 0.014;
 /// The higher tone may be louder or quieter than the lower one by so much (power): +7 and -11 dB. Q.24 asks +4 and -8.
@@ -64,6 +70,8 @@ pub struct Detector {
     heard: [f32; WINDOW],
     /// Samples since the last look.
     fresh: usize,
+    /// Looks in which made-up audio may be seen from now on.
+    unsure: u8,
     /// What the tones gave in the look before.
     before: [Turn; 8],
     last: Option<Look>,
@@ -95,6 +103,7 @@ impl Detector {
             thin: Thin::new(rate),
             heard: [0.0; WINDOW],
             fresh: 0,
+            unsure: 0,
             before: [Turn::default(); 8],
             last: None,
             state: IDLE,
@@ -102,12 +111,22 @@ impl Detector {
     }
 
     /// Audio goes on. Each press is told once: `0-9 * # A-D`.
-    pub fn handle(&mut self, samples: &[i16], mut pressed: impl FnMut(char)) {
+    pub fn handle(&mut self, samples: &[i16], pressed: impl FnMut(char)) {
+        self.hear(samples, 0, pressed);
+    }
+
+    /// The same, of audio that stands, wholly or in part, for what was lost.
+    pub fn handle_made_up(&mut self, samples: &[i16], pressed: impl FnMut(char)) {
+        self.hear(samples, UNSURE + 1, pressed);
+    }
+
+    fn hear(&mut self, samples: &[i16], unsure: u8, mut pressed: impl FnMut(char)) {
         for &sample in samples {
             let Some(sample) = self.thin.push(sample) else { continue };
             self.heard[WINDOW - HOP + self.fresh] = f32::from(sample);
             self.fresh += 1;
             if self.fresh == HOP {
+                self.unsure = self.unsure.max(unsure);
                 if let Some(key) = self.look() {
                     pressed(char::from(key));
                 }
@@ -133,14 +152,17 @@ impl Detector {
         };
         self.last = found;
         let key = found.filter(|_| steady).map(|look| look.key);
+        let unsure = self.unsure > 0;
+        self.unsure = self.unsure.saturating_sub(1);
         let (next, pressed) = match (self.state, key) {
             (State::Up { key, looks }, Some(found)) if key == found && looks + 1 == DOWN => {
                 (State::Down { key, missed: 0 }, Some(key))
             }
             (State::Up { key, looks }, Some(found)) if key == found => (State::Up { key, looks: looks + 1 }, None),
             (State::Up { .. }, Some(found)) => (State::Up { key: found, looks: 1 }, None),
-            (State::Up { .. }, None) => (IDLE, None),
             (State::Down { key, .. }, Some(found)) if key == found => (State::Down { key, missed: 0 }, None),
+            (state @ (State::Up { .. } | State::Down { .. }), _) if unsure => (state, None),
+            (State::Up { .. }, None) => (IDLE, None),
             (State::Down { missed, .. }, found) if missed + 1 == UP => {
                 (found.map_or(IDLE, |key| State::Up { key, looks: 1 }), None)
             }

@@ -35,8 +35,9 @@ const EDGE: u32 = 3;
 const WORD: u32 = 4;
 /// Nobody says anything for so long: nobody will.
 const NOBODY: u32 = 5 * SECOND;
-/// Cycles of a cadence that make it sure.
+/// Cycles of a cadence that make it sure, and of one that is only quick.
 const CYCLES: u8 = 3;
+const QUICK: u8 = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -73,6 +74,8 @@ pub struct Progress {
     tone: u32,
     /// Cycles of busy and of congestion in a row.
     cycles: (u8, u8),
+    /// Cycles with a short pause in a row, however long their tones are: congestion in Brazil, in Turkey.
+    quick: u8,
     /// Tones of the SIT so far.
     sit: u8,
     /// Frames since the greeting began, frames of silence within it at its end, and words.
@@ -98,6 +101,7 @@ impl Progress {
             doubt: None,
             tone: 0,
             cycles: (0, 0),
+            quick: 0,
             sit: 0,
             greeting: 0,
             quiet: 0,
@@ -155,7 +159,7 @@ impl Progress {
             }
             Kind::Silence => self.end_pause(next, tell),
             Kind::Tone(frequency) => self.end_tone(frequency, tell),
-            Kind::Sound => (self.tone, self.cycles) = (0, (0, 0)),
+            Kind::Sound => (self.tone, self.cycles, self.quick) = (0, (0, 0), 0),
         }
     }
 
@@ -163,19 +167,22 @@ impl Progress {
     fn end_pause(&mut self, next: Kind, tell: &mut dyn FnMut(Heard)) {
         let (on, off) = (self.tone, self.length);
         if on == 0 || next != Kind::Low {
-            self.cycles = (0, 0);
+            (self.cycles, self.quick) = ((0, 0), 0);
             return;
         }
+        self.quick = if (6..=42).contains(&on) && (6..=17).contains(&off) { self.quick.saturating_add(1) } else { 0 };
         let even = on.abs_diff(off) <= 3 + on.max(off) / 5 || ((10..=14).contains(&on) && off <= 40);
         self.cycles = match on + off {
             13..=30 if even => (0, self.cycles.1 + 1),
-            31..=80 if even => (self.cycles.0 + 1, 0),
+            31..=83 if even => (self.cycles.0 + 1, 0),
             _ => (0, 0),
         };
         if self.cycles.0 == CYCLES {
             tell(Heard::Busy);
         }
-        if self.cycles.1 == CYCLES + 1 {
+        let busy = self.told & (1 << Heard::Busy as u16) != 0;
+        if self.cycles.1 == CYCLES + 1 || (self.quick >= QUICK && !busy) {
+            self.quick = QUICK;
             tell(Heard::Congestion);
         }
     }
@@ -209,7 +216,8 @@ impl Progress {
             Kind::Low if self.length == 4 * SECOND => tell(Heard::Dial),
             // A ring is followed by a longer pause than any busy tone has.
             Kind::Silence if self.length == SECOND + 10 && (17..=125).contains(&self.tone) => tell(Heard::Ringing),
-            Kind::Tone(f) if (1070.0..1130.0).contains(&f) && self.length == 20 && self.voiced < WORD => {
+            // T.30 allows 38 Hz to either side.
+            Kind::Tone(f) if (1060.0..1140.0).contains(&f) && self.length == 20 && self.voiced < WORD => {
                 tell(Heard::Fax);
             }
             Kind::Tone(f) if (2060.0..2140.0).contains(&f) && self.length == SECOND => tell(Heard::Fax),

@@ -123,7 +123,7 @@ impl Verb {
             }
             Verb::Audit { access } => {
                 let found = access.pages("/v1/audit?limit=500", "entries")?;
-                access.show(&found, &["at_ms", "who", "what", "about"]);
+                access.show(&found, &["at_ms", "who", "what", "about", "outcome"]);
             }
             Verb::Publish { text, flow, note, access } => publish(&access, &text, flow, &note)?,
             Verb::Versions { access } => {

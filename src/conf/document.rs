@@ -87,6 +87,7 @@ pub struct StoreTable {
     pub spool_mb: u64,
     pub event_days: u64,
     pub record_days: u64,
+    pub audit_days: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -174,6 +175,7 @@ pub struct Call {
     pub fax: bool,
     pub session_timer_s: u64,
     pub session_min_s: u64,
+    pub watchdog_s: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -211,6 +213,7 @@ pub struct Media {
     pub codecs: Vec<String>,
     pub relayed: Vec<String>,
     pub ptime_ms: u64,
+    pub comfort_noise: bool,
     pub security: String,
     pub keys: String,
     pub jitter_min_ms: u64,

@@ -32,6 +32,10 @@ impl At<'_> {
                 },
                 min: self.seconds("call.session_min_s", call.session_min_s, 90..=86_400)?,
             },
+            watchdog: match call.watchdog_s {
+                0 => Duration::ZERO,
+                some => self.seconds("call.watchdog_s", some, 5..=86_400)?,
+            },
             record_rate: self.rate("recording.max_rate", document.recording.max_rate)?,
             record_most: match self.number("recording.max_minutes", document.recording.max_minutes, 0..=10_080)? {
                 0 => None,

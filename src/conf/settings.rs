@@ -60,6 +60,8 @@ pub struct Conf {
     pub codecs: Vec<Codec>,
     /// Names of formats that are passed on, though we cannot decode them.
     pub relayed: Vec<String>,
+    /// Comfort noise is sent in the place of silence.
+    pub comfort_noise: bool,
     /// Packet length, ms.
     pub ptime: u8,
     /// Whether media is encrypted; its secrets are made at the start.
@@ -211,6 +213,7 @@ impl Conf {
             gather: at.gather("media.gather_us", &media.gather_us)?,
             codecs: at.codecs("media.codecs", &media.codecs)?,
             relayed: media.relayed.clone(),
+            comfort_noise: media.comfort_noise,
             ptime: at.ptime("media.ptime_ms", media.ptime_ms)?,
             security: at.media_security(media)?,
             media: at.media(&document)?,

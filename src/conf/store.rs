@@ -1,7 +1,11 @@
 //! Where call records and events are kept.
 
 use super::{ApiConf, Document, Fault, settings::At};
-use crate::{api::WebhookConfig, hooks::Url, store::Database};
+use crate::{
+    api::WebhookConfig,
+    hooks::Url,
+    store::{Database, Days},
+};
 
 /// Where call records and events are kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,10 +14,8 @@ pub struct StoreConf {
     pub database: Option<Database>,
     /// Most bytes that may wait for the database.
     pub spool: u64,
-    /// Events are kept for so many days; 0: for ever.
-    pub event_days: u32,
-    /// Call records are kept for so many days; 0: for ever.
-    pub record_days: u32,
+    /// How long things are kept.
+    pub days: Days,
     /// The API; absent: there is none.
     pub api: Option<ApiConf>,
     /// Where events are posted to; absent: nowhere.
@@ -34,8 +36,11 @@ impl At<'_> {
         Ok(StoreConf {
             database,
             spool: self.number::<u64>("store.spool_mb", store.spool_mb, 10..=1_000_000)? << 20,
-            event_days: self.number("store.event_days", store.event_days, 0..=36_500)?,
-            record_days: self.number("store.record_days", store.record_days, 0..=36_500)?,
+            days: Days {
+                events: self.number("store.event_days", store.event_days, 0..=36_500)?,
+                records: self.number("store.record_days", store.record_days, 0..=36_500)?,
+                audit: self.number("store.audit_days", store.audit_days, 0..=36_500)?,
+            },
             api: self.api(document)?,
             webhook: match document.api.webhook.as_str() {
                 "" => None,

@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_types, reason = "this is where time comes from")]
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::{Epoch, Time};
 
@@ -25,6 +25,11 @@ impl Clock {
         Time::from_start(self.start.elapsed())
     }
 
+    /// The present moment, and what the wall clock shows at it, as the time since 1970-01-01 UTC.
+    pub fn both(&self) -> (Time, Duration) {
+        (self.now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+
     /// What the wall clock showed when the line began.
     pub fn epoch(&self) -> Epoch {
         self.epoch
@@ -43,8 +48,6 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

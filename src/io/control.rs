@@ -217,9 +217,9 @@ impl Control {
                 self.record(&record);
                 self.keep(Fact::Record(record));
             }
+            Output::Happened(happening) => self.keep(Fact::Happened(happening)),
             Output::Message(record) => self.keep(Fact::Message(record)),
             Output::Quality { call, quality } => self.keep(Fact::Quality { call, quality }),
-            Output::Happening(happening) => self.keep(Fact::Happening(happening)),
             Output::Trace(trace) => self.tell(Seen::Trace(trace)),
             Output::Console(reply) => self.reply(reply),
             Output::Registered { user, bindings } => self.keep_registrations(user, bindings),

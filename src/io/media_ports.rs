@@ -6,6 +6,7 @@ use std::{
     ops::RangeInclusive,
 };
 
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::media::Channel;
@@ -129,6 +130,8 @@ impl MediaPorts {
         // The kernel grants less where its own limit is lower; that is no reason to fail.
         socket.set_recv_buffer_size(self.config.receive_buffer)?;
         socket.set_send_buffer_size(self.config.send_buffer)?;
+        // Jitter is measured by it. Who cannot give it is measured by the moment of reading.
+        let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
         let traffic_class = u32::from(self.config.dscp & 0x3f) << 2;
         match address {
             IpAddr::V4(_) => socket.set_tos_v4(traffic_class)?,

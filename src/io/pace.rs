@@ -1,13 +1,14 @@
 //! How long a media thread lets packets gather before it wakes up for them.
 //!
-//! Waking up costs about as much as relaying a packet. With little to do that is no matter, and packets should not
-//! wait; with much to do one wake-up should serve many.
+//! Waking up costs about as much as relaying several packets. With little to do that is no matter, and packets should not
+//! wait; with much to do one wake-up should serve many. Where no packet is sent on as it comes, all wait for the tick in
+//! any case.
 
 use std::time::Duration;
 
 use crate::time::Time;
 
-/// What the operator wishes.
+/// What the operator wishes for packets that are sent on as they come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Gather {
     /// By load: see [`LADDER`].
@@ -25,7 +26,10 @@ pub const LADDER: [(u32, Duration); 4] = [
     (0, Duration::ZERO),
 ];
 
-/// The longest that packets may gather.
+/// Between two wake-ups of a thread that sends no packet on as it comes. A command waits no longer, either: it ends the
+/// sleep only when this is over.
+pub const PATIENT: Duration = Duration::from_millis(5);
+/// The longest that packets may gather which are sent on.
 pub const LONGEST: Duration = Duration::from_millis(1);
 /// Over this time the load is measured.
 const WINDOW: Duration = Duration::from_millis(50);
@@ -66,9 +70,9 @@ impl Pace {
         self.window_ends = now + WINDOW;
     }
 
-    /// How far apart wake-ups are to be.
-    pub(super) fn apart(&self) -> Duration {
-        self.apart
+    /// How far apart wake-ups are to be, where packets are sent on as they come (`hurries`) or wait for the tick.
+    pub(super) fn apart(&self, hurries: bool) -> Duration {
+        if hurries { self.apart } else { PATIENT }
     }
 }
 
@@ -81,7 +85,7 @@ mod tests {
         let mut pace = Pace::new(wish);
         let moments = (0..1000).map(|millisecond| Time::START + Duration::from_millis(millisecond));
         moments.for_each(|now| pace.handle_packets(now, packets_a_second / 1000));
-        pace.apart()
+        pace.apart(true)
     }
 
     #[test]
@@ -106,6 +110,11 @@ mod tests {
         }
         let later = Time::START + Duration::from_secs(2);
         pace.handle_packets(later, 1);
-        assert_eq!(pace.apart(), Duration::ZERO);
+        assert_eq!(pace.apart(true), Duration::ZERO);
+    }
+
+    #[test]
+    fn nobody_wakes_up_for_each_packet_where_all_wait_for_the_tick() {
+        assert_eq!(Pace::new(Gather::Fixed(Duration::ZERO)).apart(false), PATIENT);
     }
 }

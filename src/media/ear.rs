@@ -66,21 +66,22 @@ impl Ear {
         self.tones.is_some() || self.progress.is_some()
     }
 
-    /// What the party said in this tick. True: it is no speech, and not for others.
-    pub(super) fn handle(&mut self, said: View<'_>) -> bool {
+    /// What the party said in this tick; `made_up`: some of it stands for what was lost. True: it is no speech, and not for
+    /// others.
+    pub(super) fn handle(&mut self, said: View<'_>, made_up: bool) -> bool {
         if !self.listens() {
             return false;
         }
         if said.rate() == Rate::Narrow {
-            return self.listen(said.samples());
+            return self.listen(said.samples(), made_up);
         }
         let mut narrow = [0; FRAME];
         self.convert.run(said.rate(), said.samples(), Rate::Narrow, &mut narrow);
-        self.listen(&narrow)
+        self.listen(&narrow, made_up)
     }
 
     /// The same, at 8,000 samples a second.
-    fn listen(&mut self, said: &[i16]) -> bool {
+    fn listen(&mut self, said: &[i16], made_up: bool) -> bool {
         if let Some(progress) = &mut self.progress {
             let found = &mut self.found;
             progress.handle(said, |heard| {
@@ -91,11 +92,15 @@ impl Ear {
         }
         let Some(tones) = &mut self.tones else { return false };
         let pressed = &mut self.pressed;
-        tones.handle(said, |key| {
+        let mut tell = |key| {
             if let Some(place) = pressed.iter_mut().find(|place| place.is_none()) {
                 *place = Some(key);
             }
-        });
+        };
+        match made_up {
+            true => tones.handle_made_up(said, &mut tell),
+            false => tones.handle(said, &mut tell),
+        }
         self.mutes && tones.down()
     }
 
@@ -120,7 +125,7 @@ mod tests {
     fn hear(ear: &mut Ear, samples: &[i16]) -> (String, usize) {
         let (mut keys, mut muted) = (String::new(), 0);
         for frame in samples.chunks(160) {
-            muted += usize::from(ear.listen(frame));
+            muted += usize::from(ear.listen(frame, false));
             keys.extend(std::iter::from_fn(|| ear.pressed()));
         }
         (keys, muted)

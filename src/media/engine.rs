@@ -47,6 +47,9 @@ pub struct Engine {
     pub(super) tick: u64,
     pub(super) next: Time,
     pub(super) cursor: usize,
+    /// Somebody's packets are sent on as they come; and whether one such port was seen in the tick that is next.
+    pub(super) hurries: bool,
+    pub(super) hurrying: bool,
     pub(super) skipped: u64,
 }
 
@@ -70,6 +73,8 @@ impl Engine {
             tick: 1,
             next: Time::START,
             cursor: 0,
+            hurries: false,
+            hurrying: false,
             skipped: 0,
             config,
         }
@@ -135,6 +140,11 @@ impl Engine {
     /// The slot of an open port: valid once [`Command::Open`] was handled.
     pub fn slot(&self, port: PortId) -> Option<Slot> {
         self.names.get(&port).copied()
+    }
+
+    /// Whether packets are sent on as they come. All others are of no use before the next tick.
+    pub fn hurries(&self) -> bool {
+        self.hurries
     }
 
     /// When [`Engine::handle_timeout`] has something to do. `None`: no port is open.

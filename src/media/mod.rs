@@ -22,7 +22,7 @@
 //! | `engine` | ports by name and slot, and the commands to them |
 //! | `packets`, `tick` | the two ways in which time goes by: a packet comes, 20 ms are over |
 //! | `route` | relay, decode or drop: decided at every change |
-//! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out), `comfort` (noise) |
+//! | `port` | one RTP endpoint, made of: `gate` (whom to hear and answer), `jitter`, `sender`, `report` (RTCP), `player`, `recorder`, `dialer` (digits out), `comfort` and `pause` (noise in and out) |
 //! | `bridge` | who is with whom, and the sums of what they say |
 //! | `room`, `tape` | what a bridge of three and more is beyond a sum; the recording of a bridge |
 //! | `frame`, `tools` | 20 ms of audio; the coders of a port and what else its codecs need |
@@ -51,6 +51,7 @@ mod jitter;
 mod metrics;
 mod packets;
 mod pass;
+mod pause;
 mod pcm;
 mod player;
 mod port;
@@ -127,6 +128,8 @@ pub struct Stream {
     pub receive_digits: Vec<Digits>,
     /// Comfort noise (RFC 3389) may come, and is passed on, under this payload type.
     pub comfort: Option<u8>,
+    /// Where there is only silence to be sent, comfort noise is, under this payload type; absent: packets of silence.
+    pub send_comfort: Option<u8>,
     /// What the peer told about Opus.
     pub opus: OpusWish,
     /// Packet length that we send, in ms: a multiple of 10 from 10 to 60. Opus takes the next one that it has.

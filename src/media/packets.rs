@@ -61,6 +61,7 @@ impl Engine {
                     self.pass_digit(slot, press.key, false);
                 }
             }
+            Kind::Comfort if !port.comforts => self.begin_comfort(slot),
             Kind::Audio(_) | Kind::Comfort | Kind::Foreign(_) | Kind::Refused => {}
         }
         let before = self.next - now;
@@ -87,6 +88,14 @@ impl Engine {
     fn change_codec(&mut self, slot: Slot, hearing: Hearing) {
         if let Some(port) = self.port(slot) {
             port.hearing = hearing;
+            self.settle(slot);
+        }
+    }
+
+    /// The peer sends comfort noise: where the other party takes none, it is no longer relayed but heard as noise.
+    fn begin_comfort(&mut self, slot: Slot) {
+        if let Some(port) = self.port(slot) {
+            port.comforts = true;
             self.settle(slot);
         }
     }

@@ -26,6 +26,7 @@ impl Engine {
         port.gate.handle_update(now, &port.stream);
         port.passing.get_or_insert(Passing { since: now + LATE_AUDIO });
         port.expect_audio(now);
+        self.hurries = true;
         self.settle(slot);
     }
 

@@ -3,17 +3,18 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    Config, Event, Frame, Payload, RATE, Stream, TICK, Tools,
+    Config, Frame, Payload, RATE, Stream, Tools,
     chance::Chance,
     comfort::Comfort,
     dialer::Dialer,
     ear::Ear,
     events::Events,
     frame::Lasting,
-    gate::{Gate, Verdict},
-    jitter::{Jitter, Packet, Pulled},
+    gate::Gate,
+    jitter::Jitter,
     metrics::Metrics,
     pass::Passing,
+    pause::Pause,
     player::Player,
     recorder::Recorder,
     report::Report,
@@ -27,14 +28,12 @@ use crate::{
     audio::{Convert, agc::Agc},
     codec::{Codec, Rate},
     ids::{PortId, RecordingId},
-    rtp::{
-        Header, digits,
-        sequence::{Place, Reception},
-    },
+    rtp::{digits, sequence::Reception},
     time::Time,
     verbs::RecordEnd,
 };
 
+mod heard;
 mod kind;
 mod quality;
 
@@ -72,6 +71,10 @@ pub struct Port {
     /// The rate of what is sent: the highest that was wanted since the codec was agreed on.
     sending_rate: Rate,
     comfort: Option<Comfort>,
+    /// Its peer sends comfort noise.
+    pub(super) comforts: bool,
+    /// The pauses in what it is sent.
+    pub(super) pause: Pause,
     pub(super) taken: u64,
     spoke: bool,
     /// It spoke in that tick and is in its bridge's sum.
@@ -133,6 +136,8 @@ impl Port {
             to_peer: Convert::new(),
             sending_rate: Rate::Narrow,
             comfort: None,
+            comforts: false,
+            pause: Pause::new(),
             taken: 0,
             spoke: false,
             summed: false,
@@ -192,6 +197,8 @@ impl Port {
         }
         let old = std::mem::replace(&mut self.stream, stream);
         self.hearing = Hearing::Nothing;
+        self.comforts = false;
+        self.pause.end();
         self.expect_audio(now);
         old
     }
@@ -278,91 +285,6 @@ impl Port {
         let mut converted = Frame::silent(rate);
         self.to_peer.run(frame.rate(), frame.samples(), rate, converted.samples_mut());
         self.sender.frame(at, &converted, format, outlet);
-    }
-
-    /// A well-formed RTP packet came from `from`. `None`: it is not to be heard.
-    pub(super) fn accept<'a>(
-        &mut self,
-        now: Time,
-        from: SocketAddr,
-        (header, payload): (Header, &'a [u8]),
-        events: &mut Events,
-    ) -> Option<Accepted<'a>> {
-        let kind = self.kind(header.payload_type);
-        if kind == Kind::Refused {
-            self.refuse(from);
-            return None;
-        }
-        match self.gate.handle_rtp(now, from, !self.stream.receiving) {
-            Verdict::Heard => {}
-            Verdict::Latched => {
-                // Where the queue is nearly full this is not told; the quality at the end says it again.
-                drop(events.offer(Event::Latched { port: self.id, from }));
-            }
-            Verdict::Refused => {
-                self.refuse(from);
-                return None;
-            }
-        }
-        self.watch.handle_rtp(now);
-        let (number, restarted) = match self.reception.handle(now, &header) {
-            Place::At(number) => (number, false),
-            Place::Restarted(number) => (number, true),
-            Place::Suspect => return None,
-        };
-        self.metrics.handle_packet(number, restarted);
-        self.stream.receiving.then_some(Accepted { kind, header, payload, number, restarted })
-    }
-
-    /// Audio to be heard at its tick; it came `before` the next one.
-    pub(super) fn hear(&mut self, codec: Codec, packet: &Accepted<'_>, before: Duration) {
-        let Accepted { number, header, payload, .. } = *packet;
-        self.comfort = None;
-        let early = (before.min(TICK).as_micros() / 125) as u16;
-        self.jitter.push(Packet { number, timestamp: header.timestamp, codec, payload, early });
-    }
-
-    /// A packet without audio, such as digits.
-    pub(super) fn pass_over(&mut self, packet: &Accepted<'_>) {
-        self.jitter.skip(packet.number);
-    }
-
-    /// Noise, as long as nothing is said.
-    pub(super) fn hear_comfort(&mut self, packet: &Accepted<'_>) {
-        self.pass_over(packet);
-        self.comfort = Comfort::read(packet.payload);
-    }
-
-    /// Take what is to be heard in this tick; a second time it is the same. True: there is something.
-    pub(super) fn take(&mut self, tick: u64) -> bool {
-        if self.taken == tick {
-            return self.spoke;
-        }
-        self.taken = tick;
-        self.summed = false;
-        let mut spoke = false;
-        if self.route == Route::Decode {
-            let out = self.said.reset(self.jitter.rate());
-            spoke = self.jitter.pull(out) != Pulled::Nothing;
-            if let Some(comfort) = self.comfort.filter(|_| !spoke) {
-                comfort.fill(&mut self.chance, out);
-                spoke = true;
-            }
-        } else if self.spoke {
-            self.said.silence();
-        }
-        // One frame in eight tells how loud the peer is.
-        if spoke && tick.is_multiple_of(8) {
-            self.metrics.handle_audio(self.said.samples());
-        }
-        if self.route == Route::Decode && self.ear.handle(self.said.view()) {
-            self.said.silence();
-        }
-        if let Some(agc) = self.agc.as_mut().filter(|_| spoke) {
-            agc.handle(self.said.samples_mut());
-        }
-        self.spoke = spoke;
-        spoke
     }
 
     /// Something else is done with the audio from now on; what was still to be heard is forgotten.

@@ -101,6 +101,7 @@ impl Engine {
             return;
         }
         port.enter(route);
+        self.hurries |= matches!(route, Route::Relay(_));
         for end in [old, route] {
             match end {
                 Route::Relay(to) => {
@@ -131,7 +132,9 @@ fn alone(port: &Port, slot: Slot) -> Route {
 fn relays(from: &Port, to: &Port) -> bool {
     // Events that the other does not take become tones, which needs audio that we decode.
     let events = from.stream.receive_digits.is_empty() || to.stream.send_digits.is_some();
-    let codec = events && relays_codec(from, to);
+    // And so does noise that it does not take.
+    let noise = !from.comforts || to.stream.comfort.is_some();
+    let codec = events && noise && relays_codec(from, to);
     let shared = match from.hearing {
         Hearing::Nothing => codec || relays_foreign(from, to),
         Hearing::Audio(_) => codec,

@@ -280,6 +280,26 @@ impl Sender {
         self.sequence = self.sequence.wrapping_add(1);
     }
 
+    /// One packet of comfort noise in the place of a tick's audio. What is said after it has the marker (RFC 3389 section 4).
+    pub(super) fn comfort(&mut self, at: Time, level: u8, number: u8, out: &mut Outlet<'_>) {
+        let timestamp = self.tick(at);
+        let header =
+            Header { payload_type: number, marker: false, sequence: self.sequence, timestamp, ssrc: self.ssrc };
+        if out.send(&header, &[level]) {
+            self.packets += 1;
+            self.octets += 1;
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        self.marker = true;
+        self.pass(at);
+    }
+
+    /// A tick of which nothing is sent; the time goes on.
+    pub(super) fn rest(&mut self, at: Time) {
+        self.tick(at);
+        self.pass(at);
+    }
+
     /// Pass on a packet of another source.
     pub(super) fn relay(&mut self, now: Time, relayed: &Relayed<'_>, out: &mut Outlet<'_>) {
         let mut fit = match self.fit {

@@ -6,6 +6,7 @@ use super::{
     Batch, Channel, Engine, Event, Frame, Payload, Quality, Slot, TICK,
     dialer::Step,
     events::Events,
+    pause::Sent,
     port::{Port, Route},
     sender::Outlet,
 };
@@ -45,6 +46,7 @@ impl Engine {
                 self.cursor += 1;
             }
             self.run_tapes();
+            self.hurries = std::mem::take(&mut self.hurrying);
             self.cursor = 0;
             self.tick += 1;
             self.next += TICK;
@@ -75,6 +77,7 @@ impl Engine {
         if port.closing {
             return;
         }
+        self.hurrying |= matches!(port.route, Route::Relay(_)) || port.passing.is_some();
         port.take(tick);
         if port.ear.listens() {
             self.tell_what_is_heard(slot);
@@ -173,14 +176,30 @@ impl Port {
         let replaced = dialing && !tones && self.send_digits(at, outlet.as_mut(), events);
         match (&mut outlet, self.stream.send) {
             (Some(outlet), Some(payload)) if speaks && !replaced => {
-                return self.send_frame(at, frame, payload, outlet);
+                return match self.stream.send_comfort.filter(|_| !tones) {
+                    Some(number) => self.send_or_pause(at, frame, (payload, number), outlet),
+                    None => self.send_frame(at, frame, payload, outlet),
+                };
             }
             (Some(outlet), Some(payload)) => self.flush(payload, outlet),
             (Some(_) | None, _) => self.sender.drop_collected(),
         }
+        self.pause.end();
         frame.silence();
         if dialing {
             self.sender.pass(at);
+        }
+    }
+
+    /// Send `frame`, or comfort noise under `number` where it is a pause.
+    fn send_or_pause(&mut self, at: Time, frame: &Frame, (payload, number): (Payload, u8), outlet: &mut Outlet<'_>) {
+        match self.pause.handle(frame.samples(), self.player.is_some()) {
+            Sent::Audio => self.send_frame(at, frame, payload, outlet),
+            Sent::Noise(level) => {
+                self.flush(payload, outlet);
+                self.sender.comfort(at, level, number, outlet);
+            }
+            Sent::Nothing => self.sender.rest(at),
         }
     }
 

@@ -229,7 +229,8 @@ fn reject(function: &str, given: &Arguments) -> Result<Verb, Refusal> {
 }
 
 fn gather(function: &str, given: &Arguments) -> Result<Gather, Refusal> {
-    let known = ["prompt", "say", "language", "voice", "max", "terminators", "timeout", "first_timeout", "barge_in"];
+    let known =
+        ["prompt", "say", "language", "voice", "max", "terminators", "timeout", "first_timeout", "barge_in", "secret"];
     let options = Options::new(function, &given.a, &known, false)?;
     let mut prompt = options.get("prompt").map_or(Ok(vec![]), |given| sounds(&given))?;
     if let Some(text) = options.get("say") {
@@ -244,6 +245,7 @@ fn gather(function: &str, given: &Arguments) -> Result<Gather, Refusal> {
         first_timeout: options.seconds("first_timeout", 0.0)?.unwrap_or(timeout),
         timeout,
         barge_in: options.flag("barge_in", true)?,
+        secret: options.flag("secret", false)?,
     })
 }
 

@@ -107,6 +107,7 @@ impl Agreed {
             send_digits: None,
             receive_digits: Vec::new(),
             comfort: None,
+            send_comfort: None,
             opus: OpusWish::default(),
             ptime: local.ptime,
             direction: Direction::Inactive,

@@ -17,6 +17,7 @@ pub fn sdp(bytes: &[u8]) {
         codecs: Codec::ALL.to_vec(),
         relayed: vec!["G729".to_owned()],
         formats: Vec::new(),
+        comfort: true,
         ptime: 20,
         direction: Direction::SendRecv,
         security: Security { policy: Policy::Optional, fingerprint: Some([1; 32]), ..Security::default() },

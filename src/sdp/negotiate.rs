@@ -8,7 +8,8 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    DIGITS_CLOCK, Direction, Format, Host, Keying, Local, Media, Payload, Protection, Session, foreign, shown,
+    DIGITS_CLOCK, Direction, Format, Host, Keying, Local, Media, Payload, Protection, Session, foreign,
+    offer::takes_comfort, shown,
 };
 use crate::codec::{Codec, Digits, OpusWish, Rate};
 
@@ -36,6 +37,8 @@ pub struct Agreed {
     pub receive_digits: Vec<Digits>,
     /// Payload type of comfort noise (RFC 3389), both ways.
     pub comfort: Option<u8>,
+    /// The same, where we send it in the place of silence.
+    pub send_comfort: Option<u8>,
     /// What the peer told about Opus.
     pub opus: OpusWish,
     /// Length of the packets that we send, in ms: 10 to 60, a multiple of 10.
@@ -129,6 +132,7 @@ pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refus
         send_digits: common.sent_digits(),
         receive_digits: common.digits.clone(),
         comfort: common.comfort,
+        send_comfort: common.sent_comfort(local),
         opus: common.opus,
         ptime,
         direction,
@@ -185,6 +189,7 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
         send_digits: common.sent_digits().filter(|digits| offered.digits.iter().any(|ours| ours.clock == digits.clock)),
         receive_digits,
         comfort: common.comfort.filter(|number| offered.comfort == Some(*number)),
+        send_comfort: common.sent_comfort(local).filter(|number| offered.comfort == Some(*number)),
         opus: common.opus,
         ptime,
         direction,
@@ -293,6 +298,12 @@ impl Common {
             digits.clock == DIGITS_CLOCK || codecs.iter().any(|(_, codec)| codec.clock() == digits.clock)
         });
         common
+    }
+
+    /// Comfort noise that we send in the place of silence, where we may.
+    fn sent_comfort(&self, local: &Local) -> Option<u8> {
+        let (_, codec) = self.codecs.first()?;
+        self.comfort.filter(|_| local.comfort && takes_comfort(*codec))
     }
 
     /// Of the digits, those at the clock of what is sent (RFC 4733 section 2.1), or any.

@@ -10,6 +10,8 @@ const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
 /// The number under which everyone expects telephone-event; and, by its clock, that for Opus.
 const DIGITS: u8 = 101;
 const WIDE_DIGITS: u8 = 110;
+/// Comfort noise (RFC 3551 section 6).
+const COMFORT: u8 = 13;
 /// The number that Opus mostly has.
 const OPUS: u8 = 111;
 /// The events that we take: the sixteen keys (RFC 4733 section 3.2).
@@ -35,6 +37,8 @@ pub struct Local {
     pub relayed: Vec<String>,
     /// Offered in the place of our codecs: all that the other party of the call has.
     pub formats: Vec<Format>,
+    /// Comfort noise is offered, and sent in the place of silence where it is agreed on (RFC 3389).
+    pub comfort: bool,
     /// Packet length in ms: what we would like to get, and send where the peer has no wish. 10 to 60, a multiple of 10.
     pub ptime: u8,
     /// What we want to do: [`Direction::SendOnly`] or [`Direction::Inactive`] put the peer on hold.
@@ -50,6 +54,7 @@ pub fn offer(local: &Local) -> Session {
     let mut audio = local.audio(protocol, &payloads);
     audio.take_formats(&local.formats);
     audio.take_digits(&digits(&payloads, &[]));
+    audio.take_comfort(comfort(local, &payloads));
     audio.keying = keying;
     local.session(vec![audio])
 }
@@ -67,8 +72,9 @@ pub fn reoffer(local: &Local, agreed: &Agreed) -> Session {
     let mut audio = local.audio(protocol, &payloads);
     audio.take_formats(&foreign);
     audio.take_digits(&digits(&payloads, &agreed.receive_digits));
-    let comfort = agreed.comfort.filter(|number| !audio.formats.contains(&number.to_string()));
-    audio.take_comfort(comfort);
+    let free = |number: &u8| !audio.formats.contains(&number.to_string());
+    let noise = agreed.comfort.or_else(|| comfort(local, &payloads)).filter(free);
+    audio.take_comfort(noise);
     audio.keying = local.security.offered(Some(agreed), local).1;
     audio.keying.mid = media.get(agreed.media_index).and_then(|line| line.keying.mid.clone());
     match media.get_mut(agreed.media_index) {
@@ -120,6 +126,19 @@ fn digits(payloads: &[(u8, Codec)], known: &[Digits]) -> Vec<Digits> {
         digits.extend(number.map(|number| Digits { number, clock }));
     }
     digits
+}
+
+/// Comfort noise, where we want it and a codec has its clock.
+fn comfort(local: &Local, payloads: &[(u8, Codec)]) -> Option<u8> {
+    (local.comfort && payloads.iter().any(|(_, codec)| takes_comfort(*codec))).then_some(COMFORT)
+}
+
+/// Whether comfort noise may stand in its place: it has the same clock, and no description of silence of its own.
+pub(super) fn takes_comfort(codec: Codec) -> bool {
+    match codec {
+        Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16 => true,
+        Codec::Opus | Codec::L16Wide | Codec::G729 => false,
+    }
 }
 
 /// `wish`, or the first dynamic number that is free.

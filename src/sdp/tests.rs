@@ -19,6 +19,7 @@ fn local() -> Local {
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         relayed: vec![],
         formats: vec![],
+        comfort: false,
         ptime: 20,
         direction: Direction::SendRecv,
         security: Security::default(),
@@ -407,7 +408,27 @@ fn opus_is_named_with_two_channels_and_its_wishes_are_heard() {
 fn comfort_noise_is_taken_where_it_is_offered() {
     let (session, agreed) = answered(&audio("0 13", ""));
     assert_eq!((session.media[0].formats.join(" "), agreed.comfort), ("0 13".to_owned(), Some(13)));
+    assert_eq!(agreed.send_comfort, None, "it is taken, and not sent");
     assert_eq!(answered(&audio("0", "")).1.comfort, None);
+}
+
+#[test]
+fn comfort_noise_is_offered_and_sent_only_where_we_want_it_and_the_codec_has_its_clock() {
+    let wants = Local { comfort: true, codecs: vec![Codec::Opus, Codec::Pcmu], ..local() };
+    let ours = offer(&wants);
+    assert!(ours.media[0].formats.contains(&"13".to_owned()) && ours.to_string().contains("a=rtpmap:13 CN/8000\r\n"));
+    assert!(!offer(&local()).media[0].formats.contains(&"13".to_owned()));
+    let only_opus = Local { codecs: vec![Codec::Opus], ..wants.clone() };
+    assert!(!offer(&only_opus).media[0].formats.contains(&"13".to_owned()));
+    let opus = "a=rtpmap:111 opus/48000/2\r\n";
+    for (theirs, taken, sent) in [("0 13", Some(13), Some(13)), ("0", None, None), ("111 0 13", Some(13), None)] {
+        let agreed = accept(&ours, &parse(&audio(theirs, opus)), &wants).unwrap();
+        assert_eq!((agreed.comfort, agreed.send_comfort), (taken, sent), "{theirs}");
+        let (_, agreed) = answer(&parse(&audio(theirs, opus)), &wants).unwrap();
+        assert_eq!((agreed.comfort, agreed.send_comfort), (taken, sent), "{theirs}");
+        let again = reoffer(&wants, &agreed);
+        assert_eq!(again.media[0].formats.iter().filter(|format| *format == "13").count(), 1, "{theirs}");
+    }
 }
 
 #[test]

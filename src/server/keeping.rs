@@ -102,8 +102,7 @@ impl Keeping {
         let config = WriterConfig {
             database: database(conf),
             folder: spool(conf),
-            event_days: conf.store.event_days,
-            record_days: conf.store.record_days,
+            days: conf.store.days,
             reconciled: store::Tell { facts: Some(journal.facts.downgrade()), lines: Some(lines) },
         };
         if let Some(webhook) = conf.store.webhook.clone() {

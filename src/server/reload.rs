@@ -8,10 +8,11 @@ use crate::{
 };
 
 /// Keys whose change is taken at once, for what comes from now on, and with each all that is below it.
-const NOW: [&str; 25] = [
+const NOW: [&str; 26] = [
     "call",
     "guard",
     "media.codecs",
+    "media.comfort_noise",
     "media.country",
     "media.keys",
     "media.ptime_ms",
@@ -154,6 +155,7 @@ fn changed(old: &switch::Config, new: &Conf) -> switch::Config {
         phones: switch::Phones { key: old.phones.key, ..new.phones.clone() },
         codecs: new.codecs.clone(),
         relayed: super::start::relayed(new),
+        comfort_noise: new.comfort_noise,
         ptime: new.ptime,
         ring_limit: new.sip.ring_limit,
         country: new.country.clone(),

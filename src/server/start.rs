@@ -426,6 +426,7 @@ pub(super) fn switch_config(
         phones: switch::Phones { key: switch::NonceKey(secret()), ..conf.phones.clone() },
         codecs: conf.codecs.clone(),
         relayed: relayed(conf),
+        comfort_noise: conf.comfort_noise,
         ptime: conf.ptime,
         country: conf.country.clone(),
         ring_limit: conf.sip.ring_limit,

@@ -74,10 +74,10 @@ pub struct Host {
     pub progress: Vec<Progress>,
     /// How the audio of calls went, as was told last.
     pub qualities: BTreeMap<String, CallQuality>,
-    /// What happened on calls.
-    pub happenings: Vec<Happening>,
     /// What became of text messages.
     pub messages: Vec<MessageRecord>,
+    /// What happened beside the steps of calls.
+    pub happenings: Vec<Happening>,
     /// Records of finished calls.
     pub records: Vec<CallRecord>,
     /// What was traced.
@@ -106,8 +106,8 @@ impl Host {
             streams: Vec::new(),
             progress: Vec::new(),
             qualities: BTreeMap::new(),
-            happenings: Vec::new(),
             messages: Vec::new(),
+            happenings: Vec::new(),
             records: Vec::new(),
             traces: Vec::new(),
             console: Vec::new(),
@@ -262,9 +262,9 @@ impl Host {
             Output::Stop { flow } => self.flows.handle(now, ToFlow::Stop { flow }),
             Output::Progress(progress) => self.progress.push(*progress),
             Output::Record(record) => self.records.push(*record),
+            Output::Happened(happening) => self.happenings.push(*happening),
             Output::Message(record) => self.messages.push(*record),
             Output::Quality { call, quality } => drop(self.qualities.insert(call, *quality)),
-            Output::Happening(happening) => self.happenings.push(*happening),
             Output::Trace(trace) => self.traces.push(trace),
             Output::Console(reply) => self.console.push(reply),
             Output::Registered { .. } => {}

@@ -37,17 +37,9 @@ pub struct Written<'a> {
     pub kind: &'a str,
     /// The call that it is about.
     pub call: Option<&'a str>,
-    /// A [`Progress`] or [`CallRecord`] where [`Self::is_step`]; else a [`Happening`], of a message its
-    /// [`MessageRecord`]; nothing where it is about none of these.
+    /// A [`Progress`] or [`CallRecord`]; of a message its [`MessageRecord`]; else a [`Happening`], or nothing.
     #[serde(borrow)]
     pub data: Option<&'a RawValue>,
-}
-
-impl Written<'_> {
-    /// It says how a call stands as a whole.
-    pub fn is_step(&self) -> bool {
-        self.kind.starts_with("call.")
-    }
 }
 
 /// The word for a step.
@@ -69,6 +61,11 @@ fn kind_of_message(record: &MessageRecord) -> &'static str {
         (Direction::Outbound, true) => "message.sent",
         (Direction::Outbound, false) => "message.failed",
     }
+}
+
+/// An event of this kind says how a call stands: its data are what the call's row is made of.
+pub fn is_step(kind: &str) -> bool {
+    matches!(kind, "call.queued" | "call.initiated" | "call.ringing" | "call.in_progress" | ENDED)
 }
 
 /// The kind of a call's last event.
@@ -249,21 +246,23 @@ impl Live {
                 self.ended((id, at_ms), *record, order)
             }
             Fact::Reconciled(record, order) => self.ended((id, at_ms), *record, order),
+            Fact::Happened(happening) => {
+                let known = happening.call.as_ref().and_then(|call| self.calls.get_mut(call));
+                let order = known.map_or(0, |known| {
+                    known.told += 1;
+                    known.told
+                });
+                let (kind, call) = (happening.what.kind(), happening.call.as_deref());
+                let line = Line { id, at_ms, kind, call, order, data: Some(&*happening) };
+                let line = text(&line, &mut self.buffer);
+                let Happening { call, from, to, .. } = *happening;
+                Event { id, kind, call: call.unwrap_or_default(), parties: [from, to], line }
+            }
             Fact::Message(record) => {
                 let kind = kind_of_message(&record);
                 let line = Line { id, at_ms, kind, call: None, order: 0, data: Some(&*record) };
                 let line = text(&line, &mut self.buffer);
                 Event { id, kind, call: String::new(), parties: [record.from, record.to], line }
-            }
-            Fact::Happening(happening) => {
-                // Nothing comes after a call's record.
-                let known = self.calls.get_mut(&happening.call)?;
-                known.told += 1;
-                let (kind, call, order) = (happening.what.kind(), Some(happening.call.as_str()), known.told);
-                let line = Line { id, at_ms, kind, call, order, data: Some(&*happening) };
-                let line = text(&line, &mut self.buffer);
-                let Happening { call, from, to, .. } = *happening;
-                Event { id, kind, call, parties: [from, to], line }
             }
             Fact::Quality { call, quality } => {
                 if let Some(known) = self.calls.get_mut(&call) {

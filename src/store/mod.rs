@@ -50,6 +50,7 @@ pub use people::Person;
 pub use reconcile::Tell;
 pub use recordings::{Kept, RecordingFilter};
 pub use registrations::{load as load_registrations, spawn as spawn_registrations};
+pub use retention::Days;
 pub use spool::name as spool_name;
 pub use transcripts::Turn;
 pub use way::{Stored, Waiting};

@@ -120,6 +120,7 @@ fn record(left: Left, end_ms: u64) -> CallRecord {
     CallRecord {
         id: left.id,
         parent: left.parent,
+        partners: Vec::new(),
         direction: left.direction,
         from: left.from,
         to: left.to,

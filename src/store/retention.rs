@@ -17,6 +17,7 @@ const RECORDS: &str = "DELETE FROM calls WHERE (node, id) IN (SELECT node, id FR
 /// The index only: the files have a retention of their own.
 const RECORDINGS: &str = "DELETE FROM recordings WHERE at_ms < $1";
 const TRANSCRIPTS: &str = "DELETE FROM transcripts WHERE at_ms < $1";
+const AUDIT: &str = "DELETE FROM audit WHERE at_ms < $1";
 const ORDERS: &str = "DELETE FROM orders WHERE at_ms < $1";
 
 /// What is still to be let go.
@@ -32,21 +33,33 @@ enum Job {
     Transcripts(i64),
     /// Names of orders before this moment.
     Orders(i64),
+    /// What was done by the API before this moment.
+    Audit(i64),
+}
+
+/// For how many days things are kept; 0: for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Days {
+    /// Events, and the names of orders (`Idempotency-Key`).
+    pub events: u32,
+    /// Call records, transcripts, and the index of recordings.
+    pub records: u32,
+    /// What was done by the API.
+    pub audit: u32,
 }
 
 /// How long things are kept, and what is to be let go today.
 pub struct Retention {
-    event_days: u32,
-    record_days: u32,
+    days: Days,
     /// The last day on which somebody looked.
     day: i64,
     jobs: VecDeque<Job>,
 }
 
 impl Retention {
-    /// In days; 0: for ever.
-    pub fn new(event_days: u32, record_days: u32) -> Retention {
-        Retention { event_days, record_days, day: 0, jobs: VecDeque::new() }
+    /// For so long.
+    pub fn new(days: Days) -> Retention {
+        Retention { days, day: 0, jobs: VecDeque::new() }
     }
 
     /// It is so late, in ms since 1970: on a new day, find what is to go.
@@ -57,17 +70,21 @@ impl Retention {
         }
         let before = |days: u32| (day - i64::from(days)).saturating_mul(DAY_MS);
         let mut jobs = VecDeque::new();
-        if self.event_days > 0 {
+        let Days { events, records, audit } = self.days;
+        if events > 0 {
             let rows = sqlx::query("SELECT node FROM spool ORDER BY node").fetch_all(pool).await?;
             for row in &rows {
-                jobs.push_back(Job::Events(row.try_get(0)?, before(self.event_days)));
+                jobs.push_back(Job::Events(row.try_get(0)?, before(events)));
             }
-            jobs.push_back(Job::Orders(before(self.event_days)));
+            jobs.push_back(Job::Orders(before(events)));
         }
-        if self.record_days > 0 {
-            jobs.push_back(Job::Records(before(self.record_days)));
-            jobs.push_back(Job::Recordings(before(self.record_days)));
-            jobs.push_back(Job::Transcripts(before(self.record_days)));
+        if records > 0 {
+            jobs.push_back(Job::Records(before(records)));
+            jobs.push_back(Job::Recordings(before(records)));
+            jobs.push_back(Job::Transcripts(before(records)));
+        }
+        if audit > 0 {
+            jobs.push_back(Job::Audit(before(audit)));
         }
         (self.day, self.jobs) = (day, jobs);
         Ok(())
@@ -82,9 +99,11 @@ impl Retention {
             Job::Recordings(before) => sqlx::query(RECORDINGS).bind(*before),
             Job::Transcripts(before) => sqlx::query(TRANSCRIPTS).bind(*before),
             Job::Orders(before) => sqlx::query(ORDERS).bind(*before),
+            Job::Audit(before) => sqlx::query(AUDIT).bind(*before),
         };
         let gone = query.execute(pool).await?.rows_affected();
-        if matches!(job, Job::Orders(_) | Job::Recordings(_) | Job::Transcripts(_)) || gone < PIECE.unsigned_abs() {
+        let in_pieces = matches!(job, Job::Events(..) | Job::Records(_));
+        if !in_pieces || gone < PIECE.unsigned_abs() {
             self.jobs.pop_front();
         }
         Ok(true)

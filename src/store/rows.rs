@@ -84,7 +84,7 @@ impl Statements {
             .filter_map(|(id, document)| match serde_json::from_str::<CallRow>(document) {
                 Ok(row) => Some((*id, row, *document)),
                 Err(error) => {
-                    tracing::error!(call = id, document, %error, "a call cannot be read; only its event is kept");
+                    tracing::error!(call = id, %error, "a call cannot be read; only its event is kept");
                     None
                 }
             })

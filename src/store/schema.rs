@@ -7,7 +7,8 @@ pub type Step = (i64, &'static [&'static str]);
 
 /// What is here never changes, new steps follow; those that are missing are done in this order. The statements mean the
 /// same to SQLite and PostgreSQL.
-pub const MIGRATIONS: [Step; 4] = [(1, FIRST), (10, LEANER), (20, desk_schema::TABLES), (30, LEFT_BEHIND)];
+pub const MIGRATIONS: [Step; 5] =
+    [(1, FIRST), (10, LEANER), (20, desk_schema::TABLES), (30, LEFT_BEHIND), (45, OUTCOMES)];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE spool (node TEXT PRIMARY KEY, done BIGINT NOT NULL)",
@@ -42,3 +43,6 @@ const LEANER: &[&str] = &["DROP INDEX events_by_time", "DROP INDEX calls_by_id"]
 /// Few calls are left behind; they are looked for at each start.
 const LEFT_BEHIND: &[&str] =
     &["CREATE INDEX calls_left_behind ON calls (node, end_ms) WHERE end_reason = 'reconciled'"];
+
+/// What came of what was done; of what was done before, it was noted only if it was.
+const OUTCOMES: &[&str] = &["ALTER TABLE audit ADD COLUMN outcome TEXT NOT NULL DEFAULT 'done'"];

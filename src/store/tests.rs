@@ -3,6 +3,7 @@
 mod backup;
 mod desk;
 mod postgres;
+mod random;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use super::*;
 use crate::{
     ids::CallId,
     io::{Fact, clock::Clock, disk::ToDisk, ring::Ring},
-    switch::{CallRecord, Direction, EndReason, Happened, Happening, MessageRecord, Progress, Speaker, Status},
+    switch::{CallRecord, Direction, EndReason, Happened, Happening, MessageRecord, Progress, Status},
 };
 
 fn progress(id: &str, status: Status) -> Fact {
@@ -37,6 +38,7 @@ fn record(id: &str, at_ms: u64) -> Fact {
     Fact::Record(Box::new(CallRecord {
         id: id.into(),
         parent: None,
+        partners: Vec::new(),
         direction: Direction::Inbound,
         from: "4711".into(),
         to: "100".into(),
@@ -86,8 +88,8 @@ async fn live(journal: &Journal) -> Vec<Arc<Progress>> {
 
 /// Somebody speaks loudest in a room.
 fn speaker(call: &str) -> Fact {
-    let what = Happened::Speaker(Speaker { room: "team".into() });
-    Fact::Happening(Box::new(Happening { call: call.into(), from: "4711".into(), to: "100".into(), what }))
+    let what = Happened::Speaker { room: "team".into() };
+    Fact::Happened(Box::new(Happening { call: Some(call.into()), from: "4711".into(), to: "100".into(), what }))
 }
 
 fn message(direction: Direction, code: Option<u16>) -> Fact {
@@ -129,8 +131,7 @@ fn start_telling(folder: &Path, database: &Database, days: u32, tell: impl Fn(&J
     let config = WriterConfig {
         database: database.clone(),
         folder: folder.join("spool"),
-        event_days: days,
-        record_days: days,
+        days: Days { events: days, records: days, audit: days },
         reconciled: tell(&journal),
     };
     let (told, ready) = oneshot::channel();
@@ -165,7 +166,6 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
     for call in ["a-1", "a-2"] {
         running.tell(speaker(call)).await;
     }
-    running.tell(speaker("nobody")).await;
     // A message is no event of its call, and no call.
     running.tell(message(Direction::Inbound, Some(200))).await;
     running.tell(record("a-1", 1_800_000_000_000)).await;
@@ -422,6 +422,11 @@ async fn what_is_too_old_goes_in_pieces_and_the_rest_stays() {
         }
     };
     assert_eq!((count("events").await, count("calls").await), (5001, 5000));
+    let store = Store::open(&database).await.unwrap();
+    for at_ms in [1, i64::try_from(today).unwrap()] {
+        let [who, what, about, outcome] = ["k", "call.hangup", "a-1", "done"].map(str::to_owned);
+        store.note(&Done { at_ms, who, what, about, outcome }).await.unwrap();
+    }
     let running = start_keeping(folder.path(), &database, 2);
     running.tell(record("last", today)).await;
     let gone = async {
@@ -431,7 +436,7 @@ async fn what_is_too_old_goes_in_pieces_and_the_rest_stays() {
     };
     tokio::time::timeout(Duration::from_secs(30), gone).await.expect("old ones go");
     running.stop();
-    let store = Store::open(&database).await.unwrap();
+    assert_eq!(count("audit").await, 1, "what was done long ago goes, too");
     assert!(store.call("old-7").await.unwrap().is_none());
     assert!(store.call("new-7").await.unwrap().is_some());
 }

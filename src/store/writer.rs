@@ -8,10 +8,10 @@ use tokio::sync::oneshot;
 
 use super::{
     Database,
-    event::{STARTED, Written},
+    event::{STARTED, Written, is_step},
     journal::Line,
     reconcile::{Reconciler, Tell},
-    retention::Retention,
+    retention::{Days, Retention},
     rows::{EventRow, Statements},
     spool::{self, Tail},
     way::Stored,
@@ -34,10 +34,8 @@ pub struct WriterConfig {
     pub database: Database,
     /// Folder of the spool.
     pub folder: PathBuf,
-    /// Events older than so many days are forgotten; 0: never.
-    pub event_days: u32,
-    /// Call records older than so many days are forgotten; 0: never.
-    pub record_days: u32,
+    /// How long things are kept.
+    pub days: Days,
     /// Who is told of calls that an earlier run left behind.
     pub reconciled: Tell,
 }
@@ -47,7 +45,7 @@ pub struct WriterConfig {
 pub fn spawn(config: WriterConfig, line: Line, ready: oneshot::Sender<()>) -> io::Result<thread::JoinHandle<()>> {
     let node = spool::name(&config.folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let retention = Retention::new(config.event_days, config.record_days);
+    let retention = Retention::new(config.days);
     let statements = Statements::new(config.database.is_sqlite());
     let reconciler = Reconciler::new(config.reconciled.clone());
     let ready = Some(ready);
@@ -186,7 +184,8 @@ impl Writer {
         let (mut latest, mut began) = (0, None);
         for (number, line) in lines {
             let Ok(event) = serde_json::from_str::<Written<'_>>(line) else {
-                tracing::error!(number, line, "a line of the spool cannot be read; it is only here");
+                // What it says may be a secret: it is not shown here.
+                tracing::error!(number, bytes = line.len(), "a line of the spool cannot be read; it is left out");
                 continue;
             };
             latest = i64::try_from(event.at_ms).unwrap_or(i64::MAX);
@@ -197,7 +196,9 @@ impl Writer {
                 self.reconciler.reconcile(work, &self.node, latest).await?;
                 began = Some(latest);
             }
-            if let (Some(id), Some(data), true) = (event.call, event.data, event.is_step()) {
+            if let (Some(id), Some(data)) = (event.call, event.data)
+                && is_step(event.kind)
+            {
                 // A call's last line is how far it has come.
                 calls.insert(id, data.get());
             }

@@ -1,6 +1,6 @@
 //! What is done to a call beside its flow: its party is muted, and something is announced to it.
 
-use super::{call::Call, core::Core, play::Player, task::Ask};
+use super::{call::Call, core::Core, happened::What, play::Player, task::Ask};
 use crate::{
     ids::BridgeId,
     media::{Command, Role},
@@ -13,12 +13,14 @@ pub(super) struct Voice {
     pub role: Role,
     /// Where that is; absent: nowhere.
     pub bridge: Option<BridgeId>,
+    /// The id of the call that it talks with there.
+    pub partner: Option<String>,
     muted: bool,
 }
 
 impl Default for Voice {
     fn default() -> Voice {
-        Voice { role: Role::Both, bridge: None, muted: false }
+        Voice { role: Role::Both, bridge: None, partner: None, muted: false }
     }
 }
 
@@ -40,7 +42,9 @@ impl Call {
             // Its audio does not come by here.
             return Err(Failure::WrongState);
         }
-        self.voice.muted = on;
+        if std::mem::replace(&mut self.voice.muted, on) != on {
+            self.happened(core, if on { What::Muted {} } else { What::Unmuted {} });
+        }
         if let (Some(bridge), Some(port)) = (self.voice.bridge, self.port.open().map(|open| open.id)) {
             let role = self.voice.heard();
             self.command(core, Command::Join { bridge, port, role });

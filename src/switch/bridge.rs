@@ -4,6 +4,7 @@ use super::{
     call::Call,
     core::Core,
     fax::ALONE,
+    happened::What,
     switch::Switch,
     task::{Ask, Doing, Task},
 };
@@ -38,7 +39,13 @@ impl Call {
             self.command(core, Command::Join { bridge, port, role });
         }
         self.voice.bridge = Some(bridge);
-        self.joined = joined;
+        let before = std::mem::replace(&mut self.joined, joined);
+        if let Joined::Room(room) = &self.joined
+            && self.joined != before
+        {
+            let room = room.clone();
+            self.happened(core, What::Entered { room });
+        }
     }
 
     pub fn leave_bridge(&mut self, core: &mut Core) {
@@ -46,7 +53,12 @@ impl Call {
             self.command(core, Command::Leave { port });
         }
         self.voice.bridge = None;
-        self.joined = Joined::Alone;
+        if let Some(partner) = self.voice.partner.take() {
+            self.happened(core, What::Parted { partner });
+        }
+        if let Joined::Room(room) = std::mem::replace(&mut self.joined, Joined::Alone) {
+            self.happened(core, What::Left { room });
+        }
         self.end_fax(core, ALONE);
     }
 }
@@ -77,8 +89,22 @@ impl Switch {
         if let Some((call, core)) = self.call(first) {
             call.enter_bridge(core, bridge, Role::Both, Joined::Peer { peer: second, bridge });
         }
+        if role == Role::Both {
+            self.introduce(first, second);
+        }
         self.tend_hold(first);
         self.tend_hold(second);
+    }
+
+    /// They talk with each other from now on: both records say so.
+    fn introduce(&mut self, first: CallId, second: CallId) {
+        let name = |id: &CallId| self.calls.get(id).map(|call| call.name.clone());
+        let (Some(one), Some(other)) = (name(&first), name(&second)) else { return };
+        for (id, partner) in [(first, other), (second, one)] {
+            if let Some((call, core)) = self.call(id) {
+                call.meets(core, partner);
+            }
+        }
     }
 
     /// Take a call out of its bridge or room. The peer that waits in a bridge is told that it is alone.

@@ -8,14 +8,10 @@
 //! Any state may go to Gone. Apart from the signalling, a call is *over* from the moment when its end is decided; what
 //! is left then (a CANCEL's 487, the port's closing, the script's `on_hangup`) no longer changes its record.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    Direction, Status, TraceEvent,
+    Status, TraceEvent,
     accept::Accepting,
     aside::Voice,
     bridge::Joined,
@@ -40,20 +36,22 @@ use super::{
     stir::Signature,
     stream::Streaming,
     task::{Ask, Task},
-    telephone,
     transfer::Moving,
     trunk::Caller,
+    watchdog::Watchdog,
 };
 use crate::{
     codec::Codec,
     ids::{CallId, FlowId, PlayId, RequestId, WorkerId},
-    sip::{Dialog, Reliable, SessionTimer, Uri},
+    sip::{Dialog, Reliable, SessionTimer},
     time::Time,
-    verbs::{Failure, NoSound, Ran, Text},
+    verbs::{Failure, NoSound, Text},
 };
 
+mod about;
 mod end;
 
+pub(super) use about::About;
 pub(super) use end::{End, Over};
 
 /// Most keys that wait for a [`crate::verbs::Verb::Gather`] to come.
@@ -97,6 +95,7 @@ pub(super) struct Call {
     /// REFERs that we sent.
     pub referrals: u32,
     pub session: Option<SessionTimer>,
+    pub watchdog: Watchdog,
     /// The peer said that it knows UPDATE.
     pub peer_takes_update: bool,
     /// Other requests of ours within the dialog that are not answered yet.
@@ -146,46 +145,6 @@ pub(super) struct Call {
     pub told: Told,
     /// The earliest entry of the timer heap.
     pub scheduled: Option<Time>,
-}
-
-/// What the record will say.
-pub(super) struct About {
-    /// The name of the call whose flow dialled this one.
-    pub parent: Option<String>,
-    pub direction: Direction,
-    pub from: String,
-    pub to: String,
-    pub peer: Option<SocketAddr>,
-    pub started: Time,
-    pub answered: Option<Time>,
-    pub script: Option<Arc<str>>,
-    pub vars: BTreeMap<String, String>,
-    pub files: Vec<String>,
-    pub file_errors: Vec<String>,
-    pub error: Option<String>,
-    /// What its scripts did, as far as they are over.
-    pub ran: Ran,
-}
-
-impl About {
-    /// A call begins now, in the name of `from`.
-    pub fn new(direction: Direction, from: &Uri, to: String, now: Time) -> About {
-        About {
-            parent: None,
-            direction,
-            from: telephone::of(from).unwrap_or_else(|| "anonymous".to_owned()),
-            to,
-            peer: None,
-            started: now,
-            answered: None,
-            script: None,
-            vars: BTreeMap::new(),
-            files: Vec::new(),
-            file_errors: Vec::new(),
-            error: None,
-            ran: Ran::default(),
-        }
-    }
 }
 
 /// What [`super::Originate`] asked for, until the call is over.
@@ -241,6 +200,8 @@ pub(super) enum Notice {
     NotPlayed(NoSound),
     /// Our re-INVITE is through.
     Reoffered(Result<(), Failure>),
+    /// A carrier that it waits for may have room.
+    Turn,
     /// How a transfer goes that we asked the party for: a code, or why none will come.
     Referred(Result<u16, Failure>),
     /// The party holds us, or does not any more.
@@ -286,6 +247,7 @@ impl Call {
             why: Why::default(),
             referrals: 0,
             session: None,
+            watchdog: Watchdog::default(),
             peer_takes_update: false,
             pending: Vec::new(),
             recordings: Vec::new(),
@@ -346,6 +308,7 @@ impl Call {
         self.keys.clear();
         self.texts.clear();
         self.leave_trunk(core);
+        core.leave_lines(self.id);
         self.close_port(core);
         self.close_mouths(core);
         core.tell(self.id, Notice::Over);
@@ -367,12 +330,13 @@ impl Call {
                 Time::soonest(Some(incoming.give_up), prack)
             }
             State::Accepting(accepting) => accepting.accept.timeout(),
-            State::Locating(locating) => Some(locating.outgoing.give_up),
+            State::Locating(locating) => Some(locating.timeout()),
             State::Inviting(inviting) => Some(inviting.timeout()),
             State::Talking { reinvite, .. } => {
                 let reinvites =
                     Time::soonest(reinvite.as_ref().and_then(|r| r.accept.timeout()), self.reoffer.timeout());
-                Time::soonest(reinvites, self.session.as_ref().map(SessionTimer::timeout))
+                let session = self.session.as_ref().map(SessionTimer::timeout);
+                Time::soonest(reinvites, Time::soonest(session, self.watchdog.timeout()))
             }
             State::Gone => None,
         };
@@ -387,14 +351,17 @@ impl Call {
             State::Incoming(incoming) if incoming.give_up <= core.now => self.hang_up(core, End::NO_ANSWER),
             State::Incoming(_) => self.reliable_timeout(core),
             State::Accepting(_) => self.accept_timeout(core),
-            State::Locating(locating) if locating.outgoing.give_up <= core.now => self.hang_up(core, End::NO_ANSWER),
+            State::Locating(locating) if locating.timeout() > core.now => {}
+            State::Locating(locating) if locating.outgoing.carrier.turn.is_waiting() => self.try_turn(core),
+            State::Locating(_) => self.hang_up(core, End::NO_ANSWER),
             State::Inviting(_) => self.invite_timeout(core),
             State::Talking { .. } => {
                 self.reinvite_timeout(core);
                 self.reoffer_timeout(core);
                 self.session_timeout(core);
+                self.watch_timeout(core);
             }
-            State::Locating(_) | State::Gone => {}
+            State::Gone => {}
         }
     }
 }

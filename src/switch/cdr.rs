@@ -160,6 +160,9 @@ pub struct CallRecord {
     pub id: String,
     /// The id of the call whose flow dialled this one.
     pub parent: Option<String>,
+    /// The ids of the calls that it talked with, in turn, each once; the last 32 of them.
+    #[schema(required = false)]
+    pub partners: Vec<String>,
     /// Which way it was set up.
     pub direction: Direction,
     /// Who called: user part, `anonymous` where there is none.

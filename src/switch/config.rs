@@ -26,6 +26,8 @@ pub struct Config {
     pub codecs: Vec<Codec>,
     /// Names of formats that we cannot decode but pass on between two parties that share them.
     pub relayed: Vec<String>,
+    /// Comfort noise is sent in the place of silence, and offered.
+    pub comfort_noise: bool,
     /// Packet length that we ask for and send, in ms.
     pub ptime: u8,
     /// Whose signal tones are played where nothing else is said: ISO 3166 alpha-2, lower case.

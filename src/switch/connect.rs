@@ -93,6 +93,13 @@ impl Outgoing {
     }
 }
 
+impl Locating {
+    /// When something is due: while it waits for its turn, it does not ring.
+    pub fn timeout(&self) -> Time {
+        self.outgoing.carrier.turn.timeout().unwrap_or(self.outgoing.give_up)
+    }
+}
+
 impl Inviting {
     pub fn request(&self) -> &Request {
         &self.request
@@ -128,6 +135,9 @@ impl Call {
     pub fn locate(&mut self, core: &mut Core) {
         let State::Locating(locating) = &mut self.state else { return };
         let next = locating.outgoing.targets.pop_front().or_else(|| self.next_way(core));
+        if next.is_none() && self.wait_for_turn(core) {
+            return;
+        }
         let State::Locating(locating) = &mut self.state else { return };
         let Some(uri) = next else {
             let end = locating.outgoing.failed.take().unwrap_or(End::UNREACHABLE);

@@ -17,6 +17,7 @@ use super::{
     link::Links,
     message::Messages,
     overload::Overload,
+    queued::Lines,
     stir::Certificates,
     task::Ask,
     trace::{Departed, Seen},
@@ -70,6 +71,8 @@ pub(super) struct Core {
     pub tones: HashMap<Sound, Arc<Pcm>>,
     /// How the carriers stand.
     pub trunks: Trunks,
+    /// Who waits for one.
+    pub lines: Lines,
     /// What was called over carriers.
     pub counts: trunk::Counts,
     /// What binds us to carriers.
@@ -122,6 +125,7 @@ impl Core {
             departed: Departed::default(),
             tones: HashMap::new(),
             trunks: Trunks::default(),
+            lines: Lines::default(),
             counts: trunk::Counts::default(),
             links: Links::default(),
             errands: BTreeMap::new(),
@@ -161,7 +165,9 @@ impl Core {
 
     /// Answer a request.
     pub fn reply(&mut self, ask: Ask, reply: Reply) {
-        tracing::debug!(origin = ?ask.origin, request = %ask.id, ?reply, "reply");
+        // Never all of it: digits and texts are in there.
+        let failure = if let Reply::Failed(failure) = &reply { Some(failure.as_str()) } else { None };
+        tracing::debug!(origin = ?ask.origin, request = %ask.id, failure, "reply");
         match ask.origin {
             Origin::Flow(flow) => self.out.push_back(Output::Reply { flow, request: ask.id, reply }),
             Origin::Console => self.console(ConsoleReply::Reply { request: ask.id, reply }),

@@ -118,6 +118,7 @@ impl Call {
         Some(CallRecord {
             id: self.name.clone(),
             parent: about.parent.clone(),
+            partners: about.partners.clone(),
             direction: about.direction,
             from: about.from.clone(),
             to: about.to.clone(),

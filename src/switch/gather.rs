@@ -51,6 +51,11 @@ impl Collector {
         &self.digits
     }
 
+    /// What is collected is not to be written down.
+    pub fn is_secret(&self) -> bool {
+        self.how.secret
+    }
+
     /// The prompt runs, or is about to.
     pub fn is_prompting(&self) -> bool {
         matches!(self.state, State::Prompt { .. })
@@ -129,7 +134,7 @@ impl Switch {
         let prompted = collector.is_prompting() && !prompt.is_empty();
         debug_assert!(collector.is_prompting() || barge_in, "only barge-in ends the prompt");
         if prompted {
-            call.play(core, &prompt)?;
+            call.play_told(core, &prompt)?;
         } else if collector.is_prompting() {
             step = collector.handle_prompt_end(core.now);
         }
@@ -161,7 +166,8 @@ mod tests {
 
     fn gather(max: usize, barge_in: bool) -> Collector {
         let (first_timeout, timeout) = (Duration::from_secs(5), Duration::from_secs(2));
-        Collector::new(Gather { prompt: vec![], max, terminators: "#".into(), first_timeout, timeout, barge_in })
+        let (prompt, terminators, secret) = (vec![], "#".into(), false);
+        Collector::new(Gather { prompt, max, terminators, first_timeout, timeout, barge_in, secret })
     }
 
     fn at(seconds: u64) -> Time {

@@ -3,11 +3,11 @@
 use std::{fmt, net::SocketAddr};
 
 use super::{
-    Happened, OneWay, OneWayReason, Output, TraceEvent,
+    OneWay, Output, TraceEvent,
     call::{Call, End},
     cdr::CallQuality,
     core::Core,
-    happening,
+    happened::What,
     port::Port,
 };
 use crate::{
@@ -60,15 +60,16 @@ impl Alarm {
     }
 
     /// As events have it; `said`: where SDP says that the party is.
-    fn told(self, said: Option<SocketAddr>) -> OneWay {
+    fn told(self, said: Option<SocketAddr>) -> What {
         let (reason, source) = match self {
-            Alarm::Nothing { .. } => (OneWayReason::Nothing, None),
-            Alarm::Refused { from, .. } => (OneWayReason::Refused, from),
-            Alarm::Stopped { from } => (OneWayReason::Stopped, Some(from)),
-            Alarm::Silence { from } => (OneWayReason::Silence, from),
-            Alarm::Unheard { to } => (OneWayReason::Unheard, to),
+            Alarm::Nothing { .. } => (OneWay::Nothing, None),
+            Alarm::Refused { from, .. } => (OneWay::Refused, from),
+            Alarm::Stopped { from } => (OneWay::Stopped, Some(from)),
+            Alarm::Silence { from } => (OneWay::Silence, from),
+            Alarm::Unheard { to } => (OneWay::Unheard, to),
         };
-        OneWay { reason, text: self.to_string(), sdp: happening::address(said), source: happening::address(source) }
+        let [sdp, source] = [said, source].map(|at| at.map(|at| at.to_string()));
+        What::OneWay { reason, text: self.to_string(), sdp, source }
     }
 }
 
@@ -94,6 +95,11 @@ impl Hearing {
         if self.places.len() < PLACES {
             self.places.push((now, from));
         }
+    }
+
+    /// Packets that came, as the last report has it.
+    pub fn packets(&self) -> u64 {
+        self.last.as_ref().map_or(0, |seen| seen.received)
     }
 
     /// Adds to a record what is known beyond the port's last words.
@@ -171,7 +177,7 @@ impl Call {
         core.trace(self.id, TraceEvent::Media(alarm.to_string()));
         self.hearing.alarms.push(alarm);
         let said = self.port.heard().and_then(|heard| heard.said);
-        self.tell_happened(core, Happened::OneWay(alarm.told(said)));
+        self.happened(core, alarm.told(said));
     }
 
     /// How the audio goes, for a script.

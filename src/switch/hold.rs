@@ -7,6 +7,7 @@ use super::{
     bridge::Joined,
     call::{Call, State},
     core::Core,
+    happened::{By, What},
     play::Player,
     rules::HoldRule,
     switch::Switch,
@@ -26,6 +27,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 pub(super) struct Hold {
     /// A script holds the party.
     pub by_script: bool,
+    /// That was told.
+    told: bool,
     /// The other party of the bridge holds, and this one was told so.
     pub relayed: bool,
     /// The party holds us.
@@ -104,12 +107,16 @@ impl Switch {
             return self.directly_reoffered(id, &result);
         }
         self.fax_reoffered(id, &result);
-        let Some((call, _)) = self.call(id) else { return };
+        let Some((call, core)) = self.call(id) else { return };
         if result.is_err() {
             // The session stays what it was.
             let held = call.port.open().and_then(|open| open.agreed.as_ref()).is_some_and(|a| !a.direction.receives());
             call.hold.by_script = call.hold.by_script && held;
             call.hold.relayed = call.hold.relayed && held;
+        }
+        let by = By::Us;
+        if std::mem::replace(&mut call.hold.told, call.hold.by_script) != call.hold.by_script {
+            call.happened(core, if call.hold.by_script { What::Held { by } } else { What::Resumed { by } });
         }
         for ask in asks {
             let reply = result.as_ref().map_or_else(|failure| Reply::Failed(failure.clone()), |()| Reply::Done);
@@ -120,8 +127,10 @@ impl Switch {
 
     /// The party holds us, or does not any more.
     pub(super) fn on_held(&mut self, id: CallId) {
-        let Some(call) = self.calls.get(&id) else { return };
-        tracing::info!(call = %call.name, held = call.hold.by_party, "hold by the party");
+        let Some((call, core)) = self.call(id) else { return };
+        let (held, by) = (call.hold.by_party, By::Party);
+        tracing::info!(call = %call.name, held, "hold by the party");
+        call.happened(core, if held { What::Held { by } } else { What::Resumed { by } });
         if let Joined::Peer { peer, .. } = call.joined {
             self.tend_hold(peer);
         }

@@ -139,6 +139,7 @@ impl Call {
             codecs,
             relayed: core.config.relayed.clone(),
             formats: Vec::new(),
+            comfort: core.config.comfort_noise,
             ptime: core.config.ptime,
             direction: sdp::Direction::SendRecv,
             security,

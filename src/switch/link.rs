@@ -10,6 +10,7 @@ use super::{
     ConsoleReply, Output, TrunkNews,
     core::Core,
     errands::Purpose,
+    happened::What,
     target,
     trunk::{Condition, Due, Health, Trunk, Trunking, is_well},
 };
@@ -35,6 +36,8 @@ struct Link {
     trunk: Arc<Trunk>,
     seat: Option<Seat>,
     probes: Vec<Health>,
+    /// Whether the carrier keeps our registration, as was told last.
+    told: Option<bool>,
 }
 
 /// Our registration.
@@ -109,7 +112,8 @@ impl Core {
             Seat { machine: Register::new(now, account, names, self.random()), places: VecDeque::new() }
         });
         let probes = if trunk.options.is_zero() { &[][..] } else { &trunk.targets };
-        Link { trunk: trunk.clone(), seat, probes: probes.iter().map(|_| Health::new(now, trunk.options)).collect() }
+        let probes = probes.iter().map(|_| Health::new(now, trunk.options)).collect();
+        Link { trunk: trunk.clone(), seat, probes, told: None }
     }
 
     /// Take every registration back.
@@ -239,6 +243,7 @@ impl Core {
     }
 
     fn tell_registration(&mut self, name: &Arc<str>, change: register::Change) {
+        self.registration_happened(name, &change);
         match change {
             register::Change::Registered(length) => tracing::info!(trunk = &**name, ?length, "registered"),
             register::Change::Failed { why, again, still } => {
@@ -248,6 +253,23 @@ impl Core {
             register::Change::Left => tracing::info!(trunk = &**name, "no longer registered"),
         }
         self.console(ConsoleReply::Trunk { trunk: name.clone(), news: TrunkNews::Registration(change) });
+    }
+
+    /// Events tell of it when it changes, not each time that it is refreshed or refused again.
+    fn registration_happened(&mut self, name: &Arc<str>, change: &register::Change) {
+        let (kept, reason) = match change {
+            register::Change::Registered(_) => (true, String::new()),
+            register::Change::Failed { why, still, .. } => (*still, format!("{why:?}").to_lowercase()),
+            register::Change::Lost => (false, "expired".to_owned()),
+            register::Change::Left => (false, "left".to_owned()),
+        };
+        let Some(link) = self.links.all.get_mut(name) else { return };
+        if link.told.replace(kept) == Some(kept) {
+            return;
+        }
+        let trunk = name.to_string();
+        let what = if kept { What::TrunkRegistered { trunk } } else { What::TrunkUnregistered { trunk, reason } };
+        self.trunk_happened(what);
     }
 
     fn probe(&mut self, name: &str, target: usize) -> Option<&mut Health> {
@@ -312,6 +334,8 @@ impl Core {
             true => tracing::info!(trunk = &**name, target = %uri, "target answers"),
             false => tracing::warn!(trunk = &**name, target = %uri, "target does not answer"),
         }
+        let (trunk, target) = (name.to_string(), uri.to_string());
+        self.trunk_happened(if up { What::TrunkUp { trunk, target } } else { What::TrunkDown { trunk, target } });
         self.console(ConsoleReply::Trunk { trunk: name.clone(), news: TrunkNews::Target { uri, up } });
     }
 }

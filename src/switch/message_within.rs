@@ -100,7 +100,7 @@ impl Call {
     pub fn forget_texts(&mut self) -> Vec<Ask> {
         let asked = self.pending.iter_mut().filter_map(|pending| match &mut pending.purpose {
             Purpose::Text(ask) => ask.take(),
-            Purpose::Refresh | Purpose::Prack | Purpose::Refer | Purpose::Notify => None,
+            Purpose::Refresh | Purpose::Prack | Purpose::Refer | Purpose::Notify | Purpose::Alive => None,
         });
         asked.collect()
     }

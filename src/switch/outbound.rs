@@ -1,12 +1,13 @@
 //! Where a dialled target leads: to an address, or to a number that goes over carriers, one after another until one
 //! takes the call. Which of both may be dialled is the operator's to say; what is not allowed is denied.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     ConsoleReply, TraceEvent,
     call::{Call, End, State},
     core::Core,
+    queued::Turn,
     registrar::Reach,
     trunk::{self, Alarm, Caller, Counted, Denied, Full, Ticket, Trunk, Way},
 };
@@ -54,6 +55,8 @@ pub(super) struct Carrier {
     pub caller: Caller,
     /// Challenges of the carrier at hand that were answered.
     proofs: u8,
+    /// Where every way is full.
+    pub turn: Turn,
 }
 
 impl Carrier {
@@ -181,7 +184,10 @@ impl Call {
             if !stays {
                 self.withdraw(core);
                 match core.enter_trunk(self.id, &way, &account) {
-                    Ok(ticket) => self.trunk = Some(OnTrunk::new(&way.trunk, ticket)),
+                    Ok(ticket) => {
+                        self.trunk = Some(OnTrunk::new(&way.trunk, ticket));
+                        self.has_turn(core);
+                    }
                     Err(full) => {
                         self.skip_way(core, &way, full);
                         continue;
@@ -201,9 +207,11 @@ impl Call {
     fn skip_way(&mut self, core: &mut Core, way: &Way, full: Full) {
         tracing::info!(call = %self.name, trunk = &*way.trunk, why = full.as_str(), "trunk takes no call");
         core.trace(self.id, TraceEvent::Call(format!("not over trunk {}: {}", way.trunk, full.as_str())));
+        let patience = core.config.trunking.trunk(&way.trunk).map_or(Duration::ZERO, |trunk| trunk.queue);
         if let State::Locating(locating) = &mut self.state {
             let end = End { failure: Failure::Limit(full.as_str()), ..End::UNREACHABLE };
             locating.outgoing.failed.get_or_insert(end);
+            locating.outgoing.carrier.turn.note(core.now, patience, way, full);
         }
     }
 
@@ -226,6 +234,7 @@ impl Call {
         let Some(on) = &mut self.trunk else { return };
         if std::mem::replace(&mut on.counted, false) {
             core.trunks.leave(&on.name);
+            core.call_next(&on.name);
         }
         if let Some(ticket) = on.ticket.take() {
             let mut alarms = Vec::new();
@@ -241,6 +250,9 @@ impl Core {
     pub fn enter_trunk(&mut self, call: CallId, way: &Way, account: &str) -> Result<Option<Ticket>, Full> {
         let trunking = &self.config.trunking;
         let Some(trunk) = trunking.trunk(&way.trunk) else { return Err(Full::Gone) };
+        if !way.emergency && self.lines.has_others_before(&way.trunk, call) {
+            return Err(Full::Calls);
+        }
         let counted = Counted { number: &way.number, trunk: &way.trunk, caller: account, price: way.price };
         let mut alarms = Vec::new();
         let caps = if way.emergency { &[][..] } else { &trunking.outbound.caps };

@@ -136,10 +136,11 @@ pub enum Output {
         /// What its port saw.
         quality: Box<CallQuality>,
     },
-    /// Something happened on a call. Never comes after its [`Output::Record`].
-    Happening(Box<Happening>),
     /// A call is over, and this is what is known of it.
     Record(Box<CallRecord>),
+    /// Something happened beside the steps of a call. Of a call it comes after its first [`Output::Progress`] and before
+    /// its [`Output::Record`].
+    Happened(Box<Happening>),
     /// What became of a text message.
     Message(Box<MessageRecord>),
     /// Something to look at, where [`Config::trace`](super::Config::trace) is on.

@@ -7,6 +7,7 @@ use super::{
     Output,
     call::{Call, Notice},
     core::Core,
+    happened::{self, What},
     steer::Hand,
     switch::Switch,
     task::Doing,
@@ -64,7 +65,12 @@ impl Call {
         self.play_by(core, sounds, Hand::default())
     }
 
-    /// As [`Call::play`], in its own manner; [`Notice::Playing`] comes when it begins.
+    /// As [`Call::play`]; events tell of it.
+    pub fn play_told(&mut self, core: &mut Core, sounds: &[Sound]) -> Result<(), Failure> {
+        self.play_by(core, sounds, Hand::plain())
+    }
+
+    /// As [`Call::play_told`], in its own manner; [`Notice::Playing`] comes when it begins.
     pub fn play_as(&mut self, core: &mut Core, play: &Play) -> Result<(), Failure> {
         self.play_by(core, &play.sounds, Hand::new(play))
     }
@@ -84,6 +90,9 @@ impl Call {
             loads.push(Missing { load, place: at, depth: 0 });
             core.loads.insert(load, self.id);
             core.out.push_back(Output::Load { load, sound: sound.clone(), rate });
+        }
+        if hand.told {
+            self.happened(core, What::Playing { sounds: happened::named(sounds) });
         }
         self.player = Player::Loading { sounds: made, loads, hand: Box::new(hand) };
         self.play_when_loaded(core);
@@ -110,7 +119,7 @@ impl Call {
                 self.play_when_loaded(core);
             }
             Err(why) => {
-                self.forget_play(core);
+                self.end_play(core, What::NotPlayed { reason: why.fault.as_str().to_owned() });
                 core.tell(self.id, Notice::NotPlayed(why));
             }
         }
@@ -135,7 +144,7 @@ impl Call {
     /// The engine is through with `play`.
     pub fn handle_played(&mut self, core: &mut Core, play: PlayId, samples: u64) {
         if matches!(self.player, Player::Playing { play: now, .. } if now == play) {
-            self.forget_play(core);
+            self.end_play(core, What::Played { seconds: Some(length(samples).as_secs_f64()) });
             core.tell(self.id, Notice::Played { samples });
         }
     }
@@ -161,15 +170,24 @@ impl Call {
 
     /// Nothing is played any more, as far as this call is concerned.
     pub fn forget_play(&mut self, core: &mut Core) {
-        match std::mem::replace(&mut self.player, Player::Idle) {
-            Player::Idle => {}
-            Player::Loading { loads, .. } => {
+        self.end_play(core, What::Played { seconds: None });
+    }
+
+    fn end_play(&mut self, core: &mut Core, what: What) {
+        let hand = match std::mem::replace(&mut self.player, Player::Idle) {
+            Player::Idle => return,
+            Player::Loading { loads, hand, .. } => {
                 for missing in loads {
                     core.loads.remove(&missing.load);
                 }
+                hand
             }
-            Player::Playing { hand, .. } => hand.give_up(core),
+            Player::Playing { hand, .. } => hand,
+        };
+        if hand.told {
+            self.happened(core, what);
         }
+        hand.give_up(core);
     }
 }
 

@@ -50,23 +50,41 @@ pub struct Progress {
 pub(super) struct Told {
     status: Option<Status>,
     script: Option<Arc<str>>,
+    /// Other things that happened.
+    pub happenings: u32,
+}
+
+impl Told {
+    /// Its first step was told.
+    pub fn is_anything(&self) -> bool {
+        self.status.is_some()
+    }
 }
 
 impl Switch {
     /// Tell how a call stands, where that is news.
     pub(super) fn tell_progress(&mut self, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| call.over.is_none()) else { return };
-        let status = call.told.status.map_or(call.standing(), |told| told.max(call.standing()));
-        if call.told.status == Some(status) && call.told.script == call.about.script {
-            return;
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.tell_progress(&mut self.core);
         }
-        call.told = Told { status: Some(status), script: call.about.script.clone() };
-        let progress = call.stand(&self.core, status);
-        self.core.out.push_back(Output::Progress(Box::new(progress)));
     }
 }
 
 impl Call {
+    /// Tell how it stands, where that is news.
+    pub(super) fn tell_progress(&mut self, core: &mut Core) {
+        if self.over.is_some() {
+            return;
+        }
+        let status = self.told.status.map_or(self.standing(), |told| told.max(self.standing()));
+        if self.told.status == Some(status) && self.told.script == self.about.script {
+            return;
+        }
+        (self.told.status, self.told.script) = (Some(status), self.about.script.clone());
+        let progress = self.stand(core, status);
+        core.out.push_back(Output::Progress(Box::new(progress)));
+    }
+
     fn standing(&self) -> Status {
         if self.is_answered() {
             return Status::InProgress;

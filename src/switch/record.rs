@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use super::{
-    Happened, Output, Recorded, RecordedReason,
+    Output,
     call::Call,
     core::Core,
+    happened::{self, What},
     play,
     switch::Switch,
     task::{Ask, Doing},
@@ -131,6 +132,8 @@ impl Call {
     ) -> Vec<Block> {
         let Plan { recording, rate, blocks, file, shape, .. } = plan;
         core.recordings.insert(recording, self.id);
+        let room = how.room.clone();
+        self.happened(core, What::Recording { recording: recording.0, file: file.clone(), room });
         let about = Box::new(self.stands_now(core));
         core.out.push_back(Output::OpenRecording { recording, file: file.clone(), shape, port, worker, about });
         self.recordings.push(Recording {
@@ -175,7 +178,10 @@ impl Call {
 
     pub fn record_as(&mut self, core: &mut Core, recording: RecordingId, mode: RecordMode) -> Result<(), Failure> {
         let found = self.recordings.iter_mut().find(|r| r.id == recording && r.done.is_none());
-        found.ok_or(Failure::NoSuchRecording)?.mode = mode;
+        let before = std::mem::replace(&mut found.ok_or(Failure::NoSuchRecording)?.mode, mode);
+        if before != mode {
+            self.happened(core, What::RecordingMode { recording: recording.0, mode: happened::mode(mode) });
+        }
         self.command_recording(core, recording, |port| Command::RecordAs { port, recording, mode });
         Ok(())
     }
@@ -210,9 +216,12 @@ impl Call {
 
     /// The call is let go, though the disk is not through with its recordings.
     pub fn leave_recordings(&mut self, core: &mut Core) {
-        for recording in self.recordings.drain(..) {
+        for recording in std::mem::take(&mut self.recordings) {
             core.recordings.remove(&recording.id);
-            self.about.file_errors.push(format!("{}: the disk was not through with it", recording.file));
+            let error = format!("{}: the disk was not through with it in time", recording.file);
+            self.about.file_errors.push(error.clone());
+            let (recording, error) = (recording.id.0, Some(error));
+            self.happened(core, What::Recorded { recording, files: Vec::new(), seconds: 0.0, reason: "disk", error });
         }
     }
 
@@ -285,19 +294,18 @@ impl Switch {
         let length = play::length(samples / ended.rate.scale() as u64);
         let why = ended.key.map_or(why, RecordEnd::Key);
         let (files, error) = call.note_files(&ended, written);
-        let reason = if error.is_some() { RecordedReason::Disk } else { why.into() };
-        let told = Recorded {
+        let what = What::Recorded {
             recording: recording.0,
             files: files.clone(),
             seconds: length.as_secs_f64(),
-            reason,
+            reason: if error.is_some() { "disk" } else { why.as_str() },
             error: error.clone(),
         };
-        call.tell_happened(core, Happened::Recorded(told));
         let reply = match error {
             None => Reply::Recorded { recording, files, length, why },
             Some(why) => Reply::Failed(Failure::Disk(why)),
         };
+        call.happened(core, what);
         let id = call.id;
         if let Some(ask) = ended.waiting {
             self.end_task_if(id, |doing| matches!(doing, Doing::Record(waiting) if *waiting == recording));

@@ -4,6 +4,7 @@
 use super::{
     call::{Call, End, Notice, State},
     core::Core,
+    happened::{By, What},
     switch::Switch,
     task::{Ask, Doing, Task},
     within::Purpose,
@@ -44,6 +45,8 @@ impl Switch {
         }
         let until = core.now + timeout;
         call.send_refer(core, &refer_to)?;
+        let target = refer_to.uri.to_string();
+        call.happened(core, What::Transferring { by: By::Us, target });
         call.task = Some(Task { ask, doing: Doing::Transfer(Referring { until, rang: false }) });
         Ok(None)
     }
@@ -61,6 +64,20 @@ impl Switch {
             Ok(code) => Reply::Failed(End::refused(code, referring.rang).failure),
             Err(failure) => Reply::Failed(failure),
         };
+        self.transfer_over(id, reply);
+    }
+
+    /// It is known how a transfer went, or it took too long.
+    pub(super) fn transfer_over(&mut self, id: CallId, reply: Reply) {
+        if let Some((call, core)) = self.call(id) {
+            let by = By::Us;
+            let what = if let Reply::Failed(failure) = &reply {
+                What::NotTransferred { by, reason: failure.as_str().to_owned() }
+            } else {
+                What::Transferred { by }
+            };
+            call.happened(core, what);
+        }
         self.finish_task(id, reply);
     }
 }

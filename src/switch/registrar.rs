@@ -2,9 +2,11 @@
 //! data and one rule book: who may register is decided elsewhere.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
+
+use serde::Serialize;
 
 use crate::{
     sip::{Hop, NameAddr, Request, Uri},
@@ -93,6 +95,29 @@ pub enum Refusal {
     OutOfOrder,
 }
 
+/// Why a phone is no longer where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gone {
+    /// It said so.
+    Left,
+    /// It did not say in time that it is still there.
+    Expired,
+    /// Its connection broke.
+    ConnectionLost,
+    /// It is at another place now, or another place of its user's took its room.
+    Replaced,
+}
+
+/// A place where a phone was not before, or is no more.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// It is there.
+    Came(Box<Binding>),
+    /// It is not any more.
+    Went(Box<Binding>, Gone),
+}
+
 /// All bindings, by the user that they are of.
 #[derive(Debug, Default)]
 pub struct Registrar {
@@ -100,6 +125,8 @@ pub struct Registrar {
     due: BTreeSet<(Time, String)>,
     /// Users whose bindings are not what they were when somebody looked last.
     changed: BTreeSet<String>,
+    /// What nobody has looked at yet.
+    news: VecDeque<(String, News)>,
 }
 
 impl Registrar {
@@ -123,6 +150,25 @@ impl Registrar {
             self.bindings.insert(user.to_owned(), bindings);
         }
         self.changed.insert(user.to_owned());
+    }
+
+    /// As [`Registrar::set`]; who came and went is news.
+    fn change(&mut self, user: &str, bindings: Vec<Binding>, why: Gone) {
+        let there = |all: &[Binding], one: &Binding| all.iter().any(|other| other.contact.uri == one.contact.uri);
+        let old = self.of(user).to_vec();
+        for one in old.iter().filter(|one| !there(&bindings, one)) {
+            let why = if bindings.iter().any(|other| other.is(one)) { Gone::Replaced } else { why };
+            self.news.push_back((user.to_owned(), News::Went(Box::new(one.clone()), why)));
+        }
+        for one in bindings.iter().filter(|one| !there(&old, one)) {
+            self.news.push_back((user.to_owned(), News::Came(Box::new(one.clone()))));
+        }
+        self.set(user, bindings);
+    }
+
+    /// The next place where a phone came or went, by its user.
+    pub fn take_news(&mut self) -> Option<(String, News)> {
+        self.news.pop_front()
     }
 
     /// A user whose bindings changed since they were asked for last, and what they are now.
@@ -161,7 +207,7 @@ impl Registrar {
             if !bindings.iter().all(newer) {
                 return Err(Refusal::OutOfOrder);
             }
-            self.set(user, Vec::new());
+            self.change(user, Vec::new(), Gone::Left);
             return Ok(false);
         }
         let mut flow = false;
@@ -181,7 +227,7 @@ impl Registrar {
         }
         let beyond = bindings.len().saturating_sub(terms.contacts.max(1));
         bindings.drain(..beyond);
-        self.set(user, bindings);
+        self.change(user, bindings, if beyond > 0 { Gone::Replaced } else { Gone::Left });
         Ok(flow)
     }
 
@@ -199,7 +245,7 @@ impl Registrar {
             for one in bindings.iter_mut().filter(|one| one.hop == Some(hop)) {
                 one.hop = None;
             }
-            self.set(user, bindings);
+            self.change(user, bindings, Gone::ConnectionLost);
         }
         users
     }
@@ -220,7 +266,7 @@ impl Registrar {
         let mut users = Vec::new();
         while let Some((_, user)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
             let left = self.of(&user).iter().filter(|one| one.until > now).cloned().collect();
-            self.set(&user, left);
+            self.change(&user, left, Gone::Expired);
             users.push(user);
         }
         users

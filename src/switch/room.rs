@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Happened, Speaker, TraceEvent,
+    TraceEvent,
     bridge::Joined,
     call::Call,
     core::Core,
+    happened::What,
     switch::Switch,
     task::{Ask, Doing, Task},
 };
@@ -234,7 +235,7 @@ impl Switch {
         core.trace(id, TraceEvent::Media("speaks loudest in its room".to_owned()));
         if let Joined::Room(name) = &call.joined {
             let name = name.clone();
-            call.tell_happened(core, Happened::Speaker(Speaker { room: name.clone() }));
+            call.happened(core, What::Speaker { room: name.clone() });
             if let Some(room) = self.rooms.get_mut(&name) {
                 room.loudest = Some(id);
             }

@@ -30,6 +30,8 @@ pub struct Rules {
     pub fax: bool,
     /// Session timers.
     pub session: SessionWish,
+    /// Of whom nothing was heard for so long is asked whether he is there; zero: nobody is.
+    pub watchdog: Duration,
     /// Other people's machines that record calls (SIPREC).
     pub recorders: Recorders,
 }
@@ -46,6 +48,7 @@ impl Default for Rules {
             transfer: TransferRule::Trusted,
             fax: true,
             session,
+            watchdog: Duration::from_secs(600),
             recorders: Recorders::default(),
         }
     }

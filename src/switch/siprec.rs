@@ -13,6 +13,7 @@ use super::{
     accept::warning,
     call::{Call, End},
     connect::Outgoing,
+    happened::What,
     outbound::Carrier,
     siprec_mask::Mask,
     siprec_mouths::Mouths,
@@ -164,7 +165,7 @@ impl Switch {
         }
         let heeded = leg.hear_recorder(core);
         let Some(siprec) = &mut leg.siprec else { return false };
-        let (of, ask) = (siprec.of, siprec.ask.take());
+        let (of, ask, recorder) = (siprec.of, siprec.ask.take(), leg.name.clone());
         let rate = match heeded {
             Ok(rate) => rate,
             Err(why) => {
@@ -181,6 +182,7 @@ impl Switch {
         if let Some((call, core)) = self.call(of)
             && let Some(port) = call.port.open().map(|open| open.id)
         {
+            call.happened(core, What::Siprec { recorder });
             for tap in taps {
                 call.command(core, Command::Tap { port, tapping: Tapping::new(tap) });
             }
@@ -235,7 +237,11 @@ impl Switch {
     }
 
     fn leave_recorded(&mut self, of: CallId, leg: CallId, taps: Vec<TapId>) {
+        let recorder = self.calls.get(&leg).map(|leg| leg.name.clone()).filter(|_| !taps.is_empty());
         let Some((call, core)) = self.call(of) else { return };
+        if let Some(recorder) = recorder {
+            call.happened(core, What::SiprecOver { recorder });
+        }
         if call.recorder == Some(leg) {
             call.recorder = None;
         }

@@ -34,6 +34,12 @@ impl Switch {
         Ok(Some(Reply::Done))
     }
 
+    /// The script said that the recorder of this call is to hear silence.
+    pub(super) fn siprec_is_masked(&self, call: &Call) -> bool {
+        let recorder = call.recorder.and_then(|recorder| self.calls.get(&recorder));
+        recorder.and_then(|leg| leg.siprec.as_ref()).is_some_and(|siprec| siprec.mask.asked)
+    }
+
     /// Something changed about what others may hear of a call.
     pub(super) fn tend_mask(&mut self, id: CallId) {
         if let Some((call, core)) = self.call(id) {

@@ -146,6 +146,7 @@ impl Call {
             codecs: codecs.clone(),
             relayed: Vec::new(),
             formats: Vec::new(),
+            comfort: false,
             ptime,
             direction: sdp::Direction::SendOnly,
             security: securities.next().unwrap_or_default(),

@@ -28,6 +28,8 @@ pub(super) struct Hand {
     keys: Vec<(char, PlayKey)>,
     step: Duration,
     paused: bool,
+    /// It began and ends with an event.
+    pub told: bool,
     /// Who is to be told where it is; `None`: a key asked, nobody is told.
     asks: VecDeque<Option<Ask>>,
 }
@@ -47,7 +49,12 @@ impl Hand {
     pub fn new(play: &Play) -> Hand {
         let manner = Manner { volume: play.manner.volume.clamp(VOLUME.0, VOLUME.1), ..play.manner };
         let (stop_on, keys) = (play.stop_on.clone(), play.keys.clone());
-        Hand { manner, stop_on, keys, step: play.step, paused: false, asks: VecDeque::new() }
+        Hand { manner, stop_on, keys, step: play.step, paused: false, told: true, asks: VecDeque::new() }
+    }
+
+    /// Without keys; events tell of it.
+    pub fn plain() -> Hand {
+        Hand { told: true, ..Hand::default() }
     }
 
     /// What this key is to do.

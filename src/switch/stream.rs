@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::{Direction, Output, TraceEvent, call::Call, core::Core, switch::Switch, task::Ask};
+use super::{Direction, Output, TraceEvent, call::Call, core::Core, happened::What, switch::Switch, task::Ask};
 use crate::{
     codec::Rate,
     ids::{CallId, StreamId, TapId},
@@ -111,6 +111,7 @@ impl Call {
             None => taps.iter().for_each(|tap| tap.end()),
         }
         self.mask_stream(core);
+        self.happened(core, What::Streaming {});
         if let Some(ask) = ask {
             core.reply(ask, Reply::Done);
         }
@@ -133,6 +134,9 @@ impl Call {
     pub fn leave_stream(&mut self, core: &mut Core) -> Option<Ask> {
         let streaming = self.streaming.take()?;
         core.streams.remove(&streaming.stream);
+        if streaming.ask.is_none() {
+            self.happened(core, What::Streamed {});
+        }
         let port = self.port.open().map(|open| open.id);
         for tap in streaming.taps {
             tap.end();

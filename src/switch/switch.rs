@@ -139,6 +139,7 @@ impl Switch {
         }
         self.core.config = Config { sip, ..config };
         self.core.link_up();
+        self.core.call_all();
         self.core.desk.configure(&self.core.config.phones);
         self.core.guard.configure(guarding(&self.core.config));
     }
@@ -174,7 +175,7 @@ impl Switch {
 
     /// The next thing to be done.
     pub fn poll(&mut self) -> Option<Output> {
-        self.core.out.pop_front().or_else(|| self.poll_registered())
+        self.core.out.pop_front().or_else(|| self.poll_registered()).or_else(|| self.poll_phones())
     }
 
     /// What holds for what comes from now on.
@@ -307,10 +308,12 @@ impl Switch {
             Notice::EarlyMedia => self.leg_has_early_media(id),
             Notice::Answered => self.on_answered(id),
             Notice::Key(key) => {
+                self.tell_key(id, key);
                 self.pass_key(id, key, false);
                 self.on_key(id, key);
             }
             Notice::InfoKey(key) => {
+                self.tell_key(id, key);
                 self.pass_key(id, key, true);
                 self.on_key(id, key);
             }
@@ -327,6 +330,11 @@ impl Switch {
                     self.tend_music(id);
                 }
             }
+            Notice::Turn => {
+                if let Some((call, core)) = self.call(id) {
+                    call.try_turn(core);
+                }
+            }
             Notice::Reoffered(result) => self.on_reoffered(id, result),
             Notice::Held => self.on_held(id),
             Notice::Referred(result) => self.on_referred(id, result),
@@ -339,8 +347,9 @@ impl Switch {
     }
 
     fn on_answered(&mut self, id: CallId) {
-        let Some(call) = self.calls.get(&id).filter(|call| call.over.is_none()) else { return };
+        let Some((call, core)) = self.call(id).filter(|(call, _)| call.over.is_none()) else { return };
         tracing::info!(call = %call.name, "answered");
+        call.watch(core);
         if self.target_answers(id) || self.replacement_answered(id) || self.recorder_answers(id) {
             return;
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     call::{Call, End, State},
     core::Core,
+    happened::What,
     info::Dictated,
     switch::Switch,
 };
@@ -183,12 +184,16 @@ impl Switch {
                 Ok(Doing::Echo { stop_on, until: limit.map(|limit| core.now + limit) })
             }),
             Verb::SendDigits { digits, length, gap } => self.begin_task(ask, id, |call, core| {
-                if call.takes_info() {
+                let count = digits.chars().filter(|digit| *digit != ',').count();
+                let doing = if call.takes_info() {
                     check_digits(&digits)?;
-                    return Ok(Doing::SendInfo(Dictated::new(core.now, &digits, length, gap)));
-                }
-                call.send_digits(core, &digits, length, gap)?;
-                Ok(Doing::SendDigits)
+                    Doing::SendInfo(Dictated::new(core.now, &digits, length, gap))
+                } else {
+                    call.send_digits(core, &digits, length, gap)?;
+                    Doing::SendDigits
+                };
+                call.happened(core, What::KeysSent { count });
+                Ok(doing)
             }),
             // Early media was all that was asked for; the others never wait for media.
             Verb::Progress
@@ -298,7 +303,8 @@ impl Switch {
                 self.gathered(id, step);
             }
             Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
-            Doing::Transfer(_) | Doing::Message { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
+            Doing::Transfer(_) => self.transfer_over(id, Reply::Failed(Failure::NoAnswer)),
+            Doing::Message { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
             Doing::Park { .. } => {
                 self.finish_task(id, Reply::Failed(Failure::NoAnswer));
                 self.tend_music(id);

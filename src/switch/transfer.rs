@@ -14,6 +14,7 @@ use super::{
     call::{Call, End, State},
     connect::Outgoing,
     core::Core,
+    happened::{By, What},
     outbound::Carrier,
     play::ringing,
     refer,
@@ -71,6 +72,10 @@ impl Switch {
                 self.core.answer(tx, request, 202, &fields);
                 let referral = Referral { referrer: id, moved, refer: headers.cseq.number, notify };
                 let by = headers.get("Referred-By").map(str::to_owned);
+                if let Some((call, core)) = self.call(id) {
+                    let target = refer_to.uri.to_string();
+                    call.happened(core, What::Transferring { by: By::Party, target });
+                }
                 self.move_to(referral, refer_to, by);
             }
         }
@@ -321,6 +326,14 @@ impl Switch {
 
     /// Tell the referrer how far the new call is, if it is still there and wants to know.
     fn notify(&mut self, referral: Referral, code: u16) {
+        if let Some((call, core)) = self.call(referral.referrer) {
+            let by = By::Party;
+            match code {
+                0..200 => {}
+                200..300 => call.happened(core, What::Transferred { by }),
+                _ => call.happened(core, What::NotTransferred { by, reason: code.to_string() }),
+            }
+        }
         if !referral.notify {
             return;
         }

@@ -25,6 +25,8 @@ pub(super) enum Purpose {
     Refer,
     /// NOTIFY: nobody waits for its answer.
     Notify,
+    /// OPTIONS: the party is asked whether it is there.
+    Alive,
     /// MESSAGE: the script wants to know how it went; absent: nobody does any more.
     Text(Option<Ask>),
 }
@@ -221,6 +223,7 @@ impl Call {
 
     /// An answer to a request of ours.
     fn handle_response(&mut self, core: &mut Core, tx: ClientTx, response: &Response) {
+        self.watchdog.hear();
         match self.pending.iter().position(|asked| asked.tx == tx) {
             Some(_) if response.code < 200 => {}
             Some(at) => {
@@ -231,6 +234,7 @@ impl Call {
                     Purpose::Refresh => self.handle_refreshed(core, response),
                     Purpose::Refer => self.refer_answered(core, response.code),
                     Purpose::Text(ask) => self.text_answered(core, ask, &request, response.code),
+                    Purpose::Alive => self.watch_answered(core, Some(response.code)),
                     Purpose::Prack | Purpose::Notify => {}
                 }
             }
@@ -252,6 +256,7 @@ impl Call {
                     Purpose::Text(ask) => self.text_over(core, ask, &request, Err(verbs::Failure::NoAnswer)),
                     Purpose::Refresh => self.handle_refresh_failed(core, why),
                     Purpose::Refer => core.tell(self.id, Notice::Referred(Err(verbs::Failure::Unreachable))),
+                    Purpose::Alive => self.watch_answered(core, None),
                     Purpose::Prack | Purpose::Notify => {}
                 }
             }
@@ -269,6 +274,7 @@ impl Call {
             core.answer(tx, request, code, &[]);
             return Handled::Already;
         }
+        self.watchdog.hear();
         self.serve(core, tx, request)
     }
 

@@ -1,7 +1,7 @@
 //! What is so new that the database does not have it yet; and how far that is behind.
 
 use super::{kept::record, *};
-use crate::switch::{CallQuality, Happened, Happening, Speaker};
+use crate::switch::{CallQuality, Happened, Happening};
 
 #[tokio::test]
 async fn the_events_of_a_call_are_there_the_moment_that_it_is_over() {
@@ -38,9 +38,9 @@ async fn how_a_call_sounds_is_told_while_it_goes_on_and_what_happens_on_it_is_an
     for call in ["7-1", "7-9"] {
         bench.journal.facts.send(Fact::Quality { call: call.into(), quality: quality.clone() }).await.unwrap();
     }
-    let what = Happened::Speaker(Speaker { room: "team".into() });
-    let happening = Happening { call: "7-1".into(), from: "4711".into(), to: "100".into(), what };
-    bench.journal.facts.send(Fact::Happening(Box::new(happening))).await.unwrap();
+    let what = Happened::Speaker { room: "team".into() };
+    let happening = Happening { call: Some("7-1".into()), from: "4711".into(), to: "100".into(), what };
+    bench.journal.facts.send(Fact::Happened(Box::new(happening))).await.unwrap();
     let (code, call) = bench.get("/v1/calls/7-1").await;
     assert_eq!((code, &call["quality"]["lost"], &call["quality"]["mos"]), (200, &json!(7), &json!(4.1)));
     assert_eq!(call["status"], "in_progress");

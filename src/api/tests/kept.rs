@@ -8,6 +8,7 @@ pub(super) fn record(id: &str, from: &str, recordings: &[&str]) -> Fact {
     Fact::Record(Box::new(CallRecord {
         id: id.into(),
         parent: None,
+        partners: Vec::new(),
         direction: Direction::Inbound,
         from: from.into(),
         to: "100".into(),

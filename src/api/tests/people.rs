@@ -1,7 +1,7 @@
 //! People log in and out, and do what their role allows; what was done is known afterwards.
 
 use super::*;
-use crate::store::Password;
+use crate::store::{Done, Password};
 
 async fn with_anna(role: Scope) -> Bench {
     let bench = Bench::new().await;
@@ -110,7 +110,9 @@ async fn administrators_let_people_in_and_out_at_once() {
 async fn what_was_done_is_told_page_by_page_the_newest_first() {
     let bench = Bench::new().await;
     for at in 0..5 {
-        bench.store.note(at, "key", "test.done", &at.to_string()).await.unwrap();
+        let [who, what, outcome] = ["key", "test.done", "done"].map(str::to_owned);
+        let done = Done { at_ms: at, who, what, about: at.to_string(), outcome };
+        bench.store.note(&done).await.unwrap();
     }
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {

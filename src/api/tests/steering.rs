@@ -91,8 +91,15 @@ async fn each_way_to_steer_is_one_verb() {
     assert_eq!(told, json!({"outcome": "recorded", "files": ["x.wav"], "seconds": 1.5}));
     let (code, problem) = bench.post("/v1/calls/a-1/flow", &json!({"script": "none.lua"})).await;
     assert_eq!((code, problem["field"].as_str()), (422, Some("script")));
+    let (_, code, _) = steer(&mut bench, "hold", json!({}), Reply::Failed(Failure::WrongState)).await;
+    assert_eq!(code, 409);
     let (_, audit) = bench.get("/v1/audit?limit=500").await;
-    assert!(audit["entries"].as_array().unwrap().iter().any(|one| one["what"] == "call.mute" && one["about"] == "a-1"));
+    let has = |what: &str, outcome: &str| {
+        let is = |one: &Value| one["what"] == what && one["about"] == "a-1" && one["outcome"] == outcome;
+        audit["entries"].as_array().unwrap().iter().any(is)
+    };
+    assert!(has("call.mute", "done") && has("call.hold", "done"), "{audit:#}");
+    assert!(has("call.hold", "refused: wrong_state") && !has("call.mute", "refused: wrong_state"), "{audit:#}");
 }
 
 fn announce(files: &[&str], manner: Manner) -> Verb {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::audio::{g711, speech::Chance};
+use crate::{
+    audio::{Conceal, g711, speech::Chance},
+    codec::Rate,
+};
 
 const ALL: &str = "123A456B789C*0#D";
 
@@ -184,4 +187,43 @@ fn noise_and_loud_rectangles_are_no_keys() {
     assert_eq!(keys(&noise), "");
     let rectangle: Vec<i16> = (0..80_000).map(|n| if n / 40 % 2 == 0 { 20_000 } else { -20_000 }).collect();
     assert_eq!(keys(&rectangle), "");
+}
+
+/// What is heard where this frame of 20 ms is lost and made up.
+fn keys_without(samples: &[i16], lost: usize) -> String {
+    let (mut detector, mut conceal, mut keys) = (Detector::new(8000), Conceal::new(Rate::Narrow), String::new());
+    for (at, frame) in samples.chunks_exact(160).enumerate() {
+        let mut frame = frame.to_vec();
+        if at == lost {
+            conceal.make_up(&mut frame);
+            detector.handle_made_up(&frame, |key| keys.push(key));
+        } else {
+            conceal.hear(&mut frame);
+            detector.handle(&frame, |key| keys.push(key));
+        }
+    }
+    keys
+}
+
+#[test]
+fn a_packet_lost_within_a_tone_of_usual_length_neither_hides_it_nor_makes_two_of_it() {
+    let mut chance = Chance::new(8);
+    for key in ALL.chars() {
+        let samples = sounded(Press { key, ms: 100.0, ..PLAIN }, &mut chance);
+        for lost in 0..samples.len() / 160 {
+            assert_eq!(keys_without(&samples, lost), key.to_string(), "frame {lost}");
+        }
+    }
+}
+
+#[test]
+fn a_packet_lost_in_the_pause_between_two_presses_does_not_join_them() {
+    let mut chance = Chance::new(9);
+    for key in ALL.chars() {
+        let one = sounded(Press { key, ms: 80.0, ..PLAIN }, &mut chance);
+        let both = [&one[..], &one[800..]].concat();
+        for lost in 0..both.len() / 160 {
+            assert_eq!(keys_without(&both, lost), format!("{key}{key}"), "frame {lost}");
+        }
+    }
 }

@@ -49,7 +49,7 @@ fn busy_congestion_and_dial_tones_are_told_apart_in_most_countries() {
     for country in ["us", "gb", "de", "fr", "it", "nl", "ch", "at", "au", "jp", "be"] {
         assert_eq!(heard(&signal(SignalTone::Busy, country)), [Heard::Busy], "{country}");
     }
-    for country in ["us", "de", "fr", "it", "nl", "ch", "at", "in"] {
+    for country in ["us", "de", "fr", "it", "nl", "ch", "at", "in", "br"] {
         assert_eq!(heard(&signal(SignalTone::Congestion, country)), [Heard::Congestion], "{country}");
     }
     for country in ["us", "gb", "de", "fr", "es", "jp"] {

@@ -109,10 +109,10 @@ pub enum Fact {
     Record(Box<CallRecord>),
     /// A call of an earlier run is found to be over; its last event has this place in its order.
     Reconciled(Box<CallRecord>, u32),
+    /// Something happened beside the steps of a call.
+    Happened(Box<Happening>),
     /// What became of a text message.
     Message(Box<MessageRecord>),
-    /// Something happened on a call.
-    Happening(Box<Happening>),
     /// How the audio of a call goes so far.
     Quality {
         /// The call's id, as records have it.

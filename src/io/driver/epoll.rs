@@ -4,21 +4,24 @@
 //! and sendmmsg, which serve one socket, would only add their own cost. A socket that has more is reported again at once.
 
 use std::{
-    io::{self, ErrorKind},
-    net::UdpSocket,
-    os::fd::{AsFd, OwnedFd},
+    io::{self, IoSliceMut},
+    net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     time::Duration,
 };
 
 use nix::{
+    errno::Errno,
     poll::{PollFd, PollFlags, ppoll},
     sys::{
         epoll::{Epoll as EpollFd, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+        socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg},
+        time::TimeSpec,
         timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
     },
 };
 
-use super::{Counters, Received, Wait, drain};
+use super::{Counters, Received, Wait, drain, stamps::Stamps};
 use crate::{
     io::{clock::Clock, media_ports::Sockets},
     media::{Batch, Channel, Datagram, MAX_PACKET, Slot},
@@ -50,14 +53,22 @@ pub struct Epoll {
     /// One byte longer than the longest packet, so that a longer one is noticed.
     buffer: Box<[u8; MAX_PACKET + 1]>,
     clock: Clock,
-    /// When the last sleep ended.
-    woke: Time,
+    stamps: Stamps,
+    /// Room for the kernel's stamp.
+    control: Vec<u8>,
     counters: Counters,
 }
 
 struct Open {
     generation: u32,
     sockets: Sockets,
+}
+
+/// A datagram that was read into the buffer.
+struct Came {
+    from: SocketAddr,
+    at: Time,
+    length: usize,
 }
 
 impl Epoll {
@@ -78,7 +89,8 @@ impl Epoll {
             done: 0,
             buffer: Box::new([0; MAX_PACKET + 1]),
             clock,
-            woke: Time::START,
+            stamps: Stamps::new(clock),
+            control: nix::cmsg_space!(TimeSpec),
             counters: Counters::default(),
         })
     }
@@ -114,8 +126,8 @@ impl Epoll {
         let timeout = if wait.until.is_some_and(|until| until <= now) {
             EpollTimeout::ZERO
         } else {
-            let gather =
-                Time::soonest(Some(self.woke + wait.apart), wait.until).map_or(Duration::ZERO, |end| end - now);
+            let gather = Time::soonest(Some(self.stamps.woke() + wait.apart), wait.until)
+                .map_or(Duration::ZERO, |end| end - now);
             if !gather.is_zero() {
                 // Sleeps through packets, not through commands. Interrupted by a signal: a shorter sleep.
                 let wake = &mut [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
@@ -128,8 +140,7 @@ impl Epoll {
         self.reported = self.epoll.wait(&mut self.events, timeout).unwrap_or(0);
         self.done = 0;
         self.counters.turns += 1;
-        self.woke = self.clock.now();
-        self.woke
+        self.stamps.wake()
     }
 
     fn set_alarm(&mut self, at: Option<Time>) {
@@ -174,31 +185,30 @@ impl Epoll {
                 // Reset when it is next set.
                 TIMER => {}
                 mark => {
-                    if let Some((slot, channel, from, length)) = self.read(mark) {
-                        let bytes = &mut self.buffer[..length];
-                        return Some(Received { slot, channel, from, bytes });
+                    if let Some((slot, channel, came)) = self.read(mark) {
+                        let bytes = &mut self.buffer[..came.length];
+                        return Some(Received { slot, channel, from: came.from, at: came.at, bytes });
                     }
                 }
             }
         }
     }
 
-    fn read(&mut self, mark: u64) -> Option<(Slot, Channel, std::net::SocketAddr, usize)> {
+    fn read(&mut self, mark: u64) -> Option<(Slot, Channel, Came)> {
         let (generation, slot, channel) = unmark(mark);
         let open = self.ports.get(slot.0 as usize)?.as_ref().filter(|open| open.generation == generation)?;
-        match open.sockets.on(channel).recv_from(&mut self.buffer[..]) {
-            Ok((length, _)) if length > MAX_PACKET => {
+        match receive(open.sockets.on(channel), &mut self.buffer[..], &mut self.control) {
+            Ok((length, ..)) if length > MAX_PACKET => {
                 self.counters.too_long += 1;
                 None
             }
-            Ok((length, from)) => {
+            Ok((length, Some(from), stamp)) => {
                 self.counters.received += 1;
-                Some((slot, channel, from, length))
+                Some((slot, channel, Came { from, at: self.stamps.time(stamp), length }))
             }
-            Err(error) => {
-                if error.kind() != ErrorKind::WouldBlock {
-                    self.counters.receive_errors += 1;
-                }
+            Ok((_, None, _)) | Err(Errno::EAGAIN) => None,
+            Err(_) => {
+                self.counters.receive_errors += 1;
                 None
             }
         }
@@ -207,6 +217,26 @@ impl Epoll {
     pub(super) fn counters(&self) -> &Counters {
         &self.counters
     }
+}
+
+/// Length, source and the wall clock's time of the next datagram.
+fn receive(
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+    control: &mut Vec<u8>,
+) -> nix::Result<(usize, Option<SocketAddr>, Option<Duration>)> {
+    let mut parts = [IoSliceMut::new(buffer)];
+    let came = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(control), MsgFlags::empty())?;
+    let stamp = came.cmsgs()?.find_map(|message| match message {
+        ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+        _ => None,
+    });
+    Ok((came.bytes, came.address.and_then(address), stamp))
+}
+
+fn address(from: SockaddrStorage) -> Option<SocketAddr> {
+    let four = from.as_sockaddr_in().map(|from| SocketAddrV4::from(*from).into());
+    four.or_else(|| from.as_sockaddr_in6().map(|from| SocketAddrV6::from(*from).into()))
 }
 
 /// Generation, slot and channel in the number that an event carries; the slot has 31 bits of it.

@@ -9,6 +9,7 @@ mod epoll;
 mod places;
 mod received;
 mod setup;
+mod stamps;
 mod uring;
 
 use std::{fmt, io, net::SocketAddr, os::fd::OwnedFd, time::Duration};
@@ -50,6 +51,8 @@ pub struct Received<'a> {
     pub channel: Channel,
     /// From where.
     pub from: SocketAddr,
+    /// When it came, which may be before the thread woke up.
+    pub at: Time,
     /// What, [`crate::media::MAX_PACKET`] bytes at most.
     pub bytes: &'a mut [u8],
 }

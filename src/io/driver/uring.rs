@@ -28,6 +28,7 @@ use super::{
     places::{Places, State},
     received::{self, Came},
     setup::{self, SENDS},
+    stamps::Stamps,
 };
 use crate::{
     io::{clock::Clock, media_ports::Sockets},
@@ -36,7 +37,7 @@ use crate::{
 };
 
 /// A sleep that gathers ends early when this many packets came.
-const GATHER: usize = 64;
+const GATHER: usize = buffers::COUNT as usize / 2;
 /// A sleep that gathers looks around so often. Linux 6.18 was seen to sleep on with a completion in the ring where the least
 /// and the most time to wait were both given to it and the completion came when the least time was over: once in a hundred
 /// moves of a port on a busy machine. Where it gathers nothing, it never did.
@@ -52,7 +53,7 @@ pub struct Uring {
     /// Declared, hence closed, before the memory that the kernel knows.
     ring: IoUring,
     buffers: Buffers,
-    /// Says how much room there is for a source address; read by the kernel whenever a receive is armed.
+    /// Says how much room there is for a source address and a stamp; read by the kernel whenever a receive is armed.
     shape: Box<libc::msghdr>,
     addresses: Box<[SockAddr]>,
     wake: OwnedFd,
@@ -66,8 +67,7 @@ pub struct Uring {
     /// The kernel can gather by itself (6.12).
     gathers: bool,
     clock: Clock,
-    /// When the last sleep ended.
-    woke: Time,
+    stamps: Stamps,
     counters: Counters,
 }
 
@@ -77,6 +77,7 @@ impl Uring {
         // SAFETY: msghdr is a C struct of numbers and pointers, for which zero is a value.
         let mut shape: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
         shape.msg_namelen = received::NAME as u32;
+        shape.msg_controllen = received::CONTROL;
         let no_address = SockAddr::from(std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
         let gathers = ring.params().is_feature_min_timeout();
         let mut uring = Uring {
@@ -91,7 +92,7 @@ impl Uring {
             lent: None,
             gathers,
             clock,
-            woke: Time::START,
+            stamps: Stamps::new(clock),
             counters: Counters::default(),
         };
         // SAFETY: the buffers live as long as `uring`, whose drop takes them from the kernel before they go.
@@ -200,7 +201,8 @@ impl Uring {
             self.submit();
             now = self.clock.now();
         }
-        let gather = Time::soonest(Some(self.woke + wait.apart), wait.until).map_or(Duration::ZERO, |end| end - now);
+        let gather =
+            Time::soonest(Some(self.stamps.woke() + wait.apart), wait.until).map_or(Duration::ZERO, |end| end - now);
         let left = wait.until.map(|until| until - now);
         if self.called || !self.ahead.is_empty() {
             self.enter(1, Some(Duration::ZERO), Duration::ZERO);
@@ -214,8 +216,7 @@ impl Uring {
         self.submit();
         batch.clear();
         self.counters.turns += 1;
-        self.woke = self.clock.now();
-        self.woke
+        self.stamps.wake()
     }
 
     pub(super) fn send(&mut self, batch: &mut Batch) {
@@ -303,13 +304,13 @@ impl Uring {
 
     pub(super) fn next(&mut self) -> Option<Received<'_>> {
         self.give_back_lent();
-        let Some(Came { slot, channel, from, buffer, payload }) = self.came() else {
+        let Some(Came { slot, channel, from, stamp, buffer, payload }) = self.came() else {
             self.called = false;
             return None;
         };
         self.lent = Some(buffer);
         let bytes = self.buffers.bytes(buffer)?.get_mut(payload)?;
-        Some(Received { slot, channel, from, bytes })
+        Some(Received { slot, channel, from, at: self.stamps.time(stamp), bytes })
     }
 
     fn give_back_lent(&mut self) {
@@ -383,9 +384,9 @@ impl Uring {
         let buffer = buffer?;
         let bytes = self.buffers.bytes(buffer)?;
         match received::read(&bytes[..length.min(buffers::SIZE)]) {
-            Some((from, payload)) if open => {
+            Some((from, stamp, payload)) if open => {
                 self.counters.received += 1;
-                return Some(Came { slot, channel, from, buffer, payload });
+                return Some(Came { slot, channel, from, stamp, buffer, payload });
             }
             Some(_) => {}
             None => self.counters.too_long += 1,

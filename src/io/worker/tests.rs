@@ -150,6 +150,7 @@ fn stream(remote: SocketAddr) -> Stream {
         send_digits: Some(Digits::narrow(101)),
         receive_digits: vec![Digits::narrow(101)],
         comfort: None,
+        send_comfort: None,
         opus: OpusWish::default(),
         ptime: 20,
         sending: true,

@@ -90,9 +90,12 @@ impl Turns {
 
     /// False: it was the last one.
     fn turn(&mut self) -> bool {
-        let wait = Wait { until: self.deadline(), apart: self.pace.apart() };
+        let until = self.deadline();
+        // Nothing to wait for: whoever comes first is heard at once.
+        let apart = until.map_or(Duration::ZERO, |_| self.pace.apart(self.engine.hurries()));
+        let wait = Wait { until, apart };
         let now = self.driver.turn(&mut self.batch, wait);
-        let packets = self.handle_packets(now);
+        let packets = self.handle_packets();
         self.pace.handle_packets(now, packets);
         let go_on = self.handle_inbox(now);
         self.handle_timeout(now);
@@ -109,10 +112,10 @@ impl Turns {
         Time::soonest(self.engine.timeout(), longest)
     }
 
-    fn handle_packets(&mut self, now: Time) -> u32 {
+    fn handle_packets(&mut self) -> u32 {
         let mut count = 0;
         while let Some(came) = self.driver.next() {
-            self.engine.handle_packet(now, came.slot, came.channel, came.from, came.bytes, &mut self.batch);
+            self.engine.handle_packet(came.at, came.slot, came.channel, came.from, came.bytes, &mut self.batch);
             count += 1;
             if self.batch.room() < ROOM_FOR_ONE {
                 self.driver.send(&mut self.batch);
@@ -141,7 +144,7 @@ impl Turns {
                 match item {
                     ToWorker::Open { port, memory, sockets } => self.open(now, port, memory, sockets),
                     ToWorker::Command(command) => self.handle_command(now, command),
-                    ToWorker::Move { port, to } => self.give(now, port, to),
+                    ToWorker::Move { port, to } => self.give(port, to),
                     ToWorker::Take { memory, sockets } => self.take(now, memory, sockets),
                     ToWorker::Shutdown => return false,
                 }
@@ -186,14 +189,14 @@ impl Turns {
     }
 
     /// Give a port away. Its packets that were read go through the engine here, the others with the sockets.
-    fn give(&mut self, now: Time, port: PortId, to: WorkerHandle) {
+    fn give(&mut self, port: PortId, to: WorkerHandle) {
         let Some(slot) = self.engine.slot(port) else { return };
         if to.id == self.handle.id {
             self.untold.push_back(FromWorker::Moved { port, worker: to.id });
             return;
         }
         self.driver.stop(slot);
-        self.handle_packets(now);
+        self.handle_packets();
         self.driver.send(&mut self.batch);
         let (Some(memory), Some(sockets)) = (self.engine.give(port), self.driver.take(slot)) else { return };
         self.ports[slot.0 as usize] = None;

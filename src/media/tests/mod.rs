@@ -20,12 +20,14 @@ mod chaos;
 mod codecs;
 mod life;
 mod pass;
+mod pauses;
 mod relay;
 mod rooms;
 mod shields;
 mod sounds;
 mod taps;
 mod tones;
+mod tones_lost;
 mod traces;
 
 pub(super) const PCMU: Payload = Payload { number: 0, codec: Codec::Pcmu };
@@ -47,6 +49,7 @@ pub(super) fn stream_to(remote: SocketAddr) -> Stream {
         send_digits: Some(Digits::narrow(101)),
         receive_digits: vec![Digits::narrow(101)],
         comfort: None,
+        send_comfort: None,
         opus: OpusWish::default(),
         ptime: 20,
         sending: true,

@@ -90,6 +90,7 @@ fn a_gather_has_defaults_and_takes_prompts_and_texts() {
         first_timeout: seconds(5.0),
         timeout: seconds(5.0),
         barge_in: true,
+        secret: false,
     };
     assert_eq!(asks("call:gather()"), Verb::Gather(gather.clone()));
     assert_eq!(asks("call:gather {}"), Verb::Gather(gather.clone()));
@@ -98,7 +99,7 @@ fn a_gather_has_defaults_and_takes_prompts_and_texts() {
     assert_eq!(asks("call:gather {timeout = 2}"), Verb::Gather(gather));
     assert_eq!(
         asks(
-            "call:gather {prompt = 'a.wav', say = 'b', max = 4, terminators = '', timeout = 2, first_timeout = 8, barge_in = false}"
+            "call:gather {prompt = 'a.wav', say = 'b', max = 4, terminators = '', timeout = 2, first_timeout = 8, barge_in = false, secret = true}"
         ),
         Verb::Gather(Gather {
             prompt: vec![Sound::File("a.wav".into()), speech("b")],
@@ -107,6 +108,7 @@ fn a_gather_has_defaults_and_takes_prompts_and_texts() {
             first_timeout: seconds(8.0),
             timeout: seconds(2.0),
             barge_in: false,
+            secret: true,
         })
     );
 }

@@ -76,6 +76,7 @@ fn config(ip: IpAddr, routes: &[(&str, &str)]) -> Config {
             .collect(),
         codecs: conf.codecs,
         relayed: Vec::new(),
+        comfort_noise: false,
         ptime: 20,
         country: "us".into(),
         ring_limit: conf.sip.ring_limit,

@@ -4,6 +4,11 @@ use sqlx::Executor;
 
 use super::*;
 
+fn done(at_ms: i64, about: &str) -> Done {
+    let [who, what, outcome] = ["k", "what", "done"].map(str::to_owned);
+    Done { at_ms, who, what, about: about.to_owned(), outcome }
+}
+
 #[expect(clippy::too_many_lines, reason = "one story")]
 pub(super) async fn keeps_what_people_work_with(folder: &Path, database: &Database) {
     let store = Store::open(database).await.unwrap();
@@ -24,12 +29,12 @@ pub(super) async fn keeps_what_people_work_with(folder: &Path, database: &Databa
     assert!(store.remove_person("anna").await.unwrap() && !store.remove_person("anna").await.unwrap());
 
     for at in 0..5 {
-        store.note(at / 2, "k", "what", &at.to_string()).await.unwrap();
+        store.note(&done(at / 2, &at.to_string())).await.unwrap();
     }
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let (done, next) = store.done(after.as_ref(), 2).await.unwrap();
-        seen.extend(done.into_iter().map(|one| one.about));
+        let (entries, next) = store.done(after.as_ref(), 2).await.unwrap();
+        seen.extend(entries.into_iter().map(|one| one.about));
         after = next;
         if after.is_none() {
             break;
@@ -119,7 +124,7 @@ async fn a_database_of_before_gets_the_steps_that_it_lacks_and_no_other_twice() 
     pool.close().await;
     for _ in 0..2 {
         let store = Store::open(&database).await.unwrap();
-        store.note(1, "k", "what", "about").await.unwrap();
+        store.note(&done(1, "about")).await.unwrap();
         assert!(store.flows().await.unwrap().is_empty());
     }
 }

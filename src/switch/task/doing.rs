@@ -66,6 +66,31 @@ pub(in crate::switch) enum Doing {
     },
 }
 
+impl Doing {
+    /// The digits that the party presses now are a secret.
+    pub fn is_secret(&self) -> bool {
+        match self {
+            Doing::Gather(collector) => collector.is_secret(),
+            Doing::Media(verb) => matches!(&**verb, Verb::Gather(gather) if gather.secret),
+            Doing::Answer
+            | Doing::Play { .. }
+            | Doing::Record(_)
+            | Doing::Beep(_)
+            | Doing::Dial(_)
+            | Doing::Bridge { .. }
+            | Doing::Room { .. }
+            | Doing::Echo { .. }
+            | Doing::SendDigits
+            | Doing::SendInfo(_)
+            | Doing::Transfer(_)
+            | Doing::Park { .. }
+            | Doing::Sleep { .. }
+            | Doing::Detect(_)
+            | Doing::Message { .. } => false,
+        }
+    }
+}
+
 impl Task {
     pub fn timeout(&self) -> Option<Time> {
         match &self.doing {

@@ -10,6 +10,7 @@ mod failover;
 mod fax;
 mod fax_first;
 mod guard;
+mod happened;
 mod happenings;
 mod hold;
 mod incoming;
@@ -38,6 +39,7 @@ mod torture;
 mod transfer;
 mod trunks;
 mod two_legs;
+mod watchdog;
 mod world;
 
 use std::{

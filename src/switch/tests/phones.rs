@@ -162,6 +162,16 @@ fn call_201(world: &mut World) {
     world.settle();
 }
 
+/// Whom, what, where and why.
+fn told(happening: &Happening) -> (&str, &str, String) {
+    let place = match &happening.what {
+        Happened::PhoneRegistered { contact, .. } => contact.clone(),
+        Happened::PhoneGone { contact, reason } => format!("{contact} {reason:?}"),
+        other => panic!("{other:?}"),
+    };
+    (&happening.from, happening.what.kind(), place)
+}
+
 #[test]
 fn a_phone_registers_with_its_password_and_learns_what_is_registered() {
     let mut world = office();
@@ -177,6 +187,17 @@ fn a_phone_registers_with_its_password_and_learns_what_is_registered() {
     assert_eq!(contacts(&mobile.register(&mut world, "")).len(), 2, "a question changes nothing");
     world.run(secs(600));
     assert_eq!(contacts(&mobile.register(&mut world, "")).len(), 1, "one has ended");
+    desk.register(&mut world, "");
+    desk.register(&mut world, "Expires: 0\r\n");
+    let told: Vec<(&str, &str, String)> = world.node().happenings.iter().map(told).collect();
+    let (here, there) = ("sip:anna@198.51.100.7:5070", "sip:anna@198.51.100.8:6060");
+    let want = [
+        ("anna", "phone.registered", here.to_owned()),
+        ("anna", "phone.registered", there.to_owned()),
+        ("anna", "phone.unregistered", format!("{there} Expired")),
+        ("anna", "phone.unregistered", format!("{here} Left")),
+    ];
+    assert_eq!(told, want, "refreshes are no news");
 }
 
 #[test]

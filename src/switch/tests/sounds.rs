@@ -5,7 +5,8 @@ fn no_sound(why: &str) -> NoSound {
 }
 
 fn gather(max: usize) -> Gather {
-    Gather { prompt: vec![], max, terminators: "#".into(), first_timeout: secs(5), timeout: secs(2), barge_in: true }
+    let (prompt, terminators, barge_in, secret) = (vec![], "#".into(), true, false);
+    Gather { prompt, max, terminators, first_timeout: secs(5), timeout: secs(2), barge_in, secret }
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn a_key_that_stops_a_play_beside_is_still_the_next_gathers() {
     world.key(0, '7');
     assert_eq!(world.commands().last(), Some(&"Stop"));
     let (terminators, first_timeout, timeout) = (String::new(), secs(5), secs(2));
-    let gather = Gather { prompt: vec![], max: 1, terminators, first_timeout, timeout, barge_in: true };
+    let gather = Gather { prompt: vec![], max: 1, terminators, first_timeout, timeout, barge_in: true, secret: false };
     let id = world.ask(flow, call, Verb::Gather(gather));
     assert!(matches!(world.reply(id), Some(Reply::Digits { digits, .. }) if digits == "7"));
 }

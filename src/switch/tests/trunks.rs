@@ -9,6 +9,7 @@ mod links;
 mod outbound;
 mod patience;
 mod proof;
+mod queued;
 
 pub(super) const CARRIER_A: &str = "203.0.113.1:5060";
 pub(super) const CARRIER_B: &str = "203.0.113.2:5060";

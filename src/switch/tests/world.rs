@@ -15,8 +15,8 @@ pub(super) struct Node {
     pub(super) progress: Vec<Progress>,
     pub(super) qualities: Vec<(String, CallQuality)>,
     pub(super) abouts: Vec<Progress>,
-    pub(super) happenings: Vec<Happening>,
     pub(super) messages: Vec<MessageRecord>,
+    pub(super) happenings: Vec<Happening>,
     pub(super) records: Vec<CallRecord>,
     pub(super) console: Vec<ConsoleReply>,
     pub(super) registered: Vec<(String, Vec<Binding>)>,
@@ -54,6 +54,7 @@ pub(super) struct World {
     pub(super) automatic: bool,
 }
 
+/// What every test begins with. Parties by hand answer no OPTIONS: the watchdog sleeps.
 pub(super) fn config(at: SocketAddr) -> Config {
     let route = |number: &str| Route {
         number: Pattern::parse(number).unwrap(),
@@ -89,13 +90,14 @@ pub(super) fn config(at: SocketAddr) -> Config {
         trunking: Trunking::default(),
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         relayed: vec![],
+        comfort_noise: false,
         ptime: 20,
         country: "de".into(),
         ring_limit: secs(180),
         retry_after: secs(30),
         security: Default::default(),
         stir: Default::default(),
-        rules: Rules::default(),
+        rules: Rules { watchdog: Duration::ZERO, ..Rules::default() },
         trace: false,
         phones: Phones::default(),
         messages: Default::default(),
@@ -138,8 +140,8 @@ impl World {
             progress: vec![],
             qualities: vec![],
             abouts: vec![],
-            happenings: vec![],
             messages: vec![],
+            happenings: vec![],
             records: vec![],
             console: vec![],
             registered: vec![],
@@ -227,13 +229,13 @@ impl World {
             Output::Record(record) => node.records.push(*record),
             Output::Trace(trace) => node.traces.push(trace),
             Output::Console(reply) => node.console.push(reply),
-            Output::Message(record) => node.messages.push(*record),
-            Output::Quality { call, quality } => node.qualities.push((call, *quality)),
-            Output::Happening(happening) => {
-                let known = node.records.iter().any(|record| record.id == happening.call);
-                assert!(!known, "{happening:?} after its record");
+            Output::Happened(happening) => {
+                let over = node.records.iter().any(|record| happening.call.as_ref() == Some(&record.id));
+                assert!(!over, "{happening:?} after its record");
                 node.happenings.push(*happening);
             }
+            Output::Message(record) => node.messages.push(*record),
+            Output::Quality { call, quality } => node.qualities.push((call, *quality)),
             Output::Registered { user, bindings } => node.registered.push((user, bindings)),
         }
     }

@@ -47,6 +47,8 @@ pub struct Trunk {
     pub calls: usize,
     /// Most new calls a second, both ways; 0: no limit.
     pub calls_per_second: usize,
+    /// How long a call of ours waits where there are as many as that; zero: not at all.
+    pub queue: Duration,
     /// What is offered and taken there, best first; empty: the codecs of all calls.
     pub codecs: Vec<Codec>,
     /// Whether media is encrypted there; absent: as everybody's.
@@ -83,6 +85,7 @@ impl Trunk {
             trusted: false,
             calls: 0,
             calls_per_second: 0,
+            queue: Duration::ZERO,
             codecs: Vec::new(),
             security: None,
             in_called: Vec::new(),

@@ -68,6 +68,11 @@ fn we_register_refresh_and_take_it_back_when_we_stop() {
     assert_eq!(goodbye.headers.get("Expires"), Some("0"));
     answers(&mut world, CARRIER_A, &goodbye, 200, &[]);
     assert_eq!(news(&world).last(), Some(&TrunkNews::Registration(Change::Left)));
+    // A refresh is no news.
+    let trunk = || "a".to_owned();
+    let told: Vec<Happened> = world.node().happenings.iter().map(|one| one.what.clone()).collect();
+    let left = Happened::TrunkUnregistered { trunk: trunk(), reason: "left".into() };
+    assert_eq!(told, [Happened::TrunkRegistered { trunk: trunk() }, left]);
     world.inbox.clear();
     world.run(secs(3600));
     assert!(world.inbox.is_empty(), "{:?}", world.seen());

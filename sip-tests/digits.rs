@@ -1,0 +1,158 @@
+//! Keys that come as tones in the audio, made by sox and sent by ffmpeg in three codecs; and keys that are turned from one
+//! form into another between two real phones.
+
+use std::{path::Path, process::Command};
+
+use switchhook::audio::{dtmf, g711};
+
+use crate::{
+    baresip::Phone,
+    comfort::Line,
+    command_line::tone,
+    sipp::{numbers, passes, phone},
+    support::{Process, Server, breathe},
+};
+
+const ROWS: [(&str, u32); 4] = [("123A", 697), ("456B", 770), ("789C", 852), ("*0#D", 941)];
+const COLUMNS: [u32; 4] = [1209, 1336, 1477, 1633];
+
+/// These keys as tones of 100 ms with pauses of 100 ms, made by sox; half a second of silence before, three after.
+fn sounded(folder: &Path, keys: &str) -> std::path::PathBuf {
+    let run = |command: &mut Command| assert!(command.status().expect("sox is installed").success(), "{command:?}");
+    let mut all = Command::new("sox");
+    for (at, key) in keys.chars().enumerate() {
+        let (row, column) = ROWS.iter().find_map(|(row, low)| Some((low, row.find(key)?))).expect("a key");
+        let file = folder.join(format!("key{at}.wav"));
+        let mut make = Command::new("sox");
+        make.args(["-n", "-r", "16000", "-b", "16"]).arg(&file);
+        make.args(["synth", "0.1", "sine", &row.to_string(), "sine", &COLUMNS[column].to_string()]);
+        run(make.args(["remix", "1,2", "gain", "-9", "pad", "0.05", "0.05"]));
+        all.arg(file);
+    }
+    let together = folder.join("keys.wav");
+    run(all.arg(&together).args(["pad", "0.5", "3"]));
+    together
+}
+
+/// ffmpeg sends `file` in real time, from `line`'s port to `to`.
+fn sends(file: &Path, codec: &[&str], line: u16, to: u16) -> Process {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-loglevel", "error", "-nostdin", "-re", "-i"]).arg(file).args(["-ac", "1"]).args(codec);
+    command.args(["-f", "rtp", &format!("rtp://127.0.0.1:{to}?localrtpport={line}&pkt_size=172")]);
+    Process::start(command)
+}
+
+#[test]
+fn tones_that_ffmpeg_sends_in_three_codecs_are_heard_as_keys_once_each() {
+    let script = "call:answer() vars.keys = call:gather{max = 9, first_timeout = 30, timeout = 2, terminators = ''}";
+    let codecs: [(&str, &str, &[&str]); 3] = [
+        ("0", "PCMU", &["-ar", "8000", "-c:a", "pcm_mulaw"]),
+        ("9", "G722", &["-ar", "16000", "-c:a", "g722"]),
+        ("111", "opus", &["-ar", "48000", "-c:a", "libopus", "-b:a", "32k", "-payload_type", "111"]),
+    ];
+    for (number, name, codec) in codecs {
+        let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", script)]);
+        let folder = server.folder.path().to_owned();
+        let file = sounded(&folder, "159*0#D22");
+        let line = Line::free();
+        let call = line.call(&server, &folder, number);
+        let sender = sends(&file, codec, line.port, line.told(&server, &folder));
+        let record = server.wait_for_records(1).remove(0);
+        assert_eq!(record["vars"]["keys"], "159*0#D22", "{name}: {record:#}");
+        assert_eq!(record["codec"], name, "{record:#}");
+        drop(sender);
+        passes(call, &folder);
+        server.wait_until_idle();
+    }
+}
+
+fn bridge_to(address: &str) -> String {
+    format!(
+        "local peer, why = call:dial{{'sip:bob@{address}', timeout = 20}}\nif not peer then error(why) end\n\
+         call:bridge(peer)\n"
+    )
+}
+
+/// A baresip that answers by itself.
+fn answering(folder: &Path) -> Phone {
+    tone(&folder.join("speak.wav"), 350.0, 8000, 120);
+    let account = "<sip:bob@127.0.0.1>;regint=0;answermode=auto";
+    Phone::with_account(folder, &folder.join("speak.wav"), account)
+}
+
+#[test]
+fn tones_of_one_phone_are_events_for_baresip() {
+    let bobs = tempfile::tempdir().unwrap();
+    let mut bob = answering(bobs.path());
+    let script = bridge_to(&format!("127.0.0.1:{}", bob.sip));
+    let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", &script)]);
+    let folder = server.folder.path().to_owned();
+    let file = sounded(&folder, "159*0#22");
+    let line = Line::free();
+    let call = line.call(&server, &folder, "0");
+    let to = line.told(&server, &folder);
+    bob.wait_for_event("CALL_ESTABLISHED");
+    let sender = sends(&file, &["-ar", "8000", "-c:a", "pcm_mulaw"], line.port, to);
+    assert_eq!(bob.wait_for_keys(8), "159*0#22");
+    bob.tell("hangup", "");
+    drop(sender);
+    passes(call, &folder);
+    server.wait_until_idle();
+}
+
+#[test]
+fn events_of_baresip_are_tones_for_a_phone_that_knows_no_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = Line::free();
+    let listening = line.listen();
+    let more = ["-m", "1", "-key", "audio", &line.port.to_string(), "-key", "formats", "0"];
+    let (called, address, _) = phone(folder.path(), "uas_rtp", &more);
+    let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", &bridge_to(&address.to_string()))]);
+    let annas = tempfile::tempdir().unwrap();
+    tone(&annas.path().join("speak.wav"), 350.0, 8000, 120);
+    let account = "<sip:anna@127.0.0.1>;regint=0";
+    let mut anna = Phone::with_account(annas.path(), &annas.path().join("speak.wav"), account);
+    anna.dial(&format!("sip:100@{}", server.sip));
+    "17*3".chars().for_each(|key| anna.press(key));
+    (0..25).for_each(|_| breathe(server.sip));
+    anna.tell("hangup", "");
+    passes(called, folder.path());
+    let mut heard = vec![];
+    for (header, payload) in listening.stop().iter().map(|(_, header, payload)| (header, payload)) {
+        assert_eq!(header.payload_type, 0);
+        let from = heard.len();
+        heard.resize(from + payload.len(), 0);
+        g711::decode_ulaw(payload, &mut heard[from..]);
+    }
+    let mut keys = String::new();
+    dtmf::Detector::new(8000).handle(&heard, |key| keys.push(key));
+    assert_eq!(keys, "17*3");
+    server.wait_until_idle();
+}
+
+#[test]
+fn events_of_baresip_are_info_for_a_phone_that_says_keys_so_and_its_info_is_an_event_for_baresip() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = Line::free();
+    let listening = line.listen();
+    let more = ["-m", "1", "-key", "audio", &line.port.to_string(), "-key", "formats", "0"];
+    let (called, address, _) = phone(folder.path(), "uas_info", &more);
+    let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", &bridge_to(&address.to_string()))]);
+    let annas = tempfile::tempdir().unwrap();
+    tone(&annas.path().join("speak.wav"), 350.0, 8000, 120);
+    let account = "<sip:anna@127.0.0.1>;regint=0";
+    let mut anna = Phone::with_account(annas.path(), &annas.path().join("speak.wav"), account);
+    anna.dial(&format!("sip:100@{}", server.sip));
+    assert_eq!(anna.wait_for_keys(1), "4");
+    anna.press('7');
+    (0..50).for_each(|_| breathe(server.sip));
+    anna.tell("hangup", "");
+    passes(called, folder.path());
+    let heard: Vec<u8> = listening.stop().into_iter().flat_map(|(_, _, payload)| payload).collect();
+    let mut samples = vec![0; heard.len()];
+    g711::decode_ulaw(&heard, &mut samples);
+    let mut keys = String::new();
+    dtmf::Detector::new(8000).handle(&samples, |key| keys.push(key));
+    assert_eq!(keys, "", "it is told once: by INFO");
+    server.wait_until_idle();
+}

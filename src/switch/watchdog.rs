@@ -1,0 +1,84 @@
+//! A call whose party is gone without a word. Where its audio is not watched, no session timer was agreed on, or the audio
+//! does not come to us, nothing else would ever end it.
+//!
+//! ```text
+//! Quiet ──nothing was heard for `watchdog`──▶ asks (OPTIONS in the dialog) ──any answer──▶ Quiet
+//!                                               └──none, 408 or 481 (RFC 3261 section 12.2.1.2)──▶ the call is over: reconciled
+//! ```
+
+use super::{
+    call::{Call, End, State},
+    core::Core,
+    within::Purpose,
+};
+use crate::{sip::Method, time::Time};
+
+/// What is known of a party's being there.
+#[derive(Debug, Default)]
+pub(super) struct Watchdog {
+    /// When to look again; absent: nobody watches.
+    due: Option<Time>,
+    /// Something came from it since the last look, be it the answer to our question.
+    heard: bool,
+    /// Packets that had come when somebody looked last.
+    packets: u64,
+    /// The question is out.
+    asked: bool,
+}
+
+impl Watchdog {
+    pub fn timeout(&self) -> Option<Time> {
+        self.due
+    }
+
+    /// A request or an answer of the party came.
+    pub fn hear(&mut self) {
+        self.heard = true;
+    }
+}
+
+impl Call {
+    /// The call is answered: from now on it is watched, where the operator wants that.
+    pub fn watch(&mut self, core: &Core) {
+        let every = core.config.rules.watchdog;
+        self.watchdog.due = (!every.is_zero()).then(|| core.now + every);
+    }
+
+    /// Was anything heard of the party meanwhile? Else it is asked.
+    pub fn watch_timeout(&mut self, core: &mut Core) {
+        if self.watchdog.due.is_none_or(|due| due > core.now) || self.over.is_some() {
+            return;
+        }
+        self.watch(core);
+        let packets = self.hearing.packets();
+        let quiet = packets == self.watchdog.packets && !std::mem::take(&mut self.watchdog.heard);
+        self.watchdog.packets = packets;
+        if !quiet || self.watchdog.asked {
+            return;
+        }
+        let State::Talking { dialog, .. } = &mut self.state else { return };
+        let request = dialog.request(Method::Options, &core.contact(dialog.hop));
+        let hop = core.in_dialog(dialog);
+        self.watchdog.asked = true;
+        tracing::debug!(call = %self.name, "nothing was heard of the party; it is asked whether it is there");
+        self.ask_peer(core, request, hop, Purpose::Alive);
+    }
+
+    /// What came of the question: a code, or nothing.
+    pub fn watch_answered(&mut self, core: &mut Core, code: Option<u16>) {
+        self.watchdog.asked = false;
+        let why = match code {
+            None => "and no answer to OPTIONS",
+            Some(408) => "and 408 to OPTIONS",
+            Some(481) => "and it does not know of the call (481)",
+            Some(_) => return,
+        };
+        if self.over.is_some() {
+            return;
+        }
+        tracing::warn!(call = %self.name, why, "the party is gone; the call is ended");
+        let silence = core.config.rules.watchdog.as_secs();
+        self.about.error = Some(format!("watchdog: nothing was heard of the party for {silence} s, {why}"));
+        self.hang_up(core, End::LEFT_BEHIND);
+    }
+}
