@@ -28,7 +28,7 @@ fn good(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// An authority of our own, and a certificate for 127.0.0.1 that it signed: three PEM texts.
-fn certificates() -> [String; 3] {
+pub fn certificates() -> [String; 3] {
     let mut authority = CertificateParams::new(vec![]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What a requirement allows on a machine that does nothing else; a busy one gets ten times as long.
-fn within(ms: u64) -> Duration {
+pub fn within(ms: u64) -> Duration {
     Duration::from_millis(if std::env::var_os("PROOF").is_some() { ms } else { ms * 10 })
 }
 
@@ -90,13 +90,13 @@ impl Bench {
 }
 
 /// A phone by hand, where it matters when each message and each packet comes.
-struct Hand {
-    sip: UdpSocket,
-    rtp: UdpSocket,
+pub struct Hand {
+    pub sip: UdpSocket,
+    pub rtp: UdpSocket,
 }
 
 impl Hand {
-    fn new() -> Hand {
+    pub fn new() -> Hand {
         let [sip, rtp] = [0, 1].map(|_| {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -105,12 +105,12 @@ impl Hand {
         Hand { sip, rtp }
     }
 
-    fn at(&self) -> SocketAddr {
+    pub fn at(&self) -> SocketAddr {
         self.sip.local_addr().unwrap()
     }
 
     /// The next message that begins with this.
-    fn next(&self, start: &str) -> (String, SocketAddr) {
+    pub fn next(&self, start: &str) -> (String, SocketAddr) {
         let mut bytes = [0; 4096];
         loop {
             let (len, from) = self.sip.recv_from(&mut bytes).unwrap_or_else(|error| panic!("no {start}: {error}"));
@@ -121,7 +121,7 @@ impl Hand {
         }
     }
 
-    fn answer(&self, (request, from): &(String, SocketAddr), code: u16, with_audio: bool) {
+    pub fn answer(&self, (request, from): &(String, SocketAddr), code: u16, with_audio: bool) {
         let copied = request
             .lines()
             .filter(|line| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name)));
@@ -143,7 +143,7 @@ impl Hand {
     }
 
     /// Wait for the first packet with a sound in it.
-    fn first_sound(&self) {
+    pub fn first_sound(&self) {
         let mut bytes = [0; 2000];
         loop {
             let len = self.rtp.recv(&mut bytes).expect("a sound comes");
@@ -277,6 +277,26 @@ fn who_is_muted_or_held_is_not_heard_and_who_is_held_hears_nobody() {
     assert!(muted > 3.0 && muted < all - 5.0, "{muted} of {all} s");
     // Its own mute did not keep it from hearing the other one; with the hold baresip ends its file.
     assert!(other > 5.5 && other < all - 4.0, "{other} of {all} s");
+}
+
+#[test]
+fn keys_arrive_while_the_flow_plays_and_it_plays_on() {
+    let script = "call:tone({700}, {seconds = 6})\nvars.played = 'all'\ncall:sleep(1)\nvars.slept = 'all'\n";
+    let bench = Bench::new("", &[("tone.lua", script)]);
+    let mut taker = Taker::new(300.0);
+    let id = bench.start("/v1/calls", &json!({"to": taker.uri(), "from": "1", "script": "tone.lua"}));
+    taker.phone.wait_for_event("CALL_ESTABLISHED");
+    bench.wait_for(&id, "in_progress");
+    pass(Duration::from_secs(1));
+    bench.steer(&id, "digits", &json!({"digits": "12#"}));
+    for key in ["1", "2", "#"] {
+        taker.phone.wait_for_event(&format!("\"param\":\"{key}\""));
+    }
+    let [tone] = taker.heard([700.0]);
+    // Without the three tenths of a second in which keys were down.
+    assert!((4.5..6.0).contains(&tone), "{tone} s");
+    let call = bench.over(&id);
+    assert_eq!((&call["vars"]["played"], &call["vars"]["slept"]), (&"all".into(), &"all".into()), "{call:#}");
 }
 
 #[test]

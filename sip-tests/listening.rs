@@ -13,7 +13,7 @@ use switchhook::{
 };
 
 /// The voice that thresholds were chosen with.
-const TUNED: &str = "en_US_f_Allison";
+pub const TUNED: &str = "en_US_f_Allison";
 /// Voices that were never looked at before: Spanish, French, Italian (a man), Russian.
 pub const HELD_OUT: [&str; 4] = ["es_MX_f_Allison", "fr_CA_f_June", "it_IT_m_Carlo", "ru_RU_f_IvrvoiceRU"];
 

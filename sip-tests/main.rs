@@ -45,4 +45,6 @@ mod support;
 mod transfers;
 mod trunks;
 mod vad;
+mod watching;
+mod webhooks;
 mod wires;

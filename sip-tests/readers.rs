@@ -15,7 +15,7 @@ use switchhook::{
     store::{Database, Journal, JournalConfig, Scope, Store, WriterConfig, spawn_journal, spawn_writer},
     switch::{Direction, Progress, Status},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::records::ask;
 
@@ -80,7 +80,10 @@ impl Source {
         let (replies, answers) = mpsc::unbounded_channel();
         let (orders_weak, questions) = (orders.downgrade(), journal.questions.clone());
         // Nobody reloads here.
-        let ends = api::Ends { orders: orders_weak, replies: answers, questions, reload: mpsc::channel(1).0 };
+        let (reload, changed, fixed) =
+            (mpsc::channel(1).0, mpsc::channel(1).0, watch::channel(api::Fixed::default()).1);
+        let webhooks = api::WebhookEnds { node: "x".into(), fixed, changed };
+        let ends = api::Ends { orders: orders_weak, replies: answers, questions, reload, webhooks };
         let config = api::Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             database,
@@ -90,6 +93,7 @@ impl Source {
             session: Duration::from_secs(3600),
             scripts: folder.path().to_owned(),
             recordings: folder.path().to_owned(),
+            dialling: switchhook::switch::Dialling::default(),
         };
         let at = api::spawn(config, ends).unwrap();
         Source { at, key, journal, clock, _ends: (orders, replies), _folder: folder }

@@ -3,6 +3,7 @@
 //! A flow, the command-line phone and (later) queues, campaigns and the API all speak these; [`Origin`] says who asked.
 //! Times are [`Duration`]s; digits are the characters `0-9 * # A-D`.
 
+mod contact;
 mod dial;
 mod flow;
 mod heard;
@@ -15,6 +16,7 @@ mod rooms;
 mod sound;
 mod stream;
 
+pub use contact::Contact;
 pub use dial::{Dial, Strategy, Transfer};
 pub use flow::{FlowEnd, Keep, KeepOp, ToFlow};
 pub use heard::{Figures, Heard};

@@ -628,6 +628,23 @@ function store.set(key, value) end
 ---@return string? detail
 function store.add(key, by) end
 
+---@class Contact Whom a number belongs to, as the list of contacts of the API says.
+---@field id string By which the API names it.
+---@field name string Whose it is.
+---@field numbers string[] Its numbers, the best first.
+---@field notes string What is known.
+---@field vars table<string, string> Values for flows.
+
+---The list of contacts that is kept by the API.
+contacts = {}
+
+---Whom a number belongs to, whichever way it is written (`[numbering]` of the configuration says what is the same).
+---@param number string May be empty: nobody is known then.
+---@return Contact? contact nil: nobody who is known (or it failed: then with a reason).
+---@return Reason? reason
+---@return string? detail
+function contacts.find(number) end
+
 ---The variables of the route or order, and what is known of the call. What is set here gets into the call record.
 ---@type table<string, string>
 vars = {}
@@ -637,6 +654,6 @@ vars = {}
 ---@param text? any
 function log(level, text) end
 
----Have a function called when the flow ends, for whatever reason. Only log, vars and store work in it.
+---Have a function called when the flow ends, for whatever reason. Only log, vars, store and contacts work in it.
 ---@param handler fun(reason: "hangup"|"finished"|"error"|"limit")
 function on_hangup(handler) end

@@ -1,5 +1,7 @@
 //! Who asks: keys and sessions, and their scopes.
 
+#![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
+
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
@@ -9,6 +11,7 @@ use axum::{
     Json,
     extract::{ConnectInfo, FromRequestParts, State},
     http::{HeaderMap, StatusCode, header, request::Parts},
+    response::Response,
 };
 use serde::{Deserialize, Serialize};
 use tokio::{sync::oneshot, time::timeout};
@@ -19,7 +22,8 @@ use super::{
     limit::Knock,
     listen::Peer,
     memory::{Known, Mark, Recall},
-    problem::{self, Body, Id, Problem},
+    page::Part,
+    problem::{self, Body, Id, Params, Problem},
 };
 use crate::store::{Key, Scope};
 
@@ -208,12 +212,17 @@ pub(crate) struct NewKey {
 }
 
 /// All keys.
-#[utoipa::path(get, path = "/v1/keys", tag = "access", security(("key" = [])), responses(
-    (status = 200, description = "All keys, without their secrets", body = [KeyView])))]
-pub(crate) async fn list(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<KeyView>>, Problem> {
+#[utoipa::path(get, path = "/v1/keys", tag = "access", security(("key" = [])), params(Part), responses(
+    (status = 200, description = "All keys by their names, without their secrets", body = [KeyView], headers(
+        ("X-Next-Cursor" = String, description = "The `cursor` of the next part; absent: this was the last")))))]
+pub(crate) async fn list(
+    State(context): State<Shared>,
+    caller: Caller,
+    Params(part): Params<Part>,
+) -> Result<Response, Problem> {
     caller.need_everywhere(Scope::Admin)?;
     let keys = context.store().await?.keys().await.map_err(|error| problem::database(&error))?;
-    Ok(Json(keys.into_iter().map(|key| view(key, None)).collect()))
+    part.of(keys.into_iter().map(|key| (format!("{} {}", key.name, key.id), view(key, None))).collect())
 }
 
 /// Make a key.

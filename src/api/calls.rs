@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     store::{CallFilter, Event, Question, Scope},
-    switch::{CallQuality, Progress},
+    switch::{CallQuality, Dialling, Progress},
 };
 
 /// Which calls.
@@ -41,7 +41,7 @@ pub(crate) struct Wanted {
     /// Such as `caller_hangup`.
     #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     end_reason: Option<String>,
-    /// Between this number and another.
+    /// Between this number and another, whichever way they are written.
     #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     number: Option<String>,
     /// `inbound` or `outbound`.
@@ -92,10 +92,10 @@ impl LiveCall {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Calls {
     /// Their records; of calls that go on: how they stand.
-    calls: Vec<Value>,
+    pub(super) calls: Vec<Value>,
     /// The `cursor` of the next page; null: this was the last.
     #[schema(required = false)]
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 impl Context {
@@ -138,7 +138,7 @@ impl Context {
     }
 }
 
-fn filter(wanted: Wanted, caller: &Caller) -> Result<CallFilter, Problem> {
+fn filter(wanted: Wanted, caller: &Caller, dialling: &Dialling) -> Result<CallFilter, Problem> {
     let limit = page::limit(wanted.limit)?;
     let after = page::read(wanted.cursor.as_deref())?;
     for (name, value) in [
@@ -155,6 +155,7 @@ fn filter(wanted: Wanted, caller: &Caller) -> Result<CallFilter, Problem> {
         }
     }
     let Wanted { status, end_reason, number, direction, since_ms, until_ms, .. } = wanted;
+    let number = number.map(|number| dialling.ways(&number)).unwrap_or_default();
     let numbers = caller.0.numbers.clone();
     Ok(CallFilter { status, end_reason, number, direction, since_ms, until_ms, after, limit, numbers })
 }
@@ -165,7 +166,7 @@ fn passes(filter: &CallFilter, call: &Progress) -> bool {
     let direction = serde_json::to_value(call.direction).ok().and_then(|word| word.as_str().map(str::to_owned));
     word(&filter.status, call.status.to_string())
         && filter.end_reason.is_none()
-        && filter.number.as_ref().is_none_or(|number| [&call.from, &call.to].contains(&number))
+        && (filter.number.is_empty() || [&call.from, &call.to].iter().any(|party| filter.number.contains(party)))
         && word(&filter.direction, direction.unwrap_or_default())
         && filter.since_ms.is_none_or(|since| start >= since)
         && filter.until_ms.is_none_or(|until| start < until)
@@ -184,7 +185,7 @@ pub(crate) async fn list(
     caller.need(Scope::Read)?;
     let format = wanted.format.clone();
     let live = wanted.live;
-    let filter = filter(wanted, &caller)?;
+    let filter = filter(wanted, &caller, &context.config.dialling)?;
     let (calls, next) = if live {
         let mut calls = context.live().await?;
         calls.retain(|call| caller.0.sees([&call.from, &call.to]) && passes(&filter, call));

@@ -11,17 +11,18 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Shared,
     access::{Caller, plain},
+    calls::Calls,
     page,
     problem::{self, Body, Id, Params, Problem},
 };
-use crate::store::{self, ContactFilter, Scope};
+use crate::store::{self, CallFilter, ContactFilter, Scope};
 
 /// Which contacts.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
-    /// With this number.
+    /// With this number, whichever way it is written.
     #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     number: Option<String>,
     /// With this in the name, in capital or small letters.
@@ -118,7 +119,8 @@ pub(crate) async fn list(
     let (limit, after) = (page::limit(wanted.limit)?, page::read(wanted.cursor.as_deref())?);
     page::word("number", wanted.number.as_ref())?;
     page::word("text", wanted.text.as_ref())?;
-    let filter = ContactFilter { number: wanted.number, text: wanted.text, after, limit };
+    let numbers = wanted.number.map(|number| context.config.dialling.plain_ways(&number)).unwrap_or_default();
+    let filter = ContactFilter { numbers, text: wanted.text, after, limit };
     let found = context.store().await?.contacts(&filter).await;
     let (contacts, next) = found.map_err(|error| problem::database(&error))?;
     Ok(Json(Contacts { contacts: contacts.into_iter().map(shown).collect(), next: page::next(next) }))
@@ -139,7 +141,7 @@ pub(crate) async fn make(
     Ok((StatusCode::CREATED, Json(shown(contact))))
 }
 
-/// One contact. Its calls are at `/v1/calls?number=`.
+/// One contact.
 #[utoipa::path(get, path = "/v1/contacts/{id}", tag = "contacts", security(("key" = [])),
     params(("id" = String, Path, description = "The contact's id")), responses(
     (status = 200, description = "The contact", body = Contact)))]
@@ -147,6 +149,31 @@ pub(crate) async fn one(State(context): State<Shared>, caller: Caller, Id(id): I
     caller.need_everywhere(Scope::Read)?;
     let found = context.store().await?.contact(&id).await.map_err(|error| problem::database(&error))?;
     found.map(|contact| Json(shown(contact))).ok_or_else(|| Problem::no_such("contact"))
+}
+
+/// The calls with a contact, the newest first, whichever way its numbers were written.
+#[utoipa::path(get, path = "/v1/contacts/{id}/calls", tag = "contacts", security(("key" = [])),
+    params(("id" = String, Path, description = "The contact's id"), page::Which), responses(
+    (status = 200, description = "Their records; of calls that go on: how they stand", body = Calls)))]
+pub(crate) async fn calls(
+    State(context): State<Shared>,
+    caller: Caller,
+    Id(id): Id,
+    Params(which): Params<page::Which>,
+) -> Result<Json<Calls>, Problem> {
+    caller.need_everywhere(Scope::Read)?;
+    let (limit, after) = (which.limit()?, which.cursor()?);
+    let store = context.store().await?;
+    let found = store.contact(&id).await.map_err(|error| problem::database(&error))?;
+    let contact = found.ok_or_else(|| Problem::no_such("contact"))?;
+    let number: Vec<String> = contact.numbers.iter().flat_map(|one| context.config.dialling.ways(one)).collect();
+    if number.is_empty() {
+        return Ok(Json(Calls { calls: Vec::new(), next: None }));
+    }
+    let filter = CallFilter { number, after, limit, ..CallFilter::default() };
+    let page = store.calls(&filter).await.map_err(|error| problem::database(&error))?;
+    let calls = page.calls.into_iter().map(|call| call.document).collect();
+    Ok(Json(Calls { calls, next: page::next(page.next) }))
 }
 
 /// Put another contact in its place.

@@ -9,7 +9,7 @@ use utoipa::{
 
 use super::{
     access, audit, calls, calls::LiveCall, contacts, events, events::Told, figures, flows, login, look, people, play,
-    reader::Lost, recordings, reload, rooms, shapes, start, steer, transcripts,
+    reader::Lost, recordings, reload, rooms, shapes, start, steer, transcripts, webhooks,
 };
 use crate::switch::CallRecord;
 
@@ -24,8 +24,9 @@ use crate::switch::CallRecord;
         start::start, start::quick, steer::hangup, play::play, play::steering, play::stop, steer::record, steer::record_stop, steer::record_mode, steer::siprec_mask,
         steer::hold, steer::resume, steer::mute, steer::unmute, steer::transfer, steer::digits, steer::flow,
         start::listen, events::stream, events::socket,
+        webhooks::list, webhooks::one, webhooks::make, webhooks::change, webhooks::remove,
         rooms::list, rooms::members, rooms::member, rooms::record, rooms::record_mode,
-        contacts::list, contacts::make, contacts::one, contacts::change, contacts::remove,
+        contacts::list, contacts::make, contacts::one, contacts::calls, contacts::change, contacts::remove,
         flows::list, flows::versions, flows::upload, flows::version, flows::activate,
         recordings::list, recordings::one, recordings::audio, recordings::erase,
         access::list, access::make, access::remove, people::list, people::make, people::change, people::remove,
@@ -76,12 +77,16 @@ pub(super) fn described() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).expect("a description is plain data");
     let mut schemas = document["components"]["schemas"].take();
     shapes::refine(&mut schemas);
-    // What one of them has, others have, too.
-    let about = schemas["About"]["oneOf"].take();
-    schemas["About"] = json!({"description": "What an event is about.", "anyOf": about});
-    // A call that goes on is shown as it stands, one that is over as its record.
-    let call =
-        json!({"anyOf": [{"$ref": "#/components/schemas/CallRecord"}, {"$ref": "#/components/schemas/LiveCall"}]});
+    // A call that goes on is shown as it stands, or as the database last heard of it; one that is over as its record.
+    let kinds =
+        ["CallRecord", "LiveCall", "Progress"].map(|name| json!({"$ref": format!("#/components/schemas/{name}")}));
+    let call = json!({"anyOf": kinds});
+    // A record has all that a step has.
+    if let Some(about) = schemas["About"].as_object_mut()
+        && let Some(kinds) = about.remove("oneOf")
+    {
+        about.insert("anyOf".into(), kinds);
+    }
     schemas["Calls"]["properties"]["calls"]["items"] = call.clone();
     document["paths"]["/v1/calls/{id}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = call;
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());

@@ -45,7 +45,7 @@ pub(crate) struct Interest {
     pub call: Option<String>,
     /// Only of these kinds, such as `call.ringing,call.ended`.
     pub kinds: Option<String>,
-    /// Only of calls between this number and another.
+    /// Only of calls between this number and another, whichever way they are written.
     pub number: Option<String>,
     /// First those that were after the event with this `id`, as far as they are kept; 0: all. Else only those that
     /// happen from now on.

@@ -1,18 +1,21 @@
 //! Flows in versions: a text is uploaded, looked at by the compiler, and put into service when somebody says so.
 
+#![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     Shared,
     access::Caller,
-    problem::{self, Body, Id, Numbered, Problem},
+    page::Part,
+    problem::{self, Body, Id, Numbered, Params, Problem},
 };
 use crate::{
     script::{Program, mark_version},
@@ -116,24 +119,31 @@ fn kind(flow: &str) -> Result<Kind, Problem> {
 }
 
 /// Flows that have versions, by name.
-#[utoipa::path(get, path = "/v1/flows", tag = "flows", security(("key" = [])), responses(
-    (status = 200, description = "All flows that have versions", body = [Flow])))]
-pub(crate) async fn list(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<Flow>>, Problem> {
+#[utoipa::path(get, path = "/v1/flows", tag = "flows", security(("key" = [])), params(Part), responses(
+    (status = 200, description = "All flows that have versions", body = [Flow], headers(
+        ("X-Next-Cursor" = String, description = "The `cursor` of the next part; absent: this was the last")))))]
+pub(crate) async fn list(
+    State(context): State<Shared>,
+    caller: Caller,
+    Params(part): Params<Part>,
+) -> Result<Response, Problem> {
     caller.need_everywhere(Scope::Read)?;
     let flows = context.store().await?.flows().await.map_err(|error| problem::database(&error))?;
     let flow = |one: store::Activity| Flow { flow: one.flow, newest: one.newest, active: one.active };
-    Ok(Json(flows.into_iter().map(flow).collect()))
+    part.of(flows.into_iter().map(|one| (one.flow.clone(), flow(one))).collect())
 }
 
 /// The versions of a flow, the newest first.
 #[utoipa::path(get, path = "/v1/flows/{id}/versions", tag = "flows", security(("key" = [])),
-    params(("id" = String, Path, description = "The flow's name")), responses(
-    (status = 200, description = "Its versions", body = [Version])))]
+    params(("id" = String, Path, description = "The flow's name"), Part), responses(
+    (status = 200, description = "Its versions", body = [Version], headers(
+        ("X-Next-Cursor" = String, description = "The `cursor` of the next part; absent: this was the last")))))]
 pub(crate) async fn versions(
     State(context): State<Shared>,
     caller: Caller,
     Id(flow): Id,
-) -> Result<Json<Vec<Version>>, Problem> {
+    Params(part): Params<Part>,
+) -> Result<Response, Problem> {
     caller.need_everywhere(Scope::Read)?;
     let versions = context.store().await?.versions(&flow).await.map_err(|error| problem::database(&error))?;
     if versions.is_empty() {
@@ -143,7 +153,9 @@ pub(crate) async fn versions(
         let store::Version { flow, version, note, made_by, made_ms } = one;
         Version { flow, version, note, made_by, made_ms }
     };
-    Ok(Json(versions.into_iter().map(version).collect()))
+    // The newest first.
+    let place = |one: &store::Version| format!("{:020}", i64::MAX - one.version);
+    part.of(versions.into_iter().map(|one| (place(&one), version(one))).collect())
 }
 
 /// Keep a new version of a flow. It must compile; it is not in service yet.

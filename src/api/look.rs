@@ -1,4 +1,6 @@
-//! How the server is: health, figures, numbers, carriers, phones.
+//! How the server is: health, numbers, carriers, phones.
+
+#![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
 
 use axum::{
     Json,
@@ -10,10 +12,17 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-use super::{Context, Shared, access::Caller, problem::Problem};
+use super::{
+    Context, Shared,
+    access::Caller,
+    page::Part,
+    problem::{Params, Problem},
+};
 use crate::{
-    io::{Order, View},
+    io::{Order, View, clock::Clock},
     store::{Scope, Unwritten, Waiting},
+    switch::{Binding, Trouble, TrunkView},
+    time::Time,
 };
 
 impl Context {
@@ -78,12 +87,36 @@ pub(crate) struct Number {
 }
 
 /// Numbers, and the scripts that answer them.
-#[utoipa::path(get, path = "/v1/numbers", tag = "server", security(("key" = [])), responses(
-    (status = 200, description = "All numbers", body = [Number])))]
-pub(crate) async fn numbers(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<Number>>, Problem> {
+#[utoipa::path(get, path = "/v1/numbers", tag = "server", security(("key" = [])), params(Part), responses(
+    (status = 200, description = "All numbers, in the order of the configuration", body = [Number], headers(
+        ("X-Next-Cursor" = String, description = "The `cursor` of the next part; absent: this was the last")))))]
+pub(crate) async fn numbers(
+    State(context): State<Shared>,
+    caller: Caller,
+    Params(part): Params<Part>,
+) -> Result<Response, Problem> {
     caller.need_everywhere(Scope::Read)?;
     let numbers = context.view().await?.numbers.into_iter();
-    Ok(Json(numbers.map(|(number, script)| Number { number, script }).collect()))
+    part.of_ordered(numbers.map(|(number, script)| Number { number, script }))
+}
+
+/// Something that failed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Failed {
+    /// What, in a few words.
+    why: String,
+    /// When, in ms since 1970.
+    at_ms: u64,
+}
+
+/// Where calls of a carrier go.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TrunkTarget {
+    /// Its address.
+    uri: String,
+    /// Did it answer when it was last asked? Null: nobody asked (`options_s` is 0), or not yet.
+    #[schema(required = false)]
+    up: Option<bool>,
 }
 
 /// A carrier, and how it stands.
@@ -91,26 +124,66 @@ pub(crate) async fn numbers(State(context): State<Shared>, caller: Caller) -> Re
 pub(crate) struct Trunk {
     /// Its name.
     name: String,
-    /// Are we registered there? Null: that was never tried.
+    /// Calls in use, both ways.
+    calls: usize,
+    /// Most calls at a time; 0: no limit.
+    max_calls: usize,
+    /// Are we registered there? Null: we have no account there.
     #[schema(required = false)]
     registered: Option<bool>,
-    /// Targets that do not answer.
+    /// Seconds until that registration ends, unless it is refreshed, as it is in time; null: we are not registered.
+    #[schema(required = false)]
+    expires_s: Option<u64>,
+    /// Why we could not register or refresh when that failed last; null: it never did.
+    #[schema(required = false)]
+    registration_error: Option<Failed>,
+    /// Where its calls go.
+    targets: Vec<TrunkTarget>,
+    /// Those that do not answer.
     down: Vec<String>,
+    /// Why it did not take a call of ours when that failed last for a reason of its own; null: it never did.
+    #[schema(required = false)]
+    call_error: Option<Failed>,
+}
+
+/// Seconds from now until then.
+fn until(clock: Clock, then: Time) -> u64 {
+    (then - clock.now()).as_secs()
+}
+
+fn failed(clock: Clock, trouble: Trouble) -> Failed {
+    let at_ms = clock.epoch().unix(trouble.at).as_millis();
+    Failed { why: trouble.why, at_ms: u64::try_from(at_ms).unwrap_or(u64::MAX) }
+}
+
+fn shown(clock: Clock, view: TrunkView) -> Trunk {
+    let TrunkView { name, calls, most, seat, targets, trouble } = view;
+    let down = targets.iter().filter(|(_, up)| *up == Some(false)).map(|(uri, _)| uri.clone());
+    Trunk {
+        name,
+        calls,
+        max_calls: most,
+        registered: seat.as_ref().map(|seat| seat.until.is_some()),
+        expires_s: seat.as_ref().and_then(|seat| seat.until).map(|then| until(clock, then)),
+        registration_error: seat.and_then(|seat| seat.trouble).map(|trouble| failed(clock, trouble)),
+        down: down.collect(),
+        targets: targets.into_iter().map(|(uri, up)| TrunkTarget { uri, up }).collect(),
+        call_error: trouble.map(|trouble| failed(clock, trouble)),
+    }
 }
 
 /// Carriers, and how they stand.
-#[utoipa::path(get, path = "/v1/trunks", tag = "server", security(("key" = [])), responses(
-    (status = 200, description = "All carriers", body = [Trunk])))]
-pub(crate) async fn trunks(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<Trunk>>, Problem> {
+#[utoipa::path(get, path = "/v1/trunks", tag = "server", security(("key" = [])), params(Part), responses(
+    (status = 200, description = "All carriers, in the order of the configuration", body = [Trunk], headers(
+        ("X-Next-Cursor" = String, description = "The `cursor` of the next part; absent: this was the last")))))]
+pub(crate) async fn trunks(
+    State(context): State<Shared>,
+    caller: Caller,
+    Params(part): Params<Part>,
+) -> Result<Response, Problem> {
     caller.need_everywhere(Scope::Read)?;
-    let mut standings = context.standings().await?;
-    let trunk = |name: String| {
-        let standing = standings.remove(&name).unwrap_or_default();
-        let mut down: Vec<String> = standing.targets.into_iter().filter(|(_, up)| !up).map(|(uri, _)| uri).collect();
-        down.sort();
-        Trunk { name, registered: standing.registered, down }
-    };
-    Ok(Json(context.view().await?.trunks.into_iter().map(trunk).collect()))
+    let clock = context.config.clock;
+    part.of_ordered(context.view().await?.trunks.into_iter().map(|view| shown(clock, view)))
 }
 
 /// A contact of a phone.
@@ -125,22 +198,38 @@ pub(crate) struct Phone {
     source: Option<String>,
     /// What it says it is.
     agent: String,
+    /// Seconds until its registration ends, unless it registers again.
+    expires_s: u64,
     /// It did not answer our last keep-alive.
     silent: bool,
+    /// Calls in use, of all contacts of this user.
+    calls: usize,
 }
 
 /// Registered phones.
-#[utoipa::path(get, path = "/v1/phones", tag = "server", security(("key" = [])), responses(
-    (status = 200, description = "All contacts", body = [Phone])))]
-pub(crate) async fn phones(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<Phone>>, Problem> {
+#[utoipa::path(get, path = "/v1/phones", tag = "server", security(("key" = [])), params(Part), responses(
+    (status = 200, description = "All contacts, by user", body = [Phone], headers(
+        ("X-Next-Cursor" = String, description = "The `cursor` of the next part; absent: this was the last")))))]
+pub(crate) async fn phones(
+    State(context): State<Shared>,
+    caller: Caller,
+    Params(part): Params<Part>,
+) -> Result<Response, Problem> {
     caller.need_everywhere(Scope::Read)?;
-    let phones = context.view().await?.phones.into_iter();
-    let phone = |(user, binding): (String, crate::switch::Binding)| Phone {
-        user,
-        contact: binding.contact.uri.to_string(),
-        source: binding.hop.map(|hop| hop.remote.to_string()),
-        agent: binding.agent,
-        silent: binding.silent,
+    let (clock, view) = (context.config.clock, context.view().await?);
+    let phone = |(user, binding): (String, Binding)| {
+        let contact = binding.contact.uri.to_string();
+        let place = format!("{user} {contact} {} {}", binding.call_id, binding.reg_id.unwrap_or_default());
+        let phone = Phone {
+            contact,
+            source: binding.hop.map(|hop| hop.remote.to_string()),
+            agent: binding.agent,
+            expires_s: until(clock, binding.until),
+            silent: binding.silent,
+            calls: view.phone_calls.get(&user).copied().unwrap_or_default(),
+            user,
+        };
+        (place, phone)
     };
-    Ok(Json(phones.map(phone).collect()))
+    part.of(view.phones.into_iter().map(phone).collect())
 }

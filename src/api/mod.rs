@@ -31,10 +31,12 @@ mod rooms;
 mod shapes;
 mod start;
 mod steer;
+mod tellers;
 #[cfg(test)]
 mod tests;
 mod transcripts;
 mod webhook;
+mod webhooks;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
@@ -48,13 +50,15 @@ use tokio::sync::{OnceCell, mpsc, watch};
 use crate::{
     io::{Order, clock::Clock},
     store::{Database, Person, Question, Scope, Store, fresh_password},
-    switch::ConsoleReply,
+    switch::{ConsoleReply, Dialling},
 };
 pub use ask::FIRST_REQUEST;
 pub use listen::{MOST_CONNECTIONS, Secure};
 use problem::Problem;
 pub use reload::Reload;
-pub use webhook::{WebhookConfig, spawn as spawn_webhook};
+pub use tellers::{Fixed, TellersConfig, spawn as spawn_webhooks};
+pub use webhook::WebhookConfig;
+pub use webhooks::{WebhookEnds, is_kind};
 
 /// Longest body of a request.
 const LONGEST_BODY: usize = 64 << 10;
@@ -78,6 +82,8 @@ pub struct Config {
     pub scripts: PathBuf,
     /// The folder of recordings.
     pub recordings: PathBuf,
+    /// How numbers are written here.
+    pub dialling: Dialling,
 }
 
 /// The rest of the server, from here.
@@ -91,6 +97,8 @@ pub struct Ends {
     pub questions: mpsc::Sender<Question>,
     /// The program around, which reads the configuration.
     pub reload: mpsc::Sender<Reload>,
+    /// The thread that tells webhooks.
+    pub webhooks: WebhookEnds,
 }
 
 /// What all requests share.
@@ -101,6 +109,7 @@ pub(crate) struct Context {
     asks: mpsc::Sender<ask::Ask>,
     door: mpsc::Sender<limit::Knock>,
     reload: mpsc::Sender<Reload>,
+    webhooks: WebhookEnds,
     memory: mpsc::Sender<memory::Recall>,
     notes: mpsc::Sender<notes::Note>,
     /// The database takes no notes.
@@ -129,7 +138,7 @@ fn now_ms(clock: Clock) -> i64 {
 
 /// Start the thread. It ends with the server. Gives where it listens.
 pub fn spawn(config: Config, ends: Ends) -> io::Result<SocketAddr> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = crate::io::runtime()?;
     let certificates = config.tls.clone().map(|secure| listen::Certificates::load(secure, config.clock)).transpose()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(config.listen))?;
     let at = listener.local_addr()?;
@@ -145,7 +154,7 @@ pub fn spawn(config: Config, ends: Ends) -> io::Result<SocketAddr> {
 async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
     let (asks, asked) = mpsc::channel(256);
     let (door, knocks) = mpsc::channel(256);
-    let Ends { orders, replies, questions, reload } = ends;
+    let Ends { orders, replies, questions, reload, webhooks } = ends;
     let answering = ask::answer(asked, replies, orders.clone());
     let limiting = limit::keep(knocks, config.requests_per_s, config.clock);
     let (memory, recalls) = mpsc::channel(256);
@@ -153,8 +162,20 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
     let (notes, noted) = mpsc::channel(notes::WAITING);
     let (away, notes_away) = watch::channel(false);
     let (started_ms, store) = (now_ms(config.clock), OnceCell::new());
-    let context =
-        Context { config, orders, questions, asks, door, reload, memory, notes, notes_away, started_ms, store };
+    let context = Context {
+        config,
+        orders,
+        questions,
+        asks,
+        door,
+        reload,
+        webhooks,
+        memory,
+        notes,
+        notes_away,
+        started_ms,
+        store,
+    };
     let context = Arc::new(context);
     let service = router(context.clone()).into_make_service_with_connect_info::<listen::Peer>();
     tokio::select! {
@@ -207,6 +228,8 @@ fn router(context: Shared) -> Router {
         .route("/v1/reload", post(reload::reload))
         .route("/v1/events", get(events::stream))
         .route("/v1/events/socket", get(events::socket))
+        .route("/v1/webhooks", get(webhooks::list).post(webhooks::make))
+        .route("/v1/webhooks/{id}", get(webhooks::one).patch(webhooks::change).delete(webhooks::remove))
         .route("/v1/numbers", get(look::numbers))
         .route("/v1/trunks", get(look::trunks))
         .route("/v1/phones", get(look::phones))
@@ -259,6 +282,7 @@ fn kept() -> Router<Shared> {
     Router::new()
         .route("/v1/contacts", get(contacts::list).post(contacts::make))
         .route("/v1/contacts/{id}", get(contacts::one).put(contacts::change).delete(contacts::remove))
+        .route("/v1/contacts/{id}/calls", get(contacts::calls))
         .route("/v1/flows", get(flows::list))
         .route("/v1/flows/{id}/versions", uploads)
         .route("/v1/flows/{id}/versions/{version}", get(flows::version))

@@ -1,7 +1,11 @@
 //! Lists come in pages: how long one is, and where the next begins.
 
-use axum::http::HeaderName;
-use serde::Deserialize;
+use axum::{
+    Json,
+    http::HeaderName,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use super::problem::Problem;
@@ -54,6 +58,74 @@ impl Since {
     }
 }
 
+/// Which page of a list, where nothing else is to be said.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Which {
+    /// At most so many, 1 to 500; else 50.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    #[param(pattern = "^[0-9]{1,15}_[0-9A-Za-z.-]{0,64}$")]
+    cursor: Option<String>,
+}
+
+impl Which {
+    pub fn limit(&self) -> Result<u32, Problem> {
+        limit(self.limit)
+    }
+
+    pub fn cursor(&self) -> Result<Option<Place>, Problem> {
+        read(self.cursor.as_deref())
+    }
+}
+
+/// Which part of a list whose entries come without anything around them.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Part {
+    /// At most so many, 1 to 500; else 500.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// The `X-Next-Cursor` of the part before.
+    #[param(max_length = 2000, pattern = "^([0-9a-f]{2})*$")]
+    cursor: Option<String>,
+}
+
+impl Part {
+    /// This part of a list, in the order of the places of its entries; each has one of its own.
+    pub fn of<T: Serialize>(&self, mut all: Vec<(String, T)>) -> Result<Response, Problem> {
+        let limit = limit(self.limit.or(Some(MOST)))? as usize;
+        if let Some(after) = self.cursor.as_deref() {
+            let fits = after.len() <= 2000 && after.len().is_multiple_of(2);
+            if !fits || !after.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+                return Err(Problem::field("cursor", "allowed: the `X-Next-Cursor` of an answer of before"));
+            }
+            // Digits of equal bytes are in the order of the bytes.
+            all.retain(|(place, _)| *hex(place) > *after);
+        }
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let more = all.len() > limit;
+        all.truncate(limit);
+        let next = all.last().filter(|_| more).and_then(|(place, _)| hex(place).parse().ok());
+        let entries: Vec<T> = all.into_iter().map(|(_, entry)| entry).collect();
+        let mut response = Json(entries).into_response();
+        response.headers_mut().extend(next.map(|next| (NEXT, next)));
+        Ok(response)
+    }
+
+    /// The same of a list whose order says nothing but what is before what.
+    pub fn of_ordered<T: Serialize>(&self, all: impl IntoIterator<Item = T>) -> Result<Response, Problem> {
+        self.of(all.into_iter().enumerate().map(|(at, entry)| (format!("{at:08}"), entry)).collect())
+    }
+}
+
+fn hex(place: &str) -> String {
+    place.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Where the page begins. Whatever has the form of a cursor is one: `MS_ID`, `^[0-9]{1,15}_[0-9A-Za-z.-]{0,64}$`.
 pub(super) fn read(cursor: Option<&str>) -> Result<Option<Place>, Problem> {
     let Some(text) = cursor else { return Ok(None) };
@@ -88,6 +160,28 @@ pub(super) fn word(field: &str, text: Option<&String>) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_cut_into_parts_that_together_are_all_of_it() {
+        let all = || ["b", "a", "\u{e4} c", "a b", "d"].map(|name| (name.to_owned(), name)).to_vec();
+        let (mut cursor, mut seen) = (None, 0);
+        loop {
+            let answer = Part { limit: Some(2), cursor: cursor.clone() }.of(all()).unwrap();
+            seen += 1;
+            cursor = answer.headers().get(NEXT).map(|next| next.to_str().unwrap().to_owned());
+            match seen {
+                1 => assert_eq!(cursor.as_deref(), Some("612062"), "a, a b"),
+                2 => assert_eq!(cursor.as_deref(), Some("64"), "b, d"),
+                _ => break,
+            }
+        }
+        assert_eq!((seen, cursor), (3, None));
+        for bad in ["x", "6", "6A"] {
+            let part = Part { limit: None, cursor: Some(bad.into()) };
+            assert_eq!(part.of(all()).unwrap_err().field.as_deref(), Some("cursor"), "{bad}");
+        }
+        assert!(Part { limit: Some(0), cursor: None }.of(all()).is_err());
+    }
 
     #[test]
     fn a_cursor_is_read_as_it_was_written() {

@@ -1,13 +1,16 @@
 //! People who log in: made, changed and removed by administrators.
 
-use axum::{Json, extract::State, http::StatusCode};
+#![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
+
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     Shared,
     access::{Caller, checked_numbers, plain},
-    problem::{self, Body, Id, Problem},
+    page::Part,
+    problem::{self, Body, Id, Params, Problem},
 };
 use crate::store::{Password, Person, Scope};
 
@@ -85,12 +88,17 @@ pub(super) async fn hashed(plain: String) -> Result<Password, Problem> {
 }
 
 /// Everybody who may log in.
-#[utoipa::path(get, path = "/v1/users", tag = "access", security(("key" = [])), responses(
-    (status = 200, description = "Everybody, by name", body = [User])))]
-pub(crate) async fn list(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<User>>, Problem> {
+#[utoipa::path(get, path = "/v1/users", tag = "access", security(("key" = [])), params(Part), responses(
+    (status = 200, description = "Everybody, by name", body = [User], headers(
+        ("X-Next-Cursor" = String, description = "The `cursor` of the next part; absent: this was the last")))))]
+pub(crate) async fn list(
+    State(context): State<Shared>,
+    caller: Caller,
+    Params(part): Params<Part>,
+) -> Result<Response, Problem> {
     caller.need_everywhere(Scope::Admin)?;
     let people = context.store().await?.people().await.map_err(|error| problem::database(&error))?;
-    Ok(Json(people.into_iter().map(user).collect()))
+    part.of(people.into_iter().map(|person| (person.name.clone(), user(person))).collect())
 }
 
 /// Let somebody log in.

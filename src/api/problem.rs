@@ -115,7 +115,6 @@ pub(super) fn failure(failure: &Failure) -> Problem {
     let status = match failure {
         Failure::NoSuchCall | Failure::NoSuchRecording => StatusCode::NOT_FOUND,
         Failure::Denied(_) => StatusCode::FORBIDDEN,
-        Failure::Limit(_) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::CONFLICT,
     };
     Problem::new(status, failure.as_str(), "It could not be done", detail)
@@ -162,11 +161,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Numbered {
 }
 
 /// The first field that a body of this kind must have, and this one has not.
-fn missing<T: PartialSchema>(text: &[u8]) -> Option<String> {
-    let fields: serde_json::Map<String, Value> = serde_json::from_slice(text).ok()?;
+fn missing<T: PartialSchema>(body: &Value) -> Option<String> {
+    let fields = body.as_object()?;
     let schema = serde_json::to_value(T::schema()).ok()?;
     let mut needed = schema["required"].as_array()?.iter().filter_map(Value::as_str);
     needed.find(|name| !fields.contains_key(*name)).map(str::to_owned)
+}
+
+/// `433.0` is a whole number (JSON Schema, validation, section 4.2.1), and read as one.
+fn make_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
+            if let Some(whole) = whole.filter(|whole| whole.abs() < 9_007_199_254_740_992.0) {
+                *value = Value::from(whole as i64);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(make_whole),
+        Value::Object(fields) => fields.values_mut().for_each(make_whole),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 /// A JSON body.
@@ -187,14 +201,13 @@ impl<T: DeserializeOwned + PartialSchema, S: Send + Sync> FromRequest<S> for Bod
         if text.trim_ascii_start().starts_with(b"[") {
             return Err(Problem::field(".", "allowed: an object"));
         }
-        let mut reader = serde_json::Deserializer::from_slice(text);
-        let read = serde_path_to_error::deserialize(&mut reader);
-        let value = read.map_err(|error| {
+        let mut body: Value = serde_json::from_slice(text).map_err(|error| Problem::field(".", error))?;
+        make_whole(&mut body);
+        let value = serde_path_to_error::deserialize(&body).map_err(|error| {
             let path = error.path().to_string();
-            let field = if path == "." { missing::<T>(text).unwrap_or(path) } else { path };
+            let field = if path == "." { missing::<T>(&body).unwrap_or(path) } else { path };
             Problem::field(field, error.inner())
         })?;
-        reader.end().map_err(|error| Problem::field("", error))?;
         Ok(Body(value))
     }
 }
@@ -209,5 +222,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
         let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
         let read = serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs));
         read.map(Params).map_err(|error| Problem::field(error.path(), error.inner()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_with_a_fraction_of_nothing_is_a_whole_number() {
+        let mut body = serde_json::json!({"a": 433.0, "b": [1.5, -2.0, 1e300], "c": {"d": 7}, "e": "1.0"});
+        make_whole(&mut body);
+        assert_eq!(body, serde_json::json!({"a": 433, "b": [1.5, -2, 1e300], "c": {"d": 7}, "e": "1.0"}));
     }
 }

@@ -17,7 +17,10 @@ use tokio::{
 use utoipa::ToSchema;
 
 use super::{Shared, events::Interest, problem::Problem};
-use crate::store::{Event, Following, Key, Question};
+use crate::{
+    store::{Event, Following, Key, Question},
+    switch::Dialling,
+};
 
 /// Events that a reader may fall behind.
 const BEHIND: usize = 16_384;
@@ -67,6 +70,7 @@ pub(super) enum News {
 struct Wanted {
     interest: Interest,
     key: Key,
+    dialling: Dialling,
 }
 
 impl Wanted {
@@ -75,7 +79,7 @@ impl Wanted {
         self.key.sees([from, to])
             && of.as_ref().is_none_or(|of| of == call)
             && kinds.as_ref().is_none_or(|kinds| kinds.split(',').any(|one| one.trim() == kind))
-            && number.as_ref().is_none_or(|number| [from, to].contains(&number.as_str()))
+            && number.as_ref().is_none_or(|number| [from, to].iter().any(|party| self.dialling.same(number, party)))
     }
 
     fn has_event(&self, event: &Event) -> bool {
@@ -238,7 +242,8 @@ impl Reader {
             }
             (stage, _) => stage,
         };
-        let wanted = Arc::new(Wanted { interest, key });
+        let dialling = context.config.dialling.clone();
+        let wanted = Arc::new(Wanted { interest, key, dialling });
         let (reader, happening) = mpsc::channel(ON_THE_WAY);
         let taking = tokio::spawn(take(events, wanted.clone(), reader, begun));
         let ready = VecDeque::new();

@@ -41,7 +41,7 @@ pub(crate) struct Wanted {
     /// Of this call.
     #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     call: Option<String>,
-    /// Of calls between this number and another.
+    /// Of calls between this number and another, whichever way they are written.
     #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     number: Option<String>,
     /// At most so many, 1 to 500; else 50.
@@ -122,7 +122,8 @@ pub(crate) async fn list(
     page::word("call", wanted.call.as_ref())?;
     page::word("number", wanted.number.as_ref())?;
     let numbers = caller.0.numbers.clone();
-    let filter = RecordingFilter { call: wanted.call, number: wanted.number, numbers, after, limit };
+    let number = wanted.number.map(|number| context.config.dialling.ways(&number)).unwrap_or_default();
+    let filter = RecordingFilter { call: wanted.call, number, numbers, after, limit };
     let found = context.store().await?.recordings(&filter).await;
     let (recordings, next) = found.map_err(|error| problem::database(&error))?;
     Ok(Json(Recordings { recordings: recordings.into_iter().map(shown).collect(), next: page::next(next) }))

@@ -1,16 +1,19 @@
 //! Conference rooms: who is there, who is heard, and recordings of them. A room concerns the calls of many numbers, so a key
 //! for some numbers only has no say here.
 
+#![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
+
 use std::time::Duration;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     Context, Shared,
     access::Caller,
-    problem::{self, Body, Id, Problem},
+    page::Part,
+    problem::{self, Body, Id, Params, Problem},
     steer::{AGREEMENT, Outcome, outcome},
 };
 use crate::{
@@ -68,16 +71,21 @@ async fn view(context: &Context, name: &str) -> Result<RoomView, Problem> {
 }
 
 /// Rooms that somebody is in.
-#[utoipa::path(get, path = "/v1/rooms", tag = "rooms", security(("key" = [])), responses(
-    (status = 200, description = "All rooms, by name", body = [Room])))]
-pub(crate) async fn list(State(context): State<Shared>, caller: Caller) -> Result<Json<Vec<Room>>, Problem> {
+#[utoipa::path(get, path = "/v1/rooms", tag = "rooms", security(("key" = [])), params(Part), responses(
+    (status = 200, description = "All rooms, by name", body = [Room], headers(
+        ("X-Next-Cursor" = String, description = "The `cursor` of the next part; absent: this was the last")))))]
+pub(crate) async fn list(
+    State(context): State<Shared>,
+    caller: Caller,
+    Params(part): Params<Part>,
+) -> Result<Response, Problem> {
     caller.need_everywhere(Scope::Read)?;
     let room = |view: RoomView| Room {
         room: view.room,
         members: view.members,
         recordings: view.recordings.into_iter().map(|recording| recording.0).collect(),
     };
-    Ok(Json(views(&context).await?.into_iter().map(room).collect()))
+    part.of(views(&context).await?.into_iter().map(|view| (view.room.clone(), room(view))).collect())
 }
 
 /// Who is in a room, in the order in which their calls began.

@@ -13,7 +13,7 @@ const SPACED: &str = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\x00-\\x1f\\x7f-\\x9f\\s][^\
 const NO_NUL: &str = "^[^\\x00]*$";
 
 /// Texts, by schema and property.
-const TEXTS: [(&str, &str, &str); 14] = [
+const TEXTS: [(&str, &str, &str); 16] = [
     ("NewCall", "to", PLAIN),
     ("NewCall", "from", PLAIN),
     ("QuickCall", "to", PLAIN),
@@ -28,11 +28,24 @@ const TEXTS: [(&str, &str, &str); 14] = [
     ("Said", "who", PLAIN),
     ("Said", "text", NO_NUL),
     ("Upload", "note", NO_NUL),
+    ("NewWebhook", "secret", NO_NUL),
+    ("OtherWebhook", "secret", NO_NUL),
 ];
 
 /// Lists of numbers, by schema.
-const NUMBERS: [(&str, &str, u32); 4] =
-    [("NewKey", LISTED, 100), ("NewUser", LISTED, 100), ("Change", LISTED, 100), ("NewContact", SPACED, 200)];
+const NUMBERS: [(&str, &str, u32); 6] = [
+    ("NewKey", LISTED, 100),
+    ("NewUser", LISTED, 100),
+    ("Change", LISTED, 100),
+    ("NewContact", SPACED, 200),
+    ("NewWebhook", LISTED, 100),
+    ("OtherWebhook", LISTED, 100),
+];
+
+/// Schemas with kinds of events.
+const KINDS: [&str; 2] = ["NewWebhook", "OtherWebhook"];
+/// A kind, or the beginning of some.
+const KIND: &str = "^([a-z._]{1,64}\\*?|\\*)$";
 
 /// Schemas with variables of flows.
 const VARS: [&str; 4] = ["NewCall", "QuickCall", "Another", "NewContact"];
@@ -45,6 +58,9 @@ pub(super) fn refine(schemas: &mut Value) {
     for (schema, pattern, most) in NUMBERS {
         let item = json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": pattern});
         schemas[schema]["properties"]["numbers"]["items"] = item;
+    }
+    for schema in KINDS {
+        schemas[schema]["properties"]["kinds"]["items"] = json!({"type": "string", "pattern": KIND});
     }
     for schema in VARS {
         let vars = &mut schemas[schema]["properties"]["vars"];
@@ -67,6 +83,7 @@ mod tests {
         let schemas = &described()["components"]["schemas"];
         let names = super::TEXTS.iter().map(|(schema, property, _)| (*schema, *property));
         let names = names.chain(super::NUMBERS.iter().map(|(schema, ..)| (*schema, "numbers")));
+        let names = names.chain(super::KINDS.iter().map(|schema| (*schema, "kinds")));
         let names = names.chain(super::VARS.iter().map(|schema| (*schema, "vars"))).chain([("NewCall", "headers")]);
         for (schema, property) in names {
             let about = &schemas[schema]["properties"][property];

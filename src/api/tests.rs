@@ -7,6 +7,7 @@ mod fresh;
 mod kept;
 mod people;
 mod steering;
+mod webhook_doors;
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::*;
 use crate::{
     ids::CallId,
     io::{Fact, Figures, View},
-    store::{Journal, JournalConfig, Stored, WriterConfig, spawn_journal, spawn_writer},
+    store::{Journal, JournalConfig, Stored, WriterConfig, spawn_journal, spawn_writer, spool_name},
     switch::{Direction, Input, Progress, Status},
     verbs::{Failure, Reply, Verb},
 };
@@ -52,7 +53,7 @@ impl Bench {
         let database = Database::file(&folder.path().join("x.sqlite"));
         let config = WriterConfig {
             database: database.clone(),
-            folder: spool,
+            folder: spool.clone(),
             days: Default::default(),
             reconciled: Default::default(),
         };
@@ -68,12 +69,21 @@ impl Bench {
         }
         let session = Duration::from_secs(3600);
         let tls = None;
-        let config = Config { listen, database, clock, tls, requests_per_s: 0, session, scripts, recordings };
+        let dialling = Dialling { country: "49".into(), ..Dialling::default() };
+        let config = Config { listen, database, clock, tls, requests_per_s: 0, session, scripts, recordings, dialling };
         let config = change(config);
         let (reload, reloads) = mpsc::channel(8);
         let (inbox, orders) = mpsc::channel(100);
         let (to, replies) = mpsc::unbounded_channel();
-        let ends = Ends { orders: inbox.downgrade(), replies, questions: journal.questions.clone(), reload };
+        let (node, (changed, _)) = (spool_name(&spool).unwrap(), mpsc::channel(1));
+        let fixed = watch::channel(webhook_doors::fixed()).1;
+        let ends = Ends {
+            orders: inbox.downgrade(),
+            replies,
+            questions: journal.questions.clone(),
+            reload,
+            webhooks: WebhookEnds { node, fixed, changed },
+        };
         let at = tokio::task::spawn_blocking(move || spawn(config, ends).unwrap()).await.unwrap();
         Bench { folder, at, journal, orders, reloads, _inbox: inbox, replies: to, store, admin }
     }

@@ -1,17 +1,23 @@
-//! Events, posted to a web server as they come: signed, in their order, and again until they are taken.
+//! One web server that is told events: posted as they come, signed, in their order, and again until they are taken.
 
-use std::{io, path::PathBuf, thread, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper::{Method, header::CONTENT_TYPE};
+use serde::Deserialize;
 use tokio::{sync::watch, time::timeout};
 
+use super::{notes::pause, now_ms, tellers::Tellers};
 use crate::{
     hooks::{
         Url,
         http::{HttpError, ask, request, whole},
     },
-    io::clock::Clock,
-    store::{Database, Store, Stored},
+    store::{Candidate, Store, Stored, Told, Webhook},
+    switch::Dialling,
 };
 
 /// Events in one request.
@@ -23,105 +29,176 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The longest one.
 const SELDOM: Duration = Duration::from_secs(60);
 
-/// Where events go.
+/// Where events go, and which.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookConfig {
+    /// By which it is named, and its place is remembered.
+    pub name: String,
     /// Where to.
     pub to: Url,
     /// With this the requests are signed; empty: they are not.
     pub secret: String,
+    /// Kinds of events, `*` at the end for any rest; empty: all.
+    pub kinds: Vec<String>,
+    /// Only of calls and messages with one of these numbers, whichever way they are written; empty: all.
+    pub numbers: Vec<String>,
+    /// It begins with the oldest event that is kept; else with what comes when it is there.
+    pub whole: bool,
+    /// When it was there first, in ms since 1970; absent: when the server started.
+    pub since_ms: Option<i64>,
     /// PEM file: authorities of web servers.
     pub trust: PathBuf,
 }
 
 impl std::fmt::Debug for WebhookConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WebhookConfig").field("host", &self.to.host).finish_non_exhaustive()
+        f.debug_struct("WebhookConfig").field("name", &self.name).field("host", &self.to.host).finish_non_exhaustive()
     }
 }
 
-/// Start the thread. It ends when the database's writer has ended. `stored` says how far the database is with the events
-/// of this server, which it knows as `node`.
-pub fn spawn(
-    config: WebhookConfig,
-    (database, node): (Database, String),
-    clock: Clock,
-    stored: watch::Receiver<Stored>,
-) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name("webhook".into()).spawn(move || {
-        runtime.block_on(async {
-            let mut sender = Sender { config, database, node, clock, store: None };
-            sender.run(stored).await;
+/// Is this kind among these? `*` at the end stands for any rest.
+fn is_among(kinds: &[String], kind: &str) -> bool {
+    let fits = |wanted: &String| match wanted.strip_suffix('*') {
+        Some(start) => kind.starts_with(start),
+        None => wanted == kind,
+    };
+    kinds.is_empty() || kinds.iter().any(fits)
+}
+
+/// Who an event is about, where it says so itself.
+#[derive(Deserialize)]
+struct About {
+    data: Option<Parties>,
+}
+
+#[derive(Deserialize)]
+struct Parties {
+    from: Option<String>,
+    to: Option<String>,
+}
+
+impl WebhookConfig {
+    /// One that was made by the API. None: its address cannot be read, which was looked at when it was made.
+    pub(super) fn made(made: Webhook, trust: &Path) -> Option<WebhookConfig> {
+        let Webhook { name, url, secret, kinds, numbers, whole, created_ms } = made;
+        let (to, since_ms) = (Url::parse(&url)?, Some(created_ms));
+        Some(WebhookConfig { name, to, secret, kinds, numbers, whole, since_ms, trust: trust.to_owned() })
+    }
+
+    /// Is this event for it?
+    fn wants(&self, event: &Candidate, dialling: &Dialling) -> bool {
+        if !is_among(&self.kinds, &event.kind) {
+            return false;
+        }
+        if self.numbers.is_empty() {
+            return true;
+        }
+        let parties = event.parties.clone().or_else(|| {
+            let Parties { from, to } = serde_json::from_str::<About>(&event.line).ok()?.data?;
+            Some([from?, to?])
         });
-    })?;
-    Ok(())
+        let is_one = |party: &String| self.numbers.iter().any(|number| dialling.same(number, party));
+        parties.is_some_and(|parties| parties.iter().any(is_one))
+    }
 }
 
-struct Sender {
-    config: WebhookConfig,
-    database: Database,
-    node: String,
-    clock: Clock,
-    store: Option<Store>,
+/// Why events are not told.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    /// They cannot be read, or nobody can write down which were told.
+    #[error("the database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The web server does not take them.
+    #[error("{0}")]
+    Web(String),
 }
 
-impl Sender {
-    async fn run(&mut self, mut stored: watch::Receiver<Stored>) {
-        let mut pause = AGAIN;
+/// Tells one webhook.
+pub(super) struct Teller {
+    pub webhook: WebhookConfig,
+    pub all: Arc<Tellers>,
+}
+
+impl Teller {
+    /// Until the database's writer has ended. `stored` says how far the database is.
+    pub async fn run(self, mut stored: watch::Receiver<Stored>) {
+        let (name, host) = (&self.webhook.name, &self.webhook.to.host);
+        let mut wait = AGAIN;
         loop {
             // What comes from now on is news.
             stored.mark_unchanged();
-            match self.send_all().await {
+            match self.tell_all().await {
                 Ok(()) => {
-                    if pause > AGAIN {
-                        tracing::warn!(host = self.config.to.host, "the webhook takes events again");
+                    if wait > AGAIN {
+                        tracing::warn!(webhook = name, host, "it takes events again");
                     }
-                    pause = AGAIN;
+                    wait = AGAIN;
                     if stored.changed().await.is_err() {
                         return;
                     }
                 }
                 Err(why) => {
-                    if pause == AGAIN {
-                        tracing::error!(host = self.config.to.host, why, "the webhook takes no events; they wait");
+                    if wait == AGAIN {
+                        tracing::error!(webhook = name, host, %why, "it takes no events; they wait");
                     }
                     if stored.has_changed().is_err() {
                         return;
                     }
-                    wait(pause).await;
-                    pause = (2 * pause).min(SELDOM);
+                    pause(wait).await;
+                    wait = (2 * wait).min(SELDOM);
                 }
             }
         }
     }
 
     /// All events that the database has.
-    async fn send_all(&mut self) -> Result<(), String> {
-        let store = match self.store.take() {
-            Some(store) => store,
-            None => Store::open(&self.database).await.map_err(|error| error.to_string())?,
+    async fn tell_all(&self) -> Result<(), Trouble> {
+        let (store, name, node) = (self.all.store().await?, self.webhook.name.as_str(), self.all.node.as_str());
+        let mut told = match store.told(name, node).await? {
+            Some(told) => told,
+            None => self.begin(store).await?,
         };
-        let store = self.store.insert(store);
         loop {
-            let done = store.told(&self.node).await.map_err(|error| error.to_string())?;
-            let events = store.events_after(&self.node, done, BATCH).await.map_err(|error| error.to_string())?;
-            let Some(last) = events.last().map(|(id, _)| *id) else { return Ok(()) };
-            let lines: Vec<&str> = events.iter().map(|(_, line)| line.as_str()).collect();
-            let body = format!("[{}]", lines.join(","));
-            let now = self.clock.epoch().unix(self.clock.now()).as_secs();
-            match timeout(PATIENCE, post(&self.config, now, body)).await {
-                Ok(done) => done?,
-                Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            let found = store.candidates(node, (told.done, told.since_ms), BATCH).await?;
+            let Some(last) = found.last().map(|event| event.id) else { return Ok(()) };
+            let wanted = found.iter().filter(|event| self.webhook.wants(event, &self.all.dialling));
+            let lines: Vec<&str> = wanted.map(|event| event.line.as_str()).collect();
+            if !lines.is_empty() {
+                if let Err(why) = self.post(&lines).await {
+                    if told.trouble != why {
+                        let since = if told.trouble.is_empty() { self.now_ms() } else { told.trouble_ms };
+                        let told = Told { trouble: why.clone(), trouble_ms: since, ..told };
+                        store.has_told(name, node, &told).await?;
+                    }
+                    return Err(Trouble::Web(why));
+                }
+                told = Told { taken_ms: self.now_ms(), trouble: String::new(), trouble_ms: 0, ..told };
             }
-            store.has_told(&self.node, last).await.map_err(|error| error.to_string())?;
+            told.done = last;
+            store.has_told(name, node, &told).await?;
         }
     }
-}
 
-async fn wait(time: Duration) {
-    // Nothing comes: that is the point.
-    let _ = timeout(time, std::future::pending::<()>()).await;
+    /// Where a webhook begins that was told nothing yet.
+    async fn begin(&self, store: &Store) -> Result<Told, Trouble> {
+        let WebhookConfig { name, whole, since_ms, .. } = &self.webhook;
+        let since_ms = if *whole { 0 } else { since_ms.unwrap_or(self.all.started_ms) };
+        let done = store.last_before(&self.all.node, since_ms).await?;
+        let told = Told { done, since_ms, ..Told::default() };
+        store.has_told(name, &self.all.node, &told).await?;
+        Ok(told)
+    }
+
+    fn now_ms(&self) -> i64 {
+        now_ms(self.all.clock)
+    }
+
+    async fn post(&self, lines: &[&str]) -> Result<(), String> {
+        let body = format!("[{}]", lines.join(","));
+        let now = self.all.clock.epoch().unix(self.all.clock.now()).as_secs();
+        let answer = timeout(PATIENCE, post(&self.webhook, now, body)).await;
+        answer.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+    }
 }
 
 /// The value of `Switchhook-Signature`: HMAC-SHA256 over the time, a dot and the body.
@@ -149,109 +226,5 @@ async fn post(config: &WebhookConfig, now: u64, body: String) -> Result<(), Stri
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::{
-        io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-        net::TcpListener,
-        sync::oneshot,
-    };
-
-    use super::*;
-    use crate::{
-        io::Fact,
-        store::{JournalConfig, WriterConfig, spawn_journal, spawn_writer, spool_name},
-        switch::{Direction, Progress, Status},
-    };
-
-    #[test]
-    fn a_signature_is_the_hmac_of_time_and_body() {
-        // openssl dgst -sha256 -hmac secret, of "1800000000.[]"
-        let made = signature("secret", 1_800_000_000, "[]");
-        assert!(made.starts_with("t=1800000000,v1=") && made.len() == 16 + 64, "{made}");
-        assert_ne!(made, signature("other", 1_800_000_000, "[]"));
-        assert_ne!(made[13..], signature("secret", 1_800_000_001, "[]")[13..]);
-    }
-
-    /// Takes one request, answers with `code`, and gives its head and body.
-    async fn serve(listener: &TcpListener, code: u16) -> (String, String) {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut reader = BufReader::new(stream);
-        let (mut head, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).await.unwrap();
-            if line == "\r\n" {
-                break;
-            }
-            if let Some(value) = line.strip_prefix("Content-Length: ") {
-                length = value.trim().parse().unwrap();
-            }
-            head.push_str(&line);
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).await.unwrap();
-        reader.write_all(format!("HTTP/1.1 {code} X\r\nContent-Length: 0\r\n\r\n").as_bytes()).await.unwrap();
-        (head, String::from_utf8(body).unwrap())
-    }
-
-    #[tokio::test]
-    async fn events_come_signed_and_in_order_and_again_until_they_are_taken() {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::start();
-        let spool = folder.path().join("spool");
-        let journal = spawn_journal(JournalConfig { folder: spool.clone(), limit: 1 << 30, clock }).unwrap();
-        let database = Database::file(&folder.path().join("x.sqlite"));
-        let node = spool_name(&spool).unwrap();
-        let config = WriterConfig {
-            database: database.clone(),
-            folder: spool,
-            days: Default::default(),
-            reconciled: Default::default(),
-        };
-        let (told, ready) = oneshot::channel();
-        spawn_writer(config, journal.line(), told).unwrap();
-        ready.await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let to = Url::parse(&format!("http://{}/hook", listener.local_addr().unwrap())).unwrap();
-        let config = WebhookConfig { to, secret: "s".into(), trust: PathBuf::new() };
-        spawn(config, (database, node), clock, journal.stored.subscribe()).unwrap();
-        let progress = |status| Progress {
-            id: "a-1".into(),
-            call: crate::ids::CallId(1),
-            parent: None,
-            direction: Direction::Inbound,
-            from: "1".into(),
-            to: "2".into(),
-            trunk: None,
-            sip_call_id: "x".into(),
-            start_ms: 1,
-            answer_ms: None,
-            status,
-            script: None,
-        };
-        for status in [Status::Initiated, Status::Ringing, Status::InProgress] {
-            journal.facts.send(Fact::Progress(Box::new(progress(status)))).await.unwrap();
-        }
-        let all = async {
-            let mut ids = Vec::new();
-            let mut refused = 0;
-            while ids.len() < 4 {
-                // The first request is refused, whatever is in it.
-                let code = if refused == 0 { 500 } else { 204 };
-                let (head, body) = serve(&listener, code).await;
-                let sign = head.lines().find_map(|line| line.strip_prefix("Switchhook-Signature: ")).unwrap();
-                let now = sign[2..].split(',').next().unwrap().parse().unwrap();
-                assert_eq!(sign, signature("s", now, &body));
-                assert!(head.starts_with("POST /hook HTTP/1.1\r\n"));
-                let events: Vec<serde_json::Value> = serde_json::from_str(&body).unwrap();
-                refused += u32::from(code == 500);
-                if code == 204 {
-                    ids.extend(events.iter().map(|event| event["id"].as_u64().unwrap()));
-                }
-            }
-            ids
-        };
-        let ids = timeout(Duration::from_secs(30), all).await.expect("they come");
-        assert_eq!(ids, [1, 2, 3, 4]);
-    }
-}
+#[path = "webhook_tests.rs"]
+mod tests;

@@ -5,9 +5,10 @@
 //! segments:      runs of one kind
 //! tones          by their cadence and frequencies: ringing, busy, congestion, dial, SIT, fax
 //! sound          a short greeting and then a pause: a person.  A long one: a machine.
-//! one tone       after a machine has spoken: its beep
+//! one tone       after a machine has spoken, alone and steady: its beep
 //! ```
 
+use self::beep::Beep;
 use super::{
     sines::{Sines, sines},
     thin::Thin,
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::verbs::Heard;
 
+mod beep;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +33,12 @@ const GREETING: u32 = 105;
 const SPEECH: u32 = 140;
 /// Frames of sound in a row that may be the edge of a tone.
 const EDGE: u32 = 3;
+/// Around a beep is silence, or what is so many dB below the loudest voice, which is forgotten at 5 dB a second.
+const FAINT: f32 = 25.0;
+const FORGOTTEN: f32 = 0.1;
+/// One sample of so many is kept to tell low tones in noise; of the level so many dB may be gone then.
+const LESS: usize = 4;
+const MOST: f32 = 2.5;
 /// Sounds shorter than this are no words.
 const WORD: u32 = 4;
 /// Nobody says anything for so long: nobody will.
@@ -82,10 +90,15 @@ pub struct Progress {
     greeting: u32,
     quiet: u32,
     voiced: u32,
+    /// Frames of tones in it: a tone in noise flickers, and is no voice.
+    tonal: u32,
     /// Frames of sound in a row: the edges of tones are no voice.
     run: u32,
     /// Frames since the beginning in which nothing was heard.
     nothing: u32,
+    beep: Beep,
+    /// Level of the loudest that was heard of late, in dBm0.
+    loudest: f32,
     told: u16,
 }
 
@@ -106,8 +119,11 @@ impl Progress {
             greeting: 0,
             quiet: 0,
             voiced: 0,
+            tonal: 0,
             run: 0,
             nothing: 0,
+            beep: Beep::NEW,
+            loudest: SILENT,
             told: 0,
         }
     }
@@ -134,8 +150,9 @@ impl Progress {
     }
 
     fn look(&mut self, tell: &mut dyn FnMut(Heard)) {
-        let kind = kind(&self.frame);
+        let (kind, hz) = kind(&self.frame);
         self.listen_to_voice(kind, tell);
+        self.listen_for_beep(kind, hz, tell);
         match self.doubt {
             _ if self.now.goes_on(kind) => {
                 self.length += 1 + u32::from(self.doubt.is_some());
@@ -153,10 +170,7 @@ impl Progress {
     /// A segment is over; `next` is what follows.
     fn end_segment(&mut self, next: Kind, tell: &mut dyn FnMut(Heard)) {
         match self.now {
-            Kind::Low => {
-                self.tone = self.length;
-                self.beep(tell);
-            }
+            Kind::Low => self.tone = self.length,
             Kind::Silence => self.end_pause(next, tell),
             Kind::Tone(frequency) => self.end_tone(frequency, tell),
             Kind::Sound => (self.tone, self.cycles, self.quick) = (0, (0, 0), 0),
@@ -187,7 +201,7 @@ impl Progress {
         }
     }
 
-    /// One tone is over: a part of a SIT, a fax, or a beep.
+    /// One tone is over: a part of a SIT.
     fn end_tone(&mut self, frequency: f32, tell: &mut dyn FnMut(Heard)) {
         let sit = match frequency {
             f if (890.0..1010.0).contains(&f) => 1,
@@ -198,14 +212,21 @@ impl Progress {
         let long = (8..=24).contains(&self.length);
         self.sit = if long && sit == self.sit + 1 { sit } else { u8::from(long && sit == 1) };
         if self.sit == 3 {
-            return tell(Heard::Sit);
+            tell(Heard::Sit);
         }
-        self.beep(tell);
     }
 
-    fn beep(&mut self, tell: &mut dyn FnMut(Heard)) {
+    /// After a machine has spoken for a while.
+    fn listen_for_beep(&mut self, kind: Kind, hz: Option<f32>, tell: &mut dyn FnMut(Heard)) {
+        let level = level(&self.frame);
+        self.loudest = level.max(self.loudest - FORGOTTEN);
+        let frame = match hz {
+            _ if kind == Kind::Silence || level < self.loudest - FAINT => beep::Frame::Silence,
+            Some(hz) => beep::Frame::Tone(hz, level),
+            None => beep::Frame::Sound,
+        };
         let machine = self.told & (1 << Heard::Machine as u16) != 0 || self.voiced >= SPEECH / 2;
-        if machine && (5..=75).contains(&self.length) {
+        if self.beep.handle(frame) && machine {
             tell(Heard::Beep);
         }
     }
@@ -228,9 +249,11 @@ impl Progress {
     /// A person or a machine, by how long the greeting is.
     fn listen_to_voice(&mut self, kind: Kind, tell: &mut dyn FnMut(Heard)) {
         self.run = if kind == Kind::Sound { self.run + 1 } else { 0 };
+        self.tonal += u32::from(matches!(kind, Kind::Low | Kind::Tone(_)));
         if self.run < EDGE {
             if self.voiced == 0 {
                 self.nothing = if kind == Kind::Silence { self.nothing + 1 } else { 0 };
+                self.tonal = if kind == Kind::Silence { 0 } else { self.tonal };
                 if self.nothing == NOBODY && self.told == 0 {
                     tell(Heard::Silence);
                 }
@@ -255,9 +278,9 @@ impl Progress {
 
     fn end_greeting(&mut self, tell: &mut dyn FnMut(Heard)) {
         let length = self.greeting - self.quiet;
-        if self.voiced < WORD {
-            // A click: no greeting yet.
-            (self.greeting, self.quiet, self.voiced) = (0, 0, 0);
+        if self.voiced < WORD || self.tonal > 2 * self.voiced {
+            // A click or a tone: no greeting yet.
+            (self.greeting, self.quiet, self.voiced, self.tonal) = (0, 0, 0, 0);
             return;
         }
         self.told_of_person(if length <= GREETING { Heard::Human } else { Heard::Machine }, tell);
@@ -272,17 +295,34 @@ impl Progress {
     }
 }
 
-fn kind(frame: &[i16; FRAME]) -> Kind {
+/// What a frame is, and the frequency of the one tone that it is.
+fn kind(frame: &[i16; FRAME]) -> (Kind, Option<f32>) {
     if level(frame) < SILENT {
-        return Kind::Silence;
+        return (Kind::Silence, None);
     }
     let low = 300.0..700.0;
     match sines(frame, super::RATE) {
-        Sines::One(f) | Sines::Two(f, _) if low.contains(&f) && f < 700.0 => match sines(frame, super::RATE) {
-            Sines::Two(_, high) if high >= 750.0 => Kind::Sound,
-            Sines::One(_) | Sines::Two(..) | Sines::Other => Kind::Low,
-        },
-        Sines::One(f) if f > 300.0 => Kind::Tone(f),
-        Sines::One(_) | Sines::Two(..) | Sines::Other => Kind::Sound,
+        Sines::One(f) if low.contains(&f) => (Kind::Low, Some(f)),
+        Sines::One(f) if f > 300.0 => (Kind::Tone(f), Some(f)),
+        Sines::Two(f, high) if low.contains(&f) && high < 750.0 => (Kind::Low, None),
+        Sines::Other if is_low(frame) => (Kind::Low, None),
+        Sines::One(_) | Sines::Two(..) | Sines::Other => (Kind::Sound, None),
+    }
+}
+
+/// Two low tones in noise: without what is above 1 kHz the noise is less, and the tones are easier to tell.
+fn is_low(frame: &[i16; FRAME]) -> bool {
+    let mut low = [0; FRAME / LESS - 1];
+    for (at, sample) in low.iter_mut().enumerate() {
+        // Two averages of four, one after the other.
+        let shape = [1, 2, 3, 4, 3, 2, 1];
+        let sum: i32 = frame[at * LESS..].iter().zip(shape).map(|(s, w)| i32::from(*s) * w).sum();
+        *sample = (sum / 16) as i16;
+    }
+    let all = level(frame);
+    let most = level(&low) > all - MOST;
+    most && match sines(&low, super::RATE / LESS as u32) {
+        Sines::Two(f, high) => f > 300.0 && high < 750.0,
+        Sines::One(_) | Sines::Other => false,
     }
 }

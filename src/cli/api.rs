@@ -47,6 +47,11 @@ pub enum Verb {
         #[command(flatten)]
         access: Access,
     },
+    /// Web servers that are told events, and how far each is.
+    Webhooks {
+        #[command(flatten)]
+        access: Access,
+    },
     /// Recordings of calls that are over, the newest first.
     Recordings {
         #[command(flatten)]
@@ -109,13 +114,21 @@ impl Verb {
                 }
                 access.ask("POST", &format!("/v1/calls/{id}/hangup"))?;
             }
-            Verb::Flows { access } => access.show(&access.ask("GET", "/v1/numbers")?, &["number", "script"]),
-            Verb::Trunks { access } => access.show(&access.ask("GET", "/v1/trunks")?, &["name", "registered", "down"]),
+            Verb::Flows { access } => access.show(&access.list("/v1/numbers")?, &["number", "script"]),
+            Verb::Trunks { access } => {
+                let columns = ["name", "calls", "max_calls", "registered", "expires_s", "down"];
+                access.show(&access.list("/v1/trunks")?, &columns);
+            }
             Verb::Rooms { access } => {
-                access.show(&access.ask("GET", "/v1/rooms")?, &["room", "members", "recordings"]);
+                access.show(&access.list("/v1/rooms")?, &["room", "members", "recordings"]);
             }
             Verb::Phones { access } => {
-                access.show(&access.ask("GET", "/v1/phones")?, &["user", "contact", "source", "agent", "silent"]);
+                let columns = ["user", "contact", "source", "agent", "expires_s", "silent", "calls"];
+                access.show(&access.list("/v1/phones")?, &columns);
+            }
+            Verb::Webhooks { access } => {
+                let columns = ["name", "url", "kinds", "numbers", "waiting", "trouble"];
+                access.show(&access.list("/v1/webhooks")?, &columns);
             }
             Verb::Recordings { access } => {
                 let found = access.pages("/v1/recordings?limit=500", "recordings")?;
@@ -127,7 +140,7 @@ impl Verb {
             }
             Verb::Publish { text, flow, note, access } => publish(&access, &text, flow, &note)?,
             Verb::Versions { access } => {
-                access.show(&access.ask("GET", "/v1/flows")?, &["flow", "newest", "active"]);
+                access.show(&access.list("/v1/flows")?, &["flow", "newest", "active"]);
             }
             Verb::Reload { plan, access } => {
                 let done = access.say("POST", "/v1/reload", &json!({"only_plan": plan}).to_string())?;

@@ -31,8 +31,16 @@ pub struct Access {
     json: bool,
 }
 
+/// What follows the head of an answer.
+type Answer = BufReader<Box<dyn Read>>;
+
 impl Access {
-    pub(super) fn connect(&self, method: &str, path: &str, body: &str) -> Result<BufReader<Box<dyn Read>>, String> {
+    pub(super) fn connect(&self, method: &str, path: &str, body: &str) -> Result<Answer, String> {
+        self.open(method, path, body).map(|(_, answer)| answer)
+    }
+
+    /// Where the next part of the list begins, where this is one of several; and the answer.
+    fn open(&self, method: &str, path: &str, body: &str) -> Result<(Option<String>, Answer), String> {
         let named = |given: &Option<String>, variable: &str| given.clone().or_else(|| std::env::var(variable).ok());
         let at = named(&self.api, "SWITCHHOOK_API").unwrap_or_else(|| "127.0.0.1:8088".into());
         let key = named(&self.key, "SWITCHHOOK_KEY").ok_or("a key is wanted: --key, or SWITCHHOOK_KEY")?;
@@ -65,11 +73,17 @@ impl Access {
         let mut line = String::new();
         reader.read_line(&mut line).map_err(fault)?;
         let good = line.split(' ').nth(1).is_some_and(|code| code.starts_with('2'));
+        let mut next = None;
         while !line.trim().is_empty() {
             line.clear();
             reader.read_line(&mut line).map_err(fault)?;
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("x-next-cursor")
+            {
+                next = Some(value.trim().to_owned());
+            }
         }
-        if good { Ok(reader) } else { Err(complaint(reader)) }
+        if good { Ok((next, reader)) } else { Err(complaint(reader)) }
     }
 
     pub(super) fn ask(&self, method: &str, path: &str) -> Result<Value, String> {
@@ -77,9 +91,22 @@ impl Access {
     }
 
     pub(super) fn say(&self, method: &str, path: &str, body: &str) -> Result<Value, String> {
-        let mut text = String::new();
-        self.connect(method, path, body)?.read_to_string(&mut text).map_err(|error| error.to_string())?;
-        serde_json::from_str(&text).map_err(|error| format!("this is not the API of a switchhook: {error}"))
+        read(self.connect(method, path, body)?)
+    }
+
+    /// All entries of a list of which the answer has nothing but entries.
+    pub(super) fn list(&self, path: &str) -> Result<Value, String> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let (next, answer) = self.open("GET", &format!("{path}{cursor}"), "")?;
+            if let Value::Array(entries) = read(answer)? {
+                all.extend(entries);
+            }
+            match next {
+                Some(next) => cursor = format!("?cursor={next}"),
+                None => return Ok(all.into()),
+            }
+        }
     }
 
     /// All entries of a list that comes in pages, of which each has the entries under `name`.
@@ -114,6 +141,12 @@ fn shake_hands(host: &str, trust: PathBuf, stream: &TcpStream) -> Result<rustls:
     let peer = stream.peer_addr().map_err(|error| error.to_string())?;
     let name = server_name(name, peer.ip());
     rustls::ClientConnection::new(Arc::clone(&tls.client), name).map_err(|error| error.to_string())
+}
+
+fn read(mut answer: Answer) -> Result<Value, String> {
+    let mut text = String::new();
+    answer.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| format!("this is not the API of a switchhook: {error}"))
 }
 
 /// What the problem document says.

@@ -69,7 +69,7 @@ pub(super) fn now_ms() -> i64 {
 
 /// Do something in the database of this configuration.
 pub(super) fn in_store<T>(conf: &Conf, work: impl AsyncFnOnce(Store) -> Result<T, sqlx::Error>) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let runtime = crate::io::runtime().map_err(|e| e.to_string())?;
     std::fs::create_dir_all(&conf.folders.state).map_err(|error| error.to_string())?;
     let done = runtime.block_on(async { work(Store::open(&server::database(conf)).await?).await });
     done.map_err(|error| error.to_string())

@@ -47,7 +47,7 @@ impl Restore {
 }
 
 fn told<F: Future<Output = Result<Counted, BackupError>>>(work: impl FnOnce() -> F) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let runtime = crate::io::runtime().map_err(|e| e.to_string())?;
     for (table, rows) in runtime.block_on(work()).map_err(|error| error.to_string())? {
         println!("{rows:>10} {table}");
     }

@@ -12,6 +12,7 @@ use super::{
     stream::StreamTable,
     trunks::{OutboundTable, TrunkTable},
     web::WebTable,
+    webhooks::{NumberingTable, WebhookTable},
 };
 
 /// The whole file.
@@ -26,6 +27,9 @@ pub struct Document {
     pub folders: Folders,
     pub store: StoreTable,
     pub api: ApiTable,
+    #[serde(default)]
+    pub webhook: Vec<WebhookTable>,
+    pub numbering: NumberingTable,
     pub sip: Sip,
     pub guard: Guard,
     pub tls: Tls,
@@ -76,8 +80,6 @@ pub struct ApiTable {
     pub tls: bool,
     pub requests_per_s: u64,
     pub session_hours: u64,
-    pub webhook: String,
-    pub webhook_secret: String,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -171,6 +173,7 @@ pub struct Call {
     pub hold: String,
     pub hold_music: String,
     pub transfer: String,
+    pub unknown_number: u64,
     pub reliable: bool,
     pub fax: bool,
     pub session_timer_s: u64,

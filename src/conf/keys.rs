@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use toml::{Table, Value};
 
 /// Lists of tables whose entries have names, and which of their keys that is.
-const NAMED: [(&str, &str); 4] = [("number", "number"), ("trunk", "name"), ("phone", "user"), ("message", "number")];
+const NAMED: [(&str, &str); 5] =
+    [("number", "number"), ("trunk", "name"), ("phone", "user"), ("message", "number"), ("webhook", "name")];
 
 /// All keys and their values, defaults included.
 #[derive(Clone, Default, PartialEq)]

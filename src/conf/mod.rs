@@ -23,6 +23,7 @@ mod stream;
 mod tests;
 mod trunks;
 mod web;
+mod webhooks;
 mod wires;
 
 pub use api::ApiConf;

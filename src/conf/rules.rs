@@ -10,6 +10,9 @@ use crate::{
     verbs::Sound,
 };
 
+/// What a call may be refused with whose number nothing answers (RFC 3261 section 21).
+const REFUSALS: [u16; 8] = [403, 404, 410, 480, 486, 503, 603, 604];
+
 impl At<'_> {
     pub(super) fn rules(&self, document: &Document) -> Result<Rules, Fault> {
         let call = &document.call;
@@ -23,6 +26,7 @@ impl At<'_> {
                 "all" => TransferRule::All,
                 _ => TransferRule::Trusted,
             },
+            unknown_number: self.unknown_number(call.unknown_number)?,
             reliable: call.reliable,
             fax: call.fax,
             session: SessionWish {
@@ -44,6 +48,12 @@ impl At<'_> {
             hold_music: self.prompt("call.hold_music", &call.hold_music)?,
             recorders: self.recorders(&document.siprec)?,
         })
+    }
+
+    fn unknown_number(&self, found: u64) -> Result<u16, Fault> {
+        let code = REFUSALS.into_iter().find(|code| u64::from(*code) == found);
+        let allowed = || REFUSALS.map(|code| code.to_string()).join(", ");
+        code.ok_or_else(|| self.fault("call.unknown_number", found, allowed()))
     }
 
     fn recorders(&self, siprec: &Siprec) -> Result<Recorders, Fault> {

@@ -3,8 +3,8 @@
 use super::{ApiConf, Document, Fault, settings::At};
 use crate::{
     api::WebhookConfig,
-    hooks::Url,
     store::{Database, Days},
+    switch::Dialling,
 };
 
 /// Where call records and events are kept.
@@ -18,8 +18,10 @@ pub struct StoreConf {
     pub days: Days,
     /// The API; absent: there is none.
     pub api: Option<ApiConf>,
-    /// Where events are posted to; absent: nowhere.
-    pub webhook: Option<WebhookConfig>,
+    /// Where events are posted to.
+    pub webhooks: Vec<WebhookConfig>,
+    /// How numbers are written here.
+    pub dialling: Dialling,
 }
 
 impl At<'_> {
@@ -42,17 +44,8 @@ impl At<'_> {
                 audit: self.number("store.audit_days", store.audit_days, 0..=36_500)?,
             },
             api: self.api(document)?,
-            webhook: match document.api.webhook.as_str() {
-                "" => None,
-                url => Some(WebhookConfig {
-                    // What is in an address may be a secret.
-                    to: Url::parse(url).ok_or_else(|| {
-                        self.fault("api.webhook", "something else", "an http:// or https:// address, or empty")
-                    })?,
-                    secret: document.api.webhook_secret.clone(),
-                    trust: document.tls.trust.clone().into(),
-                }),
-            },
+            webhooks: self.webhooks(document)?,
+            dialling: self.dialling(document)?,
         })
     }
 }

@@ -1,8 +1,10 @@
 //! The whole logic in one machine. Today that is the [`Switch`] alone; queues, campaigns and triggers, and the routing
 //! between them, have their place here.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    switch::{Binding, Config, Counts, Guarded, Input, Output, Switch},
+    switch::{Binding, Config, Counts, Guarded, Input, Output, Switch, TrunkView},
     time::{Epoch, Time},
 };
 
@@ -51,6 +53,16 @@ impl Exchange {
     /// Where phones are registered, by user.
     pub fn registrations(&self) -> impl Iterator<Item = (&str, &Binding)> {
         self.switch.registrations()
+    }
+
+    /// How all carriers stand.
+    pub fn trunks(&self) -> Vec<TrunkView> {
+        self.switch.trunks()
+    }
+
+    /// How many calls each phone has, by its user.
+    pub fn phone_calls(&self) -> BTreeMap<String, usize> {
+        self.switch.phone_calls()
     }
 
     /// As [`Switch::restore_registrations`].

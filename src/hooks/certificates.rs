@@ -39,7 +39,7 @@ pub fn spawn(
     control: mpsc::Sender<Input>,
 ) -> io::Result<thread::JoinHandle<()>> {
     // The switch never asks for more than a few at a time.
-    super::runs_alone("certificates", None, async move {
+    crate::io::runs_alone("certificates", None, async move {
         let mut fetching = tokio::task::JoinSet::new();
         loop {
             tokio::select! {

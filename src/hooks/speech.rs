@@ -46,7 +46,7 @@ pub fn spawn(
     mut jobs: mpsc::Receiver<SpeakText>,
     control: mpsc::Sender<Input>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    super::runs_alone("speech", None, async move {
+    crate::io::runs_alone("speech", None, async move {
         let mut cache = SoundCache::new(config.cache);
         let mut speaking = tokio::task::JoinSet::new();
         loop {

@@ -83,7 +83,7 @@ pub fn spawn(
     mut orders: mpsc::Receiver<Box<StreamOrder>>,
     control: mpsc::Sender<Input>,
 ) -> io::Result<thread::JoinHandle<()>> {
-    super::runs_alone("listeners", Some(4), async move {
+    crate::io::runs_alone("listeners", Some(4), async move {
         let config = Arc::new(config);
         let mut streams = JoinSet::new();
         loop {

@@ -104,10 +104,7 @@ pub fn spawn(
     control: mpsc::Sender<Input>,
 ) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("streams".into()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime needs only what every process has");
+        let runtime = super::runtime().expect("a runtime needs only what every process has");
         let (events, inbox) = mpsc::channel(1024);
         let streams = Streams {
             tls: certificates,

@@ -6,7 +6,7 @@ use mlua::{Table, Value};
 
 use super::{
     args::{ALL_DIGITS, Given, Options, Refusal, describe, misuse},
-    play,
+    contacts, play,
     sounds::{sound, sounds, speech},
     texts,
     vm::Step,
@@ -89,6 +89,7 @@ pub(super) fn is_function(prefix: &str, name: &str) -> bool {
         "message." => texts::OF_MESSAGE.contains(&name),
         "messages." => texts::OF_MESSAGES.contains(&name),
         "phones." => texts::OF_PHONES.contains(&name),
+        "contacts." => contacts::OF_CONTACTS.contains(&name),
         _ => OF_STORE.contains(&name),
     }
 }
@@ -130,6 +131,9 @@ pub(super) struct Arguments {
 pub(super) fn ask(name: &str, given: &Arguments) -> Result<Asked, Refusal> {
     if let Some(operation) = name.strip_prefix("store.") {
         return keep(name, operation, given);
+    }
+    if name.starts_with("contacts.") {
+        return contacts::find(name, given);
     }
     if let Some(operation) = name.strip_prefix("recording.") {
         return recording(operation, given);

@@ -16,6 +16,7 @@
 
 mod args;
 mod ask;
+mod contacts;
 mod hook;
 mod library;
 mod meter;

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, thread::JoinHandle};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{StartError, start::system};
 use crate::{
@@ -26,6 +26,8 @@ pub struct Keeping {
     pub facts: mpsc::Sender<Fact>,
     /// Questions to the journal.
     pub questions: mpsc::Sender<Question>,
+    /// Who is told events.
+    pub webhooks: Webhooks,
     /// What is to be waited for at the end.
     pub threads: Threads,
 }
@@ -87,9 +89,11 @@ impl Keeping {
             session: wanted.session,
             scripts: conf.folders.scripts.clone(),
             recordings: conf.folders.recordings.clone(),
+            dialling: conf.store.dialling.clone(),
             tls,
         };
-        let ends = api::Ends { orders: orders.downgrade(), replies, questions: self.questions.clone(), reload };
+        let (questions, webhooks) = (self.questions.clone(), self.webhooks.ends());
+        let ends = api::Ends { orders: orders.downgrade(), replies, questions, reload, webhooks };
         let at = api::spawn(config, ends).map_err(system("api.listen"))?;
         Ok(Some(Api { replies: (RequestId(api::FIRST_REQUEST), to), at, secure: wanted.tls }))
     }
@@ -105,15 +109,47 @@ impl Keeping {
             days: conf.store.days,
             reconciled: store::Tell { facts: Some(journal.facts.downgrade()), lines: Some(lines) },
         };
-        if let Some(webhook) = conf.store.webhook.clone() {
-            let node = store::spool_name(&spool(conf)).map_err(system("folders.state"))?;
-            let stored = journal.stored.subscribe();
-            api::spawn_webhook(webhook, (database(conf), node), clock, stored).map_err(system("api.webhook"))?;
-        }
+        let webhooks = Webhooks::start(conf, clock, &journal)?;
         // Nobody waits for the database.
         let (told, _) = oneshot::channel();
         let writer = store::spawn_writer(config, journal.line(), told).map_err(system("folders.state"))?;
         let threads = Threads { journal: journal.thread, writer };
-        Ok(Keeping { facts: journal.facts, questions: journal.questions, threads })
+        Ok(Keeping { facts: journal.facts, questions: journal.questions, webhooks, threads })
     }
+}
+
+/// The thread that tells webhooks, from outside. It ends by itself, and nobody waits for web servers at the end.
+pub struct Webhooks {
+    /// Those of the configuration.
+    pub fixed: watch::Sender<api::Fixed>,
+    node: String,
+    changed: mpsc::Sender<()>,
+}
+
+impl Webhooks {
+    fn start(conf: &Conf, clock: Clock, journal: &store::Journal) -> Result<Webhooks, StartError> {
+        let node = store::spool_name(&spool(conf)).map_err(system("folders.state"))?;
+        let (fixed, seen) = watch::channel(fixed(conf));
+        let (changed, changes) = mpsc::channel(1);
+        let config = api::TellersConfig {
+            database: database(conf),
+            node: node.clone(),
+            clock,
+            dialling: conf.store.dialling.clone(),
+            trust: conf.tls.trust.clone(),
+        };
+        let stored = journal.stored.subscribe();
+        api::spawn_webhooks(config, seen, changes, stored).map_err(system("webhooks thread"))?;
+        Ok(Webhooks { fixed, node, changed })
+    }
+
+    fn ends(&self) -> api::WebhookEnds {
+        let (node, fixed) = (self.node.clone(), self.fixed.subscribe());
+        api::WebhookEnds { node, fixed, changed: self.changed.clone() }
+    }
+}
+
+/// The webhooks of the configuration.
+pub fn fixed(conf: &Conf) -> api::Fixed {
+    conf.store.webhooks.clone().into()
 }

@@ -13,7 +13,7 @@ use std::{net::SocketAddr, thread::JoinHandle, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::timeout,
 };
 
@@ -25,7 +25,7 @@ pub use start::{StartError, check_addresses, unique};
 
 pub use crate::io::Seen;
 use crate::{
-    api::Reload,
+    api::{Fixed, Reload},
     conf::Conf,
     io::Order,
     switch::{self, ConsoleReply, Counts, Guarded, Input, Originate},
@@ -56,6 +56,8 @@ pub struct Server {
     media: String,
     /// What the switch was started with.
     config: switch::Config,
+    /// Webhooks that stand in the configuration.
+    webhooks: watch::Sender<Fixed>,
 }
 
 impl Server {
@@ -91,7 +93,7 @@ impl Server {
 
     /// As [`Server::watch`]; absent also where nothing happens for so long.
     pub fn watch_within(&mut self, longest: Duration) -> Option<Seen> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().ok()?;
+        let runtime = crate::io::runtime().ok()?;
         runtime.block_on(async { timeout(longest, self.seen.recv()).await }).ok().flatten()
     }
 
@@ -115,7 +117,7 @@ impl Server {
         mut conf: Conf,
         again: impl Fn() -> Result<Conf, String>,
     ) -> std::io::Result<Counts> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = crate::io::runtime()?;
         runtime.block_on(async {
             let mut stop = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,6 +1,6 @@
 //! A new configuration for a server that runs: what changes is printed first, then it is taken as a whole or not at all.
 
-use super::{Server, scripts, start::TIMER_C};
+use super::{Server, keeping, scripts, start::TIMER_C};
 use crate::{
     conf::{Change, Conf},
     io::Order,
@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Keys whose change is taken at once, for what comes from now on, and with each all that is below it.
-const NOW: [&str; 26] = [
+const NOW: [&str; 27] = [
     "call",
     "guard",
     "media.codecs",
@@ -35,6 +35,7 @@ const NOW: [&str; 26] = [
     "siprec",
     "stir",
     "trunk",
+    "webhook",
 ];
 /// But these below them hold from the next start on, as all others do.
 const FETCHING: [&str; 3] = ["stir.fetch_from", "stir.fetch_ms", "stir.fetch_trust"];
@@ -108,6 +109,12 @@ impl Server {
         if !now.is_empty() {
             let config = Box::new(changed(&self.config, new));
             self.ask(Order::Input(Box::new(switch::Input::Configure(config)))).await;
+            let fixed = keeping::fixed(new);
+            self.webhooks.send_if_modified(|old| {
+                let other = *old != fixed;
+                *old = fixed;
+                other
+            });
         }
         Ok(now)
     }

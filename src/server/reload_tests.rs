@@ -35,6 +35,15 @@ fn a_trunk_and_a_phone_that_change_are_named_without_their_secrets() {
 }
 
 #[test]
+fn webhooks_come_and_go_by_a_reload_and_are_named_without_their_addresses() {
+    let text = "[[webhook]]\nname = \"crm\"\nurl = \"http://h.example/hidden\"\n";
+    let other = text.replace("hidden", "other");
+    assert_eq!(plan(&read(text), &read(&other)).now, ["~ webhook crm: url"]);
+    let found = plan(&read(text), &read(DEFAULTS));
+    assert_eq!((found.now.as_slice(), found.restart.len()), (&["- webhook crm".to_owned()][..], 0));
+}
+
+#[test]
 fn more_calls_than_there_was_room_for_at_the_start_need_a_restart_also_after_a_reload_to_fewer() {
     let calls = |most: u32| read(&format!("[sip]\nmax_calls = {most}\n"));
     let mut held = calls(100);
@@ -119,7 +128,7 @@ fn everything(folder: &Path) -> Table {
     let text = format!(
         "[stir]\ntrust = {certificate:?}\nkey = {key:?}\ncertificate_url = \"https://h.example/c\"\n\
          [tls]\ncertificate = {certificate:?}\n[siprec]\nrecorder = \"sip:r@example.com\"\n\
-         [api]\nlisten = \"127.0.0.1:8088\"\nwebhook = \"http://h.example/\"\n\
+         [api]\nlisten = \"127.0.0.1:8088\"\n\
          [recording]\nupload = \"s3\"\nupload_url = \"https://h.example/b\"\n"
     );
     let mut whole: Table = DEFAULTS.parse().unwrap();

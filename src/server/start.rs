@@ -93,14 +93,10 @@ pub fn check_addresses(conf: &Conf) -> Result<(), StartError> {
     Ok(())
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system("control runtime"))
-}
-
 pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     budget::grant(conf)?;
     let clock = Clock::start();
-    let runtime = runtime()?;
+    let runtime = crate::io::runtime().map_err(system("control runtime"))?;
     let opened = interfaces::open(conf)?;
     let addresses: Vec<SocketAddr> = opened.iter().map(|one| one.bound).collect();
     let mut listening: Vec<String> = opened.iter().map(Opened::told).collect();
@@ -119,6 +115,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let certificate = Certificate::generate().map_err(system("certificate for media"))?;
     let fingerprint = certificate.fingerprint();
     let told = media.told(conf);
+    let webhooks = store.webhooks.fixed.clone();
     let config = switch_config(conf, &opened, media.workers.len(), (wishes, fingerprint));
     let task = Task {
         clock,
@@ -144,7 +141,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         .name("control".into())
         .spawn(move || runtime.block_on(task.run(inputs, to_obey)))
         .map_err(system("control thread"))?;
-    Ok(Server { addresses, listening, orders, seen, reloads, control, media: told, config })
+    Ok(Server { addresses, listening, orders, seen, reloads, control, media: told, config, webhooks })
 }
 
 /// All that the control task is made of.
@@ -363,12 +360,17 @@ fn start_scripts(conf: &Conf, clock: Clock, control: mpsc::Sender<Input>) -> Res
         script::spawn(usize::from(index), config.clone(), time, outbox.clone()).map_err(system("script thread"))
     };
     let threads = (0..conf.script_threads).map(spawn).collect::<Result<Vec<_>, _>>()?;
-    let answers = threads.clone();
-    let answer = Box::new(move |flow: FlowId, request, reply| {
-        // A script thread that is gone has no flow that could wait for this.
-        let _ = thread_of(&answers, flow).blocking_send(ToFlow::Reply { flow, request, reply });
-    });
-    store::spawn_keep(&conf.folders.state, kept, answer).map_err(system("folders.state"))?;
+    let answer = || {
+        let answers = threads.clone();
+        Box::new(move |flow: FlowId, request, reply| {
+            // A script thread that is gone has no flow that could wait for this.
+            let _ = thread_of(&answers, flow).blocking_send(ToFlow::Reply { flow, request, reply });
+        })
+    };
+    let (contacts, wanted) = mpsc::channel(1024);
+    let (database, how) = (super::keeping::database(conf), (conf.store.dialling.clone(), clock));
+    store::spawn_contacts(database, how, wanted, answer()).map_err(system("contacts thread"))?;
+    store::spawn_keep(&conf.folders.state, kept, contacts, answer()).map_err(system("folders.state"))?;
     Ok(Box::new(move |word| thread_of(&threads, word.flow()).try_send(word).is_ok()))
 }
 

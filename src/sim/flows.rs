@@ -72,6 +72,8 @@ impl Flows {
                 self.kept.remove(&key);
                 Reply::Done
             }
+            // Nobody keeps contacts here.
+            KeepOp::Contact { .. } => Reply::Contact(None),
             KeepOp::Add { key, by } => {
                 let old = self.kept.get(&key).map_or(Ok(0), |value| value.parse::<i64>());
                 match old {

@@ -8,7 +8,7 @@
 //! any ──leave──▶ Leaving ──answer──▶ Off
 //! ```
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, fmt, time::Duration};
 
 use super::{CSeq, Failure, Headers, Method, NameAddr, Request, Response, Uri, auth::Credentials, challenged::prove};
 use crate::time::Time;
@@ -83,6 +83,18 @@ pub enum Why {
     Refused(u16),
 }
 
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::NoPlace => f.write_str("its name leads nowhere"),
+            Why::TimedOut => f.write_str("no answer came"),
+            Why::Transport => f.write_str("it could not be delivered"),
+            Why::Credentials => f.write_str("user or password is wrong"),
+            Why::Refused(code) => write!(f, "refused with {code}"),
+        }
+    }
+}
+
 impl From<Failure> for Why {
     fn from(why: Failure) -> Why {
         match why {
@@ -150,6 +162,11 @@ impl Register {
             chance,
             out,
         }
+    }
+
+    /// Until when the registrar keeps us; absent: it does not.
+    pub fn until(&self) -> Option<Time> {
+        self.until
     }
 
     /// True while the registrar keeps us.

@@ -15,8 +15,8 @@ pub struct CallFilter {
     pub status: Option<String>,
     /// With this end reason.
     pub end_reason: Option<String>,
-    /// Between this number and another.
-    pub number: Option<String>,
+    /// Between a number that is written in one of these ways and another; empty: any.
+    pub number: Vec<String>,
     /// `inbound` or `outbound`.
     pub direction: Option<String>,
     /// Began at this moment or later, in ms since 1970.
@@ -89,7 +89,7 @@ impl Store {
                 text.push_str(&format!(" AND {column} = ${}", words.len()));
             }
         }
-        for numbers in [filter.number.as_slice(), &filter.numbers] {
+        for numbers in [&filter.number, &filter.numbers] {
             let mut any = Vec::new();
             for number in numbers {
                 words.push(number.clone());
@@ -153,24 +153,6 @@ impl Store {
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(|row| row.try_get(0)).collect()
-    }
-
-    /// Up to which event of this server the webhook took them all; 0: none yet.
-    pub async fn told(&self, node: &str) -> Result<i64, sqlx::Error> {
-        let name = format!("{node} webhook");
-        let row = sqlx::query("SELECT done FROM spool WHERE node = $1")
-            .bind(name.as_str())
-            .fetch_optional(&self.pool)
-            .await?;
-        row.map_or(Ok(0), |row| row.try_get(0))
-    }
-
-    /// The webhook took all events up to this one.
-    pub async fn has_told(&self, node: &str, done: i64) -> Result<(), sqlx::Error> {
-        let query = sqlx::query(
-            "INSERT INTO spool (node, done) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET done = excluded.done",
-        );
-        query.bind(format!("{node} webhook")).bind(done).execute(&self.pool).await.map(drop)
     }
 
     /// Events of this server after `done`, as JSON, with their numbers.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::{Place, Store, keys};
+use crate::switch::Dialling;
 
 /// A contact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub struct Contact {
 /// Which contacts.
 #[derive(Clone, Debug, Default)]
 pub struct ContactFilter {
-    /// With this number.
-    pub number: Option<String>,
+    /// With a number that is plainly one of these, see [`Dialling::plain_ways`]; empty: any.
+    pub numbers: Vec<String>,
     /// With this in the name, in capital or small letters.
     pub text: Option<String>,
     /// After this one.
@@ -102,9 +103,11 @@ impl Store {
             WHERE (created_ms < $1 OR (created_ms = $1 AND id < $2))"
             .to_owned();
         let mut words = Vec::new();
-        if let Some(number) = &filter.number {
-            words.push(number.clone());
-            text.push_str(" AND id IN (SELECT contact FROM contact_numbers WHERE number = $3)");
+        if !filter.numbers.is_empty() {
+            words.clone_from(&filter.numbers);
+            let marks: Vec<String> = (3..words.len() + 3).map(|at| format!("${at}")).collect();
+            let marks = marks.join(", ");
+            text.push_str(&format!(" AND id IN (SELECT contact FROM contact_numbers WHERE plain IN ({marks}))"));
         }
         if let Some(part) = &filter.text {
             words.push(format!("%{}%", literal(&part.to_lowercase())));
@@ -143,10 +146,11 @@ fn json(vars: &BTreeMap<String, String>) -> String {
 
 async fn put_numbers(work: &mut Transaction<'_, Any>, contact: &Contact) -> Result<(), sqlx::Error> {
     for (place, number) in (0i64..).zip(&contact.numbers) {
-        sqlx::query("INSERT INTO contact_numbers (contact, place, number) VALUES ($1, $2, $3)")
+        sqlx::query("INSERT INTO contact_numbers (contact, place, number, plain) VALUES ($1, $2, $3, $4)")
             .bind(contact.id.as_str())
             .bind(place)
             .bind(number.as_str())
+            .bind(Dialling::plain(number))
             .execute(&mut **work)
             .await?;
     }

@@ -32,3 +32,26 @@ pub const TABLES: &[&str] = &[
         call TEXT NOT NULL, turn BIGINT NOT NULL, at_ms BIGINT NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL,
         PRIMARY KEY (call, turn))",
 ];
+
+/// Several webhooks, each with a place of its own. Of the one that there was before, the place is not kept: it was without
+/// a name.
+pub const WEBHOOKS: &[&str] = &[
+    "CREATE TABLE webhooks (
+        name TEXT PRIMARY KEY, url TEXT NOT NULL, secret TEXT NOT NULL, kinds TEXT NOT NULL, numbers TEXT NOT NULL,
+        whole BIGINT NOT NULL, created_ms BIGINT NOT NULL)",
+    "CREATE TABLE webhook_places (
+        webhook TEXT NOT NULL, node TEXT NOT NULL, done BIGINT NOT NULL, since_ms BIGINT NOT NULL,
+        taken_ms BIGINT NOT NULL, trouble TEXT NOT NULL, trouble_ms BIGINT NOT NULL, PRIMARY KEY (webhook, node))",
+    "DELETE FROM spool WHERE node LIKE '% webhook'",
+];
+
+/// Numbers of contacts without visual separators and `+`, by which they are found. A text without letters is the same in
+/// capital and in small ones.
+pub const PLAIN_NUMBERS: &[&str] = &[
+    "ALTER TABLE contact_numbers ADD COLUMN plain TEXT NOT NULL DEFAULT ''",
+    "UPDATE contact_numbers SET plain = LOWER(number)",
+    "UPDATE contact_numbers SET plain = REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(number, '+', ''), '-', ''),
+        '.', ''), '(', ''), ')', ''), ' ', '')
+        WHERE LOWER(number) = UPPER(number) AND number NOT LIKE '%@%' AND number NOT LIKE '%:%'",
+    "CREATE INDEX contacts_by_plain_number ON contact_numbers (plain)",
+];

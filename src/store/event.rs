@@ -37,9 +37,17 @@ pub struct Written<'a> {
     pub kind: &'a str,
     /// The call that it is about.
     pub call: Option<&'a str>,
-    /// A [`Progress`] or [`CallRecord`]; of a message its [`MessageRecord`]; else a [`Happening`], or nothing.
+    /// A [`Progress`] or [`CallRecord`] where [`Self::is_step`]; of a message its [`MessageRecord`]; else a [`Happening`],
+    /// or nothing.
     #[serde(borrow)]
     pub data: Option<&'a RawValue>,
+}
+
+impl Written<'_> {
+    /// It says how a call stands: its data are what the call's row is made of.
+    pub fn is_step(&self) -> bool {
+        matches!(self.kind, "call.queued" | "call.initiated" | "call.ringing" | "call.in_progress" | ENDED)
+    }
 }
 
 /// The word for a step.
@@ -61,11 +69,6 @@ fn kind_of_message(record: &MessageRecord) -> &'static str {
         (Direction::Outbound, true) => "message.sent",
         (Direction::Outbound, false) => "message.failed",
     }
-}
-
-/// An event of this kind says how a call stands: its data are what the call's row is made of.
-pub fn is_step(kind: &str) -> bool {
-    matches!(kind, "call.queued" | "call.initiated" | "call.ringing" | "call.in_progress" | ENDED)
 }
 
 /// The kind of a call's last event.
@@ -247,11 +250,15 @@ impl Live {
             }
             Fact::Reconciled(record, order) => self.ended((id, at_ms), *record, order),
             Fact::Happened(happening) => {
-                let known = happening.call.as_ref().and_then(|call| self.calls.get_mut(call));
-                let order = known.map_or(0, |known| {
-                    known.told += 1;
-                    known.told
-                });
+                let order = match &happening.call {
+                    Some(call) => {
+                        // Nothing comes after a call's record.
+                        let known = self.calls.get_mut(call)?;
+                        known.told += 1;
+                        known.told
+                    }
+                    None => 0,
+                };
                 let (kind, call) = (happening.what.kind(), happening.call.as_deref());
                 let line = Line { id, at_ms, kind, call, order, data: Some(&*happening) };
                 let line = text(&line, &mut self.buffer);

@@ -83,7 +83,7 @@ impl Store {
     /// The versions of a flow, the newest first.
     pub async fn versions(&self, flow: &str) -> Result<Vec<Version>, sqlx::Error> {
         let text = "SELECT flow, version, note, made_by, made_ms FROM flow_versions
-            WHERE flow = $1 ORDER BY version DESC LIMIT 1000";
+            WHERE flow = $1 ORDER BY version DESC";
         let rows = sqlx::query(text).bind(flow).fetch_all(&self.pool).await?;
         let one = |row: &AnyRow| {
             Ok(Version {

@@ -24,17 +24,29 @@ const MAX_VALUE: usize = 65_536;
 /// Whom an answer goes to.
 pub type Answer = Box<dyn FnMut(FlowId, RequestId, Reply) + Send>;
 
-/// Open the store in `folder` and start its thread. It ends when the sender of `jobs` is gone.
-pub fn spawn(folder: &Path, mut jobs: mpsc::Receiver<Keep>, mut answer: Answer) -> io::Result<thread::JoinHandle<()>> {
+/// Open the store in `folder` and start its thread. It ends when the sender of `jobs` is gone. What is asked of the list of
+/// contacts goes on to `contacts`.
+pub fn spawn(
+    folder: &Path,
+    mut jobs: mpsc::Receiver<Keep>,
+    contacts: mpsc::Sender<Keep>,
+    mut answer: Answer,
+) -> io::Result<thread::JoinHandle<()>> {
     std::fs::create_dir_all(folder)?;
     let file = folder.join(FILE);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = crate::io::runtime()?;
     let mut store = runtime
         .block_on(Store::open(&file))
         .map_err(|error| io::Error::other(format!("{}: {error}", file.display())))?;
     thread::Builder::new().name("keep".into()).spawn(move || {
         // The answer may have to wait for room, which nobody may do within the runtime.
         while let Some(Keep { flow, id, op }) = jobs.blocking_recv() {
+            if matches!(op, KeepOp::Contact { .. }) {
+                if contacts.try_send(Keep { flow, id, op }).is_err() {
+                    answer(flow, id, Reply::Failed(Failure::Store("too many ask for contacts".into())));
+                }
+                continue;
+            }
             let reply = runtime.block_on(store.run(op)).unwrap_or_else(Reply::Failed);
             answer(flow, id, reply);
         }
@@ -62,6 +74,8 @@ impl Store {
 
     async fn run(&mut self, op: KeepOp) -> Result<Reply, Failure> {
         match op {
+            // Asked elsewhere.
+            KeepOp::Contact { .. } => Ok(Reply::Contact(None)),
             KeepOp::Get { key } => Ok(Reply::Value(self.get(&checked(key)?).await.map_err(failed)?)),
             KeepOp::Set { key, value } => {
                 let key = checked(key)?;

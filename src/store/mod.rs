@@ -18,6 +18,7 @@ mod flows;
 mod journal;
 mod keep;
 mod keys;
+mod lookup;
 mod password;
 mod people;
 mod reconcile;
@@ -31,6 +32,7 @@ mod spool;
 mod tests;
 mod transcripts;
 mod way;
+mod webhooks;
 mod writer;
 
 use std::time::Duration;
@@ -45,6 +47,7 @@ pub use flows::{Activity, Version};
 pub use journal::{Following, Journal, JournalConfig, Line, Question, Unwritten, spawn as spawn_journal};
 pub use keep::{Answer, spawn as spawn_keep};
 pub use keys::{Key, Scope};
+pub use lookup::spawn as spawn_contacts;
 pub use password::{Password, fresh as fresh_password};
 pub use people::Person;
 pub use reconcile::Tell;
@@ -54,6 +57,7 @@ pub use retention::Days;
 pub use spool::name as spool_name;
 pub use transcripts::Turn;
 pub use way::{Stored, Waiting};
+pub use webhooks::{Candidate, Told, Webhook};
 pub use writer::{WriterConfig, spawn as spawn_writer};
 
 /// Where a page of a list ended: a moment, and the id of what was shown last.

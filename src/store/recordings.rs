@@ -26,8 +26,8 @@ pub struct Kept {
 pub struct RecordingFilter {
     /// Of this call.
     pub call: Option<String>,
-    /// Of calls between this number and another.
-    pub number: Option<String>,
+    /// Of calls between a number that is written in one of these ways and another; empty: any.
+    pub number: Vec<String>,
     /// Only with one of these numbers; empty: any.
     pub numbers: Vec<String>,
     /// After this one.
@@ -74,7 +74,7 @@ impl Store {
             words.push(call);
             text.push_str(" AND call = $3");
         }
-        for numbers in [filter.number.as_slice(), &filter.numbers] {
+        for numbers in [&filter.number, &filter.numbers] {
             let mut any = Vec::new();
             for number in numbers {
                 words.push(number);

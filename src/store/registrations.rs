@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     ids::InterfaceId,
-    io::clock::Clock,
+    io::{clock::Clock, runtime},
     sip::{Hop, NameAddr, Transport},
     switch::Binding,
 };
@@ -136,10 +136,6 @@ async fn write(
         query.execute(&mut *all).await?;
     }
     all.commit().await
-}
-
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 async fn open(folder: &Path) -> Result<SqliteConnection, sqlx::Error> {

@@ -7,8 +7,15 @@ pub type Step = (i64, &'static [&'static str]);
 
 /// What is here never changes, new steps follow; those that are missing are done in this order. The statements mean the
 /// same to SQLite and PostgreSQL.
-pub const MIGRATIONS: [Step; 5] =
-    [(1, FIRST), (10, LEANER), (20, desk_schema::TABLES), (30, LEFT_BEHIND), (45, OUTCOMES)];
+pub const MIGRATIONS: [Step; 7] = [
+    (1, FIRST),
+    (10, LEANER),
+    (20, desk_schema::TABLES),
+    (30, LEFT_BEHIND),
+    (45, OUTCOMES),
+    (60, desk_schema::WEBHOOKS),
+    (61, desk_schema::PLAIN_NUMBERS),
+];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE spool (node TEXT PRIMARY KEY, done BIGINT NOT NULL)",

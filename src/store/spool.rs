@@ -17,6 +17,8 @@ use super::{event::Written, way::Mark};
 
 /// A file of so many bytes is followed by a new one.
 const SEGMENT: u64 = 8 << 20;
+/// Bytes that are read at once.
+const AHEAD: usize = 128 << 10;
 
 /// The writing end.
 pub struct Spool {
@@ -187,7 +189,7 @@ impl Tail {
         let first = all.iter().rev().find(|first| **first <= self.next).or(all.first());
         let Some(first) = first.copied() else { return Ok(None) };
         self.next = self.next.max(first);
-        let mut reader = BufReader::new(File::open(path(&self.folder, first))?);
+        let mut reader = BufReader::with_capacity(AHEAD, File::open(path(&self.folder, first))?);
         for _ in first..self.next {
             reader.skip_until(b'\n')?;
         }

@@ -201,7 +201,7 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
     assert_eq!(kinds, ["call.initiated", "call.ringing", "call.in_progress", "room.speaker", "call.ended"]);
     let strangers = CallFilter { numbers: vec!["999".into()], ..filter(10) };
     assert!(store.calls(&strangers).await.unwrap().calls.is_empty());
-    let mine = CallFilter { numbers: vec!["999".into(), "100".into()], number: Some("4711".into()), ..filter(500) };
+    let mine = CallFilter { numbers: vec!["999".into(), "100".into()], number: vec!["4711".into()], ..filter(500) };
     assert_eq!(store.calls(&mine).await.unwrap().calls.len(), 132);
     let between = CallFilter { since_ms: Some(1_800_000_100_000), until_ms: Some(1_800_000_100_010), ..filter(500) };
     assert_eq!(store.calls(&between).await.unwrap().calls.len(), 2);

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::event::{ENDED, Event};
 
-/// Most events at hand. As a rule it is those of half a second; so many (some 15 MB) only while the database is
+/// Most events at hand. As a rule it is those of a second; so many (some 15 MB) only while the database is
 /// lost.
 const MOST: usize = 16_384;
 /// Most marks: the database may be lost for days.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Database,
-    event::{STARTED, Written, is_step},
+    event::{STARTED, Written},
     journal::Line,
     reconcile::{Reconciler, Tell},
     retention::{Days, Retention},
@@ -21,7 +21,7 @@ use super::{
 const BATCH: usize = 2000;
 /// Lines gather for so long: one transaction for many costs little more than one for one, and a call whose steps come
 /// together is written once.
-const GATHER: Duration = Duration::from_millis(500);
+const GATHER: Duration = Duration::from_millis(1000);
 /// A lost database is looked for again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 /// A database that says nothing for so long is taken for lost: whoever it was that answered may be gone without a word.
@@ -44,7 +44,7 @@ pub struct WriterConfig {
 /// spool for the next start. `ready` is told when the database was reached first, and all of the spool was in it.
 pub fn spawn(config: WriterConfig, line: Line, ready: oneshot::Sender<()>) -> io::Result<thread::JoinHandle<()>> {
     let node = spool::name(&config.folder)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = crate::io::runtime()?;
     let retention = Retention::new(config.days);
     let statements = Statements::new(config.database.is_sqlite());
     let reconciler = Reconciler::new(config.reconciled.clone());
@@ -196,9 +196,7 @@ impl Writer {
                 self.reconciler.reconcile(work, &self.node, latest).await?;
                 began = Some(latest);
             }
-            if let (Some(id), Some(data)) = (event.call, event.data)
-                && is_step(event.kind)
-            {
+            if let (Some(id), Some(data), true) = (event.call, event.data, event.is_step()) {
                 // A call's last line is how far it has come.
                 calls.insert(id, data.get());
             }

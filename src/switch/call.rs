@@ -17,6 +17,7 @@ use super::{
     bridge::Joined,
     connect::{Inviting, Locating},
     core::{Core, DialogKey},
+    dictation::Dictation,
     direct::Direct,
     fax::{Fax, FaxNews},
     forks::Sent,
@@ -85,6 +86,8 @@ pub(super) struct Call {
     pub voice: Voice,
     /// Who asked for what is played beside everything else.
     pub announced: Option<Ask>,
+    /// Keys that are sent to the party.
+    pub dictation: Dictation,
     pub hold: Hold,
     /// Our re-INVITE, where there is one.
     pub reoffer: Reoffer,
@@ -240,6 +243,7 @@ impl Call {
             task: None,
             voice: Voice::default(),
             announced: None,
+            dictation: Dictation::default(),
             joined: Joined::Alone,
             hold: Hold::default(),
             reoffer: Reoffer::default(),
@@ -342,7 +346,7 @@ impl Call {
         };
         let task = self.task.as_ref().and_then(Task::timeout);
         let closing = self.over.as_ref().filter(|_| !self.recorded).map(|over| over.until);
-        Time::soonest(signalling, Time::soonest(task, closing))
+        Time::soonest(self.dictation.timeout(), Time::soonest(signalling, Time::soonest(task, closing)))
     }
 
     /// What is due in the signalling. The task's part is the switch's.

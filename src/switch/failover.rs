@@ -3,6 +3,7 @@
 
 use super::{
     call::{Call, End, State},
+    carriers::CallFault,
     connect::{Inviting, Locating},
     core::Core,
     forks::Sent,
@@ -74,6 +75,8 @@ impl Call {
         if inviting.places.is_empty() && outgoing.targets.is_empty() && !onward {
             return;
         }
+        self.blame(core, CallFault::Silent);
+        let State::Inviting(inviting) = &self.state else { return };
         // A proxy that says 100 is there: it is what lies behind it that is not.
         if !inviting.trying {
             self.place_failed(core);

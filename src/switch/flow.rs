@@ -131,6 +131,7 @@ impl Switch {
         let mut asides = std::mem::take(&mut call.reoffer.asks);
         asides.extend(call.forget_texts());
         asides.extend(call.announced.take());
+        asides.extend(call.dictation.give_up());
         asides.extend(call.leave_stream(core));
         let (flow, legs) = (call.flow, std::mem::take(&mut call.legs));
         let own = flow.filter(|flow| self.flows.get(flow).is_some_and(|flow| flow.call == id));

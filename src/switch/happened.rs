@@ -1,6 +1,8 @@
 //! What happens beside the steps of a call: it is held, bridged, recorded, a key is pressed; a phone registers, a carrier
 //! goes down. Each is told once, in its order, between the first step of its call and its record.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 use super::{
@@ -170,18 +172,9 @@ pub enum What {
         /// What went wrong.
         error: Option<String>,
     },
-    /// One side does not hear the other: told once for each reason.
-    OneWay {
-        /// Why.
-        reason: OneWay,
-        /// The same in one line for people, with the addresses.
-        text: String,
-        /// Where SDP says that the party is, `address:port`; absent: nowhere.
-        sdp: Option<String>,
-        /// Where packets come from, or came from; absent: none came.
-        source: Option<String>,
-    },
-    /// It speaks loudest in its room now.
+    /// One side does not hear the other.
+    OneWay(OneWay),
+    /// Somebody else speaks loudest in a conference room now: this call.
     Speaker {
         /// The room's name.
         room: String,
@@ -242,6 +235,35 @@ pub enum What {
     },
 }
 
+/// One-way audio, told once for each reason.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OneWay {
+    /// Why.
+    pub reason: OneWayReason,
+    /// The same in one line for people, with the addresses.
+    pub text: String,
+    /// Where SDP says that the party is; absent: nowhere.
+    pub sdp: Option<SocketAddr>,
+    /// Where packets come from, or came from; absent: none came.
+    pub source: Option<SocketAddr>,
+}
+
+/// Why one side does not hear the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OneWayReason {
+    /// No packet ever came.
+    Nothing,
+    /// Packets come, but none that may be heard: from a stranger, or of a format that was not agreed on.
+    Refused,
+    /// They came, and then no more.
+    Stopped,
+    /// They come with nothing but silence in them.
+    Silence,
+    /// The party reports that next to nothing of ours arrives.
+    Unheard,
+}
+
 impl What {
     /// Its word.
     pub const fn kind(&self) -> &'static str {
@@ -265,7 +287,7 @@ impl What {
             What::Recording { .. } => "recording.started",
             What::RecordingMode { .. } => "recording.mode",
             What::Recorded { .. } => "recording.stopped",
-            What::OneWay { .. } => "media.one_way",
+            What::OneWay(_) => "media.one_way",
             What::Speaker { .. } => "room.speaker",
             What::Streaming {} => "stream.started",
             What::Streamed {} => "stream.stopped",

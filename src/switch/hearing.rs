@@ -7,7 +7,6 @@ use super::{
     call::{Call, End},
     cdr::CallQuality,
     core::Core,
-    happened::What,
     port::Port,
 };
 use crate::{
@@ -68,8 +67,7 @@ impl Alarm {
             Alarm::Silence { from } => (OneWay::Silence, from),
             Alarm::Unheard { to } => (OneWay::Unheard, to),
         };
-        let [sdp, source] = [said, source].map(|at| at.map(|at| at.to_string()));
-        What::OneWay { reason, text: self.to_string(), sdp, source }
+        OneWay { reason, text: self.to_string(), sdp: said, source }
     }
 }
 
@@ -177,7 +175,7 @@ impl Call {
         core.trace(self.id, TraceEvent::Media(alarm.to_string()));
         self.hearing.alarms.push(alarm);
         let said = self.port.heard().and_then(|heard| heard.said);
-        self.happened(core, alarm.told(said));
+        self.happened(core, Happened::OneWay(alarm.told(said)));
     }
 
     /// How the audio goes, for a script.

@@ -91,6 +91,14 @@ impl Dictated {
     pub fn new(now: Time, digits: &str, length: Duration, gap: Duration) -> Dictated {
         Dictated { keys: digits.chars().collect(), length, gap, next: now }
     }
+
+    /// What is to be done now: send this key, so long, or only wait for the next; none: the order is done.
+    pub fn step(&mut self, now: Time) -> Option<(Option<char>, Duration)> {
+        let key = self.keys.pop_front()?;
+        let key = Some(key).filter(|key| *key != ',');
+        self.next = now + if key.is_none() { PAUSE } else { self.length + self.gap };
+        Some((key, self.length))
+    }
 }
 
 impl Switch {
@@ -98,11 +106,10 @@ impl Switch {
     pub(super) fn dictate(&mut self, id: CallId) {
         let Some((call, core)) = self.call(id) else { return };
         let Some(Doing::SendInfo(order)) = call.task.as_mut().map(|task| &mut task.doing) else { return };
-        let Some(key) = order.keys.pop_front() else { return self.finish_task(id, Reply::Done) };
-        let length = order.length;
-        order.next = core.now + if key == ',' { PAUSE } else { length + order.gap };
-        if key != ',' {
-            call.send_info(core, key, length);
+        match order.step(core.now) {
+            Some((Some(key), length)) => call.send_info(core, key, length),
+            Some((None, _)) => {}
+            None => self.finish_task(id, Reply::Done),
         }
     }
 

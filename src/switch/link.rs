@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     ConsoleReply, Output, TrunkNews,
+    carriers::{SeatView, Trouble},
     core::Core,
     errands::Purpose,
     happened::What,
@@ -45,6 +46,8 @@ struct Seat {
     machine: Register,
     /// Where the registrar is, the one at hand first.
     places: VecDeque<Target>,
+    /// What failed last.
+    trouble: Option<Trouble>,
 }
 
 /// Who waits for a name.
@@ -71,6 +74,20 @@ impl Links {
     pub fn is_down(&self, trunk: &str, target: usize) -> bool {
         let probe = self.all.get(trunk).and_then(|link| link.probes.get(target));
         probe.is_some_and(|probe| probe.condition == Condition::Down)
+    }
+
+    /// Our registration with this carrier, and its targets.
+    pub fn view(&self, trunk: &Trunk) -> (Option<SeatView>, Vec<(String, Option<bool>)>) {
+        let link = self.all.get(&trunk.name);
+        let seat = link.and_then(|link| link.seat.as_ref());
+        let seat = seat.map(|seat| SeatView { until: seat.machine.until(), trouble: seat.trouble.clone() });
+        let condition = |at: usize| match link.and_then(|link| link.probes.get(at)).map(|probe| probe.condition) {
+            Some(Condition::Up) => Some(true),
+            Some(Condition::Down) => Some(false),
+            Some(Condition::Unknown) | None => None,
+        };
+        let targets = trunk.targets.iter().enumerate().map(|(at, uri)| (uri.to_string(), condition(at)));
+        (seat, targets.collect())
     }
 
     fn arm(&mut self) {
@@ -109,7 +126,8 @@ impl Core {
         let now = self.now;
         let seat = trunk.registration.clone().map(|account| {
             let names = (self.stack.new_call_id(), self.stack.new_tag());
-            Seat { machine: Register::new(now, account, names, self.random()), places: VecDeque::new() }
+            let machine = Register::new(now, account, names, self.random());
+            Seat { machine, places: VecDeque::new(), trouble: None }
         });
         let probes = if trunk.options.is_zero() { &[][..] } else { &trunk.targets };
         let probes = probes.iter().map(|_| Health::new(now, trunk.options)).collect();
@@ -247,6 +265,8 @@ impl Core {
         match change {
             register::Change::Registered(length) => tracing::info!(trunk = &**name, ?length, "registered"),
             register::Change::Failed { why, again, still } => {
+                let trouble = Trouble { why: why.to_string(), at: self.now };
+                self.links.seat(name).into_iter().for_each(|seat| seat.trouble = Some(trouble.clone()));
                 tracing::warn!(trunk = &**name, ?why, ?again, still, "registration failed");
             }
             register::Change::Lost => tracing::warn!(trunk = &**name, "registration ran out"),

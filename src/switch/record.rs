@@ -218,7 +218,7 @@ impl Call {
     pub fn leave_recordings(&mut self, core: &mut Core) {
         for recording in std::mem::take(&mut self.recordings) {
             core.recordings.remove(&recording.id);
-            let error = format!("{}: the disk was not through with it in time", recording.file);
+            let error = format!("{}: the disk was not through with it", recording.file);
             self.about.file_errors.push(error.clone());
             let (recording, error) = (recording.id.0, Some(error));
             self.happened(core, What::Recorded { recording, files: Vec::new(), seconds: 0.0, reason: "disk", error });
@@ -294,18 +294,18 @@ impl Switch {
         let length = play::length(samples / ended.rate.scale() as u64);
         let why = ended.key.map_or(why, RecordEnd::Key);
         let (files, error) = call.note_files(&ended, written);
-        let what = What::Recorded {
+        let over = What::Recorded {
             recording: recording.0,
             files: files.clone(),
             seconds: length.as_secs_f64(),
             reason: if error.is_some() { "disk" } else { why.as_str() },
             error: error.clone(),
         };
+        call.happened(core, over);
         let reply = match error {
             None => Reply::Recorded { recording, files, length, why },
             Some(why) => Reply::Failed(Failure::Disk(why)),
         };
-        call.happened(core, what);
         let id = call.id;
         if let Some(ask) = ended.waiting {
             self.end_task_if(id, |doing| matches!(doing, Doing::Record(waiting) if *waiting == recording));

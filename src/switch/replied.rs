@@ -4,6 +4,7 @@
 use super::{
     accept::description,
     call::{Call, End, Notice, State},
+    carriers::CallFault,
     connect::{Inviting, Locating},
     core::Core,
     forks::Sent,
@@ -24,6 +25,7 @@ impl Call {
                 422 => self.too_brief(core, tx, response),
                 code => {
                     self.hear_reason(&response.headers);
+                    self.blame_for(core, code);
                     self.refused(core, tx, code);
                 }
             },
@@ -187,6 +189,11 @@ impl Call {
             TxFailure::TimedOut => "the INVITE got no answer".to_owned(),
             TxFailure::Transport => "the INVITE could not be delivered".to_owned(),
         });
+        let fault = match why {
+            TxFailure::TimedOut => CallFault::Silent,
+            TxFailure::Transport => CallFault::Unreachable,
+        };
+        self.blame(core, fault);
         match why {
             // As good as 503, so that another address is tried in both cases (RFC 3263 section 4.3).
             TxFailure::Transport => self.refused(core, tx, 503),

@@ -24,6 +24,8 @@ pub struct Rules {
     /// Ask for provisional answers that are sure to arrive, and give them to who knows them (RFC 3262); false: only
     /// to callers who demand it.
     pub reliable: bool,
+    /// What a call to a number is refused with that nothing answers.
+    pub unknown_number: u16,
     /// Whose REFER is followed.
     pub transfer: TransferRule,
     /// Two parties of a bridge may change to a fax (T.38).
@@ -45,6 +47,7 @@ impl Default for Rules {
             record_rate: Rate::Full,
             record_most: None,
             reliable: true,
+            unknown_number: 404,
             transfer: TransferRule::Trusted,
             fax: true,
             session,

@@ -110,8 +110,8 @@ impl Call {
             }
             None => taps.iter().for_each(|tap| tap.end()),
         }
-        self.mask_stream(core);
         self.happened(core, What::Streaming {});
+        self.mask_stream(core);
         if let Some(ask) = ask {
             core.reply(ask, Reply::Done);
         }

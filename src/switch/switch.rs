@@ -424,11 +424,4 @@ impl Switch {
             what(call, core);
         }
     }
-
-    fn digits_sent(&mut self, id: CallId) {
-        let sending = |call: &Call| matches!(call.task.as_ref().map(|task| &task.doing), Some(Doing::SendDigits));
-        if self.calls.get(&id).is_some_and(|call| sending(call)) {
-            self.finish_task(id, Reply::Done);
-        }
-    }
 }

@@ -19,8 +19,7 @@ use crate::{
 mod digits;
 mod doing;
 
-pub(super) use digits::DIGITS;
-use digits::check_digits;
+pub(super) use digits::{DIGITS, check_digits};
 pub(super) use doing::{Ask, Doing, Task};
 
 /// A request is answered now, or by its task.
@@ -98,6 +97,9 @@ impl Switch {
                 call.record_as(core, recording, mode)?;
                 self.tend_mask(id);
                 Ok(Some(Reply::Done))
+            }
+            Verb::SendDigits { digits, length, gap } if ask.origin == Origin::Console && call.is_hearable() => {
+                call.dictate_beside(core, ask, (&digits, length, gap)).map(|()| None)
             }
             Verb::Answer => self.begin_answer(ask, id),
             Verb::Sleep(length) => self.begin_sleep(ask, id, length),
@@ -189,7 +191,7 @@ impl Switch {
                     check_digits(&digits)?;
                     Doing::SendInfo(Dictated::new(core.now, &digits, length, gap))
                 } else {
-                    call.send_digits(core, &digits, length, gap)?;
+                    call.send_digits(core, None, (&digits, length, gap))?;
                     Doing::SendDigits
                 };
                 call.happened(core, What::KeysSent { count });
@@ -294,6 +296,7 @@ impl Switch {
 
     /// What is due in the call's task.
     pub(super) fn task_timeout(&mut self, id: CallId) {
+        self.dictation_timeout(id);
         let Some((call, core)) = self.call(id) else { return };
         let now = core.now;
         let Some(task) = call.task.as_mut().filter(|task| task.timeout().is_some_and(|at| at <= now)) else { return };

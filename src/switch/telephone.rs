@@ -25,6 +25,15 @@ const fn is_separator(c: char) -> bool {
     matches!(c, '-' | '.' | '(' | ')' | ' ')
 }
 
+/// Whether `number` has a `+`, and its digits; none: it is no number.
+pub(super) fn digits(number: &str) -> Option<(bool, String)> {
+    let number = number.trim();
+    let rest = number.strip_prefix('+').unwrap_or(number);
+    let digits = bare(rest);
+    let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
+    is_number.then(|| (rest.len() < number.len(), digits))
+}
+
 /// All ways to write a number, its own first. A name, and what has other characters in it, has only one. A `+` is put
 /// before numbers that may be international ones: 8 to 15 digits, of which the first is no 0.
 pub(super) fn ways(number: &str) -> Vec<String> {

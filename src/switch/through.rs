@@ -78,6 +78,7 @@ impl Switch {
             | Reply::Figures(_)
             | Reply::Members(_)
             | Reply::Rooms(_)
+            | Reply::Contact(_)
             | Reply::Value(_) => self.on_flow_ended(flow, FlowEnd::Finished, Ran::default()),
         }
     }

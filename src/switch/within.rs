@@ -178,7 +178,8 @@ impl Switch {
                     core.offence(hop, Offence::UnknownNumber);
                 }
                 call.about.error = Some("nothing answers this number".to_owned());
-                call.refuse(core, 404, None, &[], End::NO_ROUTE);
+                let code = core.config.rules.unknown_number;
+                call.refuse(core, code, None, &[], End { code, ..End::NO_ROUTE });
                 None
             }
         };

@@ -45,6 +45,11 @@ pub enum KeepOp {
         /// Value; absent: the key is removed.
         value: Option<String>,
     },
+    /// Whom does this number belong to, whichever way it is written? Replies [`Reply::Contact`].
+    Contact {
+        /// The number.
+        number: String,
+    },
     /// Add to a whole number (0 where there is none) in one step. Replies [`Reply::Value`] with the sum.
     Add {
         /// Key.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Figures, Heard, Member, NoSound, NoStream, RecordEnd, Registration, RoomView, Text};
+use super::{Contact, Figures, Heard, Member, NoSound, NoStream, RecordEnd, Registration, RoomView, Text};
 use crate::ids::{CallId, PlayId, RecordingId};
 
 /// The answer to a [`Request`](super::Request).
@@ -67,6 +67,8 @@ pub enum Reply {
     Transferred,
     /// A value from the key-value store; absent: no such key.
     Value(Option<String>),
+    /// Whom a number belongs to; absent: nobody who is known.
+    Contact(Option<Box<Contact>>),
     /// A message was taken with this code: 200 where it arrived, 202 where somebody keeps it for later.
     Sent {
         /// 200 to 299.

@@ -10,7 +10,7 @@ use Scope::{Admin, Call, Read};
 const CONTACT: &str = r#"{"name": "Anna", "numbers": ["4711"]}"#;
 const USER: &str = r#"{"name": "anna", "password": "long enough", "role": "read"}"#;
 
-const DOORS: [Door; 60] = [
+const DOORS: [Door; 66] = [
     ("get", "/metrics", Read, true, ""),
     ("get", "/v1/numbers", Read, true, ""),
     ("get", "/v1/trunks", Read, true, ""),
@@ -18,6 +18,11 @@ const DOORS: [Door; 60] = [
     ("post", "/v1/reload", Admin, true, ""),
     ("get", "/v1/events", Read, false, ""),
     ("get", "/v1/events/socket", Read, false, ""),
+    ("get", "/v1/webhooks", Admin, true, ""),
+    ("post", "/v1/webhooks", Admin, true, r#"{"name": "x", "url": "http://127.0.0.1:9/"}"#),
+    ("get", "/v1/webhooks/{id}", Admin, true, ""),
+    ("patch", "/v1/webhooks/{id}", Admin, true, r#"{"kinds": ["call.*"]}"#),
+    ("delete", "/v1/webhooks/{id}", Admin, true, ""),
     ("get", "/v1/calls", Read, false, ""),
     ("post", "/v1/calls", Call, false, r#"{"to": "sip:a@b", "from": "1"}"#),
     ("post", "/v1/quick-calls", Call, false, r#"{"to": "sip:a@b", "from": "1"}"#),
@@ -49,6 +54,7 @@ const DOORS: [Door; 60] = [
     ("get", "/v1/contacts", Read, true, ""),
     ("post", "/v1/contacts", Call, true, CONTACT),
     ("get", "/v1/contacts/{id}", Read, true, ""),
+    ("get", "/v1/contacts/{id}/calls", Read, true, ""),
     ("put", "/v1/contacts/{id}", Call, true, CONTACT),
     ("delete", "/v1/contacts/{id}", Call, true, ""),
     ("get", "/v1/flows", Read, true, ""),

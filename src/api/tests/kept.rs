@@ -96,6 +96,68 @@ async fn contacts_are_kept_found_changed_and_forgotten() {
 }
 
 #[tokio::test]
+async fn a_contact_is_found_whichever_way_its_number_is_written_and_so_are_its_calls() {
+    let bench = Bench::new().await;
+    let anna = json!({"name": "Anna", "numbers": ["+49 (30) 1234", "201"]});
+    let id = bench.post("/v1/contacts", &anna).await.1["id"].as_str().unwrap().to_owned();
+    for number in ["%2B49301234", "0049301234", "030-1234", "49301234", "201"] {
+        let (_, page) = bench.get(&format!("/v1/contacts?number={number}")).await;
+        assert_eq!(page["contacts"][0]["id"], id.as_str(), "{number}");
+    }
+    assert_eq!(bench.get("/v1/contacts?number=0431234").await.1["contacts"], json!([]));
+    for (call, from) in [("8-1", "0301234"), ("8-2", "+49301234"), ("8-3", "201"), ("8-4", "2011")] {
+        bench.journal.facts.send(record(call, from, &[])).await.unwrap();
+    }
+    bench.ask_until("/v1/calls/8-4/events", |code, _| code == 200).await;
+    bench.ask_until("/v1/calls", |_, page| page["calls"].as_array().unwrap().len() == 4).await;
+    let path = format!("/v1/contacts/{id}/calls");
+    let ids = |page: &Value| {
+        let ids = page["calls"].as_array().unwrap().iter().map(|call| call["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&bench.get(&path).await.1), ["8-3", "8-2", "8-1"]);
+    let (_, first) = bench.get(&format!("{path}?limit=2")).await;
+    let (_, second) = bench.get(&format!("{path}?limit=2&cursor={}", first["next"].as_str().unwrap())).await;
+    assert_eq!((ids(&first), ids(&second)), (vec!["8-3".into(), "8-2".into()], vec!["8-1".to_owned()]));
+    assert_eq!(ids(&bench.get("/v1/calls?number=0049301234").await.1), ["8-2", "8-1"]);
+    let none = bench.post("/v1/contacts", &json!({"name": "Bo"})).await.1["id"].as_str().unwrap().to_owned();
+    assert_eq!(bench.get(&format!("/v1/contacts/{none}/calls")).await.1["calls"], json!([]));
+    assert_eq!(bench.get("/v1/contacts/nobody/calls").await.0, 404);
+}
+
+#[tokio::test]
+async fn lists_without_anything_around_them_come_in_parts_too() {
+    let bench = Bench::new().await;
+    for version in 1..=5 {
+        let text = format!("-- {version}");
+        bench.post("/v1/flows/menu.lua/versions", &json!({"text": text})).await;
+        bench.post(&format!("/v1/flows/f{version}.lua/versions"), &json!({"text": text})).await;
+        bench.store.make_key(&format!("k{version}"), Scope::Read, &[], 1).await.unwrap();
+    }
+    let parts = async |path: &str, name: &str| {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let asked = format!("{path}?limit=2{cursor}");
+            let (code, head, body) = bench.answer("GET", &asked, &bench.admin, "", "").await;
+            assert_eq!(code, 200, "{body}");
+            let part: Vec<Value> = serde_json::from_str(&body).unwrap();
+            assert!(part.len() <= 2);
+            all.extend(part.iter().map(|one| one[name].to_string().replace('"', "")));
+            let next = head.lines().find_map(|line| line.strip_prefix("x-next-cursor: "));
+            match next {
+                Some(next) => cursor = format!("&cursor={}", next.trim()),
+                None => return all,
+            }
+        }
+    };
+    assert_eq!(parts("/v1/flows/menu.lua/versions", "version").await, ["5", "4", "3", "2", "1"]);
+    assert_eq!(parts("/v1/flows", "flow").await, ["f1.lua", "f2.lua", "f3.lua", "f4.lua", "f5.lua", "menu.lua"]);
+    assert_eq!(parts("/v1/keys", "name").await, ["k1", "k2", "k3", "k4", "k5", "test"]);
+    assert_eq!(parts("/v1/webhooks", "name").await, ["crm"]);
+    assert_eq!(bench.get("/v1/keys?cursor=x").await.1["field"], "cursor");
+}
+
+#[tokio::test]
 async fn a_flow_is_uploaded_in_versions_and_the_one_that_is_activated_is_the_file() {
     let bench = Bench::new().await;
     let upload =

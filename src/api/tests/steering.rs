@@ -14,8 +14,7 @@ impl Bench {
                 Order::Input(input) => return *input,
                 Order::View(to) => {
                     let numbers = vec![("2XX".into(), "menu.lua".into()), ("300".into(), "trunk a".into())];
-                    let view =
-                        View { counts: Default::default(), draining: false, numbers, trunks: vec![], phones: vec![] };
+                    let view = View { counts: Default::default(), draining: false, numbers, ..View::default() };
                     to.send(view).unwrap();
                 }
                 other => panic!("{other:?}"),

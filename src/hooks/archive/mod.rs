@@ -81,7 +81,7 @@ pub enum Destination {
 
 /// Start the thread. It reads call records, as JSON lines, and ends when their sender is gone.
 pub fn spawn(config: ArchiveConfig, clock: Clock, records: Receiver<String>) -> io::Result<thread::JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = crate::io::runtime()?;
     thread::Builder::new().name("archive".into()).spawn(move || Archive::new(config, clock, runtime).run(&records))
 }
 

@@ -160,7 +160,7 @@ pub fn spawn(
     control: mpsc::Sender<Input>,
 ) -> io::Result<thread::JoinHandle<()>> {
     // They look names up and decode, which takes memory.
-    super::runs_alone("web", Some(4), async move {
+    crate::io::runs_alone("web", Some(4), async move {
         let mut shelf = Shelf::new(config, clock);
         let (mut fetching, mut listing) = (JoinSet::new(), JoinSet::new());
         loop {

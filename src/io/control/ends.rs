@@ -1,6 +1,6 @@
 //! What the control task is asked and tells, and the ends of the other threads that it holds.
 
-use std::{net::IpAddr, sync::mpsc::SyncSender};
+use std::{collections::BTreeMap, net::IpAddr, sync::mpsc::SyncSender};
 
 use tokio::sync::{
     mpsc::{Sender, UnboundedSender},
@@ -22,7 +22,7 @@ use crate::{
     },
     switch::{
         Binding, CallQuality, CallRecord, ConsoleReply, Counts, Guarded, Happening, Input, MessageRecord, Progress,
-        StreamOrder, Trace,
+        StreamOrder, Trace, TrunkView,
     },
     verbs::ToFlow,
 };
@@ -47,7 +47,7 @@ pub enum Seen {
 }
 
 /// How things are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct View {
     /// What is held.
     pub counts: Counts,
@@ -55,10 +55,12 @@ pub struct View {
     pub draining: bool,
     /// Numbers, and the scripts that answer them.
     pub numbers: Vec<(String, String)>,
-    /// Names of the carriers.
-    pub trunks: Vec<String>,
+    /// How the carriers stand.
+    pub trunks: Vec<TrunkView>,
     /// Contacts of phones, by user.
     pub phones: Vec<(String, Binding)>,
+    /// How many calls each phone has, by user.
+    pub phone_calls: BTreeMap<String, usize>,
 }
 
 /// How the control task and the media threads are.

@@ -25,7 +25,8 @@ impl Control {
             counts: self.exchange.counts(),
             draining: self.exchange.is_draining(),
             numbers: config.routes.iter().map(|r| (r.number.to_string(), r.service.to_string())).collect(),
-            trunks: config.trunking.trunks.iter().map(|trunk| trunk.name.to_string()).collect(),
+            trunks: self.exchange.trunks(),
+            phone_calls: self.exchange.phone_calls(),
             phones,
         }
     }

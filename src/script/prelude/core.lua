@@ -76,7 +76,7 @@ local function methods(prefix)
 end
 
 local values, call_kind = {}, { __index = methods "call.", __name = "call" }
-store, messages, phones = methods "store.", methods "messages.", methods "phones."
+store, messages, phones, contacts = methods "store.", methods "messages.", methods "phones.", methods "contacts."
 
 local function note(refusal, full)
   if refusal then error(refusal, 3) end

@@ -9,6 +9,7 @@ use crate::{
         Library,
         ask::{OF_CALL, OF_RECORDING, OF_STORE},
         check,
+        contacts::OF_CONTACTS,
         play::OF_PLAYING,
         texts::{OF_MESSAGE, OF_MESSAGES, OF_PHONES},
     },
@@ -307,7 +308,7 @@ fn the_stubs_name_all_there_is_and_nothing_else() {
            ipairs = 1, load = 1, math = 1, next = 1, os = 1, pairs = 1, pcall = 1, print = 1, rawequal = 1, rawget = 1,
            rawlen = 1, rawset = 1, require = 1, select = 1, setmetatable = 1, string = 1, table = 1, tonumber = 1,
            tostring = 1, type = 1, utf8 = 1, xpcall = 1, call = 1, store = 1,
-           messages = 1, phones = 1}
+           messages = 1, phones = 1, contacts = 1}
          for name in pairs(_G) do if not lua[name] then print(name) end end",
     );
     let all = [
@@ -318,6 +319,7 @@ fn the_stubs_name_all_there_is_and_nothing_else() {
         ("message", &OF_MESSAGE),
         ("messages", &OF_MESSAGES),
         ("phones", &OF_PHONES),
+        ("contacts", &OF_CONTACTS),
     ];
     let functions = all.iter().flat_map(|(of, names)| names.iter().map(move |name| format!("{of}.{name}")));
     let registered: BTreeSet<String> = run.lines().into_iter().map(str::to_owned).chain(functions).collect();

@@ -1,7 +1,7 @@
 //! Text messages and phones, as scripts see them.
 
 use super::{samples::usual, *};
-use crate::verbs::{Failure, Message, Messaging, Registration};
+use crate::verbs::{Contact, Failure, Message, Messaging, Registration};
 
 fn sent(run: &Run) -> &Message {
     match run.verb() {
@@ -82,6 +82,31 @@ fn a_script_waits_for_a_message_and_looks_for_a_phone() {
         "nil\tno_such_phone",
     ];
     assert_eq!(run.lines(), want);
+}
+
+#[test]
+fn a_script_finds_whose_number_it_is() {
+    let mut run = Run::new(
+        "local who = contacts.find('+49 30 1')
+         print(who.name, who.numbers[2], who.notes, who.vars.shop, who.id)
+         print(contacts.find(''))
+         print(contacts.find('7'))
+         contacts.find(7)",
+    );
+    assert_eq!(run.step, Step::Keep(KeepOp::Contact { number: "+49 30 1".into() }));
+    let contact = Contact {
+        id: "a1".into(),
+        name: "Anna".into(),
+        numbers: vec!["+49301".into(), "201".into()],
+        notes: "likes tea".into(),
+        vars: vec![("shop".into(), "7".into())],
+    };
+    run.reply(Reply::Contact(Some(Box::new(contact))));
+    assert_eq!(run.step, Step::Keep(KeepOp::Contact { number: String::new() }), "who hides is nobody");
+    run.reply(Reply::Contact(None));
+    run.reply(Reply::Failed(Failure::Store("the database does not answer".into())));
+    assert_eq!(run.lines(), ["Anna\t201\tlikes tea\t7\ta1", "nil", "nil\tstore\tthe database does not answer"]);
+    assert!(run.error().contains("contacts.find"), "{}", run.error());
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn keep_one(folder: &Path, key: &str, value: &str) {
     let (jobs, kept) = tokio::sync::mpsc::channel(1);
     let (answers, mut answered) = tokio::sync::mpsc::channel(1);
     let answer = Box::new(move |_, _, reply| answers.blocking_send(reply).unwrap());
-    let thread = spawn_keep(folder, kept, answer).unwrap();
+    let thread = spawn_keep(folder, kept, tokio::sync::mpsc::channel(1).0, answer).unwrap();
     let op = KeepOp::Set { key: key.into(), value: Some(value.into()) };
     let job = Keep { flow: crate::ids::FlowId(1), id: crate::ids::RequestId(1), op };
     jobs.blocking_send(job).unwrap();

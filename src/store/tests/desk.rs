@@ -47,7 +47,7 @@ pub(super) async fn keeps_what_people_work_with(folder: &Path, database: &Databa
     let contact = store.add_contact(new, 7).await.unwrap();
     assert_eq!(store.contact(&contact.id).await.unwrap(), Some(contact.clone()));
     let filter = |number: &str, text: &str| ContactFilter {
-        number: Some(number.into()),
+        numbers: vec![number.into()],
         text: Some(text.into()),
         after: None,
         limit: 10,
@@ -86,7 +86,7 @@ pub(super) async fn keeps_what_people_work_with(folder: &Path, database: &Databa
         running.tell(fact).await;
     }
     running.stop();
-    let filter = |after| RecordingFilter { number: Some("4711".into()), after, limit: 4, ..RecordingFilter::default() };
+    let filter = |after| RecordingFilter { number: vec!["4711".into()], after, limit: 4, ..RecordingFilter::default() };
     let (first, next) = store.recordings(&filter(None)).await.unwrap();
     let (second, end) = store.recordings(&filter(next)).await.unwrap();
     let ids: Vec<_> = first.iter().chain(&second).map(|kept| kept.id.as_str()).collect();

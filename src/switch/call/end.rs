@@ -65,10 +65,10 @@ impl End {
     pub const EXPIRED: End = End::lost(EndDetail::SessionExpired, Failure::HungUp);
     /// The peer's media stopped, and its reports with them.
     pub const GONE: End = End::lost(EndDetail::RtpTimeout, Failure::HungUp);
-    /// Nobody acknowledged our 2xx.
-    pub const NO_ACK: End = End::lost(EndDetail::NoAck, Failure::Unreachable);
     /// Nobody saw its end, and the party does not say that it is there.
     pub const LEFT_BEHIND: End = End::new(EndReason::Reconciled, Status::Failed, 500, Failure::HungUp);
+    /// Nobody acknowledged our 2xx.
+    pub const NO_ACK: End = End::lost(EndDetail::NoAck, Failure::Unreachable);
     /// The peer's signalling went wrong.
     pub const BROKEN: End = End::new(EndReason::TelephonyError, Status::Failed, 500, Failure::Unreachable);
 

@@ -82,6 +82,70 @@ fn a_party_that_hangs_up_ends_its_announcement() {
     world.assert_clean(1);
 }
 
+fn keys(digits: &str) -> Verb {
+    Verb::SendDigits { digits: digits.into(), length: millis(100), gap: millis(100) }
+}
+
+fn dialled(world: &World) -> Vec<&str> {
+    let all = world.node().commands.iter().filter_map(|(_, command)| match command {
+        Command::Digits { digits, .. } => Some(&**digits),
+        _ => None,
+    });
+    all.collect()
+}
+
+#[test]
+fn keys_are_sent_while_the_flow_sleeps_or_plays_and_leave_it_alone() {
+    let (mut world, _caller, flow, call) = answered();
+    let sleep = world.ask(flow, call, Verb::Sleep(secs(3)));
+    order(&mut world, 1, call, keys("12"));
+    assert_eq!(told(&world, 1), [&Reply::Done]);
+    assert_eq!(world.reply(sleep), None);
+    world.run(secs(3));
+    assert_eq!(world.reply(sleep), Some(&Reply::Done));
+    world.nodes[0].plays_end = false;
+    let play = world.ask(flow, call, Verb::Play(Play::new(vec![Sound::File("menu.wav".into())])));
+    world.settle();
+    order(&mut world, 2, call, keys("#"));
+    assert_eq!(told(&world, 2), [&Reply::Done]);
+    assert_eq!((world.reply(play), dialled(&world)), (None, vec!["12", "#"]));
+    order(&mut world, 3, call, keys("x"));
+    assert!(matches!(told(&world, 3)[..], [Reply::Failed(Failure::Limit(_))]));
+}
+
+#[test]
+fn keys_are_sent_to_a_party_that_is_bridged() {
+    let (mut world, _caller, _flow, call, peer, _invite) = bridged();
+    order(&mut world, 1, call, keys("1"));
+    order(&mut world, 2, peer, keys("2"));
+    assert_eq!((told(&world, 1), told(&world, 2)), (vec![&Reply::Done], vec![&Reply::Done]));
+    assert_eq!(dialled(&world), ["1", "2"]);
+}
+
+#[test]
+fn orders_of_keys_are_answered_each_when_its_own_are_sent() {
+    let (mut world, mut caller, flow, call) = answered();
+    // The engine says by hand that it has sent some.
+    world.automatic = false;
+    let own = world.ask(flow, call, keys("1"));
+    for id in 1..=4 {
+        order(&mut world, id, call, keys("2"));
+    }
+    assert!(matches!(told(&world, 4)[..], [Reply::Failed(Failure::Limit(_))]), "four at a time");
+    let port = world.node().opened[0].0;
+    let sent = |world: &mut World| {
+        world.input(0, Input::Media { worker: WorkerId(0), event: media::Event::DigitsSent { port } });
+        world.settle();
+    };
+    sent(&mut world);
+    assert_eq!((world.reply(own), told(&world, 1).len()), (Some(&Reply::Done), 0));
+    sent(&mut world);
+    assert_eq!((told(&world, 1), told(&world, 2).len()), (vec![&Reply::Done], 0));
+    caller.send(&mut world, "BYE", None);
+    assert_eq!(told(&world, 2), [&Reply::Failed(Failure::HungUp)]);
+    assert_eq!(told(&world, 3), [&Reply::Failed(Failure::HungUp)]);
+}
+
 fn other_flow() -> Verb {
     Verb::Run { script: "other.lua".into(), vars: vec![("why".into(), "vip".into())] }
 }

@@ -12,11 +12,18 @@ fn recording(world: &mut World, flow: FlowId, call: CallId, file: &str) -> Recor
     *recording
 }
 
-/// What was told of recordings that are over: number, reason, files, seconds, error.
-fn recorded(world: &mut World) -> Vec<(u64, &'static str, Vec<String>, f64, Option<String>)> {
-    let told = world.node().happenings.iter().filter_map(|happening| match &happening.what {
+struct Recorded {
+    recording: u64,
+    files: Vec<String>,
+    seconds: f64,
+    reason: &'static str,
+    error: Option<String>,
+}
+
+fn recorded(world: &mut World) -> Vec<Recorded> {
+    let told = world.node().happenings.iter().filter_map(|happening| match happening.what.clone() {
         Happened::Recorded { recording, files, seconds, reason, error } => {
-            Some((*recording, *reason, files.clone(), *seconds, error.clone()))
+            Some(Recorded { recording, files, seconds, reason, error })
         }
         _ => None,
     });
@@ -36,11 +43,10 @@ fn a_full_disk_ends_a_recording_and_the_call_goes_on_and_its_record_says_so() {
     world.key(0, '#');
     let told = recorded(&mut world);
     let legs = |stem: &str| vec![format!("{stem}-said.wav"), format!("{stem}-heard.wav")];
-    let all: Vec<_> = told.iter().map(|(recording, reason, files, ..)| (*recording, *reason, files.clone())).collect();
-    let want = [(some.0, "disk", legs("some")), (none.0, "disk", vec![]), (whole.0, "key", legs("whole"))];
-    assert_eq!(all, want);
-    assert_eq!(told[0].4.as_deref(), Some("some.wav: No space left on device"));
-    assert_eq!((told[2].4.as_deref(), told[2].3), (None, 2.0));
+    let all: Vec<_> = told.iter().map(|one| (one.recording, one.reason, one.files.clone())).collect();
+    assert_eq!(all, [(some.0, "disk", legs("some")), (none.0, "disk", vec![]), (whole.0, "key", legs("whole")),]);
+    assert_eq!(told[0].error.as_deref(), Some("some.wav: No space left on device"));
+    assert_eq!((told[2].error.as_deref(), told[2].seconds), (None, 2.0));
     assert_eq!(world.node().switch.counts().calls, 1);
     caller.cseq += 1;
     caller.send(&mut world, "BYE", None);
@@ -65,9 +71,9 @@ fn the_reason_of_one_way_audio_is_named_with_both_addresses_and_told_once() {
         world.node().happenings.iter().filter(|told| told.what.kind() == "media.one_way").cloned().collect();
     let [told] = &told[..] else { panic!("once: {told:?}") };
     assert_eq!((told.from.as_str(), told.to.as_str(), told.what.kind()), ("anna", "100", "media.one_way"));
-    let Happened::OneWay { reason, text: line, sdp, source } = &told.what else { panic!("{told:?}") };
-    let said = sdp.clone().unwrap();
-    assert_eq!((*reason, source.as_deref()), (OneWay::Refused, Some("203.0.113.9:4002")));
+    let Happened::OneWay(one_way) = &told.what else { panic!("{told:?}") };
+    let said = one_way.sdp.unwrap();
+    assert_eq!((one_way.reason, one_way.source), (OneWayReason::Refused, Some(stranger)));
     let text = format!("SDP says {said}, packets come from 203.0.113.9:4002, and are refused: 7 so far");
     assert_eq!(*line, text);
     let json = serde_json::to_value(told).unwrap();

@@ -65,6 +65,23 @@ fn a_number_without_a_script_gets_404_and_a_record() {
 }
 
 #[test]
+fn the_answer_to_an_unknown_number_is_the_operators_choice() {
+    let mut world = World::new();
+    let mut config = config(address("192.0.2.1:5060"));
+    config.rules.unknown_number = 486;
+    world.input(0, Input::Configure(Box::new(config)));
+    let mut caller = Caller::new();
+    let text = caller.text("INVITE", None, "").replace("INVITE sip:100@", "INVITE sip:7@");
+    world.say(caller.at, text);
+    world.settle();
+    world.response_at(caller.at, 486);
+    world.assert_clean(1);
+    let record = &world.node().records[0];
+    assert_eq!((record.status, record.end_reason), (Status::Failed, EndReason::AgentUnavailable));
+    assert_eq!((record.code, record.error.as_deref()), (Some(486), Some("nothing answers this number")));
+}
+
+#[test]
 fn the_answer_is_resent_until_its_ack_comes() {
     let mut world = World::new();
     let mut caller = Caller::new();

@@ -42,6 +42,27 @@ fn who_says_keys_by_info_and_takes_no_events_is_told_them_by_info() {
 }
 
 #[test]
+fn keys_that_a_program_orders_go_out_by_info_beside_the_flow() {
+    let (mut world, mut caller, flow, call) = answered();
+    goes_over_to_info(&mut world, &mut caller);
+    let sleep = world.ask(flow, call, Verb::Sleep(secs(9)));
+    let keys = |digits: &str| Verb::SendDigits { digits: digits.into(), length: millis(100), gap: millis(100) };
+    for (id, digits) in [(1, "4"), (2, "5")] {
+        aside::order(&mut world, id, call, keys(digits));
+    }
+    for want in ["4", "5"] {
+        world.run(millis(300));
+        let info = world.request_at(caller.at, Method::Info);
+        assert_eq!(info.body, format!("Signal={want}\r\nDuration=100\r\n"));
+        world.say(caller.at, answer(&info, 200, "anna", None));
+    }
+    world.run(millis(500));
+    assert_eq!(aside::told(&world, 1), [&Reply::Done]);
+    assert_eq!(aside::told(&world, 2), [&Reply::Done]);
+    assert_eq!(world.reply(sleep), None);
+}
+
+#[test]
 fn an_order_of_keys_goes_out_by_info_one_after_another() {
     let (mut world, mut caller, flow, call) = answered();
     goes_over_to_info(&mut world, &mut caller);

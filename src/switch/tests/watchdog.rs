@@ -47,8 +47,8 @@ fn a_party_that_knows_nothing_of_the_call_is_gone_at_once() {
 #[test]
 fn any_other_answer_is_a_sign_of_life_also_a_refusal() {
     let (mut world, caller, ..) = watched();
-    for code in [200, 405, 501, 200] {
-        world.run(secs(125));
+    for (code, after) in [(200, 61), (405, 120), (501, 120), (200, 120)] {
+        world.run(secs(after));
         let options = world.request_at(caller.at, Method::Options);
         world.say(caller.at, options.response(code, None).to_bytes());
         world.settle();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use super::{Trunk, Trunking, limit::Pace};
-use crate::time::Time;
+use crate::{switch::carriers::Trouble, time::Time};
 
 /// Why a carrier takes no more calls now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,7 @@ pub(in crate::switch) struct Trunks {
 struct Standing {
     calls: usize,
     pace: Pace,
+    trouble: Option<Trouble>,
 }
 
 impl Trunks {
@@ -72,6 +73,16 @@ impl Trunks {
         standing.pace.begin(now, trunk.calls_per_second);
         standing.calls += 1;
         Ok(())
+    }
+
+    /// A call was not taken by `trunk`.
+    pub fn failed(&mut self, trunk: &Arc<str>, trouble: Trouble) {
+        self.standing.entry(trunk.clone()).or_default().trouble = Some(trouble);
+    }
+
+    /// The calls that `trunk` has, and why it did not take one last.
+    pub fn standing(&self, trunk: &str) -> (usize, Option<Trouble>) {
+        self.standing.get(trunk).map_or((0, None), |standing| (standing.calls, standing.trouble.clone()))
     }
 
     /// A call over `trunk` is over.

@@ -79,6 +79,23 @@ fn we_register_refresh_and_take_it_back_when_we_stop() {
 }
 
 #[test]
+fn a_carrier_shows_until_when_we_are_registered_and_what_failed_last() {
+    let mut world = registered();
+    let seat = |world: &World| world.node().switch.trunks()[0].seat.clone().unwrap();
+    assert_eq!(seat(&world).until.map(|until| until > world.now + secs(99)), Some(true));
+    assert_eq!(seat(&world).trouble, None);
+    assert_eq!(world.node().switch.trunks()[1].seat, None, "we have no account with the other one");
+    world.run(secs(80));
+    let refresh = register_at(&mut world, CARRIER_A);
+    answers(&mut world, CARRIER_A, &refresh, 403, &[]);
+    let trouble = seat(&world).trouble.unwrap();
+    assert_eq!((trouble.why.as_str(), world.now - trouble.at < secs(1)), ("refused with 403", true));
+    assert!(seat(&world).until.is_some(), "the one before still holds");
+    world.run(secs(30));
+    assert_eq!(seat(&world).until, None);
+}
+
+#[test]
 fn calls_from_the_registrar_belong_to_the_carrier_and_the_number_is_in_to() {
     let mut world = registered();
     let mut caller = Caller { at: address("203.0.113.1:5080"), ..Caller::new() };

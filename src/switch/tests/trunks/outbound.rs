@@ -62,6 +62,27 @@ fn the_next_carrier_is_tried_when_one_fails_and_each_final_answer_gets_its_ack()
 }
 
 #[test]
+fn a_carrier_shows_its_calls_and_why_it_took_one_no_more() {
+    let mut world = world_with(|config| first(config).calls = 7);
+    let view = |world: &World, at: usize| world.node().switch.trunks()[at].clone();
+    assert_eq!((view(&world, 0).name.as_str(), view(&world, 0).calls, view(&world, 0).most), ("a", 0, 7));
+    originate(&mut world, "+4930", "1");
+    assert_eq!((view(&world, 0).calls, view(&world, 0).trouble), (1, None));
+    let invite = invite_at(&mut world, CARRIER_A);
+    says(&mut world, CARRIER_A, &invite, 503, None);
+    let trouble = view(&world, 0).trouble.map(|trouble| trouble.why);
+    assert_eq!((view(&world, 0).calls, trouble.as_deref()), (0, Some("refused with 503")));
+    let again = invite_at(&mut world, CARRIER_B);
+    assert_eq!(view(&world, 1).calls, 1);
+    says(&mut world, CARRIER_B, &again, 486, None);
+    assert_eq!(
+        (view(&world, 1).calls, view(&world, 1).trouble),
+        (0, None),
+        "a busy party is no fault of the carrier's"
+    );
+}
+
+#[test]
 fn a_silent_carrier_is_left_after_two_seconds() {
     let mut world = world_with(|_| {});
     let wish = Originate {
@@ -76,6 +97,8 @@ fn a_silent_carrier_is_left_after_two_seconds() {
     world.input(0, Input::Originate(wish));
     world.run(millis(2100));
     invite_at(&mut world, CARRIER_B);
+    let trouble = world.node().switch.trunks()[0].trouble.clone().unwrap();
+    assert_eq!(trouble.why, "no answer came");
 }
 
 #[test]
