@@ -166,6 +166,7 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
     for call in ["a-1", "a-2"] {
         running.tell(speaker(call)).await;
     }
+    running.tell(speaker("nobody")).await;
     // A message is no event of its call, and no call.
     running.tell(message(Direction::Inbound, Some(200))).await;
     running.tell(record("a-1", 1_800_000_000_000)).await;

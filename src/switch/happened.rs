@@ -45,22 +45,6 @@ pub enum By {
     Party,
 }
 
-/// Why one side does not hear the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OneWay {
-    /// No packet ever came.
-    Nothing,
-    /// Packets come, but none that may be heard: from a stranger, or of a format that was not agreed on.
-    Refused,
-    /// They came, and then no more.
-    Stopped,
-    /// They come with nothing but silence in them.
-    Silence,
-    /// The party reports that next to nothing of ours arrives.
-    Unheard,
-}
-
 /// What happened. Its fields are those of the event's `data`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -163,13 +147,13 @@ pub enum What {
     Recorded {
         /// Its number.
         recording: u64,
-        /// Its files, as paths below the recording folder; none where nothing could be written.
+        /// Its files, as paths below the recording folder; none where it is lost.
         files: Vec<String>,
-        /// How long it is; of one that the disk ended, how long it was to be.
+        /// How long it is.
         seconds: f64,
         /// `stopped`, `key`, `max`, `silence` or `disk`.
         reason: &'static str,
-        /// What went wrong.
+        /// Why it is lost.
         error: Option<String>,
     },
     /// One side does not hear the other.

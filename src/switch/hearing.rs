@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr};
 
 use super::{
-    OneWay, Output, TraceEvent,
+    Happened, OneWay, OneWayReason, Output, TraceEvent,
     call::{Call, End},
     cdr::CallQuality,
     core::Core,
@@ -59,13 +59,13 @@ impl Alarm {
     }
 
     /// As events have it; `said`: where SDP says that the party is.
-    fn told(self, said: Option<SocketAddr>) -> What {
+    fn told(self, said: Option<SocketAddr>) -> OneWay {
         let (reason, source) = match self {
-            Alarm::Nothing { .. } => (OneWay::Nothing, None),
-            Alarm::Refused { from, .. } => (OneWay::Refused, from),
-            Alarm::Stopped { from } => (OneWay::Stopped, Some(from)),
-            Alarm::Silence { from } => (OneWay::Silence, from),
-            Alarm::Unheard { to } => (OneWay::Unheard, to),
+            Alarm::Nothing { .. } => (OneWayReason::Nothing, None),
+            Alarm::Refused { from, .. } => (OneWayReason::Refused, from),
+            Alarm::Stopped { from } => (OneWayReason::Stopped, Some(from)),
+            Alarm::Silence { from } => (OneWayReason::Silence, from),
+            Alarm::Unheard { to } => (OneWayReason::Unheard, to),
         };
         OneWay { reason, text: self.to_string(), sdp: said, source }
     }
