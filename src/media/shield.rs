@@ -237,7 +237,7 @@ impl Engine {
             Some(_) | None => false,
         };
         if !handled && let Some(port) = self.port(slot) {
-            port.refused += 1;
+            port.refuse(from);
         }
     }
 
