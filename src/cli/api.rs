@@ -142,13 +142,7 @@ impl Verb {
             Verb::Versions { access } => {
                 access.show(&access.list("/v1/flows")?, &["flow", "newest", "active"]);
             }
-            Verb::Reload { plan, access } => {
-                let done = access.say("POST", "/v1/reload", &json!({"only_plan": plan}).to_string())?;
-                let changes = done["changes"].as_array().map_or(&[][..], Vec::as_slice);
-                changes.iter().filter_map(Value::as_str).for_each(|line| println!("{line}"));
-                let what = if plan { "would be" } else { "reloaded:" };
-                println!("{what} {} changes", changes.len());
-            }
+            Verb::Reload { plan, access } => reload(&access, plan)?,
             Verb::Events { access } => {
                 for line in access.connect("GET", "/v1/events", "")?.lines() {
                     let line = line.map_err(|error| error.to_string())?;
@@ -160,6 +154,15 @@ impl Verb {
         }
         Ok(())
     }
+}
+
+fn reload(access: &Access, plan: bool) -> Result<(), String> {
+    let done = access.say("POST", "/v1/reload", &json!({"only_plan": plan}).to_string())?;
+    let changes = done["changes"].as_array().map_or(&[][..], Vec::as_slice);
+    changes.iter().filter_map(Value::as_str).for_each(|line| println!("{line}"));
+    let what = if plan { "would be" } else { "reloaded:" };
+    println!("{what} {} changes", changes.len());
+    Ok(())
 }
 
 fn publish(access: &Access, text: &Path, flow: Option<String>, note: &str) -> Result<(), String> {
