@@ -25,7 +25,7 @@ pub struct Line {
 }
 
 /// What came to a [`Line`]: when, and what.
-type Packet = (Duration, Header, Vec<u8>);
+pub type Packet = (Duration, Header, Vec<u8>);
 
 /// A thread that takes what comes.
 pub struct Listening {

@@ -7,7 +7,7 @@ use switchhook::audio::{dtmf, g711};
 
 use crate::{
     baresip::Phone,
-    comfort::Line,
+    comfort::{Line, Packet},
     command_line::tone,
     sipp::{numbers, passes, phone},
     support::{Process, Server, breathe},
@@ -66,6 +66,17 @@ fn tones_that_ffmpeg_sends_in_three_codecs_are_heard_as_keys_once_each() {
     }
 }
 
+/// The keys that are heard in these packets, all of them PCMU.
+fn keys_in(packets: Vec<Packet>) -> String {
+    assert!(packets.iter().all(|(_, header, _)| header.payload_type == 0));
+    let coded: Vec<u8> = packets.into_iter().flat_map(|(_, _, payload)| payload).collect();
+    let mut samples = vec![0; coded.len()];
+    g711::decode_ulaw(&coded, &mut samples);
+    let mut keys = String::new();
+    dtmf::Detector::new(8000).handle(&samples, |key| keys.push(key));
+    keys
+}
+
 fn bridge_to(address: &str) -> String {
     format!(
         "local peer, why = call:dial{{'sip:bob@{address}', timeout = 20}}\nif not peer then error(why) end\n\
@@ -117,16 +128,7 @@ fn events_of_baresip_are_tones_for_a_phone_that_knows_no_events() {
     (0..25).for_each(|_| breathe(server.sip));
     anna.tell("hangup", "");
     passes(called, folder.path());
-    let mut heard = vec![];
-    for (header, payload) in listening.stop().iter().map(|(_, header, payload)| (header, payload)) {
-        assert_eq!(header.payload_type, 0);
-        let from = heard.len();
-        heard.resize(from + payload.len(), 0);
-        g711::decode_ulaw(payload, &mut heard[from..]);
-    }
-    let mut keys = String::new();
-    dtmf::Detector::new(8000).handle(&heard, |key| keys.push(key));
-    assert_eq!(keys, "17*3");
+    assert_eq!(keys_in(listening.stop()), "17*3");
     server.wait_until_idle();
 }
 
@@ -145,14 +147,28 @@ fn events_of_baresip_are_info_for_a_phone_that_says_keys_so_and_its_info_is_an_e
     anna.dial(&format!("sip:100@{}", server.sip));
     assert_eq!(anna.wait_for_keys(1), "4");
     anna.press('7');
-    (0..50).for_each(|_| breathe(server.sip));
-    anna.tell("hangup", "");
+    anna.wait_for_event("CALL_CLOSED");
     passes(called, folder.path());
-    let heard: Vec<u8> = listening.stop().into_iter().flat_map(|(_, _, payload)| payload).collect();
-    let mut samples = vec![0; heard.len()];
-    g711::decode_ulaw(&heard, &mut samples);
-    let mut keys = String::new();
-    dtmf::Detector::new(8000).handle(&samples, |key| keys.push(key));
-    assert_eq!(keys, "", "it is told once: by INFO");
+    assert_eq!(keys_in(listening.stop()), "", "it is told once: by INFO");
+    server.wait_until_idle();
+}
+
+#[test]
+fn an_info_is_a_tone_for_a_phone_that_knows_neither_events_nor_info_and_its_tones_are_info() {
+    let folder = tempfile::tempdir().unwrap();
+    let (line, bobs) = (Line::free(), Line::free());
+    let more = ["-m", "1", "-key", "audio", &bobs.port.to_string(), "-key", "formats", "0"];
+    let (called, address, _) = phone(folder.path(), "uas_info", &more);
+    let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", &bridge_to(&address.to_string()))]);
+    let annas = server.folder.path().to_owned();
+    let listening = line.listen();
+    let call = line.call(&server, &annas, "0");
+    let to = line.told(&server, &annas);
+    (0..100).for_each(|_| breathe(server.sip));
+    assert_eq!(keys_in(listening.stop()), "4");
+    let sender = sends(&sounded(&annas, "7"), &["-ar", "8000", "-c:a", "pcm_mulaw"], line.port, to);
+    passes(called, folder.path());
+    passes(call, &annas);
+    drop(sender);
     server.wait_until_idle();
 }

@@ -223,7 +223,7 @@ fn no_secret_is_in_logs_events_records_files_or_answers() {
     fs::write(file.with_extension("xml"), text).unwrap();
     let (carrier, at, _) = phone(folder.path(), file.to_str().unwrap(), &["-m", "1"]);
     let conf = format!(
-        "webhook = \"http://127.0.0.1:9/\"\nwebhook_secret = \"MARKhook7\"\n[log]\nlevel = \"debug\"\n\
+        "[[webhook]]\nname = \"crm\"\nurl = \"http://127.0.0.1:9/?key=MARKhook7\"\nsecret = \"MARKhook7\"\n[log]\nlevel = \"debug\"\n\
          [recording]\nupload = \"s3\"\nupload_url = \"http://127.0.0.1:9/b\"\nupload_key = \"k\"\nupload_secret = \"MARKupload7\"\n\
          [phones]\nguests = true\n[[phone]]\nuser = \"anna\"\nnumber = \"201\"\npassword = \"MARKphone7\"\n\
          [[trunk]]\nname = \"carrier\"\ntarget = [\"sip:{at}\"]\nuser = \"acct\"\npassword = \"MARKtrunk7\"\nsource = [\"127.0.0.9\"]\n\

@@ -259,10 +259,11 @@ fn undisturbed(server: &Server) -> (usize, [f64; 3]) {
 fn none_was_delayed(folder: &Path, calls: usize, before: [f64; 3], gone: u32) {
     let with = quantiles(folder, calls);
     println!("INVITE to 200, p50 p99 most: before {before:.1?} ms, without the store {with:.1?} ms");
-    // A few hundred calls have few slow ones: chance makes some of both. Who waited would have waited till it was back.
-    let longest = before[2] + f64::from(gone) * 500.0;
-    assert!(with[0] < 2.0 * before[0] + 20.0, "half: {before:?} without, {with:?} with the fault");
-    assert!(with[1] < 2.0 * before[1] + 200.0, "99 of 100: {before:?} without, {with:?} with the fault");
+    // A few hundred calls have few slow ones, and a busy machine is busier at one moment than at another. Who waited for
+    // the store would have waited till it was back, and half of all calls came meanwhile.
+    let (late, longest) = (before[1] + f64::from(gone) * 250.0, before[2] + f64::from(gone) * 500.0);
+    assert!(with[0] < 2.0 * before[0] + 50.0, "half: {before:?} without, {with:?} with the fault");
+    assert!(with[1] < late, "99 of 100: {before:?} without, {with:?} with the fault");
     assert!(with[2] < longest, "the longest: {before:?} without, {with:?} with the fault");
 }
 
