@@ -90,7 +90,9 @@ fn changes(bench: &Bench, phone: &mut Phone, folder: &Path, id: &str, what: &str
     let record = bench.over(id);
     assert_eq!((&record["end_reason"], &record["error"]), (&json!("caller_hangup"), &json!(null)), "{record:#}");
     let lost = record["quality"]["peer_lost"].as_f64();
-    assert!(lost.is_some_and(|lost| lost < 0.05), "{what}: at the end it gets what we send: {record:#}");
+    // With keys by a handshake baresip 1.0 sends no reports that can be read.
+    let reports = !what.contains("dtls");
+    assert!(lost.map_or(!reports, |lost| lost < 0.05), "{what}: at the end it gets what we send: {record:#}");
     let seconds = said(bench, id);
     let spoken = seconds.iter().filter(|second| **second > 0.9).count();
     let silent = seconds.iter().filter(|second| **second < 0.1).count();
