@@ -99,15 +99,7 @@ impl Verb {
     /// Do it.
     pub fn run(self) -> Result<(), String> {
         match self {
-            Verb::Calls { all, access } => {
-                let path = if all { "/v1/calls?limit=500" } else { "/v1/calls?live=true&limit=500" };
-                let found = access.pages(path, "calls")?;
-                let sound = ["quality.mos", "quality.lost", "quality.jitter_ms", "quality.round_trip_ms"];
-                let mut columns = vec!["id", "direction", "from", "to", "trunk", "script", "status"];
-                columns.extend(all.then_some("end_reason"));
-                columns.extend(sound);
-                access.show(&found, &columns);
-            }
+            Verb::Calls { all, access } => show_calls(&access, all)?,
             Verb::Hangup { id, access } => {
                 if !id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
                     return Err(format!("{id}: no call has such an id"));
@@ -160,6 +152,15 @@ impl Verb {
         }
         Ok(())
     }
+}
+
+fn show_calls(access: &Access, all: bool) -> Result<(), String> {
+    let path = if all { "/v1/calls?limit=500" } else { "/v1/calls?live=true&limit=500" };
+    let mut columns = vec!["id", "direction", "from", "to", "trunk", "script", "status"];
+    columns.extend(all.then_some("end_reason"));
+    columns.extend(["quality.mos", "quality.lost", "quality.jitter_ms", "quality.round_trip_ms"]);
+    access.show(&access.pages(path, "calls")?, &columns);
+    Ok(())
 }
 
 fn publish(access: &Access, text: &Path, flow: Option<String>, note: &str) -> Result<(), String> {

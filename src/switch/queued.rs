@@ -132,7 +132,7 @@ impl Call {
         if let State::Locating(locating) = &mut self.state
             && let Some((since, _)) = std::mem::take(&mut locating.outgoing.carrier.turn).waiting
         {
-            locating.outgoing.give_up = locating.outgoing.give_up + (core.now - since);
+            locating.outgoing.give_up += core.now - since;
             locating.outgoing.failed = None;
         }
         core.leave_lines(self.id);

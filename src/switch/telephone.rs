@@ -31,7 +31,7 @@ pub(super) fn digits(number: &str) -> Option<(bool, String)> {
     let rest = number.strip_prefix('+').unwrap_or(number);
     let digits = bare(rest);
     let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
-    is_number.then(|| (rest.len() < number.len(), digits))
+    is_number.then_some((rest.len() < number.len(), digits))
 }
 
 /// All ways to write a number, its own first. A name, and what has other characters in it, has only one. A `+` is put

@@ -223,7 +223,7 @@ impl Epoll {
 fn receive(
     socket: &UdpSocket,
     buffer: &mut [u8],
-    control: &mut Vec<u8>,
+    control: &mut [u8],
 ) -> nix::Result<(usize, Option<SocketAddr>, Option<Duration>)> {
     let mut parts = [IoSliceMut::new(buffer)];
     let came = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(control), MsgFlags::empty())?;
