@@ -169,7 +169,7 @@ fn a_recording_of_a_killed_server_is_erased_by_its_number() {
     let _peer = caller(bench.server.sip, bench.folder(), "100", &["-sn", "uac", "-m", "1", "-d", "60000"]);
     let file = bench.server.path("recordings/left.wav");
     for _ in 0..1500 {
-        if fs::metadata(&file).is_ok_and(|data| data.len() > 20_000) {
+        if fs::metadata(&file).is_ok_and(|data| data.len() > 40_000) {
             break;
         }
         breathe(bench.server.sip);
