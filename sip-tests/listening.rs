@@ -53,7 +53,7 @@ fn false_keys_at_loss(samples: &[i16]) -> String {
     for frame in samples.chunks_exact(160) {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut frame = frame.to_vec();
-        if (seed >> 33) % 20 == 0 {
+        if (seed >> 33).is_multiple_of(20) {
             conceal.make_up(&mut frame);
             detector.handle_made_up(&frame, |key| keys.push(key));
         } else {

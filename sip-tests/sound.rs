@@ -64,6 +64,28 @@ fn longest_gap(samples: &[i16], frequency: f64) -> f64 {
     gaps.max().unwrap_or(0) as f64 * 0.02
 }
 
+/// How the calls that go on sound is told by the API, and by the command line.
+fn sound_is_told_while_it_goes_on(bench: &Bench) {
+    let live = bench.get_until("/v1/calls?live=true", |live| {
+        live["calls"].as_array().unwrap().iter().all(|call| call["quality"]["received"].as_u64() > Some(200))
+    });
+    for call in live["calls"].as_array().unwrap() {
+        let quality = &call["quality"];
+        assert!(quality["mos"].as_f64().unwrap() > 4.0 && quality["mos_scale"] == "narrowband", "{call:#}");
+        assert_eq!((&quality["lost"], &quality["alarms"]), (&json!(0), &json!([])), "{call:#}");
+    }
+    let shown = program(&bench.server, &["calls", "--api", &bench.at, "--key", &bench.key]);
+    let head = shown.lines().next().unwrap();
+    assert!(head.contains("MOS") && head.contains("JITTER_MS") && shown.lines().count() == 4, "{shown}");
+}
+
+/// The first note of the chime.
+fn is_note(frame: &[i16]) -> bool {
+    let energy: f64 = frame.iter().map(|s| f64::from(*s).powi(2)).sum();
+    let power = switchhook::audio::goertzel::power(frame, 660.0, 8000) * frame.len() as f64;
+    energy > 1e6 && power > 0.05 * energy
+}
+
 #[test]
 fn of_three_phones_in_a_room_one_is_muted_one_deafened_and_one_put_out_and_all_is_recorded() {
     let script = "vars.why = call:join('lobby', {chime = true}) call:sleep(60)";
@@ -91,18 +113,7 @@ fn of_three_phones_in_a_room_one_is_muted_one_deafened_and_one_put_out_and_all_i
     pass(Duration::from_secs(2));
     bench.member(&calls[2], "kick");
     pass(Duration::from_secs(2));
-    // While it goes on it is told how it sounds.
-    let live = bench.get_until("/v1/calls?live=true", |live| {
-        live["calls"].as_array().unwrap().iter().all(|call| call["quality"]["received"].as_u64() > Some(200))
-    });
-    for call in live["calls"].as_array().unwrap() {
-        let quality = &call["quality"];
-        assert!(quality["mos"].as_f64().unwrap() > 4.0 && quality["mos_scale"] == "narrowband", "{call:#}");
-        assert_eq!((&quality["lost"], &quality["alarms"]), (&json!(0), &json!([])), "{call:#}");
-    }
-    let shown = program(&bench.server, &["calls", "--api", &bench.at, "--key", &bench.key]);
-    let head = shown.lines().next().unwrap();
-    assert!(head.contains("MOS") && head.contains("JITTER_MS") && shown.lines().count() == 4, "{shown}");
+    sound_is_told_while_it_goes_on(&bench);
     calls.iter().for_each(|id| drop(post(&bench.at, &bench.key, &format!("/v1/calls/{id}/hangup"), "{}")));
     takers.iter_mut().for_each(|taker| taker.phone.wait_for_event("CALL_CLOSED"));
     let records = calls.each_ref().map(|id| bench.over(id));
@@ -121,12 +132,7 @@ fn of_three_phones_in_a_room_one_is_muted_one_deafened_and_one_put_out_and_all_i
     // Who was put out hears nobody after it, and is heard no more.
     assert!(seconds(2, 1000.0) + 1.5 < seconds(0, 1000.0) && seconds(0, 1500.0) + 1.5 < seconds(0, 1000.0));
     // Two notes tell of each who comes: the first one of the second's.
-    let note = |frame: &&[i16]| {
-        let energy: f64 = frame.iter().map(|s| f64::from(*s).powi(2)).sum();
-        let power = switchhook::audio::goertzel::power(frame, 660.0, 8000) * frame.len() as f64;
-        energy > 1e6 && power > 0.05 * energy
-    };
-    let notes = heard[0].chunks_exact(160).filter(note).count();
+    let notes = heard[0].chunks_exact(160).filter(|frame| is_note(frame)).count();
     assert!((3..60).contains(&notes), "{notes} frames of the note");
     let stopped = calls.iter().find_map(|id| {
         let events = bench.get(&format!("/v1/calls/{id}/events"));

@@ -128,6 +128,22 @@ async fn rewind(database: &Database, chance: &mut Chance) {
     sqlx::query(text).bind(back).execute(&store.pool).await.unwrap();
 }
 
+/// So many calls have begun, and each has its end.
+async fn settles(store: &Store, begun: u64) {
+    let ask = |text: &'static str| async move {
+        let rows = sqlx::query(text).fetch_all(&store.pool).await.unwrap();
+        rows.into_iter().map(|row| row.get::<String, _>(0)).collect::<BTreeSet<_>>()
+    };
+    loop {
+        let ended = ask("SELECT call FROM events WHERE kind = 'call.ended'").await;
+        let known = ask("SELECT id FROM calls").await;
+        if known.len() as u64 == begun && known.is_subset(&ended) {
+            return;
+        }
+        wait(Duration::from_millis(30)).await;
+    }
+}
+
 async fn one_order(folder: &Path, database: &Database, seed: u64) {
     let (mut chance, mut calls) = (Chance(seed), Calls::default());
     // Its tables are there before two of them look for it at once.
@@ -163,28 +179,13 @@ async fn one_order(folder: &Path, database: &Database, seed: u64) {
     // A last run finds what is left, and tells its end.
     let running = start(folder, database);
     let store = Store::open(database).await.unwrap();
-    let prefix = format!("{seed}-");
-    let all = |rows: Vec<sqlx::any::AnyRow>| rows.into_iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>();
-    let ended = "SELECT call FROM events WHERE kind = 'call.ended'";
-    let known = "SELECT id FROM calls";
-    let settled = async {
-        loop {
-            let ended: BTreeSet<String> =
-                all(sqlx::query(ended).fetch_all(&store.pool).await.unwrap()).into_iter().collect();
-            let known = all(sqlx::query(known).fetch_all(&store.pool).await.unwrap());
-            if known.len() as u64 == calls.begun && known.iter().all(|id| ended.contains(id)) {
-                break;
-            }
-            wait(Duration::from_millis(30)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), settled)
+    tokio::time::timeout(Duration::from_secs(30), settles(&store, calls.begun))
         .await
         .unwrap_or_else(|_| panic!("{seed}: some calls have no end"));
     running.stop();
     let mut kept: BTreeMap<u64, String> = BTreeMap::new();
     for number in 1..=calls.begun {
-        let id = format!("{prefix}{number}");
+        let id = format!("{seed}-{number}");
         let lines = store.events_of(&id, 0, 10_000).await.unwrap();
         let events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         check(seed, &id, &events, &store.call(&id).await.unwrap().unwrap().document);

@@ -38,6 +38,13 @@ pub(super) struct Node {
     pub(super) next_port: u16,
 }
 
+impl Node {
+    /// This call has its record.
+    fn is_over(&self, call: &str) -> bool {
+        self.records.iter().any(|record| record.id == call)
+    }
+}
+
 pub(super) struct World {
     pub(super) now: Time,
     pub(super) nodes: Vec<Node>,
@@ -104,6 +111,11 @@ pub(super) fn config(at: SocketAddr) -> Config {
         guard: GuardConfig::default(),
         limits: Limits::default(),
     }
+}
+
+/// A second of silence.
+fn second() -> Arc<Pcm> {
+    Arc::new(Pcm { rate: Rate::Narrow, samples: vec![0; 8000].into(), looped: false })
 }
 
 impl World {
@@ -187,7 +199,7 @@ impl World {
             Output::OpenPort { port, worker, .. } => {
                 node.opened.push((port, worker));
                 node.next_port += 2;
-                let result = Ok(SocketAddr::new(node.address.ip(), node.next_port));
+                let result = Ok((node.address.ip(), node.next_port).into());
                 if self.automatic {
                     self.input(at, Input::PortOpened { port, result });
                 }
@@ -204,8 +216,7 @@ impl World {
                 node.loads.push((load, sound));
                 node.rates.push(rate);
                 if self.automatic {
-                    let pcm = Pcm { rate: Rate::Narrow, samples: vec![0; 8000].into(), looped: false };
-                    self.input(at, Input::Loaded { load, result: Ok(Arc::new(pcm)) });
+                    self.input(at, Input::Loaded { load, result: Ok(second()) });
                 }
             }
             Output::OpenRecording { recording, file, about, .. } => {
@@ -222,16 +233,14 @@ impl World {
                 }
             }
             Output::Progress(progress) => {
-                let known = node.records.iter().any(|record| record.id == progress.id);
-                assert!(!known, "{progress:?} after its record");
+                assert!(!node.is_over(&progress.id), "{progress:?} after its record");
                 node.progress.push(*progress);
             }
             Output::Record(record) => node.records.push(*record),
             Output::Trace(trace) => node.traces.push(trace),
             Output::Console(reply) => node.console.push(reply),
             Output::Happened(happening) => {
-                let over = node.records.iter().any(|record| happening.call.as_ref() == Some(&record.id));
-                assert!(!over, "{happening:?} after its record");
+                assert!(!happening.call.iter().any(|call| node.is_over(call)), "{happening:?} after its record");
                 node.happenings.push(*happening);
             }
             Output::Message(record) => node.messages.push(*record),

@@ -17,7 +17,7 @@ fn standing(world: &World) -> Vec<(String, Status)> {
 }
 
 fn last_of(world: &World, number: &str) -> Status {
-    standing(world).into_iter().filter(|(to, _)| to == number).next_back().unwrap().1
+    standing(world).into_iter().rfind(|(to, _)| to == number).unwrap().1
 }
 
 fn invites(world: &World) -> usize {
