@@ -13,7 +13,7 @@ run: packages-run ## build, and start a server on the embedded defaults
 	cargo run --release -- run
 
 test: packages-test lint licences ## everything: lints, unit, simulated, and the real binary against real peers
-	cargo test --locked
+	RUST_TEST_THREADS=4 cargo test --locked # the tests with real programs wait more than they compute
 	PROGRAM=target/debug/switchhook PHASES=fuzzing EXAMPLES=6 SEED=1 python3 docs/tools/schema.py
 
 lint:
