@@ -91,9 +91,7 @@ fn changes(bench: &Bench, phone: &mut Phone, folder: &Path, id: &str, what: &str
     let record = bench.over(id);
     assert_eq!((&record["end_reason"], &record["error"]), (&json!("caller_hangup"), &json!(null)), "{record:#}");
     let lost = record["quality"]["peer_lost"].as_f64();
-    // With keys by a handshake baresip 1.0 sends no reports that can be read.
-    let reports = !what.contains("dtls");
-    assert!(lost.map_or(!reports, |lost| lost < 0.05), "{what}: at the end it gets what we send: {record:#}");
+    assert!(lost.is_some_and(|lost| lost < 0.05), "{what}: at the end it gets what we send: {record:#}");
     let seconds = said(bench, id);
     let spoken = seconds.iter().filter(|second| **second > 0.9).count();
     let silent = seconds.iter().filter(|second| **second < 0.1).count();
@@ -106,7 +104,9 @@ fn start(account: &str) -> (tempfile::TempDir, Phone) {
     let folder = tempfile::tempdir().unwrap();
     let speaks = folder.path().join("speak.wav");
     tone(&speaks, 1000.0, 8000, 120);
-    let phone = Phone::with_account(folder.path(), &speaks, account);
+    // With keys by a handshake reports come where both share a port: we make no second one for a port of their own.
+    let more = if account.contains("dtls_srtp") { "rtcp_mux yes\n" } else { "" };
+    let phone = Phone::with_config(folder.path(), &speaks, account, more);
     (folder, phone)
 }
 
