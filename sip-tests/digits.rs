@@ -91,6 +91,15 @@ fn answering(folder: &Path) -> Phone {
     Phone::with_account(folder, &folder.join("speak.wav"), account)
 }
 
+/// A baresip that calls the phone at this address through a server.
+fn anna_calls(folder: &Path, address: &str) -> (Server, Phone) {
+    let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", &bridge_to(address))]);
+    tone(&folder.join("speak.wav"), 350.0, 8000, 120);
+    let mut anna = Phone::with_account(folder, &folder.join("speak.wav"), "<sip:anna@127.0.0.1>;regint=0");
+    anna.dial(&format!("sip:100@{}", server.sip));
+    (server, anna)
+}
+
 #[test]
 fn tones_of_one_phone_are_events_for_baresip() {
     let bobs = tempfile::tempdir().unwrap();
@@ -118,12 +127,8 @@ fn events_of_baresip_are_tones_for_a_phone_that_knows_no_events() {
     let listening = line.listen();
     let more = ["-m", "1", "-key", "audio", &line.port.to_string(), "-key", "formats", "0"];
     let (called, address, _) = phone(folder.path(), "uas_rtp", &more);
-    let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", &bridge_to(&address.to_string()))]);
     let annas = tempfile::tempdir().unwrap();
-    tone(&annas.path().join("speak.wav"), 350.0, 8000, 120);
-    let account = "<sip:anna@127.0.0.1>;regint=0";
-    let mut anna = Phone::with_account(annas.path(), &annas.path().join("speak.wav"), account);
-    anna.dial(&format!("sip:100@{}", server.sip));
+    let (server, mut anna) = anna_calls(annas.path(), &address.to_string());
     "17*3".chars().for_each(|key| anna.press(key));
     (0..25).for_each(|_| breathe(server.sip));
     anna.tell("hangup", "");
@@ -139,12 +144,8 @@ fn events_of_baresip_are_info_for_a_phone_that_says_keys_so_and_its_info_is_an_e
     let listening = line.listen();
     let more = ["-m", "1", "-key", "audio", &line.port.to_string(), "-key", "formats", "0"];
     let (called, address, _) = phone(folder.path(), "uas_info", &more);
-    let server = Server::start(&numbers(&[("100", "a.lua")]), &[("a.lua", &bridge_to(&address.to_string()))]);
     let annas = tempfile::tempdir().unwrap();
-    tone(&annas.path().join("speak.wav"), 350.0, 8000, 120);
-    let account = "<sip:anna@127.0.0.1>;regint=0";
-    let mut anna = Phone::with_account(annas.path(), &annas.path().join("speak.wav"), account);
-    anna.dial(&format!("sip:100@{}", server.sip));
+    let (server, mut anna) = anna_calls(annas.path(), &address.to_string());
     assert_eq!(anna.wait_for_keys(1), "4");
     anna.press('7');
     anna.wait_for_event("CALL_CLOSED");
