@@ -59,7 +59,7 @@ pub(crate) struct Version {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Upload {
     /// Lua, at most a megabyte; of a flow document (`.json`): JSON.
-    #[schema(max_length = 1048576)]
+    #[schema(max_length = 1048576, pattern = "^[^\\x00]*$")]
     text: String,
     /// What is to be said about it.
     #[serde(default)]
@@ -170,7 +170,7 @@ pub(crate) async fn upload(
 ) -> Result<(StatusCode, Json<Uploaded>), Problem> {
     caller.need_everywhere(Scope::Admin)?;
     if new.text.len() > LONGEST_TEXT || new.text.contains('\0') {
-        return Err(Problem::field("text", "allowed: up to a megabyte of text"));
+        return Err(Problem::field("text", "allowed: up to a megabyte of text without NUL"));
     }
     if new.note.chars().count() > 500 || new.note.contains('\0') {
         return Err(Problem::field("note", "allowed: up to 500 characters"));
