@@ -58,7 +58,7 @@ use problem::Problem;
 pub use reload::Reload;
 pub use tellers::{Fixed, TellersConfig, spawn as spawn_webhooks};
 pub use webhook::WebhookConfig;
-pub use webhooks::{WebhookEnds, is_kind};
+pub use webhooks::{WebhookEnds, is_kind, is_name};
 
 /// Longest body of a request.
 const LONGEST_BODY: usize = 64 << 10;

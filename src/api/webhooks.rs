@@ -117,6 +117,12 @@ pub(crate) struct OtherWebhook {
     numbers: Option<Vec<String>>,
 }
 
+/// Can a webhook be called so?
+pub fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=64).contains(&name.len()) && name.chars().all(fits)
+}
+
 /// Is this a kind of events, or the beginning of some with `*` at its end?
 pub fn is_kind(kind: &str) -> bool {
     let word = kind.strip_suffix('*').unwrap_or(kind);
@@ -248,8 +254,7 @@ pub(crate) async fn make(
     Body(new): Body<NewWebhook>,
 ) -> Result<(StatusCode, Json<Webhook>), Problem> {
     caller.need_everywhere(Scope::Admin)?;
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if !(1..=64).contains(&new.name.len()) || !new.name.chars().all(fits) {
+    if !is_name(&new.name) {
         return Err(Problem::field("name", "allowed: 1 to 64 letters, digits, . _ -"));
     }
     let NewWebhook { name, url, secret, kinds, numbers, all: whole } = new;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Document, Fault, settings::At};
 use crate::{
-    api::{WebhookConfig, is_kind},
+    api::{WebhookConfig, is_kind, is_name},
     hooks::Url,
     switch::Dialling,
 };
@@ -50,8 +50,7 @@ impl At<'_> {
 
     fn webhook(&self, document: &Document, index: usize, table: &WebhookTable) -> Result<WebhookConfig, Fault> {
         let key = |name: &str| format!("webhook[{index}].{name}");
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if !(1..=64).contains(&table.name.len()) || !table.name.chars().all(fits) {
+        if !is_name(&table.name) {
             let found = format_args!("\"{}\"", table.name).to_string();
             return Err(self.fault(&key("name"), found, "1 to 64 letters, digits, '.', '_', '-'"));
         }

@@ -70,6 +70,8 @@ mod tools;
 mod watch;
 
 pub use batch::{Batch, Datagram};
+#[cfg(test)]
+pub(crate) use chance::Chance;
 pub use command::{Command, Role};
 pub use engine::Engine;
 pub use event::{Event, Quality, Spent};

@@ -24,7 +24,7 @@ impl Dialling {
     /// The number's one form: its digits, with the country code as far as that is known, and without `+`. A name, and
     /// what has other characters in it, stays as it is, in small letters.
     pub fn form(&self, number: &str) -> String {
-        let Some((plus, digits)) = telephone::digits(number) else { return number.trim().to_lowercase() };
+        let Some((plus, digits)) = telephone::digits(number.trim()) else { return number.trim().to_lowercase() };
         if plus {
             return digits;
         }
@@ -39,7 +39,7 @@ impl Dialling {
 
     /// A number's digits as they are written, without visual separators and `+`; anything else as in [`Self::form`].
     pub fn plain(number: &str) -> String {
-        telephone::digits(number).map_or_else(|| number.trim().to_lowercase(), |(_, digits)| digits)
+        telephone::digits(number.trim()).map_or_else(|| number.trim().to_lowercase(), |(_, digits)| digits)
     }
 
     /// All that [`Self::plain`] may make of this number, whichever way it is written.
@@ -53,9 +53,9 @@ impl Dialling {
     /// All texts without visual separators that are this number; what was asked for is the first.
     pub fn ways(&self, number: &str) -> Vec<String> {
         let mut ways = vec![number.to_owned()];
-        if let Some((plus, digits)) = telephone::digits(number) {
+        if let Some((plus, digits)) = telephone::digits(number.trim()) {
             let form = self.form(number);
-            let national = after(&form, &self.country).filter(|rest| !rest.is_empty());
+            let national = after(&form, &self.country);
             let national = national.map(|rest| format!("{}{rest}", self.national));
             let international = (!self.international.is_empty()).then(|| format!("{}{form}", self.international));
             let written = if plus { format!("+{digits}") } else { digits };

@@ -27,7 +27,6 @@ const fn is_separator(c: char) -> bool {
 
 /// Whether `number` has a `+`, and its digits; none: it is no number.
 pub(super) fn digits(number: &str) -> Option<(bool, String)> {
-    let number = number.trim();
     let rest = number.strip_prefix('+').unwrap_or(number);
     let digits = bare(rest);
     let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
@@ -38,16 +37,11 @@ pub(super) fn digits(number: &str) -> Option<(bool, String)> {
 /// before numbers that may be international ones: 8 to 15 digits, of which the first is no 0.
 pub(super) fn ways(number: &str) -> Vec<String> {
     let mut ways = vec![number.to_owned()];
-    let rest = number.strip_prefix('+').unwrap_or(number);
-    let is_number = rest.chars().all(|c| c.is_ascii_digit() || is_separator(c));
-    let digits = bare(rest);
-    if !is_number || digits.is_empty() {
-        return ways;
-    }
+    let Some((plus_written, digits)) = digits(number) else { return ways };
     let international = (SHORTEST..=LONGEST).contains(&digits.len()) && !digits.starts_with('0');
-    let plus = (rest.len() < number.len() || international).then(|| format!("+{digits}"));
+    let plus = (plus_written || international).then(|| format!("+{digits}"));
     // What was written with `+` is looked for with it first.
-    let others = if rest.len() < number.len() { [plus, Some(digits)] } else { [Some(digits), plus] };
+    let others = if plus_written { [plus, Some(digits)] } else { [Some(digits), plus] };
     for way in others.into_iter().flatten() {
         if !ways.contains(&way) {
             ways.push(way);

@@ -18,19 +18,10 @@ use serde_json::Value;
 use sqlx::Row;
 
 use super::*;
-use crate::switch::{Happened, Happening};
-
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-}
+use crate::{
+    media::Chance,
+    switch::{Happened, Happening},
+};
 
 fn happening(id: &str) -> Fact {
     let (from, to) = ("4711".to_owned(), "100".to_owned());
@@ -145,7 +136,7 @@ async fn settles(store: &Store, begun: u64) {
 }
 
 async fn one_order(folder: &Path, database: &Database, seed: u64) {
-    let (mut chance, mut calls) = (Chance(seed), Calls::default());
+    let (mut chance, mut calls) = (Chance::new(seed), Calls::default());
     // Its tables are there before two of them look for it at once.
     Store::open(database).await.unwrap();
     let mut told: Vec<Arc<Event>> = Vec::new();

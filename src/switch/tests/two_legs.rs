@@ -9,27 +9,12 @@ use std::{
 };
 
 use super::{random::dialogs, transfer::Phone, *};
+use crate::media::Chance;
 
 const A: &str = PHONE;
 const B: &str = "203.0.113.1:5060";
 const C: &str = "203.0.113.9:5060";
 const FAX: &str = "v=0\r\nc=IN IP4 203.0.113.1\r\nm=image 7000 udptl t38\r\n";
-
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
-    }
-}
 
 struct Story {
     world: World,
@@ -59,8 +44,15 @@ impl Story {
         world.say(caller.at, text);
         world.settle();
         let start = world.node().starts[0].clone();
-        let mut story =
-            Story { world, chance: Chance(seed), caller, start, peer: None, phones: BTreeMap::new(), answered: None };
+        let mut story = Story {
+            world,
+            chance: Chance::new(seed),
+            caller,
+            start,
+            peer: None,
+            phones: BTreeMap::new(),
+            answered: None,
+        };
         // Most orders begin where it becomes interesting.
         let first: &[u64] = match seed % 4 {
             0 => &[],
