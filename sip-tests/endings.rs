@@ -227,7 +227,8 @@ fn calls_to_us_end_as_their_scripts_and_their_callers_end_them() {
     // Which text ran, and what it did.
     assert_eq!(ends["201"]["path"], json!(["ends.lua:1 answer", "ends.lua:2 sleep"]));
     assert_eq!(ends["202"]["path"], json!([]));
-    assert_eq!(ends["207"]["path"], json!(["waits.lua:1 ring", "waits.lua:2 sleep"]));
+    // Its caller cancels as soon as it hears the 180, which may be before the script goes on to sleep.
+    assert_eq!(ends["207"]["path"][0], "waits.lua:1 ring");
     assert!(ends["201"]["flow_version"].as_str().unwrap().starts_with("sha256:"), "{}", ends["201"]);
     // Who calls a number that there is not is refused, and that is kept, too.
     let _peer = with("999", "answered");
