@@ -8,6 +8,7 @@ use std::{error::Error, fs, net::SocketAddr, path::Path, time::Duration};
 
 use switchhook::{
     audio::{Decoder, Encoder},
+    chance::Chance,
     codec::{Codec, Digits, OpusWish, Rate},
     conf::Conf,
     ids::{BridgeId, PortId, RecordingId},
@@ -143,7 +144,7 @@ fn send(speech: &[i16], codec: Codec, network: Network, seed: u64) -> Vec<Sent> 
     let mut encoder = Encoder::new(&[codec], OpusWish { fec: true, ..OpusWish::default() });
     // As the reports of the leg would tell.
     encoder.set_loss(network.loss as u8);
-    let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut chance = Chance::new(seed);
     let share = f64::from(network.loss) / 100.0;
     // So many of those that do not follow a burst begin one, that the share comes out.
     let burst = f64::from(network.burst);
@@ -275,17 +276,4 @@ fn with_silence(sent: &[Sent], codec: Codec) -> Heard {
         heard.samples.extend(frame);
     }
     heard
-}
-
-/// Random numbers of a seed (xorshift64*), the same in every run.
-struct Chance(u64);
-
-impl Chance {
-    /// 0.0 up to 1.0.
-    fn share(&mut self) -> f64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod audio;
+pub mod chance;
 pub mod cli;
 pub mod codec;
 pub mod conf;

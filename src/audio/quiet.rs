@@ -53,7 +53,7 @@ impl Quiet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::speech::{Chance, speech};
+    use crate::{audio::speech::speech, chance::Chance};
 
     /// Seconds of silence at the end of these samples at 8 kHz.
     fn silence(quiet: &mut Quiet, samples: &[i16]) -> f64 {
@@ -62,7 +62,7 @@ mod tests {
 
     fn hiss(amplitude: i16, count: usize) -> Vec<i16> {
         let mut chance = Chance::new(5);
-        (0..count).map(|_| (chance.below(2 * amplitude as u32 + 1) as i16) - amplitude).collect()
+        (0..count).map(|_| (chance.below(2 * amplitude as u64 + 1) as i16) - amplitude).collect()
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn frequency(y: f64, rate: u32) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::{g711, speech};
+    use crate::{audio::g711, chance::Chance};
 
     fn made(tones: &[(f64, f64)]) -> Vec<i16> {
         let at = |n: usize| tones.iter().map(|(f, a)| a * (TAU * f * n as f64 / 8000.0).sin()).sum::<f64>();
@@ -106,7 +106,7 @@ mod tests {
             };
             assert!(fits, "{low} {high}: {found:?}");
         }
-        let mut chance = speech::Chance::new(1);
+        let mut chance = Chance::new(1);
         let noise: Vec<i16> = (0..80_000).map(|_| ((chance.share() - 0.5) * 20_000.0) as i16).collect();
         assert!(noise.chunks_exact(160).all(|frame| sines(frame, 8000) == Sines::Other));
         assert_eq!(sines(&[0; 160], 8000), Sines::Other);

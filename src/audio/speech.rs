@@ -2,28 +2,7 @@
 
 use std::f32::consts::TAU;
 
-/// Random numbers of a seed (xorshift64*), the same in every run.
-pub(crate) struct Chance(u64);
-
-impl Chance {
-    pub(crate) fn new(seed: u64) -> Chance {
-        Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    /// 0 up to, without, `bound`.
-    pub(crate) fn below(&mut self, bound: u32) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let word = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32;
-        ((word * u64::from(bound)) >> 32) as u32
-    }
-
-    /// 0.0 up to 1.0.
-    pub(crate) fn share(&mut self) -> f32 {
-        self.below(1 << 24) as f32 / (1 << 24) as f32
-    }
-}
+use crate::chance::Chance;
 
 /// Connected speech: a voice whose pitch wanders between 90 and 190 Hz with three formants, hissing consonants in
 /// between, and a level that rises and falls four times a second without ever reaching silence.
@@ -51,7 +30,7 @@ pub(crate) fn speech(seed: u64, samples: usize) -> Vec<i16> {
                 _ => 0.0,
             };
             voice += 0.01 * (f32::from(u8::from(voiced)) - voice);
-            let noise = chance.share() - 0.5;
+            let noise = chance.share() as f32 - 0.5;
             let source = voice * (pulse - 0.2) + 0.01 * noise;
             let vowel = (TAU * 0.9 * t).sin();
             let spoken = formants[0].next(source, 550.0 + 180.0 * vowel, 90.0)

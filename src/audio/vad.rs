@@ -91,13 +91,13 @@ impl Vad {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::speech::{Chance, speech};
+    use crate::{audio::speech::speech, chance::Chance};
 
     const FRAME: Duration = Duration::from_millis(20);
 
     fn noise(seed: u64, amplitude: f32, samples: usize) -> Vec<i16> {
         let mut chance = Chance::new(seed);
-        (0..samples).map(|_| ((chance.share() - 0.5) * 2.0 * amplitude) as i16).collect()
+        (0..samples).map(|_| ((chance.share() - 0.5) * 2.0 * f64::from(amplitude)) as i16).collect()
     }
 
     /// Share of the frames in which speech is heard.

@@ -1,6 +1,6 @@
 //! Comfort noise (RFC 3389): what is heard while a peer that leaves out silence says nothing.
 
-use super::chance::Chance;
+use crate::chance::Chance;
 
 /// White noise of one loudness. The spectrum that a peer may describe is left out: nobody hears it at that level.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,7 +21,7 @@ impl Comfort {
     /// Some of it.
     pub(super) fn fill(self, chance: &mut Chance, out: &mut [i16]) {
         for group in out.chunks_mut(4) {
-            let word = chance.next();
+            let word = chance.bits();
             for (at, sample) in group.iter_mut().enumerate() {
                 let noise = i32::from((word >> (16 * at)) as u16 as i16);
                 *sample = ((noise * i32::from(self.peak)) >> 15) as i16;

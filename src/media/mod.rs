@@ -37,7 +37,6 @@
 
 mod batch;
 mod bridge;
-mod chance;
 mod comfort;
 mod command;
 mod dialer;
@@ -70,8 +69,6 @@ mod tools;
 mod watch;
 
 pub use batch::{Batch, Datagram};
-#[cfg(test)]
-pub(crate) use chance::Chance;
 pub use command::{Command, Role};
 pub use engine::Engine;
 pub use event::{Event, Quality, Spent};

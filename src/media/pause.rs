@@ -111,10 +111,10 @@ impl Pause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::speech::{Chance, speech};
+    use crate::{audio::speech::speech, chance::Chance};
 
     fn noise(seed: u64, dbm0: f32, ticks: usize) -> Vec<i16> {
-        let peak = 15_866.0 * 3.0_f32.sqrt() * 10.0_f32.powf(dbm0 / 20.0);
+        let peak = 15_866.0 * 3.0_f64.sqrt() * 10.0_f64.powf(f64::from(dbm0) / 20.0);
         let mut chance = Chance::new(seed);
         (0..ticks * 160).map(|_| ((chance.share() * 2.0 - 1.0) * peak).round() as i16).collect()
     }

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{
     Config, Frame, Payload, RATE, Stream, Tools,
-    chance::Chance,
     comfort::Comfort,
     dialer::Dialer,
     ear::Ear,
@@ -26,6 +25,7 @@ use super::{
 };
 use crate::{
     audio::{Convert, agc::Agc},
+    chance::Chance,
     codec::{Codec, Rate},
     ids::{PortId, RecordingId},
     rtp::{digits, sequence::Reception},
@@ -110,10 +110,10 @@ impl Port {
     /// (RFC 3550 section 5.1): it must not be guessable.
     pub fn new(id: PortId, stream: Stream, config: &Config, seed: u64) -> Box<Port> {
         let mut chance = Chance::new(seed);
-        let start = chance.next();
+        let start = chance.bits();
         let report = Report::new(&mut chance);
         let tools = *Tools::new(&stream);
-        let first = ((start >> 32) as u32, start as u16 & 0x7fff, chance.next() as u32);
+        let first = ((start >> 32) as u32, start as u16 & 0x7fff, chance.bits() as u32);
         let mut sender = Sender::new(first, tools.encoder, tools.collected);
         sender.set_clock(clock(&stream));
         Box::new(Port {

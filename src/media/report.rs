@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::chance::Chance;
 use super::sender::Sender;
 use crate::{
+    chance::Chance,
     rtp::{
         rtcp::{self, Block, Compound, Packet},
         sequence::Reception,
@@ -31,7 +31,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(chance: &mut Chance) -> Report {
-        let name = chance.next();
+        let name = chance.bits();
         let cname = std::array::from_fn(|at| b"0123456789abcdef"[(name >> (4 * at)) as usize & 15]);
         let (next, heard, reported) = (Time::START, None, 0);
         Report { cname, next, heard, reported, began: false, round_trip: None, peer_lost: None }
@@ -40,7 +40,7 @@ impl Report {
     /// Plan the next report: at half to one and a half of the interval (RFC 3550 section 6.3.1), so that many calls
     /// do not report in step.
     pub(super) fn plan(&mut self, now: Time, interval: Duration, chance: &mut Chance) {
-        let part = 512 + chance.next() as u32 % 1024;
+        let part = 512 + chance.bits() as u32 % 1024;
         self.next = now + interval * part / 1024;
     }
 

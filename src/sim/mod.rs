@@ -12,7 +12,7 @@ mod tests;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 pub use host::{Host, Recording, SIP_PORT};
-pub use net::{Chance, Datagram, Net, Weather};
+pub use net::{Datagram, Net, Weather};
 
 use crate::{
     codec::Rate,

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, net::SocketAddr, time::Duration};
 
-use crate::{sip::Transport, time::Time};
+use crate::{chance::Chance, sip::Transport, time::Time};
 
 /// How bad the network is, each way.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ impl Net {
     pub fn new(weather: Weather, seed: u64) -> Net {
         Net {
             weather,
-            chance: Chance(seed),
+            chance: Chance::new(seed),
             under_way: BinaryHeap::new(),
             datagrams: Default::default(),
             serial: 0,
@@ -111,30 +111,5 @@ impl Net {
         }
         self.under_way.pop();
         self.datagrams.remove(&serial)
-    }
-}
-
-/// Numbers that look like chance (SplitMix64): the same for the same seed.
-#[derive(Clone, Debug)]
-pub struct Chance(pub u64);
-
-impl Chance {
-    /// Evenly from 0 to 1, 1 excluded.
-    pub fn share(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// 64 bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Evenly from 0 to `below`, which is excluded.
-    pub fn below(&mut self, below: usize) -> usize {
-        (self.share() * below as f64) as usize
     }
 }

@@ -11,7 +11,7 @@
 use std::{collections::VecDeque, fmt, time::Duration};
 
 use super::{CSeq, Failure, Headers, Method, NameAddr, Request, Response, Uri, auth::Credentials, challenged::prove};
-use crate::time::Time;
+use crate::{chance::Chance, time::Time};
 
 /// The first wait after a failure; it doubles (RFC 5626 section 4.5).
 const FIRST_WAIT: Duration = Duration::from_secs(30);
@@ -137,7 +137,7 @@ pub struct Register {
     proofs: u8,
     /// The request that is out.
     asked: Option<Request>,
-    chance: u64,
+    chance: Chance,
     out: VecDeque<Output>,
 }
 
@@ -159,7 +159,7 @@ impl Register {
             failures: 0,
             proofs: 0,
             asked,
-            chance,
+            chance: Chance::new(chance),
             out,
         }
     }
@@ -333,7 +333,7 @@ impl Register {
         let most = (first * 2u32.saturating_pow(self.failures.min(16))).min(LONGEST_WAIT);
         self.failures += 1;
         // Between half of it and all of it, so that not all who failed come back at once.
-        let part = u32::try_from(self.random() % 1000).unwrap_or(0);
+        let part = self.chance.below(1000) as u32;
         let again = (most / 2 + most / 2 * part / 1000).max(at_least.min(LONGEST_WAIT));
         self.enter(State::Waiting { again: now + again });
         let still = self.until.is_some_and(|until| until > now);
@@ -344,13 +344,6 @@ impl Register {
         self.until = None;
         self.enter(State::Off);
         self.out.push_back(Output::Changed(Change::Left));
-    }
-
-    /// SplitMix64.
-    fn random(&mut self) -> u64 {
-        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.chance ^ (self.chance >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z ^ (z >> 31)
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{fuzz_stack::two_stacks_settle, *};
-use crate::{ids::InterfaceId, time::Time};
+use crate::{chance::Chance, ids::InterfaceId, time::Time};
 
 fn at(ms: u64) -> Time {
     Time::START + Duration::from_millis(ms)
@@ -198,16 +198,10 @@ fn ten_thousand_transactions_leave_nothing_behind() {
     assert_eq!((stack.counters().clients, stack.counters().servers), (0, 0));
 }
 
-/// Bytes without a pattern (xorshift).
+/// Bytes without a pattern.
 fn noise(seed: u64, count: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..count).map(|_| next()).collect()
+    let mut chance = Chance::new(seed);
+    (0..count).map(|_| chance.bits() as u8).collect()
 }
 
 #[test]

@@ -24,6 +24,7 @@ use super::{
     trunk::{self, Trunks},
 };
 use crate::{
+    chance::Chance,
     ids::{CallId, InterfaceId, LoadId, PortId, QueryId, RecordingId, StreamId, WorkerId},
     media::{Command, Pcm},
     sip::{ClientTx, Failover, Headers, Hop, NameAddr, Request, Response, Scheme, ServerTx, Stack, Transport, Uri},
@@ -91,7 +92,7 @@ pub(super) struct Core {
     pub closed: BTreeSet<Hop>,
     per_worker: Vec<usize>,
     last_id: u64,
-    chance: u64,
+    chance: Chance,
 }
 
 /// Carriers are known by their addresses and have limits of their own: the guard trusts them.
@@ -136,7 +137,7 @@ impl Core {
             left: Vec::new(),
             closed: BTreeSet::new(),
             last_id: 0,
-            chance: seed,
+            chance: Chance::new(seed),
         }
     }
 
@@ -146,13 +147,9 @@ impl Core {
         self.last_id
     }
 
-    /// SplitMix64: for session numbers, SSRCs and the scripts' own seeds. Nothing secret hangs on it.
+    /// For session numbers, SSRCs and the scripts' own seeds. Nothing secret hangs on it.
     pub fn random(&mut self) -> u64 {
-        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.chance;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.chance.bits()
     }
 
     pub fn tell(&mut self, call: CallId, notice: Notice) {

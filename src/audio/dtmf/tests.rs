@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
-    audio::{Conceal, g711, speech::Chance},
+    audio::{Conceal, g711},
+    chance::Chance,
     codec::Rate,
 };
 
@@ -35,8 +36,8 @@ fn sounded(press: Press, chance: &mut Chance) -> Vec<i16> {
     let low = amplitude_of(press.level - press.twist.max(0.0));
     let high = amplitude_of(press.level + press.twist.min(0.0));
     let steps = [(TONES[row] * (1.0 + press.off.0), low), (TONES[column + 4] * (1.0 + press.off.1), high)];
-    let phases = [f64::from(chance.share()) * TAU, f64::from(chance.share()) * TAU];
-    let lead = 800 + (f64::from(chance.share()) * 64.0) as usize;
+    let phases = [chance.share() * TAU, chance.share() * TAU];
+    let lead = 800 + (chance.share() * 64.0) as usize;
     let mut samples = vec![0i16; lead];
     for n in 0..(press.ms * 8.0) as usize {
         let wave = |(f, a): (f64, f64), phase: f64| a * (TAU * f * n as f64 / 8000.0 + phase).sin();
@@ -76,7 +77,7 @@ fn allowed(chance: &mut Chance) -> Vec<Press> {
             }
         }
         for _ in 0..100 {
-            let between = |chance: &mut Chance, from: f64, to: f64| from + (to - from) * f64::from(chance.share());
+            let between = |chance: &mut Chance, from: f64, to: f64| from + (to - from) * chance.share();
             presses.push(Press {
                 key,
                 ms: between(chance, 40.0, 100.0),
@@ -164,7 +165,7 @@ fn keys_are_heard_in_noise_of_15_db_and_after_a_dial_tone() {
         let mut samples = sounded(Press { key, ms: 60.0, ..PLAIN }, &mut chance);
         for sample in &mut samples {
             // Uniform noise of an eighth of the tones' power, 15 dB below both together.
-            *sample += ((f64::from(chance.share()) - 0.5) * 2.0 * amplitude_of(-10.0) * 0.3) as i16;
+            *sample += ((chance.share() - 0.5) * 2.0 * amplitude_of(-10.0) * 0.3) as i16;
         }
         assert_eq!(keys(&samples), key.to_string());
     }
@@ -183,7 +184,7 @@ fn higher_rates_are_heard_as_well() {
 #[test]
 fn noise_and_loud_rectangles_are_no_keys() {
     let mut chance = Chance::new(7);
-    let noise: Vec<i16> = (0..800_000).map(|_| ((f64::from(chance.share()) - 0.5) * 30_000.0) as i16).collect();
+    let noise: Vec<i16> = (0..800_000).map(|_| ((chance.share() - 0.5) * 30_000.0) as i16).collect();
     assert_eq!(keys(&noise), "");
     let rectangle: Vec<i16> = (0..80_000).map(|n| if n / 40 % 2 == 0 { 20_000 } else { -20_000 }).collect();
     assert_eq!(keys(&rectangle), "");

@@ -2,11 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    audio::{
-        g711,
-        speech::{Chance, speech},
-        tone,
-    },
+    audio::{g711, speech::speech, tone},
+    chance::Chance,
     verbs::{SignalTone, Tone},
 };
 

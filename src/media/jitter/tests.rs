@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::audio::speech::{Chance, largest_step, rms, speech};
+use crate::{
+    audio::speech::{largest_step, rms, speech},
+    chance::Chance,
+};
 
 fn buffer(min: Duration, max: Duration) -> Jitter {
     Jitter::new(min, max, Workbench::new(audio::Decoder::new(&[]), Rate::Narrow))
@@ -22,7 +25,7 @@ struct Scene {
     path: f64,
     jitter: f64,
     /// Lost packets, per 1000.
-    loss: u32,
+    loss: u64,
     /// The sender's clock is fast by so many millionths.
     ppm: f64,
     min: u64,
@@ -112,7 +115,7 @@ fn play_with(scene: &Scene, mut deliver: impl FnMut(&mut Jitter, Packet<'_>, usi
     for n in 0..codes.len() / scene.length {
         let sent = (n + 1) as f64 * interval;
         if chance.below(1000) >= scene.loss || n == 0 {
-            packets.push((sent + scene.path + f64::from(chance.share()) * scene.jitter, n));
+            packets.push((sent + scene.path + chance.share() * scene.jitter, n));
         }
     }
     packets.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -1,7 +1,7 @@
 //! Both sides of a recording stay aligned though nobody's clock is right and packets are lost.
 
 use super::*;
-use crate::audio::speech::Chance;
+use crate::chance::Chance;
 
 /// A phone whose clock is off.
 struct Skewed {
@@ -49,7 +49,7 @@ fn onset(samples: &[i16], from: usize) -> usize {
 }
 
 /// The chirps of both channels after an hour (or what is asked for), as (said, heard) in samples.
-fn hour(loss: f32, until_ms: u64) -> Vec<(usize, usize)> {
+fn hour(loss: f64, until_ms: u64) -> Vec<(usize, usize)> {
     let mut world = World::with(Config { jitter_min: Duration::from_millis(30), ..config() }, 64);
     let (a, b) = (world.open(1), world.open(2));
     world.join(&[&a, &b]);
@@ -94,7 +94,7 @@ fn hour(loss: f32, until_ms: u64) -> Vec<(usize, usize)> {
 /// Each side has a delay of its own, which wanders within the jitter buffer, by less than a frame.
 const NEAR: usize = FRAME;
 
-fn assert_aligned(loss: f32, until_ms: u64, chirps: usize) {
+fn assert_aligned(loss: f64, until_ms: u64, chirps: usize) {
     let found = hour(loss, until_ms);
     assert_eq!(found.len(), chirps);
     for (said, heard) in &found {

@@ -1,7 +1,7 @@
 //! Comfort noise that we send in the place of silence, and what becomes of comfort noise that comes.
 
 use super::*;
-use crate::audio::speech::{Chance, rms};
+use crate::{audio::speech::rms, chance::Chance};
 
 /// Where comfort noise is agreed on.
 const NOISE: u8 = 13;
@@ -20,8 +20,7 @@ impl Phone {
     /// 20 ms of noise, this loud.
     fn hiss(&mut self, dbm0: f64, chance: &mut Chance) -> Vec<u8> {
         let peak = 15_866.0 * 3.0_f64.sqrt() * 10.0_f64.powf(dbm0 / 20.0);
-        let samples: Vec<i16> =
-            (0..FRAME).map(|_| ((f64::from(chance.share()) * 2.0 - 1.0) * peak).round() as i16).collect();
+        let samples: Vec<i16> = (0..FRAME).map(|_| ((chance.share() * 2.0 - 1.0) * peak).round() as i16).collect();
         let mut payload = [0; FRAME];
         self.encoder.encode(self.payload.codec, Rate::Narrow, &samples, &mut payload);
         let packet = self.packet(self.payload.number, &payload);

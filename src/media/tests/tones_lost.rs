@@ -2,7 +2,7 @@
 //! The figures are those of `docs/listening.md`; run with `--nocapture` to see them.
 
 use super::*;
-use crate::audio::speech::Chance;
+use crate::chance::Chance;
 
 const ALL: &str = "123A456B789C*0#D";
 const CODECS: [(&str, Payload); 4] = [
@@ -41,11 +41,11 @@ fn sounded(key: char, habit: Habit, rate: Rate, chance: &mut Chance) -> Vec<i16>
     let at = ALL.find(key).expect("a key");
     let low = [697.0, 770.0, 852.0, 941.0][at / 4];
     let high = [1209.0, 1336.0, 1477.0, 1633.0][at % 4];
-    let mut within = |from: f32, to: f32| f64::from(from + (to - from) * chance.share());
+    let mut within = |from: f64, to: f64| from + (to - from) * chance.share();
     let (off, level) = (1.0 + within(-0.01, 0.01), 22_438.0 * 10.0_f64.powf(within(-20.0, -5.0) / 20.0));
     let per_ms = rate.hz() as usize / 1000;
     let lead = within(0.0, 20.0) as usize * per_ms;
-    let length = within(habit.ms.0 as f32, habit.ms.1 as f32) as usize * per_ms;
+    let length = within(habit.ms.0 as f64, habit.ms.1 as f64) as usize * per_ms;
     let wave = |n: usize, hz: f64| (TAU * hz * off * n as f64 / f64::from(rate.hz())).sin();
     let mut samples = vec![0; lead];
     samples.extend((0..length).map(|n| (level * (wave(n, low) + wave(n, high))).clamp(-32_768.0, 32_767.0) as i16));
@@ -55,12 +55,12 @@ fn sounded(key: char, habit: Habit, rate: Rate, chance: &mut Chance) -> Vec<i16>
 }
 
 /// What becomes of presses where one packet in `100 / percent` is lost.
-fn count(payload: Payload, percent: u32, habit: Habit) -> Counts {
+fn count(payload: Payload, percent: u64, habit: Habit) -> Counts {
     let mut world = World::new();
     let mut stream = Stream { send: Some(payload), receive: vec![payload], ..stream_to(address(1)) };
     (stream.send_digits, stream.receive_digits) = (None, vec![]);
     let mut phone = world.open_with(1, stream);
-    let (mut chance, rate) = (Chance::new(u64::from(percent) + 7), payload.codec.rate_for(Rate::Wide));
+    let (mut chance, rate) = (Chance::new(percent + 7), payload.codec.rate_for(Rate::Wide));
     let mut counts = Counts::default();
     for key in ALL.repeat(habit.times).chars() {
         let before = world.keys(&phone).len();

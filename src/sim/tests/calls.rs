@@ -160,9 +160,9 @@ fn the_same_seed_tells_the_same_story() {
 #[test]
 fn random_calls_leave_nothing_behind_on_either_side() {
     let rounds = if std::env::var_os("PROOF").is_some() { 20_000 } else { 150 };
-    let mut chance = Chance(11);
+    let mut chance = Chance::new(11);
     for round in 0..rounds {
-        let mut pick = |choices: &[&str]| choices[chance.below(choices.len())].to_owned();
+        let mut pick = |choices: &[&str]| chance.of(choices).to_owned();
         let early = pick(&[
             "call:ring()",
             "call:progress()",
@@ -188,7 +188,7 @@ fn random_calls_leave_nothing_behind_on_either_side() {
         let mut world = world(weather, &script, &phone);
         world.host(SERVER).prompts.insert("hello.wav".into(), hum(600.0, 16_000));
         call(&mut world, "sip:100@10.0.0.1");
-        world.run_for(Duration::from_millis(chance.below(4000) as u64));
+        world.run_for(Duration::from_millis(chance.below(4000)));
         if chance.below(4) == 0 {
             // The network goes away for good in the middle of it.
             world.net.set_weather(Weather { loss: 1.0, ..BAD });

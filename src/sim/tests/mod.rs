@@ -23,9 +23,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Chance, Datagram, Recording, SIP_PORT, Weather, World, hum};
+use super::{Datagram, Recording, SIP_PORT, Weather, World, hum};
 use crate::{
     audio::{g711, goertzel},
+    chance::Chance,
     conf::Conf,
     ids::RequestId,
     sip,

@@ -12,7 +12,7 @@ fn many_random_calls_at_once_leave_nothing_behind() {
 
 fn soak(calls: usize, seed: u64) {
     const PHONES: u8 = 10;
-    let mut chance = Chance(seed);
+    let mut chance = Chance::new(seed);
     let mut world = World::new(BAD, seed);
     let actions = [
         "call:answer() call:play('hello.wav') call:hangup()",
@@ -50,14 +50,9 @@ fn soak(calls: usize, seed: u64) {
         world.host(*ip).prompts.insert("me.wav".into(), hum(1000.0, 24_000));
     }
     for at in 0..calls {
-        let number = format!("sip:10{}@10.0.0.1", chance.below(actions.len()));
-        call_from(
-            &mut world,
-            phones[at % phones.len()],
-            &number,
-            Duration::from_millis(1000 + chance.below(30_000) as u64),
-        );
-        world.run_for(Duration::from_millis(chance.below(20) as u64));
+        let number = format!("sip:10{}@10.0.0.1", chance.below(actions.len() as u64));
+        call_from(&mut world, phones[at % phones.len()], &number, Duration::from_millis(1000 + chance.below(30_000)));
+        world.run_for(Duration::from_millis(chance.below(20)));
     }
     let busiest = world.host(SERVER).exchange.counts().calls;
     assert!(busiest >= calls / 2, "{busiest} at once");

@@ -19,7 +19,7 @@ use sqlx::Row;
 
 use super::*;
 use crate::{
-    media::Chance,
+    chance::Chance,
     switch::{Happened, Happening},
 };
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{random::dialogs, transfer::Phone, *};
-use crate::media::Chance;
+use crate::chance::Chance;
 
 const A: &str = PHONE;
 const B: &str = "203.0.113.1:5060";
