@@ -64,8 +64,9 @@ pub struct Port {
     pub(super) hearing: Hearing,
     /// What it said in the tick `taken`; silence where it said nothing.
     pub(super) said: Lasting,
-    /// The same at its bridge's rate, where that is another.
+    /// The same at its bridge's rate, where that is another; and what is added, where that is not the same (`reshaped`).
     added: Frame,
+    reshaped: bool,
     to_bridge: Convert,
     to_peer: Convert,
     /// The rate of what is sent: the highest that was wanted since the codec was agreed on.
@@ -132,6 +133,7 @@ impl Port {
             hearing: Hearing::Nothing,
             said: tools.said,
             added: Frame::silent(Rate::Narrow),
+            reshaped: false,
             to_bridge: Convert::new(),
             to_peer: Convert::new(),
             sending_rate: Rate::Narrow,
@@ -264,7 +266,16 @@ impl Port {
 
     /// What it said in this tick, at the rate of its bridge.
     pub(super) fn said_at(&self, rate: Rate) -> &[i16] {
-        if self.said.rate() == rate { self.said.samples() } else { self.added.samples() }
+        if self.said.rate() == rate && !self.reshaped { self.said.samples() } else { self.added.samples() }
+    }
+
+    /// What it adds to its bridge in this tick, to be changed: after [`Port::convert_said`].
+    pub(super) fn reshape_said(&mut self, rate: Rate) -> &mut [i16] {
+        if self.said.rate() == rate && !self.reshaped {
+            self.added.copy_from(self.said.view());
+        }
+        self.reshaped = true;
+        self.added.samples_mut()
     }
 
     /// Bring what it said in this tick to the rate of its bridge.

@@ -76,7 +76,7 @@ impl Port {
             return self.spoke;
         }
         self.taken = tick;
-        self.summed = false;
+        (self.summed, self.reshaped) = (false, false);
         let (mut spoke, mut made_up) = (false, false);
         if self.route == Route::Decode {
             let out = self.said.reset(self.jitter.rate());

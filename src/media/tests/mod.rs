@@ -19,6 +19,7 @@ mod bridges;
 mod chaos;
 mod codecs;
 mod life;
+mod listeners;
 mod pass;
 mod pauses;
 mod relay;
