@@ -85,6 +85,7 @@ fn stream(n: u64) -> Stream {
         send_comfort: None,
         opus: OpusWish::default(),
         ptime: [20, 10, 30, 60, 20, 40][n as usize % 6],
+        longest: None,
         sending: true,
         receiving: true,
     }

@@ -62,6 +62,10 @@ pub struct Port {
     jitter: Jitter,
     /// What the peer sends at present.
     pub(super) hearing: Hearing,
+    /// The longest packet of audio that came since the agreement, in units of 1/8000 s; and whether it was told that it
+    /// is too long for another party.
+    pub(super) longest: u16,
+    pub(super) repacked: bool,
     /// What it said in the tick `taken`; silence where it said nothing.
     pub(super) said: Lasting,
     /// The same at its bridge's rate, where that is another; and what is added, where that is not the same (`reshaped`).
@@ -131,6 +135,8 @@ impl Port {
             digits: digits::Receiver::default(),
             jitter: Jitter::new(config.jitter_min, config.jitter_max, tools.bench),
             hearing: Hearing::Nothing,
+            longest: 0,
+            repacked: false,
             said: tools.said,
             added: Frame::silent(Rate::Narrow),
             reshaped: false,
@@ -199,6 +205,7 @@ impl Port {
         }
         let old = std::mem::replace(&mut self.stream, stream);
         self.hearing = Hearing::Nothing;
+        (self.longest, self.repacked) = (0, false);
         self.comforts = false;
         self.pause.end();
         self.expect_audio(now);

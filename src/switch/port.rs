@@ -311,6 +311,7 @@ pub(super) fn stream(agreed: &sdp::Agreed) -> Stream {
         send_comfort: agreed.send_comfort,
         opus: agreed.opus,
         ptime: agreed.ptime,
+        longest: agreed.longest,
         sending,
         receiving,
     }
@@ -332,6 +333,7 @@ pub(super) fn unagreed(core: &Core) -> Stream {
         send_comfort: None,
         opus: OpusWish::default(),
         ptime: core.config.ptime,
+        longest: None,
         sending: false,
         receiving: true,
     }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{Accepted, Kind, Port, Route};
 use crate::{
+    audio,
     codec::Codec,
     media::{
         Event, TICK,
@@ -49,6 +50,14 @@ impl Port {
         };
         self.metrics.handle_packet(number, restarted);
         self.stream.receiving.then_some(Accepted { kind, header, payload, number, restarted })
+    }
+
+    /// A packet of audio came. True: none was as long before.
+    pub(in crate::media) fn is_longest(&mut self, codec: Codec, payload: &[u8]) -> bool {
+        let length = audio::units_in(codec, payload).min(u16::MAX.into()) as u16;
+        let longest = length > self.longest;
+        self.longest = self.longest.max(length);
+        longest
     }
 
     /// Audio to be heard at its tick; it came `before` the next one.

@@ -217,6 +217,7 @@ proptest! {
                 | Event::Lost { .. }
                 | Event::Handshake { .. }
                 | Event::Loudest { .. }
+                | Event::Repacked { .. }
                 | Event::Heard { .. }
                 | Event::Quality { .. } => {}
             }

@@ -18,6 +18,7 @@ mod aligned;
 mod bridges;
 mod chaos;
 mod codecs;
+mod lengths;
 mod life;
 mod listeners;
 mod pass;
@@ -53,6 +54,7 @@ pub(super) fn stream_to(remote: SocketAddr) -> Stream {
         send_comfort: None,
         opus: OpusWish::default(),
         ptime: 20,
+        longest: None,
         sending: true,
         receiving: true,
     }
