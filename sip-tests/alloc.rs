@@ -210,7 +210,7 @@ impl Watched {
                 self.command(Command::Digits { port, digits: "12,#".into(), length, gap });
             }
             8 => {
-                let tools = Tools::new(&stream(n));
+                let tools = Tools::new(&stream(n), &config());
                 self.command(Command::Update { port, stream: Box::new(stream(n)), tools });
             }
             11 => self.command(Command::Leave { port }),

@@ -20,7 +20,7 @@
 //! - Opus makes up by itself what is missing, and finds in the next packet what was lost (FEC).
 //! - The marker bit is not asked: sequence numbers and timestamps tell the same, and more reliably.
 //!
-//! All memory is taken in [`Jitter::new`].
+//! All memory is taken in [`Workbench::new`]: as much as the most delay asks for.
 
 mod order;
 mod play;
@@ -150,7 +150,7 @@ struct Newest {
 
 impl Jitter {
     /// An empty buffer that delays by `min` to `max` more than the fastest packet needs.
-    pub(super) fn new(min: Duration, max: Duration, bench: Workbench) -> Jitter {
+    pub(super) fn new(min: Duration, max: Duration, mut bench: Workbench) -> Jitter {
         let samples = |time: Duration| time.as_millis().min(60_000) as i64 * 8;
         let mut jitter = Jitter {
             state: State::Idle,
@@ -161,7 +161,7 @@ impl Jitter {
             order: Order::default(),
             newest: None,
             transit: Transit::new(),
-            store: Store::new(),
+            store: std::mem::replace(&mut bench.store, Store::none()),
             bench,
             rate: Rate::Narrow,
             wish: Rate::Narrow,
@@ -191,8 +191,9 @@ impl Jitter {
 
     /// Other codecs may come from now on. Memory that is not needed stays in `bench`.
     pub(super) fn equip(&mut self, bench: &mut Workbench) {
-        if bench.highest() != self.bench.highest() {
+        if bench.highest() != self.bench.highest() || bench.store.room() != self.store.room() {
             bench.take_over(&mut self.bench);
+            std::mem::swap(&mut bench.store, &mut self.store);
             std::mem::swap(bench, &mut self.bench);
             self.rate = Rate::Narrow;
             self.reset();

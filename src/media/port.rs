@@ -117,7 +117,7 @@ impl Port {
         let mut chance = Chance::new(seed);
         let start = chance.bits();
         let report = Report::new(&mut chance);
-        let tools = *Tools::new(&stream);
+        let tools = *Tools::new(&stream, config);
         let first = ((start >> 32) as u32, start as u16 & 0x7fff, chance.bits() as u32);
         let mut sender = Sender::new(first, tools.encoder, tools.collected);
         sender.set_clock(clock(&stream));

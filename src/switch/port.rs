@@ -148,7 +148,7 @@ impl Call {
         self.secure(core, &agreed);
         let Port::Open(open) = &mut self.port else { return };
         let (port, stream) = (open.id, Box::new(stream(&agreed)));
-        let tools = media::Tools::new(&stream);
+        let tools = media::Tools::new(&stream, &core.config.media);
         let held = !agreed.direction.sends();
         open.agreed = Some(agreed);
         self.audio_again(core);

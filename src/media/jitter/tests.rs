@@ -7,7 +7,7 @@ use crate::{
 };
 
 fn buffer(min: Duration, max: Duration) -> Jitter {
-    Jitter::new(min, max, Workbench::new(audio::Decoder::new(&[]), Rate::Narrow))
+    Jitter::new(min, max, Workbench::new(&[Codec::Pcmu], max))
 }
 
 fn ms(ms: u64) -> Duration {
@@ -457,8 +457,8 @@ fn packets_that_come_twice_or_out_of_order_change_nothing() {
 
 #[test]
 fn the_memory_of_a_buffer_is_small() {
-    let bytes =
-        size_of::<Jitter>() + store::PACKETS * size_of::<Entry>() + store::BYTES + stretch::ROOM * size_of::<i16>();
+    let (packets, held) = Workbench::new(&[Codec::Pcmu, Codec::Pcma], ms(200)).store.room();
+    let bytes = size_of::<Jitter>() + packets * size_of::<Entry>() + held + stretch::ROOM * size_of::<i16>();
     println!("a jitter buffer takes {bytes} bytes");
     assert!(bytes <= 14 << 10, "{bytes}");
 }
@@ -518,4 +518,43 @@ proptest! {
         prop_assert_eq!(frame, [0; FRAME]);
         prop_assert!(matches!(jitter.state, State::Idle));
     }
+}
+
+/// A network that hands over everything once in so many ms; what comes of it in the last ten seconds of thirty.
+fn in_bursts(codec: Codec, units: u32, hold: u64, max: u64) -> Stats {
+    let payload = vec![0; units as usize * store::bytes_in_unit(codec)];
+    let bench = Workbench::new(&[codec], ms(max));
+    let mut jitter = Jitter::new(ms(20), ms(max), bench);
+    let (mut number, mut before) = (0, Stats::default());
+    for now in (0..30_000).step_by(20) {
+        if now % hold == 0 {
+            while u64::from(units) * (number + 1) <= now * 8 {
+                let timestamp = number as u32 * units * (codec.clock() / 8000);
+                jitter.push(Packet { number: 1 + number, timestamp, codec, payload: &payload, early: 0 });
+                number += 1;
+            }
+        }
+        if now == 20_000 {
+            before = jitter.stats();
+        }
+        jitter.pull(&mut vec![0; jitter.rate().frame()]);
+    }
+    let after = jitter.stats();
+    let (late, concealed) = (after.late - before.late, after.concealed - before.concealed);
+    Stats { late, concealed, ..after }
+}
+
+#[test]
+fn the_most_delay_that_can_be_asked_for_is_held_in_each_codec() {
+    for (codec, units) in
+        [(Codec::Pcmu, 80), (Codec::Pcma, 480), (Codec::G722, 160), (Codec::L16, 160), (Codec::L16Wide, 160)]
+    {
+        for (hold, max) in [(180, 200), (980, 1000)] {
+            let stats = in_bursts(codec, units, hold, max);
+            assert_eq!((stats.discarded, stats.late, stats.concealed), (0, 0, 0), "{codec:?}, {max} ms: {stats:?}");
+            assert!(stats.delay > ms(hold / 2 - 60), "{stats:?}");
+        }
+    }
+    let stats = in_bursts(Codec::Pcmu, 160, 980, 200);
+    assert!(stats.late > 100 || stats.concealed > 100, "what waits for longer is lost: {stats:?}");
 }

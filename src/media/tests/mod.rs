@@ -203,7 +203,7 @@ impl World {
     fn update(&mut self, phone: &Phone, change: impl FnOnce(&mut Stream)) {
         let mut stream = stream_to(address(phone.port.0));
         change(&mut stream);
-        let tools = Tools::new(&stream);
+        let tools = Tools::new(&stream, &self.engine.config);
         self.command(Command::Update { port: phone.port, stream: Box::new(stream), tools });
     }
 
