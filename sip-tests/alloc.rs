@@ -85,6 +85,7 @@ fn stream(n: u64) -> Stream {
         send_comfort: None,
         opus: OpusWish::default(),
         ptime: [20, 10, 30, 60, 20, 40][n as usize % 6],
+        longest: None,
         sending: true,
         receiving: true,
     }
@@ -209,7 +210,7 @@ impl Watched {
                 self.command(Command::Digits { port, digits: "12,#".into(), length, gap });
             }
             8 => {
-                let tools = Tools::new(&stream(n));
+                let tools = Tools::new(&stream(n), &config());
                 self.command(Command::Update { port, stream: Box::new(stream(n)), tools });
             }
             11 => self.command(Command::Leave { port }),

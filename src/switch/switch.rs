@@ -393,6 +393,11 @@ impl Switch {
                     call.hearing.latched(core.now, from);
                 }
             }
+            media::Event::Repacked { port, ms, most } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_repacked(core, ms, most);
+                }
+            }
             media::Event::NoRtp { port } => self.at_port(port, |call, core| call.handle_silence(core)),
             media::Event::Lost { port } => self.at_port(port, |call, core| call.handle_lost(core)),
             media::Event::Quality { port, quality } => {
