@@ -135,8 +135,8 @@ impl Control {
         self.ends.from_workers.acknowledge();
         while let Some(told) = self.ends.from_workers.pop() {
             match told {
-                FromWorker::Event(_, media::Event::Handshake { port, bytes }) => {
-                    self.ends.handshakes.packet(port, bytes);
+                FromWorker::Event(_, media::Event::Handshake { port, from, bytes }) => {
+                    self.ends.handshakes.packet(port, from, bytes);
                 }
                 FromWorker::Event(worker, event) => self.handle(Input::Media { worker, event }),
                 FromWorker::Moved { port, worker } => {

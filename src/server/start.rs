@@ -121,7 +121,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         clock,
         seed: unique(),
         config: config.clone(),
-        handshakes: Handshakes::spawn(&certificate, clock).map_err(system("handshakes thread"))?,
+        handshakes: Handshakes::spawn(&certificate, clock, inbox.clone()).map_err(system("handshakes thread"))?,
         ports: MediaPorts::new(ports_config(conf), unique())?,
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,

@@ -343,6 +343,10 @@ pub(super) fn no_audio(said: Option<SocketAddr>, quality: &media::Quality) -> Op
     match quality.source {
         Some(source) if Some(source) == said => None,
         Some(source) => Some(format!("SDP says {}, packets come from {source}", place(said))),
+        None if quality.unproved > 0 => {
+            let from = place(quality.refused_from);
+            Some(format!("SDP says {}, packets come from {from}, and no key opens them", place(said)))
+        }
         None => Some(format!("no packet came; SDP says {}", place(said))),
     }
 }

@@ -103,6 +103,7 @@ impl Switch {
                 }
             }
             Input::Media { event, .. } => self.on_media_event(event),
+            Input::Shaken { port, result } => self.at_port(port, |call, core| call.handle_shaken(core, result)),
             Input::Loaded { load, result } => {
                 let call = self.core.loads.remove(&load);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
