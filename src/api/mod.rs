@@ -12,6 +12,7 @@ mod doc;
 mod events;
 mod figures;
 mod flows;
+mod gate;
 mod limit;
 mod listen;
 mod login;
@@ -111,6 +112,7 @@ pub(crate) struct Context {
     reload: mpsc::Sender<Reload>,
     webhooks: WebhookEnds,
     memory: mpsc::Sender<memory::Recall>,
+    gate: mpsc::Sender<gate::Turn>,
     notes: mpsc::Sender<notes::Note>,
     /// The database takes no notes.
     notes_away: watch::Receiver<bool>,
@@ -159,6 +161,7 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
     let limiting = limit::keep(knocks, config.requests_per_s, config.clock);
     let (memory, recalls) = mpsc::channel(256);
     let remembering = memory::keep(recalls, config.clock);
+    let (gate, turns) = mpsc::channel(256);
     let (notes, noted) = mpsc::channel(notes::WAITING);
     let (away, notes_away) = watch::channel(false);
     let (started_ms, store) = (now_ms(config.clock), OnceCell::new());
@@ -171,6 +174,7 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
         reload,
         webhooks,
         memory,
+        gate,
         notes,
         notes_away,
         started_ms,
@@ -184,6 +188,7 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
         () = limiting => {}
         () = remembering => {}
         () = notes::keep(context.clone(), noted, away) => {}
+        () = gate::keep(context.clone(), turns) => {}
         done = axum::serve(listener, service).into_future() => {
             if let Err(error) = done {
                 tracing::error!(%error, "the API has stopped");

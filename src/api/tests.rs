@@ -4,6 +4,7 @@ mod away;
 mod doors;
 mod events;
 mod fresh;
+mod gate;
 mod kept;
 mod people;
 mod steering;

@@ -46,7 +46,7 @@ pub use event::{Event, Totals};
 pub use flows::{Activity, Version};
 pub use journal::{Following, Journal, JournalConfig, Line, Question, Unwritten, spawn as spawn_journal};
 pub use keep::{Answer, spawn as spawn_keep};
-pub use keys::{Key, Scope};
+pub use keys::{Key, Scope, hash as secret_hash};
 pub use lookup::spawn as spawn_contacts;
 pub use password::{Password, fresh as fresh_password};
 pub use people::Person;
