@@ -6,6 +6,7 @@ use std::{collections::VecDeque, io, path::PathBuf, sync::Arc, thread, time::Dur
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
+    behind::Behind,
     event::{self, ENDED, Event, Live, Totals},
     spool::{self, Spool},
     way::{Stored, Waiting, Way},
@@ -50,6 +51,8 @@ pub enum Question {
     Unwritten(oneshot::Sender<Unwritten>),
     /// What all calls of this run come to.
     Totals(oneshot::Sender<Totals>),
+    /// The spool's numbers lie behind: it shall go on with others. Not answered: it could not.
+    Renumber(Behind, oneshot::Sender<()>),
     /// The events from now on, and those after a number that the database may not have yet.
     Follow {
         /// The number; absent: only what happens from now on.
@@ -106,6 +109,8 @@ pub struct Journal {
     pub written: watch::Receiver<u64>,
     /// How far the database is.
     pub stored: watch::Sender<Stored>,
+    /// The number of this run's first event.
+    pub first: u64,
     /// The thread.
     pub thread: thread::JoinHandle<()>,
 }
@@ -117,12 +122,17 @@ pub struct Line {
     pub written: watch::Receiver<u64>,
     /// How far the database is.
     pub stored: watch::Sender<Stored>,
+    /// Questions to the journal.
+    pub questions: mpsc::Sender<Question>,
+    /// The number of this run's first event, unless the numbers changed since.
+    pub first: u64,
 }
 
 impl Journal {
     /// For the database's writer.
     pub fn line(&self) -> Line {
-        Line { written: self.written.clone(), stored: self.stored.clone() }
+        let (written, stored, questions) = (self.written.clone(), self.stored.clone(), self.questions.clone());
+        Line { written, stored, questions, first: self.first }
     }
 }
 
@@ -204,7 +214,7 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
             }
         });
     })?;
-    Ok(Journal { facts, questions, written, stored: tell_stored, thread })
+    Ok(Journal { facts, questions, written, stored: tell_stored, first: next, thread })
 }
 
 impl Writer {
@@ -328,12 +338,46 @@ impl Writer {
                 let _ = to.send(Unwritten { events, failing, lost });
             }
             Question::Totals(to) => drop(to.send(self.live.totals().clone())),
+            Question::Renumber(behind, to) => {
+                if self.renumber(behind) {
+                    let _ = to.send(());
+                }
+            }
             Question::Follow { after, to } => drop(to.send(Following {
                 events: self.readers.subscribe(),
                 at_hand: after.map(|after| self.way.after(after)).unwrap_or_default(),
                 last: self.spool.next() - 1,
                 node: self.node.clone(),
             })),
+        }
+    }
+
+    /// False: the disk takes nothing.
+    fn renumber(&mut self, Behind { done, from }: Behind) -> bool {
+        self.write_where_possible();
+        if !self.unwritten.is_empty() {
+            return false;
+        }
+        let (was, marks) = (self.spool.next(), self.spool.renumber(from, done).and_then(|()| self.spool.marks()));
+        match marks {
+            Ok(marks) => {
+                let lines = was.saturating_sub(from);
+                tracing::warn!(
+                    from = was,
+                    to = done + 1,
+                    lines,
+                    "the database has events with the spool's numbers: it counts on from others"
+                );
+                // What was at hand comes from the database soon, under its new number.
+                self.way = Way::new(marks);
+                self.next = self.spool.next();
+                self.told.send_replace(self.next - 1);
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the spool's numbers lie behind the database, and it cannot be given others");
+                false
+            }
         }
     }
 

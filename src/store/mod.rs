@@ -8,6 +8,7 @@
 
 mod audit;
 mod backup;
+mod behind;
 mod calls;
 mod contacts;
 mod copy;

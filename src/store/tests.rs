@@ -1,6 +1,7 @@
 //! Facts on their way into the database, with each of the two kinds of database.
 
 mod backup;
+mod behind;
 mod desk;
 mod postgres;
 mod random;
