@@ -12,6 +12,7 @@ mod doc;
 mod events;
 mod figures;
 mod flows;
+mod journal;
 mod limit;
 mod listen;
 mod login;

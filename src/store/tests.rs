@@ -3,6 +3,7 @@
 mod backup;
 mod behind;
 mod desk;
+mod lost;
 mod postgres;
 mod random;
 
@@ -84,7 +85,7 @@ async fn followed(journal: &Journal) -> broadcast::Receiver<Arc<Event>> {
 async fn live(journal: &Journal) -> Vec<Arc<Progress>> {
     let (to, live) = oneshot::channel();
     journal.questions.send(Question::Live(to)).await.unwrap();
-    live.await.unwrap()
+    live.await.unwrap().into_iter().map(|(call, _)| call).collect()
 }
 
 /// Somebody speaks loudest in a room.
