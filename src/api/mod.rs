@@ -13,6 +13,7 @@ mod events;
 mod figures;
 mod flows;
 mod gate;
+mod journal;
 mod limit;
 mod listen;
 mod login;

@@ -16,7 +16,7 @@ use crate::{
     ids::{FlowId, WorkerId},
     io::{
         clock::Clock,
-        control::{Control, Ends, Order, Seen, ToFlows},
+        control::{Control, Ends, Facts, Order, Seen, ToFlows},
         disk::{self, Disk, DiskConfig, FromDisk, ToDisk},
         g729,
         handshakes::{Certificate, Handshakes},
@@ -184,7 +184,7 @@ impl Task {
             registrations: self.registrations.sender,
             disk: to_disk.clone(),
             from_disk,
-            facts: self.store.facts,
+            facts: Facts::new(self.store.facts),
             api: self.api.map(|api| api.replies),
             program: self.program,
         };

@@ -1,7 +1,9 @@
 //! Facts on their way into the database, with each of the two kinds of database.
 
 mod backup;
+mod behind;
 mod desk;
+mod lost;
 mod postgres;
 mod random;
 
@@ -83,7 +85,7 @@ async fn followed(journal: &Journal) -> broadcast::Receiver<Arc<Event>> {
 async fn live(journal: &Journal) -> Vec<Arc<Progress>> {
     let (to, live) = oneshot::channel();
     journal.questions.send(Question::Live(to)).await.unwrap();
-    live.await.unwrap()
+    live.await.unwrap().into_iter().map(|(call, _)| call).collect()
 }
 
 /// Somebody speaks loudest in a room.
