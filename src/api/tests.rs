@@ -6,6 +6,7 @@ mod events;
 mod fresh;
 mod kept;
 mod people;
+mod roster;
 mod steering;
 mod webhook_doors;
 
@@ -83,6 +84,7 @@ impl Bench {
             questions: journal.questions.clone(),
             reload,
             webhooks: WebhookEnds { node, fixed, changed },
+            roster: watch::channel(roster::fixed()).1,
         };
         let at = tokio::task::spawn_blocking(move || spawn(config, ends).unwrap()).await.unwrap();
         Bench { folder, at, journal, orders, reloads, _inbox: inbox, replies: to, store, admin }
