@@ -7,6 +7,7 @@ mod fresh;
 mod gate;
 mod kept;
 mod people;
+mod roster;
 mod steering;
 mod stuck;
 mod webhook_doors;
@@ -93,6 +94,7 @@ impl Bench {
             questions: questions(&journal),
             reload,
             webhooks: WebhookEnds { node, fixed, changed },
+            roster: watch::channel(roster::fixed()).1,
         };
         let at = tokio::task::spawn_blocking(move || spawn(config, ends).unwrap()).await.unwrap();
         Bench { folder, at, journal, orders, reloads, _inbox: inbox, replies: to, store, admin }

@@ -6,6 +6,7 @@ mod desk;
 mod lost;
 mod postgres;
 mod random;
+mod roster;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -281,6 +282,8 @@ async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_whi
     let database = Database::parse(&postgres.url()).unwrap();
     keeps_and_finds(folder.path(), &database).await;
     desk::keeps_what_people_work_with(folder.path(), &database).await;
+    roster::keeps_the_roster(&database).await;
+    roster::names_no_agent_that_goes(&database).await;
 
     let running = start(folder.path(), &database);
     for call in 0..300 {
