@@ -633,5 +633,5 @@ fn the_most_delay_that_can_be_asked_for_is_held_in_each_codec() {
         }
     }
     let stats = in_bursts(Codec::Pcmu, 160, 980, 200);
-    assert!(stats.late > 100 || stats.concealed > 100, "what waits for longer is lost: {stats:?}");
+    assert!(stats.discarded + stats.late + stats.concealed > 100, "there is no room for much more: {stats:?}");
 }
