@@ -2,6 +2,7 @@
 
 mod backup;
 mod desk;
+mod left_recordings;
 mod postgres;
 mod random;
 
