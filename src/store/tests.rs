@@ -3,6 +3,7 @@
 mod backup;
 mod behind;
 mod desk;
+mod left_recordings;
 mod lost;
 mod postgres;
 mod random;
