@@ -3,6 +3,7 @@
 mod away;
 mod doors;
 mod events;
+mod finish;
 mod fresh;
 mod gate;
 mod kept;
