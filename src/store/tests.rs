@@ -228,7 +228,8 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
     let (key, secret) = store.make_key("desk", Scope::Call, &["100".into()], 1).await.unwrap();
     assert_eq!(store.find_key(&secret_hash(&secret)).await.unwrap(), Some(key.clone()));
     assert_eq!(store.find_key(&key.id).await.unwrap(), None);
-    assert!(key.sees(["1", "100"]) && !key.sees(["1", "2"]));
+    let german = crate::switch::Dialling { country: "49".into(), ..Default::default() };
+    assert!(key.sees(&german, ["1", "100"]) && !key.sees(&german, ["1", "2"]));
     assert!(store.remove_key(&key.id).await.unwrap() && !store.remove_key(&key.id).await.unwrap());
     assert_eq!(store.order(("k", "n"), "body", 1).await.unwrap(), None);
     store.ordered(("k", "n"), Some("call")).await.unwrap();
