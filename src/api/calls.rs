@@ -208,7 +208,7 @@ fn text(kind: &'static str, next: Option<String>, text: String) -> Response {
 }
 
 /// A dot leads into an object.
-const COLUMNS: [&str; 32] = [
+const COLUMNS: [&str; 33] = [
     "id",
     "parent",
     "direction",
@@ -241,10 +241,23 @@ const COLUMNS: [&str; 32] = [
     "partners",
     "end_detail",
     "recording_errors",
+    "runs",
 ];
 
 fn at<'a>(call: &'a Value, column: &str) -> &'a Value {
     column.split('.').fold(call, |value, name| &value[name])
+}
+
+/// One of several in a cell: of a run its script, version and end.
+fn entry(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(run) => {
+            let words = ["script", "version", "end"].iter().filter_map(|name| run.get(*name)?.as_str());
+            words.collect::<Vec<_>>().join(" ")
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => value.to_string(),
+    }
 }
 
 /// RFC 4180. What a spreadsheet would take for a formula is shown as text.
@@ -257,7 +270,7 @@ fn csv(calls: &[Value]) -> String {
     let cell = |value: &Value| match value {
         Value::Null => String::new(),
         Value::String(text) => quoted(text),
-        Value::Array(steps) => quoted(&steps.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ")),
+        Value::Array(all) => quoted(&all.iter().map(entry).collect::<Vec<_>>().join("; ")),
         Value::Object(fields) if fields.is_empty() => String::new(),
         fields @ Value::Object(_) => quoted(&fields.to_string()),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
@@ -351,13 +364,14 @@ mod tests {
     fn a_table_has_a_line_a_call_and_no_formulas() {
         let call = json!({"id": "1-1", "from": "=cmd()", "to": "+491234", "error": "say \"x\",\nthen", "code": 200,
             "flow_version": "7", "path": ["a.lua:1 answer", "a.lua:2 play"], "total_seconds": 1.5, "recordings": ["x.wav"],
-            "quality": {"mos": 4.1}, "vars": {"k": "v"}, "partners": ["1-2", "1-3"]});
+            "quality": {"mos": 4.1}, "vars": {"k": "v"}, "partners": ["1-2", "1-3"],
+            "runs": [{"script": "a.lua", "version": "7", "end": "replaced"}, {"script": "b.lua", "version": null}]});
         let text = csv(&[call]);
         let (head, line) = text.split_once("\r\n").unwrap();
         assert!(head.starts_with("id,parent,direction"));
         assert_eq!(
             line,
-            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\",,1.5,,,\"x.wav\",4.1,,,,\"{\"\"k\"\":\"\"v\"\"}\",\"1-2; 1-3\",,\r\n"
+            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\",,1.5,,,\"x.wav\",4.1,,,,\"{\"\"k\"\":\"\"v\"\"}\",\"1-2; 1-3\",,,\"a.lua 7 replaced; b.lua\"\r\n"
         );
     }
 }

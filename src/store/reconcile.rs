@@ -191,6 +191,7 @@ fn record(left: Left, end_ms: u64) -> CallRecord {
         flow_version: None,
         path: Vec::new(),
         path_left_out: 0,
+        runs: Vec::new(),
         codec: None,
         quality: None,
         no_audio: None,
