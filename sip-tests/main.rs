@@ -26,6 +26,7 @@ mod playing;
 #[path = "../src/store/tests/postgres.rs"]
 mod postgres;
 mod progress;
+mod queues;
 mod readers;
 mod recordings;
 mod records;
