@@ -43,6 +43,7 @@ mod stir;
 mod store;
 mod streams;
 mod support;
+mod telephony_errors;
 mod transfers;
 mod trunks;
 mod vad;
