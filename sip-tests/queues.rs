@@ -35,8 +35,8 @@ fn ids(list: &Value) -> Vec<&str> {
 #[test]
 fn a_flow_rings_the_agents_of_a_queue_that_was_made_by_the_api_and_all_is_there_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
-    let (busy, anna, _) = phone(folder.path(), "uas_busy", &["-m", "2"]);
-    let (there, bo, _) = phone(folder.path(), "uas_hangs_up", &["-m", "2"]);
+    let (busy, anna, _) = phone(folder.path(), "uas_busy", &["-m", "3"]);
+    let (there, bo, _) = phone(folder.path(), "uas_hangs_up", &["-m", "3"]);
     let conf = format!(
         "{}[[agent]]\nid = \"bo\"\nname = \"Bo\"\naddresses = [\"sip:bo@{bo}\"]\n\
          [[ai_agent]]\nid = \"reception\"\nmodel = \"openai.x\"\nprompt = \"Sell.\"\nkey = \"hidden\"\n",
@@ -49,9 +49,9 @@ fn a_flow_rings_the_agents_of_a_queue_that_was_made_by_the_api_and_all_is_there_
     let agent = json!({"id": "anna", "name": "Anna", "addresses": [format!("sip:anna@{anna}")]});
     assert!(make("agents", &agent).starts_with("HTTP/1.0 201"));
     assert!(make("queues", &queue).starts_with("HTTP/1.0 201"));
-    let file = scenario("answered").to_str().unwrap().to_owned();
+    let answered = scenario("answered").to_str().unwrap().to_owned();
     for round in 1..=2 {
-        passes(caller(bench.server.sip, bench.folder(), "100", &["-sf", &file, "-m", "1"]), bench.folder());
+        passes(caller(bench.server.sip, bench.folder(), "100", &["-sf", &answered, "-m", "1"]), bench.folder());
         let records = bench.server.wait_for_records(3 * round);
         let call = records.iter().rfind(|record| record["direction"] == "inbound").unwrap();
         assert_eq!((&call["vars"]["agent"], &call["error"]), (&json!("Bo"), &Value::Null), "{call:#}");
@@ -65,13 +65,24 @@ fn a_flow_rings_the_agents_of_a_queue_that_was_made_by_the_api_and_all_is_there_
             bench.at = api(&bench.server);
         }
     }
+    // A reload is told in advance, and what flows find changes with it.
+    let access = ["--api", &*bench.at, "--key", &*bench.key];
+    let said = |what: &[&str]| program(&bench.server, &[what, &access[..]].concat());
+    let file = bench.server.path("switchhook.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("name = \"Bo\"", "name = \"Robert\"")).unwrap();
+    assert!(said(&["reload", "--plan"]).contains("~ agent bo: name"), "{}", said(&["reload", "--plan"]));
+    assert!(said(&["agents"]).contains("Bo  "), "nothing is taken yet");
+    assert!(said(&["reload"]).contains("reloaded: 1 changes"));
+    assert!(said(&["agents"]).contains("Robert"));
+    passes(caller(bench.server.sip, bench.folder(), "100", &["-sf", &answered, "-m", "1"]), bench.folder());
+    let records = bench.server.wait_for_records(9);
+    assert!(records.iter().any(|record| record["vars"]["agent"] == "Robert"), "{records:#?}");
     passes(busy, folder.path());
     passes(there, folder.path());
     assert_eq!(ids(&get(&bench.at, &bench.key, "/v1/agents")), ["anna", "bo"]);
-    let access = ["--api", &*bench.at, "--key", &*bench.key];
-    let said = |what: &str| program(&bench.server, &[&[what], &access[..]].concat());
-    assert!(said("queues").contains("support") && said("agents").contains("Anna"), "{}", said("queues"));
-    let ai = said("ai-agents");
+    assert!(said(&["queues"]).contains("support") && said(&["agents"]).contains("Anna"), "{}", said(&["queues"]));
+    let ai = said(&["ai-agents"]);
     assert!(ai.contains("openai.x") && !ai.contains("hidden"), "{ai}");
     assert!(bench.server.stop().success());
 }
