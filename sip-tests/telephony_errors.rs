@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::{
     doors::pass,
     endings::Bench,
     records::get,
     sipp::{caller, numbers, phone, scenario},
-    support::{Process, breathe, free_port},
+    support::{Process, Server, breathe, free_port},
+    wires::browser_says,
 };
 
 const STAYS: &str = "call:answer()\ncall:sleep(300)\n";
@@ -90,6 +93,31 @@ fn a_caller_whose_connection_is_cut_and_that_is_not_there_without_it_is_gone() {
     assert!(call["error"].as_str().unwrap().starts_with("the party's connection closed"), "{call:#}");
     let seconds = call["talk_seconds"].as_f64().unwrap();
     assert!((10.0..30.0).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn a_browser_that_is_closed_while_it_rings_rings_nowhere_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (rings, at, messages) = phone(folder.path(), "uas_ring", &["-m", "1"]);
+    let script = format!("call:ring()\ncall:dial('sip:bob@{at}')\n");
+    let server = Server::start(&format!("ws = 0\n{}", numbers(&[("100", "dial.lua")])), &[("dial.lua", &script)]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", server.port("ws"))).await.unwrap();
+        let mut request = "ws://switchhook.test/".into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "sip".parse().unwrap());
+        let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+        let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n";
+        socket.send(browser_says("INVITE", "closed", "", sdp)).await.unwrap();
+        while !std::fs::read_to_string(&messages).unwrap_or_default().contains("SIP/2.0 180 Ringing") {
+            let _ = tokio::time::timeout(Duration::from_millis(20), socket.next()).await;
+        }
+    });
+    let (status, said) = rings.finish();
+    assert!(status.success(), "it is cancelled: {said}");
+    let records = server.wait_for_records(2);
+    let call = records.iter().find(|record| record["direction"] == "inbound").unwrap();
+    assert_eq!(how(call), ["failed", "telephony_error", "transport_lost"], "{call:#}");
 }
 
 #[test]

@@ -7,8 +7,9 @@
 //!          asks ──none, 408 or 481 (RFC 3261 section 12.2.1.2)──▶ the call is over: reconciled; after a cut: transport_lost
 //! ```
 //!
-//! A connection that closes ends no call by itself: the party may come back over another one, and its audio goes another
-//! way in any case.
+//! A connection that closes ends no answered call by itself: the party may come back over another one, and its audio goes
+//! another way in any case. Who waits for an answer over a WebSocket can get it no other way (RFC 7118 section 5): that call
+//! is over at once, and with it the ringing elsewhere.
 
 use super::{
     call::{Call, End, State},
@@ -17,7 +18,7 @@ use super::{
     within::Purpose,
 };
 use crate::{
-    sip::{Hop, Method},
+    sip::{Hop, Method, Transport},
     time::Time,
 };
 
@@ -114,11 +115,24 @@ impl Switch {
         if !hop.transport.is_reliable() {
             return;
         }
+        let only_way = matches!(hop.transport, Transport::Ws | Transport::Wss);
         for (id, call) in &mut self.calls {
-            if matches!(&call.state, State::Talking { dialog, .. } if dialog.hop == hop) {
-                call.handle_cut(&self.core);
-                self.dirty.insert(*id);
+            match &call.state {
+                State::Talking { dialog, .. } if dialog.hop == hop => call.handle_cut(&self.core),
+                State::Incoming(incoming) if only_way && incoming.dialog.hop == hop => {
+                    call.about
+                        .error
+                        .get_or_insert_with(|| "the caller's connection closed before the answer".to_owned());
+                    call.hang_up(&mut self.core, End::CUT);
+                }
+                State::Talking { .. }
+                | State::Incoming(_)
+                | State::Accepting(_)
+                | State::Locating(_)
+                | State::Inviting(_)
+                | State::Gone => continue,
             }
+            self.dirty.insert(*id);
         }
     }
 }

@@ -153,3 +153,25 @@ fn a_call_over_another_connection_is_left_in_peace() {
     world.run(secs(60));
     assert!(world.inbox.is_empty(), "{:?}", world.seen());
 }
+
+#[test]
+fn a_caller_whose_websocket_closed_before_the_answer_is_gone_at_once_and_over_tcp_it_may_come_back() {
+    for (transport, name, gone) in [(Transport::Ws, "WS", true), (Transport::Tcp, "TCP", false)] {
+        let mut world = World::new();
+        let hop = Hop { transport, interface: InterfaceId(0), remote: address("198.51.100.7:40000") };
+        let mut caller = Caller::new();
+        let invite = caller.text("INVITE", Some(("application/sdp", &sdp())), "");
+        let invite = invite.replace("SIP/2.0/UDP", &format!("SIP/2.0/{name}"));
+        world.input(0, Input::Datagram { hop, bytes: Bytes::from(invite) });
+        let start = world.node().starts[0].clone();
+        world.ask(start.flow, start.call, Verb::Ring);
+        world.settle();
+        world.input(0, Input::TransportFailed { hop });
+        world.settle();
+        assert_eq!(world.node().records.len(), usize::from(gone), "{name}");
+        if let Some(record) = world.node().records.first() {
+            assert_eq!((record.status, record.end_reason), (Status::Failed, EndReason::TelephonyError));
+            assert_eq!(record.end_detail, Some(EndDetail::TransportLost));
+        }
+    }
+}
