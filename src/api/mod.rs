@@ -14,6 +14,8 @@ mod doc;
 mod events;
 mod figures;
 mod flows;
+mod gate;
+mod journal;
 mod limit;
 mod listen;
 mod login;
@@ -119,6 +121,7 @@ pub(crate) struct Context {
     webhooks: WebhookEnds,
     roster: FixedRoster,
     memory: mpsc::Sender<memory::Recall>,
+    gate: mpsc::Sender<gate::Turn>,
     notes: mpsc::Sender<notes::Note>,
     /// The database takes no notes.
     notes_away: watch::Receiver<bool>,
@@ -167,6 +170,7 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
     let limiting = limit::keep(knocks, config.requests_per_s, config.clock);
     let (memory, recalls) = mpsc::channel(256);
     let remembering = memory::keep(recalls, config.clock);
+    let (gate, turns) = mpsc::channel(256);
     let (notes, noted) = mpsc::channel(notes::WAITING);
     let (away, notes_away) = watch::channel(false);
     let (started_ms, store) = (now_ms(config.clock), OnceCell::new());
@@ -180,6 +184,7 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
         webhooks,
         roster,
         memory,
+        gate,
         notes,
         notes_away,
         started_ms,
@@ -193,6 +198,7 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
         () = limiting => {}
         () = remembering => {}
         () = notes::keep(context.clone(), noted, away) => {}
+        () = gate::keep(context.clone(), turns) => {}
         done = axum::serve(listener, service).into_future() => {
             if let Err(error) = done {
                 tracing::error!(%error, "the API has stopped");

@@ -4,10 +4,12 @@ mod away;
 mod doors;
 mod events;
 mod fresh;
+mod gate;
 mod kept;
 mod people;
 mod roster;
 mod steering;
+mod stuck;
 mod webhook_doors;
 
 use std::time::Duration;
@@ -22,7 +24,7 @@ use super::*;
 use crate::{
     ids::CallId,
     io::{Fact, Figures, View},
-    store::{Journal, JournalConfig, Stored, WriterConfig, spawn_journal, spawn_writer, spool_name},
+    store::{Journal, JournalConfig, Question, Stored, WriterConfig, spawn_journal, spawn_writer, spool_name},
     switch::{Direction, Input, Progress, Status},
     verbs::{Failure, Reply, Verb},
 };
@@ -47,6 +49,14 @@ impl Bench {
     }
 
     async fn with(change: impl FnOnce(Config) -> Config) -> Bench {
+        Bench::asking(change, |journal| journal.questions.clone()).await
+    }
+
+    /// With the questions to the journal going there.
+    async fn asking(
+        change: impl FnOnce(Config) -> Config,
+        questions: impl FnOnce(&Journal) -> mpsc::Sender<Question>,
+    ) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::start();
         let spool = folder.path().join("spool");
@@ -81,7 +91,7 @@ impl Bench {
         let ends = Ends {
             orders: inbox.downgrade(),
             replies,
-            questions: journal.questions.clone(),
+            questions: questions(&journal),
             reload,
             webhooks: WebhookEnds { node, fixed, changed },
             roster: watch::channel(roster::fixed()).1,

@@ -22,7 +22,7 @@ use crate::{
     ids::{FlowId, WorkerId},
     io::{
         clock::Clock,
-        control::{Control, Ends, Order, Seen, ToFlows},
+        control::{Control, Ends, Facts, Order, Seen, ToFlows},
         disk::{self, Disk, DiskConfig, FromDisk, ToDisk},
         g729,
         handshakes::{Certificate, Handshakes},
@@ -128,7 +128,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         clock,
         seed: unique(),
         config: config.clone(),
-        handshakes: Handshakes::spawn(&certificate, clock).map_err(system("handshakes thread"))?,
+        handshakes: Handshakes::spawn(&certificate, clock, inbox.clone()).map_err(system("handshakes thread"))?,
         ports: MediaPorts::new(ports_config(conf), unique())?,
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,
@@ -191,7 +191,7 @@ impl Task {
             registrations: self.registrations.sender,
             disk: to_disk.clone(),
             from_disk,
-            facts: self.store.facts,
+            facts: Facts::new(self.store.facts),
             api: self.api.map(|api| api.replies),
             program: self.program,
         };

@@ -66,8 +66,9 @@ pub(super) fn random<const N: usize>() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// 256 bits of chance need no slow hash.
-pub(super) fn hash(secret: &str) -> String {
+/// What is kept of the secret of a key or the token of a session: its SHA-256, as small hexadecimal digits. 256 bits of
+/// chance need no slow hash.
+pub fn hash(secret: &str) -> String {
     Sha256::digest(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -92,10 +93,10 @@ pub(super) async fn make(
     Ok((Key { id, name: name.to_owned(), scope, numbers: numbers.to_vec() }, secret))
 }
 
-/// The key with this secret.
-pub(super) async fn find(pool: &AnyPool, secret: &str) -> Result<Option<Key>, sqlx::Error> {
+/// The key of whose secret this is the hash.
+pub(super) async fn find(pool: &AnyPool, hash: &str) -> Result<Option<Key>, sqlx::Error> {
     let row = sqlx::query("SELECT id, name, scope, numbers FROM api_keys WHERE hash = $1")
-        .bind(hash(secret))
+        .bind(hash)
         .fetch_optional(pool)
         .await?;
     row.map(|row| key(&row)).transpose()

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     io::{Fact, disk::ToDisk, ring::Ring},
-    switch::{CallRecord, Direction, EndReason, Status},
+    switch::{CallRecord, Direction, EndReason, Progress, Status},
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -112,6 +112,23 @@ fn left_behind(row: &AnyRow) -> Result<Option<(CallRecord, u32)>, sqlx::Error> {
     let end_ms = u64::try_from(row.try_get::<i64, _>("end_ms")?).unwrap_or(0);
     let order = u32::try_from(row.try_get::<i64, _>("told")?).unwrap_or(u32::MAX - 1) + 1;
     Ok(Some((record(left, end_ms), order)))
+}
+
+/// A call of this run, of which the end found no room on its way here.
+pub(super) fn stray(progress: &Progress, end_ms: u64) -> CallRecord {
+    let left = Left {
+        id: progress.id.clone(),
+        parent: progress.parent.clone(),
+        direction: progress.direction,
+        from: progress.from.clone(),
+        to: progress.to.clone(),
+        trunk: progress.trunk.as_deref().map(str::to_owned),
+        sip_call_id: progress.sip_call_id.clone(),
+        start_ms: progress.start_ms,
+        answer_ms: progress.answer_ms,
+        script: progress.script.as_deref().map(str::to_owned),
+    };
+    CallRecord { error: Some("the store could not follow when it ended".to_owned()), ..record(left, end_ms) }
 }
 
 /// What is known of a call of which only this was told.

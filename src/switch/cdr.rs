@@ -234,6 +234,48 @@ pub struct CallRecord {
     pub error: Option<String>,
 }
 
+#[cfg(test)]
+impl CallRecord {
+    /// Of a call that was answered and hung up.
+    pub fn sample(id: &str) -> CallRecord {
+        CallRecord {
+            id: id.into(),
+            parent: None,
+            partners: Vec::new(),
+            direction: Direction::Inbound,
+            from: "4711".into(),
+            to: "100".into(),
+            trunk: None,
+            cost: None,
+            sip_call_id: "x".into(),
+            peer: None,
+            start_ms: 1_800_000_000_000,
+            answer_ms: Some(1_800_000_000_100),
+            end_ms: 1_800_000_001_000,
+            talk_seconds: 0.9,
+            total_seconds: 1.0,
+            status: Status::Completed,
+            end_reason: EndReason::CallerHangup,
+            end_detail: None,
+            code: Some(200),
+            q850: None,
+            transferred: false,
+            script: None,
+            flow_version: None,
+            path: Vec::new(),
+            path_left_out: 0,
+            codec: None,
+            quality: None,
+            no_audio: None,
+            recordings: Vec::new(),
+            recording_errors: Vec::new(),
+            stir: None,
+            vars: BTreeMap::new(),
+            error: None,
+        }
+    }
+}
+
 /// By which model a call is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -346,6 +388,10 @@ pub(super) fn no_audio(said: Option<SocketAddr>, quality: &media::Quality) -> Op
     match quality.source {
         Some(source) if Some(source) == said => None,
         Some(source) => Some(format!("SDP says {}, packets come from {source}", place(said))),
+        None if quality.unproved > 0 => {
+            let from = place(quality.refused_from);
+            Some(format!("SDP says {}, packets come from {from}, and no key opens them", place(said)))
+        }
         None => Some(format!("no packet came; SDP says {}", place(said))),
     }
 }

@@ -240,6 +240,8 @@ pub enum OneWayReason {
     Nothing,
     /// Packets come, but none that may be heard: from a stranger, or of a format that was not agreed on.
     Refused,
+    /// There are no keys to hear them with: the handshake failed, or packets are not proved with the keys agreed on.
+    Keys,
     /// They came, and then no more.
     Stopped,
     /// They come with nothing but silence in them.

@@ -117,7 +117,7 @@ pub use progress::Progress;
 pub use registrar::{Binding, Gone, Registrar};
 pub use route::{BadPattern, Pattern, Route, Service, Through, best};
 pub use rules::{HoldRule, Rules, TransferRule};
-pub use secure::{Handshake, MediaSecurity};
+pub use secure::{Handshake, HandshakeWay, MediaSecurity, NoKeys};
 pub use siprec::Recorders;
 pub use stream::{StreamAbout, StreamNews, StreamOrder};
 pub use switch::Switch;

@@ -104,6 +104,7 @@ impl Switch {
                 }
             }
             Input::Media { event, .. } => self.on_media_event(event),
+            Input::Shaken { port, result } => self.at_port(port, |call, core| call.handle_shaken(core, result)),
             Input::Loaded { load, result } => {
                 let call = self.core.loads.remove(&load);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
@@ -392,6 +393,11 @@ impl Switch {
                     tracing::info!(call = %call.name, %from, "audio comes");
                     core.trace(call.id, TraceEvent::Media(format!("audio comes from {from}")));
                     call.hearing.latched(core.now, from);
+                }
+            }
+            media::Event::Repacked { port, ms, most } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_repacked(core, ms, most);
                 }
             }
             media::Event::NoRtp { port } => self.at_port(port, |call, core| call.handle_silence(core)),
