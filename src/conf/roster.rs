@@ -57,6 +57,18 @@ mod tests {
     }
 
     #[test]
+    fn the_example_in_the_defaults_has_every_key_with_its_default() {
+        let (_, text) = crate::conf::DEFAULTS.split_once("# [[queue]]").unwrap();
+        let (text, _) = text.split_once("\n\n").unwrap();
+        let lines: Vec<&str> = text.lines().map(|line| line.trim_start_matches("# ")).collect();
+        let roster = Conf::read("x", &format!("[[queue]]{}", lines.join("\n"))).unwrap().roster;
+        let least = "[[queue]]\nid = \"support\"\n[[agent]]\nid = \"anna\"\naddresses = [\"201\"]\n\
+                     [[ai_agent]]\nid = \"reception\"\nkey = \"\"\n";
+        assert_eq!(roster, Conf::read("x", least).unwrap().roster);
+        assert_eq!(text.matches(" = ").count(), 8 + 6 + 12 + 1, "one more is within `parameters`");
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_line_and_no_key_is_shown() {
         for (text, told) in [
             ("[[queue]]\nid = \"a b\"\n", "x:2: queue[0].id: found \"a b\"; allowed: 1 to 64 letters"),

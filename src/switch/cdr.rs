@@ -152,6 +152,9 @@ pub enum EndDetail {
     SessionExpired,
     /// Our 2xx was never acknowledged (RFC 3261 section 13.3.1.4).
     NoAck,
+    /// The party's TCP, TLS or WebSocket connection closed, and it neither spoke nor answered after that; or it was a
+    /// caller's WebSocket, before the answer.
+    TransportLost,
 }
 
 /// All that is known of a finished call.

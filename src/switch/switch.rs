@@ -81,6 +81,7 @@ impl Switch {
                 self.core.link_closed(hop);
                 self.core.stack.handle_transport_failed(now, hop);
                 self.desk_lost(hop);
+                self.calls_cut(hop);
             }
             Input::Resolved { query, result } if self.core.link_resolved(query, &result) => {}
             Input::Resolved { query, result } if self.core.message_resolved(query, &result) => {}
