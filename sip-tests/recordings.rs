@@ -72,7 +72,7 @@ fn ffmpeg_plays_all_three_formats_and_what_a_killed_server_left_of_them() {
         let call = ["call", &uri, "--play", said.to_str().unwrap()];
         let file = server.path(&format!("recordings/a.{format}"));
         if killed {
-            std::thread::scope(|scope| {
+            thread::scope(|scope| {
                 let phone = scope.spawn(|| run(folder.path(), &call));
                 server.wait_for("three seconds");
                 signal(server.pid(), "KILL");
