@@ -160,6 +160,7 @@ impl Watched {
                 | Event::Handshake { .. }
                 | Event::Quality { .. }
                 | Event::Loudest { .. }
+                | Event::Repacked { .. }
                 | Event::Heard { .. }
                 | Event::Closed { .. } => {}
             }

@@ -97,6 +97,8 @@ pub struct Port {
     pub(super) chance: Chance,
     pub(super) watch: Watch,
     pub(super) refused: u64,
+    /// Of these, what is not proved with the keys.
+    pub(super) unproved: u64,
     /// Where the last of them came from.
     pub(super) refused_from: Option<SocketAddr>,
     /// Where its stream is encrypted, or was.
@@ -161,6 +163,7 @@ impl Port {
             chance,
             watch: Watch::new(config),
             refused: 0,
+            unproved: 0,
             refused_from: None,
             shield: None,
             taps: [const { None }; TAPS],

@@ -81,6 +81,7 @@ impl Switch {
                 self.core.link_closed(hop);
                 self.core.stack.handle_transport_failed(now, hop);
                 self.desk_lost(hop);
+                self.calls_cut(hop);
             }
             Input::Resolved { query, result } if self.core.link_resolved(query, &result) => {}
             Input::Resolved { query, result } if self.core.message_resolved(query, &result) => {}
@@ -103,6 +104,7 @@ impl Switch {
                 }
             }
             Input::Media { event, .. } => self.on_media_event(event),
+            Input::Shaken { port, result } => self.at_port(port, |call, core| call.handle_shaken(core, result)),
             Input::Loaded { load, result } => {
                 let call = self.core.loads.remove(&load);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {

@@ -1,6 +1,6 @@
 //! The folder of recordings as an archive: beside each recording lies what is known of its call, `x.mp3.json` (from its
-//! beginning on; in the end the call's record), and, until it is uploaded, an empty `x.mp3.todo`. A recording that is
-//! younger than a minute, or locked, may still be written to.
+//! beginning on; in the end the call's record), and, from its beginning on until it is uploaded, an empty `x.mp3.todo`. A
+//! recording that is younger than a minute, or locked, may still be written to.
 
 use std::{
     collections::BTreeMap,

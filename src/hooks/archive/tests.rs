@@ -106,6 +106,30 @@ fn what_was_not_uploaded_is_sent_to_the_bucket_after_a_restart() {
 }
 
 #[test]
+fn what_a_killed_server_left_is_sent_once_and_the_record_that_comes_later_is_noted() {
+    let folder = TempDir::new().unwrap();
+    let [left, new] = ["left.wav", "new.wav"].map(|name| folder.path().join(name));
+    [&left, &new].iter().for_each(|path| fs::write(path, b"x").unwrap());
+    // As the disk notes it when a recording begins.
+    shelf::note(&left, &serde_json::json!({"id": "c-1", "from": "1", "to": "2"}).to_string(), true).unwrap();
+    let (port, seen) = server(&[200, 200]);
+    let (records, inbox) = mpsc::channel();
+    let to = Destination::Webhook { token: String::new() };
+    let archive = spawn(config(folder.path(), upload(port, to, false)), Clock::start(), inbox).unwrap();
+    let name =
+        |(_, head, _): &Seen| head.lines().find_map(|line| line.strip_prefix("X-Recording: ").map(str::to_owned));
+    assert_eq!(name(&next(&seen)).as_deref(), Some("left.wav"));
+    records.send(record("1", "2", &["left.wav"])).unwrap();
+    records.send(record("1", "2", &["new.wav"])).unwrap();
+    assert_eq!(name(&next(&seen)).as_deref(), Some("new.wav"), "not the first one again");
+    drop(records);
+    archive.join().unwrap();
+    assert!([&left, &new].iter().all(|path| !shelf::beside(path, ".todo").exists()));
+    let noted = fs::read_to_string(shelf::beside(&left, ".json")).unwrap();
+    assert_eq!(noted, record("1", "2", &["left.wav"]));
+}
+
+#[test]
 fn old_recordings_go_first_and_those_to_be_uploaded_stay() {
     let folder = TempDir::new().unwrap();
     let now = Duration::from_secs(2_000_000_000);

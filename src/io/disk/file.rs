@@ -76,9 +76,14 @@ impl Recording {
 
     /// Keep what is known of its call beside each of its files, as `x.wav.json`: so whose they are is known, whatever
     /// becomes of the call.
-    pub(super) fn note(&self, folder: &Path, note: &str) -> io::Result<()> {
+    pub(super) fn note(&self, folder: &Path, note: &str, upload: bool) -> io::Result<()> {
         let names = if self.tracks.len() > 1 { leg_files(&self.name).to_vec() } else { vec![self.name.clone()] };
-        names.iter().try_for_each(|name| fs::write(folder.join(format!("{name}.json")), note))
+        names.iter().try_for_each(|name| {
+            if upload {
+                fs::write(folder.join(format!("{name}.todo")), b"")?;
+            }
+            fs::write(folder.join(format!("{name}.json")), note)
+        })
     }
 
     /// Interleaved samples.
