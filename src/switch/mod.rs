@@ -97,6 +97,7 @@ mod trace;
 mod transfer;
 mod trunk;
 mod update;
+mod voices;
 mod watchdog;
 mod whereabouts;
 mod within;
@@ -124,3 +125,4 @@ pub use switch::Switch;
 pub use trunk::{
     Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
 };
+pub use voices::RecordingNote;
