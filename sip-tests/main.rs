@@ -21,6 +21,7 @@ mod listening;
 mod messages;
 mod misbehaving;
 mod names;
+mod one_way;
 mod phones;
 mod playing;
 #[path = "../src/store/tests/postgres.rs"]
