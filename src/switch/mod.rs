@@ -123,6 +123,6 @@ pub use siprec::Recorders;
 pub use stream::{StreamAbout, StreamNews, StreamOrder};
 pub use switch::Switch;
 pub use trunk::{
-    Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
+    Alarm, Cap, CapBy, HeaderRule, Identity, KeysOut, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
 };
 pub use voices::RecordingNote;
