@@ -12,8 +12,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    command_line::{run, tone},
     comfort::Line,
+    command_line::{run, tone},
     endings::Bench,
     records::{api, get, program},
     sipp::{caller, numbers, passes, phone, scenario},
@@ -73,7 +73,7 @@ fn ffmpeg_plays_all_three_formats_and_what_a_killed_server_left_of_them() {
         let call = ["call", &uri, "--play", said.to_str().unwrap()];
         let file = server.path(&format!("recordings/a.{format}"));
         if killed {
-            std::thread::scope(|scope| {
+            thread::scope(|scope| {
                 let phone = scope.spawn(|| run(folder.path(), &call));
                 server.wait_for("three seconds");
                 signal(server.pid(), "KILL");
@@ -163,7 +163,8 @@ fn what_a_killed_server_recorded_is_uploaded_once_and_is_in_the_record_and_in_th
 fn a_recording_is_found_and_erased_by_the_number_of_whoever_is_on_it_however_it_is_written() {
     let line = Line::free();
     let folder = tempfile::tempdir().unwrap();
-    let (called, at, _) = phone(folder.path(), "uas_hangs_up_later", &["-m", "1", "-key", "audio", &line.port.to_string()]);
+    let (called, at, _) =
+        phone(folder.path(), "uas_hangs_up_later", &["-m", "1", "-key", "audio", &line.port.to_string()]);
     let script = format!(
         "call:answer() call:record{{file = 'own.wav'}} call:record{{file = 'both.wav', stereo = true}}
         local peer, why = call:dial{{'sip:+4930123@{at}', timeout = 20}}

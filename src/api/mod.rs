@@ -4,6 +4,8 @@
 //! where wanted, the numbers whose calls it may see.
 
 mod access;
+mod agents;
+mod ai_agents;
 mod ask;
 mod audit;
 mod calls;
@@ -11,7 +13,10 @@ mod contacts;
 mod doc;
 mod events;
 mod figures;
+mod finish;
 mod flows;
+mod gate;
+mod journal;
 mod limit;
 mod listen;
 mod login;
@@ -23,11 +28,13 @@ mod page;
 mod people;
 mod play;
 mod problem;
+mod queues;
 mod range;
 mod reader;
 mod recordings;
 mod reload;
 mod rooms;
+mod roster;
 mod shapes;
 mod start;
 mod steer;
@@ -43,6 +50,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration}
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    middleware,
     routing::{delete, get, patch, post},
 };
 use tokio::sync::{OnceCell, mpsc, watch};
@@ -56,6 +64,7 @@ pub use ask::FIRST_REQUEST;
 pub use listen::{MOST_CONNECTIONS, Secure};
 use problem::Problem;
 pub use reload::Reload;
+pub use roster::FixedRoster;
 pub use tellers::{Fixed, TellersConfig, spawn as spawn_webhooks};
 pub use webhook::WebhookConfig;
 pub use webhooks::{WebhookEnds, is_kind, is_name};
@@ -99,6 +108,8 @@ pub struct Ends {
     pub reload: mpsc::Sender<Reload>,
     /// The thread that tells webhooks.
     pub webhooks: WebhookEnds,
+    /// Queues and agents of the configuration.
+    pub roster: FixedRoster,
 }
 
 /// What all requests share.
@@ -110,7 +121,9 @@ pub(crate) struct Context {
     door: mpsc::Sender<limit::Knock>,
     reload: mpsc::Sender<Reload>,
     webhooks: WebhookEnds,
+    roster: FixedRoster,
     memory: mpsc::Sender<memory::Recall>,
+    gate: mpsc::Sender<gate::Turn>,
     notes: mpsc::Sender<notes::Note>,
     /// The database takes no notes.
     notes_away: watch::Receiver<bool>,
@@ -154,11 +167,12 @@ pub fn spawn(config: Config, ends: Ends) -> io::Result<SocketAddr> {
 async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
     let (asks, asked) = mpsc::channel(256);
     let (door, knocks) = mpsc::channel(256);
-    let Ends { orders, replies, questions, reload, webhooks } = ends;
+    let Ends { orders, replies, questions, reload, webhooks, roster } = ends;
     let answering = ask::answer(asked, replies, orders.clone());
     let limiting = limit::keep(knocks, config.requests_per_s, config.clock);
     let (memory, recalls) = mpsc::channel(256);
     let remembering = memory::keep(recalls, config.clock);
+    let (gate, turns) = mpsc::channel(256);
     let (notes, noted) = mpsc::channel(notes::WAITING);
     let (away, notes_away) = watch::channel(false);
     let (started_ms, store) = (now_ms(config.clock), OnceCell::new());
@@ -170,7 +184,9 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
         door,
         reload,
         webhooks,
+        roster,
         memory,
+        gate,
         notes,
         notes_away,
         started_ms,
@@ -184,6 +200,7 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
         () = limiting => {}
         () = remembering => {}
         () = notes::keep(context.clone(), noted, away) => {}
+        () = gate::keep(context.clone(), turns) => {}
         done = axum::serve(listener, service).into_future() => {
             if let Err(error) = done {
                 tracing::error!(%error, "the API has stopped");
@@ -236,10 +253,12 @@ fn router(context: Shared) -> Router {
         .merge(calls())
         .merge(rooms())
         .merge(kept())
+        .merge(waiting())
         .merge(access())
         .fallback(problem::nothing_here)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(middleware::from_fn(finish::finish))
         .with_state(context)
 }
 
@@ -290,6 +309,16 @@ fn kept() -> Router<Shared> {
         .route("/v1/recordings", get(recordings::list))
         .route("/v1/recordings/{id}", get(recordings::one).delete(recordings::erase))
         .route("/v1/recordings/{id}/audio", get(recordings::audio))
+}
+
+fn waiting() -> Router<Shared> {
+    Router::new()
+        .route("/v1/queues", get(queues::list).post(queues::make))
+        .route("/v1/queues/{id}", get(queues::one).put(queues::change).delete(queues::remove))
+        .route("/v1/agents", get(agents::list).post(agents::make))
+        .route("/v1/agents/{id}", get(agents::one).put(agents::change).delete(agents::remove))
+        .route("/v1/ai-agents", get(ai_agents::list).post(ai_agents::make))
+        .route("/v1/ai-agents/{id}", get(ai_agents::one).put(ai_agents::change).delete(ai_agents::remove))
 }
 
 fn access() -> Router<Shared> {

@@ -27,11 +27,13 @@ use crate::{
 };
 
 mod ends;
+mod facts;
 mod files;
 mod show;
 mod wait;
 
 pub use ends::{Ends, Fact, Figures, InterfaceAddress, Order, Seen, ToFlows, View, counts_of};
+pub use facts::Facts;
 pub(super) use wait::watched;
 use wait::{readable, sleep_until};
 
@@ -110,6 +112,7 @@ impl Control {
                     self.exchange.handle_timeout(self.clock.now());
                     self.drain();
                 }
+                () = self.ends.facts.room(), if self.ends.facts.is_waiting() => self.catch_up(),
                 () = std::future::ready(()), if !self.backlog.is_empty() => {}
             }
             self.work_off();
@@ -338,13 +341,6 @@ impl Control {
     fn tell_flow(&mut self, word: ToFlow) {
         if !(self.ends.flows)(word) {
             tracing::error!("a script thread takes no more words: one is lost");
-        }
-    }
-
-    /// The store has room for many more than come in a second: where it is full, its thread is dead.
-    fn keep(&self, fact: Fact) {
-        if self.ends.facts.try_send(fact).is_err() {
-            tracing::error!("the store cannot follow: what happened to a call is not in it");
         }
     }
 

@@ -71,6 +71,16 @@ pub enum Event {
         /// What.
         what: Heard,
     },
+    /// The peer's packets are longer than the other party takes: they are no longer relayed, but decoded and packed anew.
+    /// Told once for each agreement.
+    Repacked {
+        /// Which port they come to.
+        port: PortId,
+        /// How long they are, in ms.
+        ms: u16,
+        /// The longest that the other party takes, in ms.
+        most: u8,
+    },
     /// How it goes, about as often as RTCP reports are sent.
     Quality {
         /// Which port.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     io::{Fact, disk::ToDisk, ring::Ring},
-    switch::{CallRecord, Direction, EndReason, Status},
+    switch::{CallRecord, Direction, EndReason, Progress, Status},
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -145,6 +145,23 @@ fn left_behind(row: &AnyRow) -> Result<Option<(CallRecord, u32)>, sqlx::Error> {
     Ok(Some((record(left, end_ms), order)))
 }
 
+/// A call of this run, of which the end found no room on its way here.
+pub(super) fn stray(progress: &Progress, end_ms: u64) -> CallRecord {
+    let left = Left {
+        id: progress.id.clone(),
+        parent: progress.parent.clone(),
+        direction: progress.direction,
+        from: progress.from.clone(),
+        to: progress.to.clone(),
+        trunk: progress.trunk.as_deref().map(str::to_owned),
+        sip_call_id: progress.sip_call_id.clone(),
+        start_ms: progress.start_ms,
+        answer_ms: progress.answer_ms,
+        script: progress.script.as_deref().map(str::to_owned),
+    };
+    CallRecord { error: Some("the store could not follow when it ended".to_owned()), ..record(left, end_ms) }
+}
+
 /// What is known of a call of which only this was told.
 fn record(left: Left, end_ms: u64) -> CallRecord {
     let seconds = |from: u64| end_ms.saturating_sub(from) as f64 / 1000.0;
@@ -174,6 +191,7 @@ fn record(left: Left, end_ms: u64) -> CallRecord {
         flow_version: None,
         path: Vec::new(),
         path_left_out: 0,
+        runs: Vec::new(),
         codec: None,
         quality: None,
         no_audio: None,

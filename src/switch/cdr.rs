@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::runs::FlowRun;
 use crate::{facts::Stir, media, rtp::emodel::Scale};
 
 /// Which way the call was set up.
@@ -151,6 +152,9 @@ pub enum EndDetail {
     SessionExpired,
     /// Our 2xx was never acknowledged (RFC 3261 section 13.3.1.4).
     NoAck,
+    /// The party's TCP, TLS or WebSocket connection closed, and it neither spoke nor answered after that; or it was a
+    /// caller's WebSocket, before the answer.
+    TransportLost,
 }
 
 /// All that is known of a finished call.
@@ -211,6 +215,9 @@ pub struct CallRecord {
     /// Steps between these that were left out.
     #[schema(required = false)]
     pub path_left_out: u64,
+    /// The scripts that ran on it, one after another, each with its own path; the last 32 of them.
+    #[schema(required = false)]
+    pub runs: Vec<FlowRun>,
     /// The codec that was agreed on last.
     pub codec: Option<String>,
     /// What its port saw; absent: it had none.

@@ -215,6 +215,13 @@ impl Call {
         self.hang_up(core, End::GONE);
     }
 
+    /// The party's packets are longer than the other party takes.
+    pub fn handle_repacked(&mut self, core: &mut Core, ms: u16, most: u8) {
+        let what = format!("its packets of {ms} ms are packed anew: the other party takes {most} ms at most");
+        tracing::info!(call = %self.name, what);
+        core.trace(self.id, TraceEvent::Media(what));
+    }
+
     fn alarm(&mut self, core: &mut Core, alarm: Alarm) {
         let reason = |alarm: &Alarm| alarm.told(None).reason;
         let known = self.hearing.alarms.iter().any(|a| reason(a) == reason(&alarm));

@@ -150,6 +150,21 @@ fn old_recordings_go_first_and_those_to_be_uploaded_stay() {
 }
 
 #[test]
+fn a_recording_that_pauses_for_hours_stays_until_it_is_over() {
+    let folder = TempDir::new().unwrap();
+    let now = Duration::from_secs(2_000_000_000);
+    let path = folder.path().join("a.wav");
+    fs::write(&path, [0; 1000]).unwrap();
+    let recording = fs::File::options().write(true).open(&path).unwrap();
+    recording.set_modified(std::time::UNIX_EPOCH + now - Duration::from_secs(7200)).unwrap();
+    recording.lock().unwrap();
+    let quota = Quota { keep: Some(Duration::from_secs(3600)), most: Some(0), most_of_number: None };
+    assert_eq!((shelf::tidy(folder.path(), now, quota), path.exists()), (0, true));
+    drop(recording);
+    assert_eq!((shelf::tidy(folder.path(), now, quota), path.exists()), (1, false));
+}
+
+#[test]
 fn the_oldest_of_a_number_go_where_it_has_too_many_and_those_of_others_stay() {
     let folder = TempDir::new().unwrap();
     let now = Duration::from_secs(2_000_000_000);

@@ -239,5 +239,9 @@ fn create(folder: &Path, name: &str) -> io::Result<File> {
     }
     let path = folder.join(name);
     fs::create_dir_all(path.parent().unwrap_or(folder))?;
-    OpenOptions::new().create(true).write(true).truncate(true).open(path)
+    let file = OpenOptions::new().create(true).write(true).truncate(true).open(path)?;
+    // Who makes room leaves it alone as long as it is locked: while a recording pauses, it looks old. Where the file system
+    // has no locks, or another one writes to the same name, it is recorded all the same.
+    let _ = file.try_lock();
+    Ok(file)
 }

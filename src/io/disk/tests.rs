@@ -405,3 +405,20 @@ fn shutting_down_completes_open_files() {
     assert_eq!(bench.outbox.pop(), Some(FromDisk::Written { recording: R, result: Ok("a.wav".into()) }));
     assert_eq!(samples(path), (1, vec![9; 100]));
 }
+
+#[test]
+fn a_recording_is_locked_as_long_as_it_may_go_on() {
+    let bench = Bench::usual();
+    bench.open(R, "a.wav", Layout::Mix);
+    bench.block(R, &[1; 160]);
+    let locked = || {
+        let file = File::open(bench.path("a.wav"));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    };
+    while fs::metadata(bench.path("a.wav")).map_or(0, |data| data.len()) <= 44 {
+        thread::yield_now();
+    }
+    assert!(locked());
+    bench.done(R, 160).unwrap();
+    assert!(!locked(), "it is over");
+}

@@ -153,6 +153,7 @@ fn stream(remote: SocketAddr) -> Stream {
         send_comfort: None,
         opus: OpusWish::default(),
         ptime: 20,
+        longest: None,
         sending: true,
         receiving: true,
     }
