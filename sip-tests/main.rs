@@ -22,6 +22,7 @@ mod live;
 mod messages;
 mod misbehaving;
 mod names;
+mod one_way;
 mod phones;
 mod playing;
 #[path = "../src/store/tests/postgres.rs"]
