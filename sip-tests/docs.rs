@@ -318,6 +318,7 @@ fn the_call_record_in_the_docs_has_every_field() {
         flow_version: None,
         path: vec![],
         path_left_out: 0,
+        runs: Vec::new(),
         codec: None,
         quality: Some(CallQuality::default()),
         no_audio: None,

@@ -195,6 +195,11 @@ pub(super) fn checked_numbers(numbers: &[String]) -> Result<(), Problem> {
 }
 
 impl Caller {
+    /// Does the key see calls between these two?
+    pub fn sees(&self, context: &Context, parties: [&str; 2]) -> bool {
+        self.0.sees(&context.config.dialling, parties)
+    }
+
     /// Refuse keys that do not go so far.
     pub fn need(&self, scope: Scope) -> Result<(), Problem> {
         if self.0.scope >= scope {

@@ -121,7 +121,7 @@ impl Context {
     /// The same, with how its audio goes.
     async fn standing(&self, caller: &Caller, id: &str) -> Result<Standing, Problem> {
         let found = self.ask_journal(|to| Question::Find(id.to_owned(), to)).await?;
-        let seen = found.filter(|(call, _)| caller.0.sees([&call.from, &call.to]));
+        let seen = found.filter(|(call, _)| caller.sees(self, [&call.from, &call.to]));
         seen.ok_or_else(|| Problem::no_such("call in progress"))
     }
 }
@@ -144,7 +144,7 @@ fn filter(wanted: Wanted, caller: &Caller, dialling: &Dialling) -> Result<CallFi
     }
     let Wanted { status, end_reason, number, direction, since_ms, until_ms, .. } = wanted;
     let number = number.map(|number| dialling.ways(&number)).unwrap_or_default();
-    let numbers = caller.0.numbers.clone();
+    let numbers = caller.0.ways(dialling);
     Ok(CallFilter { status, end_reason, number, direction, since_ms, until_ms, after, limit, numbers })
 }
 
@@ -176,7 +176,7 @@ pub(crate) async fn list(
     let filter = filter(wanted, &caller, &context.config.dialling)?;
     let (calls, next) = if live {
         let mut calls = context.live().await?;
-        calls.retain(|(call, _)| caller.0.sees([&call.from, &call.to]) && passes(&filter, call));
+        calls.retain(|(call, _)| caller.sees(&context, [&call.from, &call.to]) && passes(&filter, call));
         calls.sort_by(|(a, _), (b, _)| (b.start_ms, &b.id).cmp(&(a.start_ms, &a.id)));
         let more = calls.len() > filter.limit as usize;
         calls.truncate(filter.limit as usize);
@@ -208,7 +208,7 @@ fn text(kind: &'static str, next: Option<String>, text: String) -> Response {
 }
 
 /// A dot leads into an object.
-const COLUMNS: [&str; 32] = [
+const COLUMNS: [&str; 33] = [
     "id",
     "parent",
     "direction",
@@ -241,10 +241,23 @@ const COLUMNS: [&str; 32] = [
     "partners",
     "end_detail",
     "recording_errors",
+    "runs",
 ];
 
 fn at<'a>(call: &'a Value, column: &str) -> &'a Value {
     column.split('.').fold(call, |value, name| &value[name])
+}
+
+/// One of several in a cell: of a run its script, version and end.
+fn entry(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(run) => {
+            let words = ["script", "version", "end"].iter().filter_map(|name| run.get(*name)?.as_str());
+            words.collect::<Vec<_>>().join(" ")
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => value.to_string(),
+    }
 }
 
 /// RFC 4180. What a spreadsheet would take for a formula is shown as text.
@@ -257,7 +270,7 @@ fn csv(calls: &[Value]) -> String {
     let cell = |value: &Value| match value {
         Value::Null => String::new(),
         Value::String(text) => quoted(text),
-        Value::Array(steps) => quoted(&steps.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ")),
+        Value::Array(all) => quoted(&all.iter().map(entry).collect::<Vec<_>>().join("; ")),
         Value::Object(fields) if fields.is_empty() => String::new(),
         fields @ Value::Object(_) => quoted(&fields.to_string()),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
@@ -289,8 +302,8 @@ pub(super) async fn found(context: &Context, caller: &Caller, id: &str) -> Resul
     if let Ok(call) = context.standing(caller, id).await {
         return Ok(json!(LiveCall::new(call, context.now_ms())));
     }
-    if let Some(event) = context.ended(id).await?.filter(|event| caller.0.sees(event.parties.each_ref().map(|p| &**p)))
-    {
+    let sees = |event: &Event| caller.sees(context, event.parties.each_ref().map(|party| &**party));
+    if let Some(event) = context.ended(id).await?.filter(|event| sees(event)) {
         let mut event: Value = serde_json::from_str(&event.line).unwrap_or_default();
         return Ok(event["data"].take());
     }
@@ -299,7 +312,7 @@ pub(super) async fn found(context: &Context, caller: &Caller, id: &str) -> Resul
 
 async fn kept(context: &Context, caller: &Caller, id: &str) -> Result<Value, Problem> {
     let found = context.store().await?.call(id).await.map_err(|error| problem::database(&error))?;
-    let found = found.filter(|call| caller.0.sees([&call.parties[0], &call.parties[1]]));
+    let found = found.filter(|call| caller.sees(context, [&call.parties[0], &call.parties[1]]));
     found.map(|call| call.document).ok_or_else(|| Problem::no_such("call"))
 }
 
@@ -319,7 +332,7 @@ pub(crate) async fn events(
     // What the database takes between the two questions is there twice, not never.
     let coming = context.coming(&id).await?;
     match coming.last() {
-        Some(event) if !caller.0.sees(event.parties.each_ref().map(|party| &**party)) => {
+        Some(event) if !caller.sees(&context, event.parties.each_ref().map(|party| &**party)) => {
             return Err(Problem::no_such("call"));
         }
         Some(_) => {}
@@ -351,13 +364,14 @@ mod tests {
     fn a_table_has_a_line_a_call_and_no_formulas() {
         let call = json!({"id": "1-1", "from": "=cmd()", "to": "+491234", "error": "say \"x\",\nthen", "code": 200,
             "flow_version": "7", "path": ["a.lua:1 answer", "a.lua:2 play"], "total_seconds": 1.5, "recordings": ["x.wav"],
-            "quality": {"mos": 4.1}, "vars": {"k": "v"}, "partners": ["1-2", "1-3"]});
+            "quality": {"mos": 4.1}, "vars": {"k": "v"}, "partners": ["1-2", "1-3"],
+            "runs": [{"script": "a.lua", "version": "7", "end": "replaced"}, {"script": "b.lua", "version": null}]});
         let text = csv(&[call]);
         let (head, line) = text.split_once("\r\n").unwrap();
         assert!(head.starts_with("id,parent,direction"));
         assert_eq!(
             line,
-            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\",,1.5,,,\"x.wav\",4.1,,,,\"{\"\"k\"\":\"\"v\"\"}\",\"1-2; 1-3\",,\r\n"
+            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\",,1.5,,,\"x.wav\",4.1,,,,\"{\"\"k\"\":\"\"v\"\"}\",\"1-2; 1-3\",,,\"a.lua 7 replaced; b.lua\"\r\n"
         );
     }
 }

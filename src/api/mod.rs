@@ -13,6 +13,7 @@ mod contacts;
 mod doc;
 mod events;
 mod figures;
+mod finish;
 mod flows;
 mod gate;
 mod journal;
@@ -49,6 +50,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration}
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    middleware,
     routing::{delete, get, patch, post},
 };
 use tokio::sync::{OnceCell, mpsc, watch};
@@ -256,6 +258,7 @@ fn router(context: Shared) -> Router {
         .fallback(problem::nothing_here)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(middleware::from_fn(finish::finish))
         .with_state(context)
 }
 

@@ -76,7 +76,7 @@ struct Wanted {
 impl Wanted {
     fn has(&self, kind: &str, call: &str, [from, to]: [&str; 2]) -> bool {
         let Interest { call: of, kinds, number, after: _ } = &self.interest;
-        self.key.sees([from, to])
+        self.key.sees(&self.dialling, [from, to])
             && of.as_ref().is_none_or(|of| of == call)
             && kinds.as_ref().is_none_or(|kinds| kinds.split(',').any(|one| one.trim() == kind))
             && number.as_ref().is_none_or(|number| [from, to].iter().any(|party| self.dialling.same(number, party)))

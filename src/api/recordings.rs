@@ -92,7 +92,7 @@ impl Context {
     /// The recording with this id that the key may hear.
     async fn recording(&self, caller: &Caller, id: &str) -> Result<Kept, Problem> {
         let found = self.store().await?.recording(id).await.map_err(|error| problem::database(&error))?;
-        let found = found.filter(|kept| caller.0.sees([&kept.parties[0], &kept.parties[1]]));
+        let found = found.filter(|kept| caller.sees(self, [&kept.parties[0], &kept.parties[1]]));
         found.ok_or_else(|| Problem::no_such("recording"))
     }
 
@@ -121,7 +121,7 @@ pub(crate) async fn list(
     let (limit, after) = (page::limit(wanted.limit)?, page::read(wanted.cursor.as_deref())?);
     page::word("call", wanted.call.as_ref())?;
     page::word("number", wanted.number.as_ref())?;
-    let numbers = caller.0.numbers.clone();
+    let numbers = caller.0.ways(&context.config.dialling);
     let number = wanted.number.map(|number| context.config.dialling.ways(&number)).unwrap_or_default();
     let filter = RecordingFilter { call: wanted.call, number, numbers, after, limit };
     let found = context.store().await?.recordings(&filter).await;

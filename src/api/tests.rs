@@ -3,6 +3,7 @@
 mod away;
 mod doors;
 mod events;
+mod finish;
 mod fresh;
 mod gate;
 mod kept;
@@ -188,6 +189,42 @@ async fn a_key_for_some_numbers_sees_no_other_calls() {
     let body = r#"{"to": "sip:a@b", "from": "4712"}"#;
     let (code, problem) = bench.ask("POST", "/v1/calls", &key, "", body).await;
     assert_eq!((code, problem["field"].as_str()), (403, Some("from")));
+}
+
+#[tokio::test]
+async fn a_key_for_a_number_is_for_it_whichever_way_it_is_written() {
+    let mut bench = Bench::new().await;
+    let (_, key) = bench.store.make_key("n", Scope::Call, &["030 1234".into()], 1).await.unwrap();
+    let ways = ["+49301234", "0049301234", "0301234", "49301234"];
+    for (at, from) in ways.into_iter().enumerate() {
+        bench.tell(&format!("a-{at}"), from, Status::Ringing).await;
+    }
+    bench.tell("a-9", "+43301234", Status::Ringing).await;
+    let count = async |path| bench.ask("GET", path, &key, "", "").await.1["calls"].as_array().unwrap().len();
+    assert_eq!(count("/v1/calls?live=true").await, ways.len());
+    assert_eq!(bench.ask("GET", "/v1/calls/a-9", &key, "", "").await.0, 404);
+    for (at, from) in ways.into_iter().enumerate() {
+        bench.journal.facts.send(kept::record(&format!("a-{at}"), from, &["a.wav"])).await.unwrap();
+    }
+    bench.journal.facts.send(kept::record("a-9", "+43301234", &["b.wav"])).await.unwrap();
+    let mut stored = bench.journal.stored.subscribe();
+    while stored.borrow_and_update().done.is_none_or(|done| done < 11) {
+        stored.changed().await.unwrap();
+    }
+    assert_eq!(count("/v1/calls").await, ways.len(), "the database has them");
+    let (_, heard) = bench.ask("GET", "/v1/recordings", &key, "", "").await;
+    assert_eq!(heard["recordings"].as_array().unwrap().len(), ways.len(), "{heard}");
+    for (at, _) in ways.into_iter().enumerate() {
+        assert_eq!(bench.ask("GET", &format!("/v1/calls/a-{at}"), &key, "", "").await.0, 200);
+    }
+    let asking = posting(bench.at, &key, "/v1/calls".into(), &json!({"to": "sip:a@b", "from": "+49 (30) 1234"}));
+    let request = loop {
+        let Order::Input(input) = bench.orders.recv().await.unwrap() else { continue };
+        let Input::Originate(wish) = *input else { panic!("a call is made") };
+        break wish.request;
+    };
+    bench.replies.send(ConsoleReply::Calling { request, call: CallId(8), name: "c-1".into() }).unwrap();
+    assert_eq!(asking.await.unwrap().0, 201, "its own number, written otherwise");
 }
 
 #[tokio::test]

@@ -50,6 +50,8 @@ pub struct DiskConfig {
     pub recordings: PathBuf,
     /// File to which call records are added; absent: none are kept.
     pub call_records: Option<PathBuf>,
+    /// Recordings are uploaded after their call: what is still to be uploaded lies beside each from its beginning on.
+    pub upload: bool,
     /// Who is told of each call record that names recordings, too.
     pub archive: Option<mpsc::Sender<String>>,
     /// The process's clock.
@@ -238,7 +240,7 @@ impl Writer {
         };
         match created {
             Ok(opened) => {
-                if let Err(error) = opened.note(&self.config.recordings, note) {
+                if let Err(error) = opened.note(&self.config.recordings, note, self.config.upload) {
                     tracing::error!(file = name, %error, "nothing can be noted of a recording");
                 }
                 self.recordings.insert(recording, opened);

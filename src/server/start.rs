@@ -260,6 +260,7 @@ impl Media {
         let config = DiskConfig {
             recordings: conf.folders.recordings.clone(),
             call_records: Some(conf.folders.records.join("calls.jsonl")),
+            upload: conf.archive.upload.is_some(),
             archive: Some(tell_archive),
             clock,
         };

@@ -6,6 +6,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
 use sqlx::{AnyPool, Row};
 
+use crate::switch::Dialling;
+
 /// What a key allows; each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
@@ -54,9 +56,19 @@ pub struct Key {
 }
 
 impl Key {
-    /// Does it see calls between these two?
-    pub fn sees(&self, parties: [&str; 2]) -> bool {
-        self.numbers.is_empty() || self.numbers.iter().any(|number| parties.contains(&number.as_str()))
+    /// Does it see calls between these two, whichever way their numbers are written?
+    pub fn sees(&self, dialling: &Dialling, parties: [&str; 2]) -> bool {
+        self.numbers.is_empty() || parties.iter().any(|party| self.has(dialling, party))
+    }
+
+    /// Is this one of its numbers, whichever way it is written?
+    pub fn has(&self, dialling: &Dialling, number: &str) -> bool {
+        self.numbers.iter().any(|own| dialling.same(own, number))
+    }
+
+    /// All ways to write its numbers; none: it is for all.
+    pub fn ways(&self, dialling: &Dialling) -> Vec<String> {
+        self.numbers.iter().flat_map(|number| dialling.ways(number)).collect()
     }
 }
 

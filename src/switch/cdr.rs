@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::runs::FlowRun;
 use crate::{facts::Stir, media, rtp::emodel::Scale};
 
 /// Which way the call was set up.
@@ -214,6 +215,9 @@ pub struct CallRecord {
     /// Steps between these that were left out.
     #[schema(required = false)]
     pub path_left_out: u64,
+    /// The scripts that ran on it, one after another, each with its own path; the last 32 of them.
+    #[schema(required = false)]
+    pub runs: Vec<FlowRun>,
     /// The codec that was agreed on last.
     pub codec: Option<String>,
     /// What its port saw; absent: it had none.
@@ -232,48 +236,6 @@ pub struct CallRecord {
     pub vars: BTreeMap<String, String>,
     /// The script's error, or what else went wrong.
     pub error: Option<String>,
-}
-
-#[cfg(test)]
-impl CallRecord {
-    /// Of a call that was answered and hung up.
-    pub fn sample(id: &str) -> CallRecord {
-        CallRecord {
-            id: id.into(),
-            parent: None,
-            partners: Vec::new(),
-            direction: Direction::Inbound,
-            from: "4711".into(),
-            to: "100".into(),
-            trunk: None,
-            cost: None,
-            sip_call_id: "x".into(),
-            peer: None,
-            start_ms: 1_800_000_000_000,
-            answer_ms: Some(1_800_000_000_100),
-            end_ms: 1_800_000_001_000,
-            talk_seconds: 0.9,
-            total_seconds: 1.0,
-            status: Status::Completed,
-            end_reason: EndReason::CallerHangup,
-            end_detail: None,
-            code: Some(200),
-            q850: None,
-            transferred: false,
-            script: None,
-            flow_version: None,
-            path: Vec::new(),
-            path_left_out: 0,
-            codec: None,
-            quality: None,
-            no_audio: None,
-            recordings: Vec::new(),
-            recording_errors: Vec::new(),
-            stir: None,
-            vars: BTreeMap::new(),
-            error: None,
-        }
-    }
 }
 
 /// By which model a call is judged.

@@ -141,6 +141,7 @@ impl Call {
             flow_version: about.ran.version.clone(),
             path: about.ran.steps().map(str::to_owned).collect(),
             path_left_out: about.ran.left_out(),
+            runs: about.runs.told(&core.epoch),
             codec: heard.and_then(|heard| heard.codec).map(|codec| codec.to_string()),
             quality: quality.map(|quality| {
                 let mut quality = CallQuality::from(quality);

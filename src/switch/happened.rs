@@ -133,6 +133,8 @@ pub enum What {
         recording: u64,
         /// Path below the recording folder.
         file: String,
+        /// All its files, where each side of the call has one of its own; else the same one.
+        files: Vec<String>,
         /// The room that is recorded in its place.
         room: Option<String>,
     },

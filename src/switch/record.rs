@@ -133,7 +133,8 @@ impl Call {
         let Plan { recording, rate, blocks, file, shape, .. } = plan;
         core.recordings.insert(recording, self.id);
         let room = how.room.clone();
-        self.happened(core, What::Recording { recording: recording.0, file: file.clone(), room });
+        let files = if shape.apart { leg_files(&file).to_vec() } else { vec![file.clone()] };
+        self.happened(core, What::Recording { recording: recording.0, file: file.clone(), files, room });
         let about = Box::new(self.stands_now(core));
         core.out.push_back(Output::OpenRecording { recording, file: file.clone(), shape, port, worker, about });
         self.recordings.push(Recording {

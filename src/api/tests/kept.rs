@@ -31,6 +31,7 @@ pub(super) fn record(id: &str, from: &str, recordings: &[&str]) -> Fact {
         flow_version: None,
         path: vec![],
         path_left_out: 0,
+        runs: Vec::new(),
         codec: None,
         quality: None,
         no_audio: None,

@@ -1,5 +1,6 @@
 //! The folder of recordings as an archive: beside each recording lies what is known of its call, `x.mp3.json` (from its
-//! beginning on; in the end the call's record), and, until it is uploaded, an empty `x.mp3.todo`. A recording that is younger than a minute may still be written to.
+//! beginning on; in the end the call's record), and, from its beginning on until it is uploaded, an empty `x.mp3.todo`. A
+//! recording that is younger than a minute, or locked, may still be written to.
 
 use std::{
     collections::BTreeMap,
@@ -64,6 +65,11 @@ pub(super) fn note(path: &Path, record: &str, upload: bool) -> io::Result<()> {
     fs::rename(new, json)
 }
 
+/// Somebody writes to it, however long ago the last time is: the recording pauses.
+fn is_written(path: &Path) -> bool {
+    fs::File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+}
+
 /// Remove a recording with all that lies beside it.
 pub fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)?;
@@ -108,7 +114,7 @@ pub(super) fn tidy(folder: &Path, now: Duration, quota: Quota) -> usize {
         let its = of_number.entry(number.clone()).or_default();
         let too_much = quota.most.is_some_and(|most| bytes > most)
             || quota.most_of_number.is_some_and(|most| !number.is_empty() && *its > most);
-        if !(old || too_much) || age < YOUNG || beside(&one.path, ".todo").exists() {
+        if !(old || too_much) || age < YOUNG || is_written(&one.path) || beside(&one.path, ".todo").exists() {
             continue;
         }
         match remove(&one.path) {

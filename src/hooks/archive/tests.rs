@@ -106,6 +106,30 @@ fn what_was_not_uploaded_is_sent_to_the_bucket_after_a_restart() {
 }
 
 #[test]
+fn what_a_killed_server_left_is_sent_once_and_the_record_that_comes_later_is_noted() {
+    let folder = TempDir::new().unwrap();
+    let [left, new] = ["left.wav", "new.wav"].map(|name| folder.path().join(name));
+    [&left, &new].iter().for_each(|path| fs::write(path, b"x").unwrap());
+    // As the disk notes it when a recording begins.
+    shelf::note(&left, &serde_json::json!({"id": "c-1", "from": "1", "to": "2"}).to_string(), true).unwrap();
+    let (port, seen) = server(&[200, 200]);
+    let (records, inbox) = mpsc::channel();
+    let to = Destination::Webhook { token: String::new() };
+    let archive = spawn(config(folder.path(), upload(port, to, false)), Clock::start(), inbox).unwrap();
+    let name =
+        |(_, head, _): &Seen| head.lines().find_map(|line| line.strip_prefix("X-Recording: ").map(str::to_owned));
+    assert_eq!(name(&next(&seen)).as_deref(), Some("left.wav"));
+    records.send(record("1", "2", &["left.wav"])).unwrap();
+    records.send(record("1", "2", &["new.wav"])).unwrap();
+    assert_eq!(name(&next(&seen)).as_deref(), Some("new.wav"), "not the first one again");
+    drop(records);
+    archive.join().unwrap();
+    assert!([&left, &new].iter().all(|path| !shelf::beside(path, ".todo").exists()));
+    let noted = fs::read_to_string(shelf::beside(&left, ".json")).unwrap();
+    assert_eq!(noted, record("1", "2", &["left.wav"]));
+}
+
+#[test]
 fn old_recordings_go_first_and_those_to_be_uploaded_stay() {
     let folder = TempDir::new().unwrap();
     let now = Duration::from_secs(2_000_000_000);
@@ -122,6 +146,21 @@ fn old_recordings_go_first_and_those_to_be_uploaded_stay() {
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     left.sort();
     assert_eq!(left, ["b.ogg", "b.ogg.todo", "d.wav", "notes.txt"], "a is too old, c was too much");
+}
+
+#[test]
+fn a_recording_that_pauses_for_hours_stays_until_it_is_over() {
+    let folder = TempDir::new().unwrap();
+    let now = Duration::from_secs(2_000_000_000);
+    let path = folder.path().join("a.wav");
+    fs::write(&path, [0; 1000]).unwrap();
+    let recording = fs::File::options().write(true).open(&path).unwrap();
+    recording.set_modified(std::time::UNIX_EPOCH + now - Duration::from_secs(7200)).unwrap();
+    recording.lock().unwrap();
+    let quota = Quota { keep: Some(Duration::from_secs(3600)), most: Some(0), most_of_number: None };
+    assert_eq!((shelf::tidy(folder.path(), now, quota), path.exists()), (0, true));
+    drop(recording);
+    assert_eq!((shelf::tidy(folder.path(), now, quota), path.exists()), (1, false));
 }
 
 #[test]

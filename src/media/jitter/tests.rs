@@ -565,7 +565,7 @@ fn heard_of(packets: &[Option<Vec<u8>>], told: &[u8]) -> (Vec<(Pulled, f64)>, St
 
 #[test]
 fn the_noise_of_an_opus_sender_that_leaves_out_silence_stays_as_loud_as_it_was() {
-    for noise in [30.0, 100.0] {
+    for noise in [15.0, 30.0] {
         let packets = left_out(&in_a_room(8, 3, noise));
         let sent = packets[200..].iter().flatten().count();
         assert!((5..40).contains(&sent), "of 200 frames of noise {sent} are sent");
@@ -629,9 +629,9 @@ fn the_most_delay_that_can_be_asked_for_is_held_in_each_codec() {
         for (hold, max) in [(180, 200), (980, 1000)] {
             let stats = in_bursts(codec, units, hold, max);
             assert_eq!((stats.discarded, stats.late, stats.concealed), (0, 0, 0), "{codec:?}, {max} ms: {stats:?}");
-            assert!(stats.delay > ms(hold / 2 - 60), "{stats:?}");
+            assert!(stats.delay > ms(hold / 3), "{stats:?}");
         }
     }
     let stats = in_bursts(Codec::Pcmu, 160, 980, 200);
-    assert!(stats.late > 100 || stats.concealed > 100, "what waits for longer is lost: {stats:?}");
+    assert!(stats.discarded + stats.late + stats.concealed > 100, "there is no room for much more: {stats:?}");
 }

@@ -82,8 +82,8 @@ fn count(payload: Payload, percent: u64, habit: Habit, times: usize) -> Counts {
 }
 
 /// For each codec how many of 160 may be missed at 1, 3 and 5 % loss: what was measured, and room for another chance.
-fn missed_at_most(name: &str, habit: Habit, most: [[usize; 3]; CODECS.len()]) {
-    let times = if std::env::var_os("PROOF").is_some() { 10 } else { 3 };
+fn missed_at_most(most: [[usize; 3]; CODECS.len()], habit: Habit, times: usize) {
+    let name = format!("{} to {} ms", habit.ms.0, habit.ms.1);
     for ((codec, payload), most) in CODECS.into_iter().zip(most) {
         for (percent, most) in [1, 3, 5].into_iter().zip(most) {
             let Counts { missed, twice, wrong } = count(payload, percent, habit, times);
@@ -95,12 +95,22 @@ fn missed_at_most(name: &str, habit: Habit, most: [[usize; 3]; CODECS.len()]) {
     }
 }
 
+const USUAL_MISSED: [[usize; 3]; CODECS.len()] = [[0, 0, 1], [1, 3, 5], [0, 0, 1], [0, 0, 1]];
+const SHORT_MISSED: [[usize; 3]; CODECS.len()] = [[2, 6, 10], [2, 10, 18], [1, 3, 4], [2, 4, 8]];
+
 #[test]
 fn at_up_to_5_percent_loss_hardly_a_key_of_usual_length_is_missed_and_none_is_told_twice() {
-    missed_at_most("80 to 120 ms", USUAL, [[0, 0, 1], [1, 3, 5], [0, 0, 1], [0, 0, 1]]);
+    missed_at_most(USUAL_MISSED, USUAL, 3);
 }
 
 #[test]
 fn the_shortest_keys_are_missed_where_their_packets_are_lost_and_never_told_twice_or_as_others() {
-    missed_at_most("40 to 60 ms", SHORT, [[2, 6, 10], [2, 10, 18], [1, 3, 4], [2, 4, 8]]);
+    missed_at_most(SHORT_MISSED, SHORT, 3);
+}
+
+#[test]
+#[ignore = "the figures of the page: minutes, in a build for tests"]
+fn of_160_keys_no_more_are_missed_than_the_page_says_and_a_few() {
+    missed_at_most(USUAL_MISSED, USUAL, 10);
+    missed_at_most(SHORT_MISSED, SHORT, 10);
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use crate::{
     sip::Uri,
-    switch::{Direction, telephone},
+    switch::{Direction, runs::Runs, telephone},
     time::Time,
     verbs::Ran,
 };
@@ -31,6 +31,8 @@ pub(in crate::switch) struct About {
     pub error: Option<String>,
     /// What its scripts did, as far as they are over.
     pub ran: Ran,
+    /// Each of its scripts by itself.
+    pub runs: Runs,
 }
 
 impl About {
@@ -51,6 +53,7 @@ impl About {
             file_errors: Vec::new(),
             error: None,
             ran: Ran::default(),
+            runs: Runs::default(),
         }
     }
 
