@@ -212,9 +212,13 @@ impl Switch {
         call.move_port(core, worker);
         call.enter_bridge(core, bridge, role, Joined::Watch { of });
         call.task = Some(Task { ask, doing: Doing::Room { stop_on } });
+        let listener = call.name.clone();
         self.watchers.entry(of).or_default().insert(id);
         if whisper {
             self.note_voices(id);
+        }
+        if let Some((call, core)) = self.call(of) {
+            call.happened(core, What::Listened { listener, whisper });
         }
         Ok(())
     }
@@ -226,6 +230,7 @@ impl Switch {
                 && call.joined == (Joined::Watch { of })
             {
                 call.leave_bridge(core);
+                self.tell_unlistened(watcher, of);
                 self.left(watcher, LeaveReason::PeerHungUp);
             }
         }
@@ -237,6 +242,14 @@ impl Switch {
             if watchers.is_empty() {
                 self.watchers.remove(&of);
             }
+            self.tell_unlistened(id, of);
+        }
+    }
+
+    fn tell_unlistened(&mut self, watcher: CallId, of: CallId) {
+        let listener = self.calls.get(&watcher).map(|call| call.name.clone());
+        if let (Some(listener), Some((call, core))) = (listener, self.call(of)) {
+            call.happened(core, What::Unlistened { listener });
         }
     }
 

@@ -308,9 +308,9 @@ impl Switch {
             Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
             Doing::Transfer(_) => self.transfer_over(id, Reply::Failed(Failure::NoAnswer)),
             Doing::Message { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
-            Doing::Park { .. } => {
-                self.finish_task(id, Reply::Failed(Failure::NoAnswer));
-                self.tend_music(id);
+            Doing::Park { slot, .. } => {
+                let slot = std::mem::take(slot);
+                self.park_is_over(id, slot);
             }
             Doing::Echo { .. } => self.end_echo(id, LeaveReason::Limit),
             Doing::SendInfo(_) => self.dictate(id),
