@@ -166,7 +166,7 @@ fn a_recording_is_found_and_erased_by_the_number_of_whoever_is_on_it_however_it_
     let (called, at, _) =
         phone(folder.path(), "uas_hangs_up_later", &["-m", "1", "-key", "audio", &line.port.to_string()]);
     let script = format!(
-        "call:answer() call:record{{file = 'own.wav'}} call:record{{file = 'both.wav', stereo = true}}
+        "call:answer() call:record{{file = 'own.wav', party_only = true}} call:record{{file = 'both.wav', stereo = true}}
         local peer, why = call:dial{{'sip:+4930123@{at}', timeout = 20}}
         if not peer then error(why) end
         call:bridge(peer)"

@@ -118,20 +118,25 @@ impl Engine {
         let changed = port.end_tick(&frame, &mut self.events);
         let reported = port.send_report(slot, (now, self.epoch), self.config.rtcp_interval, out);
         port.shield_since(mark, out);
-        if let Some(quality) = reported {
+        self.tell_how_it_goes(now, slot, reported);
+        if changed {
+            self.settle(slot);
+        }
+    }
+
+    /// What it saw, where that is reported or explains a silence; and the silence.
+    fn tell_how_it_goes(&mut self, now: Time, slot: Slot, reported: Option<Quality>) {
+        let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { return };
+        let silent = port.watch.handle_timeout(now);
+        // Why nothing is heard is in what was seen till now, which may not have been told yet.
+        let seen = reported.or_else(|| (silent == Some(Silent::Quiet)).then(|| port.quality()));
+        if let Some(quality) = seen {
             // The next one says more.
             drop(self.events.offer(Event::Quality { port: port.id, quality }));
         }
-        if let Some(silent) = port.watch.handle_timeout(now) {
-            if silent == Silent::Quiet {
-                // Why it is so is in what was seen till now, which may not have been told yet.
-                drop(self.events.offer(Event::Quality { port: port.id, quality: port.quality() }));
-            }
+        if let Some(silent) = silent {
             // Where the queue is nearly full, nobody could act on it anyway; a loss is told again.
             drop(self.events.offer(silent.event(port.id)));
-        }
-        if changed {
-            self.settle(slot);
         }
     }
 

@@ -151,13 +151,14 @@ fn a_handshake_that_fails_is_an_alarm_of_its_own_when_no_other_is_tried_or_nothi
 
 #[test]
 fn packets_that_no_key_opens_are_told_as_that_at_the_start_and_later_on() {
-    let source = Some("203.0.113.9:4002".parse().unwrap());
+    let from = "203.0.113.9:4002".parse().unwrap();
+    let source = Some(from);
     for heard_before in [false, true] {
         let (mut world, mut caller, flow, _) = answered();
         let (port, worker) = world.node().opened[0];
         let received = u64::from(heard_before) * 50;
         if heard_before {
-            world.input(0, Input::Media { worker, event: media::Event::Latched { port, from: source.unwrap() } });
+            world.input(0, Input::Media { worker, event: media::Event::Latched { port, from } });
         }
         for report in 0..4 {
             let unproved = report * 250;

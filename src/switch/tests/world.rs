@@ -43,6 +43,12 @@ impl Node {
     fn is_over(&self, call: &str) -> bool {
         self.records.iter().any(|record| record.id == call)
     }
+
+    /// A file is made for a recording.
+    fn records_to(&mut self, recording: RecordingId, file: String, note: RecordingNote) {
+        self.files.push((recording, file));
+        self.notes.push((recording, note));
+    }
 }
 
 pub(super) struct World {
@@ -219,10 +225,7 @@ impl World {
                     self.input(at, Input::Loaded { load, result: Ok(second()) });
                 }
             }
-            Output::OpenRecording { recording, file, note, .. } => {
-                node.files.push((recording, file));
-                node.notes.push((recording, *note));
-            }
+            Output::OpenRecording { recording, file, note, .. } => node.records_to(recording, file, *note),
             Output::NoteRecording { recording, note } => node.notes.push((recording, *note)),
             Output::Stream(order) => node.streams.push(*order),
             Output::Start(start) => node.starts.push(start),
