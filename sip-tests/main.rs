@@ -17,12 +17,14 @@ mod fax;
 mod g729;
 mod happenings;
 mod kamailio;
+mod lengths;
 mod listening;
 mod live;
 mod messages;
 mod misbehaving;
 mod names;
 mod phones;
+mod play_control;
 mod playing;
 #[path = "../src/store/tests/postgres.rs"]
 mod postgres;
