@@ -23,6 +23,7 @@ mod live;
 mod messages;
 mod misbehaving;
 mod names;
+mod one_way;
 mod phones;
 mod play_control;
 mod playing;

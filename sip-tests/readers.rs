@@ -95,6 +95,7 @@ impl Source {
             clock,
             tls: None,
             requests_per_s: 0,
+            max_per_address: 0,
             session: Duration::from_secs(3600),
             scripts: folder.path().to_owned(),
             recordings: folder.path().to_owned(),

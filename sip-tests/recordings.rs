@@ -12,10 +12,11 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
+    comfort::Line,
     command_line::{run, tone},
     endings::Bench,
-    records::{api, get},
-    sipp::{caller, numbers},
+    records::{api, get, program},
+    sipp::{caller, numbers, passes, phone, scenario},
     support::{PATIENCE, Server, breathe, signal},
 };
 
@@ -72,7 +73,7 @@ fn ffmpeg_plays_all_three_formats_and_what_a_killed_server_left_of_them() {
         let call = ["call", &uri, "--play", said.to_str().unwrap()];
         let file = server.path(&format!("recordings/a.{format}"));
         if killed {
-            std::thread::scope(|scope| {
+            thread::scope(|scope| {
                 let phone = scope.spawn(|| run(folder.path(), &call));
                 server.wait_for("three seconds");
                 signal(server.pid(), "KILL");
@@ -156,4 +157,32 @@ fn what_a_killed_server_recorded_is_uploaded_once_and_is_in_the_record_and_in_th
     }
     assert!(note().contains("reconciled") && !bench.server.path("recordings/left.wav.todo").exists());
     assert!(files.try_recv().is_err(), "once");
+}
+
+#[test]
+fn a_recording_is_found_and_erased_by_the_number_of_whoever_is_on_it_however_it_is_written() {
+    let line = Line::free();
+    let folder = tempfile::tempdir().unwrap();
+    let (called, at, _) =
+        phone(folder.path(), "uas_hangs_up_later", &["-m", "1", "-key", "audio", &line.port.to_string()]);
+    let script = format!(
+        "call:answer() call:record{{file = 'own.wav'}} call:record{{file = 'both.wav', stereo = true}}
+        local peer, why = call:dial{{'sip:+4930123@{at}', timeout = 20}}
+        if not peer then error(why) end
+        call:bridge(peer)"
+    );
+    let bench = Bench::new(&numbers(&[("100", "both.lua")]), &[("both.lua", &script)]);
+    let file = scenario("answered");
+    let _peer = caller(bench.server.sip, bench.folder(), "100", &["-sf", file.to_str().unwrap(), "-m", "1"]);
+    passes(called, folder.path());
+    let record = bench.server.wait_for_records(2).into_iter().find(|record| record["direction"] == "inbound").unwrap();
+    assert_eq!(record["recorded_parties"]["own.wav"], json!(["100", "sipp"]), "{record:#}");
+    assert_eq!(record["recorded_parties"]["both.wav"], json!(["+4930123", "100", "sipp"]), "{record:#}");
+    let found = bench.get_until("/v1/recordings?number=%2B49%2030%20123", |found| found["recordings"][0].is_object());
+    let files: Vec<&Value> = found["recordings"].as_array().unwrap().iter().map(|one| &one["file"]).collect();
+    assert_eq!((files, &found["recordings"][0]["parties"][0]), (vec![&json!("both.wav")], &json!("+4930123")));
+    let said = program(&bench.server, &["erase", "0049 (30) 123", "--conf", "switchhook.toml"]);
+    assert!(said.contains("both.wav") && said.contains("erased: 1"), "{said}");
+    let there = |name: &str| bench.server.path("recordings").join(name).exists();
+    assert_eq!((there("both.wav"), there("both.wav.json"), there("own.wav")), (false, false, true));
 }

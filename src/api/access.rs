@@ -2,10 +2,7 @@
 
 #![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::{convert::Infallible, net::IpAddr, time::Duration};
 
 use axum::{
     Json,
@@ -92,6 +89,24 @@ impl FromRequestParts<Shared> for Caller {
     }
 }
 
+/// The address that somebody asks from.
+pub(super) struct Whence(pub IpAddr);
+
+impl Whence {
+    fn of(parts: &Parts) -> Whence {
+        let ConnectInfo(Peer(from)) = parts.extensions.get().expect("each connection says from where it is");
+        Whence(from.ip())
+    }
+}
+
+impl FromRequestParts<Shared> for Whence {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Whence, Infallible> {
+        Ok(Whence::of(parts))
+    }
+}
+
 impl FromRequestParts<Shared> for Pass {
     type Rejection = Problem;
 
@@ -102,9 +117,7 @@ impl FromRequestParts<Shared> for Pass {
         if matches!(shown, Shown::Cookie(_)) && !is_own_page(&parts.headers) {
             return Err(refused("another site's page asks"));
         }
-        // Only tests ask without a connection.
-        let peer = parts.extensions.get::<ConnectInfo<Peer>>();
-        let from = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.0.ip());
+        let Whence(from) = Whence::of(parts);
         let proof = shown.proof();
         let granted = context.whose(&proof, from).await?;
         let Granted { key, until_ms } = granted.ok_or_else(|| refused("this key or session is not known"))?;

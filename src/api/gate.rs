@@ -2,8 +2,9 @@
 //! did, the stream ends. So a key that is taken back, somebody who is dismissed and a session that is over hear nothing
 //! more within a second, whoever took it back: this server, another one, or a command at the machine.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use axum::http::StatusCode;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{MissedTickBehavior, interval},
@@ -19,28 +20,36 @@ use crate::store::Key;
 
 /// How often the database is asked.
 const EACH: Duration = Duration::from_millis(500);
+/// Streams of one key or person at a time, so that one leaves room for others.
+const MOST: usize = 32;
 
 /// The right to hear a stream, for as long as it lasts.
-#[derive(Clone, Debug)]
-pub(super) struct Ticket(watch::Receiver<()>);
+#[derive(Debug)]
+pub(super) struct Ticket {
+    counts: watch::Receiver<()>,
+    _place: Arc<()>,
+}
 
 impl Ticket {
     /// It does not count any more.
     pub fn is_over(&self) -> bool {
-        self.0.has_changed().is_err()
+        self.counts.has_changed().is_err()
     }
 
     /// Until it does not count any more.
-    pub async fn over(&mut self) {
-        // Nothing is ever sent: the other end is dropped.
-        while self.0.changed().await.is_ok() {}
+    pub fn over(&self) -> impl Future<Output = ()> + use<> {
+        let mut counts = self.counts.clone();
+        async move {
+            // Nothing is ever sent: the other end is dropped.
+            while counts.changed().await.is_ok() {}
+        }
     }
 }
 
 /// What the gate is told.
 pub(super) enum Turn {
     /// Somebody wants to hear a stream.
-    Enter(Box<Pass>, oneshot::Sender<Ticket>),
+    Enter(Box<Pass>, oneshot::Sender<Option<Ticket>>),
     /// What somebody may do has changed.
     Look,
     /// What the database says of those who hear streams, as far as it answers.
@@ -53,6 +62,14 @@ struct Open {
     until_ms: Option<i64>,
     /// As long as this is there, their tickets count.
     tickets: watch::Sender<()>,
+    /// Each ticket has one of these, beside this one.
+    place: Arc<()>,
+}
+
+impl Open {
+    fn heard(&self) -> usize {
+        Arc::strong_count(&self.place) - 1
+    }
 }
 
 /// What is known of the streams that are open.
@@ -66,18 +83,23 @@ struct Gate {
 }
 
 impl Gate {
-    fn enter(&mut self, Pass { caller, proof, until_ms }: Pass) -> Ticket {
+    /// None: there are as many streams of this key or person as there may be.
+    fn enter(&mut self, Pass { caller, proof, until_ms }: Pass) -> Option<Ticket> {
         let key = caller.0;
         // Who was let in by this before had other rights: that is over.
         self.open.retain(|at, open| *at != proof || open.key == key);
-        let open = self.open.entry(proof).or_insert_with(|| Open { key, until_ms, tickets: watch::channel(()).0 });
-        Ticket(open.tickets.subscribe())
+        let heard = self.open.values().filter(|open| open.key.id == key.id).map(Open::heard).sum::<usize>();
+        if heard >= MOST {
+            return None;
+        }
+        let new = || Open { key, until_ms, tickets: watch::channel(()).0, place: Arc::default() };
+        let open = self.open.entry(proof).or_insert_with(new);
+        Some(Ticket { counts: open.tickets.subscribe(), _place: open.place.clone() })
     }
 
     /// Whom the database is to be asked about now.
     fn look(&mut self, now_ms: i64) -> Vec<Proof> {
-        self.open
-            .retain(|_, open| open.tickets.receiver_count() > 0 && open.until_ms.is_none_or(|until| now_ms < until));
+        self.open.retain(|_, open| open.heard() > 0 && open.until_ms.is_none_or(|until| now_ms < until));
         if self.asking {
             self.again = true;
             return Vec::new();
@@ -145,7 +167,9 @@ impl Context {
     pub(super) async fn enter(&self, pass: Pass) -> Result<Ticket, Problem> {
         let (to, ticket) = oneshot::channel();
         self.gate.send(Turn::Enter(Box::new(pass), to)).await.map_err(|_| Problem::gone())?;
-        ticket.await.map_err(|_| Problem::gone())
+        let full = format!("{MOST} streams of this key or person are open");
+        let full = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", "Too many streams", full);
+        ticket.await.map_err(|_| Problem::gone())?.ok_or(full)
     }
 
     /// What somebody may do has changed.
@@ -175,7 +199,8 @@ mod tests {
     fn a_stream_ends_when_what_opened_it_is_gone_or_allows_something_else() {
         let mut gate = Gate::default();
         let (gone, narrowed, same) = (granted("a", &[]), granted("b", &["1", "2"]), granted("c", &["1"]));
-        let tickets = [("a", &gone), ("b", &narrowed), ("c", &same)].map(|(s, g)| gate.enter(pass(s, g.clone())));
+        let tickets =
+            [("a", &gone), ("b", &narrowed), ("c", &same)].map(|(s, g)| gate.enter(pass(s, g.clone())).unwrap());
         let asked = gate.look(0);
         assert_eq!(asked.len(), 3);
         assert!(gate.look(0).is_empty(), "one question at a time");
@@ -198,10 +223,22 @@ mod tests {
     fn a_session_that_is_over_ends_its_streams_without_the_database() {
         let mut gate = Gate::default();
         let session = Granted { until_ms: Some(1000), ..granted("user:anna", &[]) };
-        let ticket = gate.enter(pass("s", session));
+        let ticket = gate.enter(pass("s", session)).unwrap();
         assert_eq!(gate.look(999).len(), 1);
         assert!(!ticket.is_over());
         gate.look(1000);
         assert!(ticket.is_over());
+    }
+
+    #[test]
+    fn one_key_leaves_room_for_others() {
+        let mut gate = Gate::default();
+        let key = granted("a", &[]);
+        let mut tickets: Vec<Ticket> = (0..MOST).map(|_| gate.enter(pass("a", key.clone())).unwrap()).collect();
+        assert!(gate.enter(pass("a", key.clone())).is_none());
+        assert!(gate.enter(pass("another session", key.clone())).is_none(), "of the same person");
+        assert!(gate.enter(pass("b", granted("b", &[]))).is_some());
+        tickets.pop();
+        assert!(gate.enter(pass("a", key)).is_some(), "one has gone");
     }
 }

@@ -5,7 +5,11 @@ use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Context, limit::Limiter, problem::Problem};
+use super::{
+    Context,
+    limit::{Limiter, house},
+    problem::Problem,
+};
 use crate::{
     io::clock::Clock,
     store::{Key, secret_hash},
@@ -91,7 +95,7 @@ impl Memory {
     fn whose(&mut self, now: Time, mark: &Mark, from: IpAddr) -> Known {
         let known = self.known.get(mark).filter(|seen| now < seen.until).map(|seen| seen.granted.clone());
         if known.is_none()
-            && let Some(wait) = self.strangers.wait(now, &from.to_string())
+            && let Some(wait) = self.strangers.wait(now, &house(from).to_string())
         {
             return Known::TooOften(wait);
         }
@@ -112,7 +116,7 @@ impl Memory {
         let Some((granted, left)) = granted else {
             self.known.remove(&mark);
             // It was let in this time; the next ones may not be.
-            let _ = self.strangers.come(now, &from.to_string());
+            let _ = self.strangers.come(now, &house(from).to_string());
             return;
         };
         if self.known.len() >= MOST && !self.known.contains_key(&mark) {

@@ -14,6 +14,7 @@ mod doc;
 mod events;
 mod figures;
 mod finish;
+mod first;
 mod flows;
 mod gate;
 mod journal;
@@ -57,7 +58,7 @@ use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::{
     io::{Order, clock::Clock},
-    store::{Database, Person, Question, Scope, Store, fresh_password},
+    store::{Database, Question, Store},
     switch::{ConsoleReply, Dialling},
 };
 pub use ask::FIRST_REQUEST;
@@ -85,6 +86,8 @@ pub struct Config {
     pub tls: Option<Secure>,
     /// How often a key may ask in a second; twice as often at once. 0: as often as it likes.
     pub requests_per_s: u32,
+    /// Connections of an address that is not this machine's; 0: as many as there are.
+    pub max_per_address: usize,
     /// How long a session lasts.
     pub session: Duration,
     /// The folder of scripts.
@@ -157,18 +160,20 @@ pub fn spawn(config: Config, ends: Ends) -> io::Result<SocketAddr> {
     let at = listener.local_addr()?;
     thread::Builder::new().name("api".into()).spawn(move || {
         runtime.block_on(async {
-            let listener = listen::open(listener, at, certificates, listen::IDLE);
-            serve(config, ends, listener).await;
+            let limits = listen::Limits::new(config.max_per_address);
+            let ready = listen::open(listener, certificates, limits);
+            serve(config, ends, |router| listen::serve(ready, router, limits)).await;
         });
     })?;
     Ok(at)
 }
 
-async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
+/// Do all that the API does, `answering` what is asked.
+async fn serve<F: Future<Output = ()>>(config: Config, ends: Ends, answering: impl FnOnce(Router) -> F) {
     let (asks, asked) = mpsc::channel(256);
     let (door, knocks) = mpsc::channel(256);
     let Ends { orders, replies, questions, reload, webhooks, roster } = ends;
-    let answering = ask::answer(asked, replies, orders.clone());
+    let asking = ask::answer(asked, replies, orders.clone());
     let limiting = limit::keep(knocks, config.requests_per_s, config.clock);
     let (memory, recalls) = mpsc::channel(256);
     let remembering = memory::keep(recalls, config.clock);
@@ -193,47 +198,16 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
         store,
     };
     let context = Arc::new(context);
-    let service = router(context.clone()).into_make_service_with_connect_info::<listen::Peer>();
     tokio::select! {
         // The server is gone.
-        () = answering => {}
+        () = asking => {}
         () = limiting => {}
         () = remembering => {}
         () = notes::keep(context.clone(), noted, away) => {}
         () = gate::keep(context.clone(), turns) => {}
-        done = axum::serve(listener, service).into_future() => {
-            if let Err(error) = done {
-                tracing::error!(%error, "the API has stopped");
-            }
-        }
-        () = first_key(context) => {}
+        () = answering(router(context.clone())) => {}
+        () = first::make(context) => {}
     }
-}
-
-/// Whoever starts a server without keys gets one, and a password to log in where nobody can; each shown this once.
-async fn first_key(context: Shared) {
-    let made = async {
-        let store = context.store().await?;
-        if store.keys().await.map_err(|error| problem::database(&error))?.is_empty() {
-            let made = store.make_key("first", Scope::Admin, &[], context.now_ms()).await;
-            let (_, secret) = made.map_err(|error| problem::database(&error))?;
-            println!("API key with all rights, shown only this once: {secret}");
-        }
-        if store.people().await.map_err(|error| problem::database(&error))?.is_empty() {
-            let plain = fresh_password();
-            let password = people::hashed(plain.clone()).await?;
-            let admin = Person { name: "admin".into(), role: Scope::Admin, numbers: Vec::new() };
-            let added = store.add_person(&admin, &password, context.now_ms()).await;
-            if added.map_err(|error| problem::database(&error))? {
-                println!("user admin may log in with this password, shown only this once: {plain}");
-            }
-        }
-        Ok::<(), Problem>(())
-    };
-    if let Err(problem) = made.await {
-        tracing::error!(why = problem.detail, "no first key or password was made for the API");
-    }
-    std::future::pending().await
 }
 
 fn router(context: Shared) -> Router {

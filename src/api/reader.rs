@@ -257,10 +257,10 @@ impl Reader {
         if self.ticket.is_over() {
             return None;
         }
-        let mut ticket = self.ticket.clone();
+        let over = self.ticket.over();
         tokio::select! {
             biased;
-            () = ticket.over() => None,
+            () = over => None,
             news = self.news() => news,
         }
     }

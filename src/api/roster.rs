@@ -1,7 +1,7 @@
 //! What queues, agents and AI agents have in common here: those of the configuration are shown, those that are made here
 //! can also be changed and removed.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::response::Response;
 use tokio::sync::watch;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::{
     Context,
     access::Caller,
-    page::Part,
+    page::{self, Part},
     problem::{self, Problem},
     start,
 };
@@ -62,12 +62,24 @@ impl Context {
         show: impl Fn(Found<R>) -> V,
     ) -> Result<Response, Problem> {
         caller.need_everywhere(Scope::Read)?;
-        let made = self.store().await?.entries::<R>().await.map_err(|error| problem::database(&error))?;
+        let store = self.store().await?;
+        let made = store.entry_ids(R::KIND).await.map_err(|error| problem::database(&error))?;
         let fixed = self.fixed();
         let fixed = R::of(&fixed);
-        let made = made.into_iter().filter(|filed| !fixed.contains_key(filed.entry.id())).map(Found::from);
-        let fixed = fixed.values().map(|entry| Found { entry: entry.clone(), made: None });
-        part.of(made.chain(fixed).map(|found| (found.entry.id().to_owned(), show(found))).collect())
+        let made = made.into_iter().filter(|id| !fixed.contains_key(id));
+        let all = fixed.keys().cloned().chain(made).map(|id| (id.clone(), id)).collect();
+        let (ids, next) = part.cut(all)?;
+        // Only what is shown is read: entries may be large.
+        let wanted: Vec<String> = ids.iter().filter(|id| !fixed.contains_key(*id)).cloned().collect();
+        let found = store.entries::<R>(&wanted).await.map_err(|error| problem::database(&error))?;
+        let mut found: BTreeMap<String, Filed<R>> =
+            found.into_iter().map(|filed| (filed.entry.id().to_owned(), filed)).collect();
+        let entry = |id: &String| match fixed.get(id) {
+            Some(entry) => Some(Found { entry: entry.clone(), made: None }),
+            // Somebody may have removed it meanwhile.
+            None => found.remove(id).map(Found::from),
+        };
+        Ok(page::answer(ids.iter().filter_map(entry).map(show).collect::<Vec<V>>(), next))
     }
 
     /// One of them.

@@ -4,6 +4,7 @@ mod away;
 mod doors;
 mod events;
 mod finish;
+mod first;
 mod fresh;
 mod gate;
 mod kept;
@@ -25,7 +26,9 @@ use super::*;
 use crate::{
     ids::CallId,
     io::{Fact, Figures, View},
-    store::{Journal, JournalConfig, Question, Stored, WriterConfig, spawn_journal, spawn_writer, spool_name},
+    store::{
+        Journal, JournalConfig, Person, Question, Scope, Stored, WriterConfig, spawn_journal, spawn_writer, spool_name,
+    },
     switch::{Direction, Input, Progress, Status},
     verbs::{Failure, Reply, Verb},
 };
@@ -82,7 +85,18 @@ impl Bench {
         let session = Duration::from_secs(3600);
         let tls = None;
         let dialling = Dialling { country: "49".into(), ..Dialling::default() };
-        let config = Config { listen, database, clock, tls, requests_per_s: 0, session, scripts, recordings, dialling };
+        let config = Config {
+            listen,
+            database,
+            clock,
+            tls,
+            requests_per_s: 0,
+            max_per_address: 0,
+            session,
+            scripts,
+            recordings,
+            dialling,
+        };
         let config = change(config);
         let (reload, reloads) = mpsc::channel(8);
         let (inbox, orders) = mpsc::channel(100);

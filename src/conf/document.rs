@@ -86,6 +86,7 @@ pub struct ApiTable {
     pub listen: String,
     pub tls: bool,
     pub requests_per_s: u64,
+    pub max_per_address: u64,
     pub session_hours: u64,
 }
 

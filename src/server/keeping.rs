@@ -86,6 +86,7 @@ impl Keeping {
             database: database(conf),
             clock,
             requests_per_s: wanted.requests_per_s,
+            max_per_address: wanted.max_per_address,
             session: wanted.session,
             scripts: conf.folders.scripts.clone(),
             recordings: conf.folders.recordings.clone(),

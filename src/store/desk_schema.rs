@@ -68,3 +68,6 @@ pub const PLAIN_NUMBERS: &[&str] = &[
         WHERE LOWER(number) = UPPER(number) AND number NOT LIKE '%@%' AND number NOT LIKE '%:%'",
     "CREATE INDEX contacts_by_plain_number ON contact_numbers (plain)",
 ];
+
+/// Who is on a recording; of older ones only the caller and the called are known.
+pub const HEARD: &[&str] = &["ALTER TABLE recordings ADD COLUMN heard TEXT NOT NULL DEFAULT ''"];

@@ -196,6 +196,7 @@ fn record(left: Left, end_ms: u64) -> CallRecord {
         quality: None,
         no_audio: None,
         recordings: Vec::new(),
+        recorded_parties: Default::default(),
         recording_errors: Vec::new(),
         stir: None,
         vars: Default::default(),

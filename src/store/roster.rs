@@ -53,10 +53,25 @@ impl Store {
         keys::random::<8>()
     }
 
-    /// All entries of a kind, in no order.
-    pub async fn entries<R: Listed>(&self) -> Result<Vec<Filed<R>>, sqlx::Error> {
-        let text = format!("SELECT document, created_ms, changed_ms FROM {}", table(R::KIND));
-        sqlx::query(AssertSqlSafe(text)).fetch_all(&self.pool).await?.iter().map(filed).collect()
+    /// The ids of all entries of a kind, in no order.
+    pub async fn entry_ids(&self, kind: ResourceKind) -> Result<Vec<String>, sqlx::Error> {
+        let text = format!("SELECT id FROM {}", table(kind));
+        sqlx::query(AssertSqlSafe(text)).fetch_all(&self.pool).await?.iter().map(|row| row.try_get(0)).collect()
+    }
+
+    /// The entries of these ids, in no order; those that there are.
+    pub async fn entries<R: Listed>(&self, ids: &[String]) -> Result<Vec<Filed<R>>, sqlx::Error> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marks: Vec<String> = (1..=ids.len()).map(|at| format!("${at}")).collect();
+        let (table, marks) = (table(R::KIND), marks.join(", "));
+        let text = format!("SELECT document, created_ms, changed_ms FROM {table} WHERE id IN ({marks})");
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for id in ids {
+            query = query.bind(id.as_str());
+        }
+        query.fetch_all(&self.pool).await?.iter().map(filed).collect()
     }
 
     /// One entry.

@@ -70,6 +70,7 @@ fn record(id: &str, at_ms: u64) -> Fact {
         quality: None,
         no_audio: None,
         recordings: vec![],
+        recorded_parties: Default::default(),
         recording_errors: vec![],
         stir: None,
         vars: Default::default(),

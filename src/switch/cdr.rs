@@ -226,6 +226,10 @@ pub struct CallRecord {
     pub no_audio: Option<String>,
     /// Files, as paths below the recording folder.
     pub recordings: Vec<String>,
+    /// Who is on each of these files: the numbers of all legs that were in the conversation while it was recorded, and of
+    /// the call that ordered it.
+    #[schema(required = false)]
+    pub recorded_parties: BTreeMap<String, Vec<String>>,
     /// What went wrong with recordings, one line each: `day/x.wav: No space left on device`. What of such a file was
     /// written before is among [`Self::recordings`].
     #[schema(required = false)]

@@ -179,6 +179,30 @@ pub enum What {
         /// The id of the call with the recorder.
         recorder: String,
     },
+    /// Somebody listens in to it.
+    Listened {
+        /// The listener's call.
+        listener: String,
+        /// Its party, and nobody else, hears them.
+        whisper: bool,
+    },
+    /// They do not any more.
+    Unlistened {
+        /// The listener's call.
+        listener: String,
+    },
+    /// It waits to be fetched.
+    Parked {
+        /// Where.
+        slot: String,
+    },
+    /// It does not any more, and goes on.
+    Unparked {
+        /// Where it waited.
+        slot: String,
+        /// The call that fetched it; absent: nobody did in time.
+        by: Option<String>,
+    },
     /// A carrier keeps our registration.
     TrunkRegistered {
         /// The carrier.
@@ -281,6 +305,10 @@ impl What {
             What::Streamed {} => "stream.stopped",
             What::Siprec { .. } => "siprec.started",
             What::SiprecOver { .. } => "siprec.stopped",
+            What::Listened { .. } => "call.listened",
+            What::Unlistened { .. } => "call.unlistened",
+            What::Parked { .. } => "call.parked",
+            What::Unparked { .. } => "call.unparked",
             What::TrunkRegistered { .. } => "trunk.registered",
             What::TrunkUnregistered { .. } => "trunk.unregistered",
             What::TrunkUp { .. } => "trunk.up",

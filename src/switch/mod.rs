@@ -98,6 +98,7 @@ mod trace;
 mod transfer;
 mod trunk;
 mod update;
+mod voices;
 mod watchdog;
 mod whereabouts;
 mod within;
@@ -124,5 +125,6 @@ pub use siprec::Recorders;
 pub use stream::{StreamAbout, StreamNews, StreamOrder};
 pub use switch::Switch;
 pub use trunk::{
-    Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
+    Alarm, Cap, CapBy, HeaderRule, Identity, KeysOut, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
 };
+pub use voices::RecordingNote;

@@ -142,10 +142,11 @@ impl Call {
     }
 
     /// Tell the engine what is agreed.
-    pub fn agree(&mut self, core: &mut Core, agreed: sdp::Agreed) {
+    pub fn agree(&mut self, core: &mut Core, mut agreed: sdp::Agreed) {
         tracing::info!(call = %self.name, why = agreed.why, "media agreed");
         core.trace(self.id, TraceEvent::Sdp(agreed.why.clone()));
         self.secure(core, &agreed);
+        self.choose_keys(core, &mut agreed);
         let Port::Open(open) = &mut self.port else { return };
         let (port, stream) = (open.id, Box::new(stream(&agreed)));
         let tools = media::Tools::new(&stream, &core.config.media);

@@ -314,6 +314,7 @@ impl Switch {
                 self.pass_key(id, key, false);
                 self.on_key(id, key);
             }
+            Notice::Records => self.note_voices(id),
             Notice::InfoKey(key) => {
                 self.tell_key(id, key);
                 self.pass_key(id, key, true);

@@ -26,7 +26,7 @@ use super::address::Url;
 use crate::{io::clock::Clock, time::Time};
 
 pub use s3::S3Key;
-pub use shelf::{erase, remove as erase_file, same as same_number};
+pub use shelf::{erase, remove as erase_file};
 
 /// The folder is looked through this often.
 const TIDY: Duration = Duration::from_secs(600);
@@ -150,7 +150,7 @@ impl Archive {
             }
             // What was left behind waits already, or is uploaded by now.
             let upload = self.config.upload.is_some() && !self.left.remove(&path);
-            match shelf::note(&path, record, upload) {
+            match shelf::note(&path, file, record, upload) {
                 Ok(()) if upload => self.waiting.push_back(path),
                 Ok(()) => {}
                 Err(error) => tracing::error!(file, %error, "nothing can be noted of a recording"),

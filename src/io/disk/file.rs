@@ -77,13 +77,27 @@ impl Recording {
     /// Keep what is known of its call beside each of its files, as `x.wav.json`: so whose they are is known, whatever
     /// becomes of the call.
     pub(super) fn note(&self, folder: &Path, note: &str, upload: bool) -> io::Result<()> {
-        let names = if self.tracks.len() > 1 { leg_files(&self.name).to_vec() } else { vec![self.name.clone()] };
-        names.iter().try_for_each(|name| {
+        self.names().iter().try_for_each(|name| {
             if upload {
                 fs::write(folder.join(format!("{name}.todo")), b"")?;
             }
             fs::write(folder.join(format!("{name}.json")), note)
         })
+    }
+
+    /// Keep this in the place of what was noted before. Where a file was erased meanwhile nothing of it comes back.
+    pub(super) fn note_again(&self, folder: &Path, note: &str) -> io::Result<()> {
+        let names = self.names();
+        let mut there = names.iter().filter(|name| folder.join(name).exists());
+        there.try_for_each(|name| {
+            let (json, new) = (folder.join(format!("{name}.json")), folder.join(format!("{name}.json.new")));
+            fs::write(&new, note)?;
+            fs::rename(new, json)
+        })
+    }
+
+    fn names(&self) -> Vec<String> {
+        if self.tracks.len() > 1 { leg_files(&self.name).to_vec() } else { vec![self.name.clone()] }
     }
 
     /// Interleaved samples.

@@ -412,11 +412,11 @@ fn a_recording_is_locked_as_long_as_it_may_go_on() {
     bench.open(R, "a.wav", Layout::Mix);
     bench.block(R, &[1; 160]);
     let locked = || {
-        let file = fs::File::open(bench.path("a.wav"));
+        let file = File::open(bench.path("a.wav"));
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     };
     while fs::metadata(bench.path("a.wav")).map_or(0, |data| data.len()) <= 44 {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     assert!(locked());
     bench.done(R, 160).unwrap();

@@ -133,13 +133,19 @@ impl Session {
             let place = |is: &dyn Fn(SocketAddr) -> bool| self.open.iter().position(|one| one.from.is_some_and(is));
             return place(&|own| own == from).or_else(|| place(&|own| own.ip() == from.ip()));
         };
-        match self.open.iter().position(|one| one.from == Some(from)) {
-            Some(at) if self.open[at].random == Some(random) => return Some(at),
-            // It begins anew (RFC 6347 section 4.2.8).
-            Some(at) => drop(self.open.swap_remove(at)),
-            None => {}
+        let before = self.open.iter().position(|one| one.from == Some(from));
+        if let Some(at) = before.filter(|at| self.open[*at].random == Some(random)) {
+            return Some(at);
         }
-        self.begin(front, Some(from), Some(random))
+        let begun = self.begin(front, Some(from), Some(random))?;
+        match before {
+            // It begins anew (RFC 6347 section 4.2.8): the last one takes the place of the one before.
+            Some(at) => {
+                self.open.swap_remove(at);
+                Some(at)
+            }
+            None => Some(begun),
+        }
     }
 
     fn begin(&mut self, front: &Front, from: Option<SocketAddr>, random: Option<[u8; 32]>) -> Option<usize> {

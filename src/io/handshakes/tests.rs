@@ -320,4 +320,14 @@ fn a_peer_that_begins_anew_from_the_same_place_is_taken_and_not_for_ever() {
     let mut ends = Ends::new(false);
     (0..5).for_each(|_| stranger_comes(&mut ends, AT[0], 20));
     assert!(ends.run().iter().all(Option::is_none));
+    // Nor does it end the fifth.
+    let mut ends = Ends::new(false);
+    (0..4).for_each(|_| stranger_comes(&mut ends, AT[0], 1));
+    let told = ends.workers[0].inbox().pop();
+    let Some(ToWorker::Command(Command::Handshake { bytes, .. })) = told else { panic!("{told:?}") };
+    ends.deliver(AT[0], &bytes);
+    let mut forged = bytes.to_vec();
+    forged[30] ^= 1;
+    ends.deliver(AT[0], &forged);
+    understand_each_other(ends.run());
 }

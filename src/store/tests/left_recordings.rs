@@ -60,3 +60,43 @@ async fn a_call_that_was_left_behind_names_the_files_of_its_recordings() {
     told.sort_unstable();
     assert_eq!(told, [(false, false), (true, true)], "the archive is told of who has recordings");
 }
+
+/// The files that are found with this number, and who is on the first of them.
+async fn found(store: &Store, number: &str) -> (Vec<String>, Vec<String>) {
+    let filter = RecordingFilter { number: vec![number.into()], limit: 10, ..RecordingFilter::default() };
+    let (kept, _) = store.recordings(&filter).await.unwrap();
+    let heard = kept.first().map(|kept| kept.heard.clone()).unwrap_or_default();
+    (kept.into_iter().map(|kept| kept.file).collect(), heard)
+}
+
+async fn finds_recordings_by_who_is_on_them(folder: &Path, database: &Database) {
+    let running = start(folder, database);
+    let Fact::Record(mut over) = record("r-1", 1_800_000_900_000) else { panic!("it is one") };
+    over.recordings = vec!["a.wav".into(), "b.wav".into()];
+    let people = |people: &[&str]| people.iter().map(|one| (*one).to_owned()).collect();
+    over.recorded_parties.insert("a.wav".into(), people(&["4711", "100", "555_1", "x\ny"]));
+    over.recorded_parties.insert("b.wav".into(), people(&["4711", "100"]));
+    running.tell(Fact::Record(over)).await;
+    running.stop();
+    let store = Store::open(database).await.unwrap();
+    let heard = people(&["4711", "100", "555_1", "x\u{fffd}y"]);
+    assert_eq!(found(&store, "555_1").await, (vec!["a.wav".into()], heard));
+    for nobody in ["555", "55511", "555%", "y", "%", ""] {
+        assert_eq!(found(&store, nobody).await.0, Vec::<String>::new(), "{nobody:?}");
+    }
+    assert_eq!(found(&store, "100").await.0.len(), 2);
+}
+
+#[tokio::test]
+async fn a_recording_is_found_by_whoever_is_on_it_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::file(&folder.path().join("a.sqlite"));
+    finds_recordings_by_who_is_on_them(folder.path(), &database).await;
+}
+
+#[tokio::test]
+async fn a_recording_is_found_by_whoever_is_on_it_in_postgresql() {
+    let Some(postgres) = Postgres::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    finds_recordings_by_who_is_on_them(folder.path(), &Database::parse(&postgres.url()).unwrap()).await;
+}

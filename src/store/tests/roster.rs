@@ -48,7 +48,10 @@ pub(super) async fn keeps_the_roster(database: &Database) {
     assert_eq!((is.entry, is.changed_ms), (two, 5), "nothing is changed");
     let other = queue(&["anna"]);
     assert_eq!(store.change_entry(&other, &["anna".into()], 7).await.unwrap(), Put::Done);
-    assert_eq!(store.entries::<Queue>().await.unwrap(), [Filed { entry: other, created_ms: 5, changed_ms: 7 }]);
+    let (is, ids) = (Filed { entry: other, created_ms: 5, changed_ms: 7 }, ["support".to_owned(), "gone".to_owned()]);
+    assert_eq!(store.entries::<Queue>(&ids).await.unwrap(), [is]);
+    assert_eq!(store.entries::<Queue>(&[]).await.unwrap(), []);
+    assert_eq!(store.entry_ids(ResourceKind::Queue).await.unwrap(), ids[..1]);
     assert_eq!(store.remove_entry(ResourceKind::Agent, "bo").await.unwrap(), Removed::Done, "no queue names it now");
     assert_eq!(store.remove_entry(ResourceKind::Queue, "support").await.unwrap(), Removed::Done);
     assert_eq!(store.remove_entry(ResourceKind::Queue, "support").await.unwrap(), Removed::NotThere);

@@ -101,8 +101,8 @@ fn a_recording_is_no_longer_than_the_operator_allows_and_says_whose_it_is_from_i
         let Some((_, Command::Record { ends, .. })) = world.node().commands.last() else { panic!("it records") };
         assert_eq!(ends.after, Some(wanted * 8000));
     }
-    let about = world.node().abouts.last().unwrap().clone();
-    assert_eq!((about.from.as_str(), about.to.as_str(), about.status), ("anna", "100", Status::InProgress));
+    let call = world.node().notes.last().unwrap().1.call.clone();
+    assert_eq!((call.from.as_str(), call.to.as_str(), call.status), ("anna", "100", Status::InProgress));
     caller.cseq += 1;
     caller.send(&mut world, "BYE", None);
     world.end_flow(flow, FlowEnd::Finished);

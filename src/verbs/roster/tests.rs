@@ -28,7 +28,7 @@ fn a_queue_names_what_does_not_fit_in_it() {
         tags: texts(&["german", "on duty"]),
         wait_script: "shop/wait.lua".into(),
         wait_limit_s: 86_400,
-        ..queue.clone()
+        ..queue
     };
     assert_eq!(full.unfit(), None);
     let wrong = [
