@@ -78,7 +78,7 @@ fn keys_are_told_but_not_those_that_are_masked_or_secret() {
     world.ask(flow, call, Verb::RecordStop { recording });
     let number = recording.0;
     let want = [
-        ("recording.started", json!({"recording": number, "file": "x.wav", "room": null})),
+        ("recording.started", json!({"recording": number, "file": "x.wav", "files": ["x.wav"], "room": null})),
         ("recording.mode", json!({"recording": number, "mode": "mask"})),
         key(Value::Null),
         ("recording.mode", json!({"recording": number, "mode": "keep"})),
