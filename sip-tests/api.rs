@@ -112,6 +112,39 @@ fn a_flow_is_published_and_a_reload_is_planned_from_the_command_line() {
     assert!(server.stop().success());
 }
 
+#[test]
+fn a_key_that_is_revoked_at_the_machine_ends_what_it_opened_in_the_running_server() {
+    let conf = "[api]\nlisten = \"127.0.0.1:0\"\n[[number]]\nnumber = \"1\"\nscript = \"some.lua\"\n";
+    let server = Server::start(conf, &[("some.lua", SCRIPT)]);
+    let line = server.wait_for("the API over HTTP");
+    let address = line.split("listening on ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+    let folder = server.folder.path().to_owned();
+    let keys = |arguments: &[&str]| good(&folder, &[&["keys"], arguments, &["--conf", "switchhook.toml"]].concat());
+    let add = |name: &str, scope: &str| keys(&["add", "--name", name, "--scope", scope]).trim().to_owned();
+    let (admin, wall) = (add("admin", "admin"), add("wall", "read"));
+    let listed: serde_json::Value = serde_json::from_str(&keys(&["list", "--json"])).unwrap();
+    let listed = listed.as_array().unwrap();
+    let id = listed.iter().find(|key| key["name"] == "wall").unwrap()["id"].as_str().unwrap().to_owned();
+    assert!(!keys(&["list"]).contains(&wall) && keys(&["list"]).contains("admin"));
+    // Somebody reads events with it.
+    let mut stream = std::net::TcpStream::connect(&address).unwrap();
+    let ask = format!("GET /v1/events HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {wall}\r\n\r\n");
+    std::io::Write::write_all(&mut stream, ask.as_bytes()).unwrap();
+    let mut first = [0; 12];
+    std::io::Read::read_exact(&mut stream, &mut first).unwrap();
+    assert!(first.ends_with(b"200"));
+    assert_eq!(keys(&["revoke", &id]).trim(), format!("revoked: {id}"));
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    let mut rest = Vec::new();
+    std::io::Read::read_to_end(&mut stream, &mut rest).expect("the stream ends");
+    assert!(!run(&folder, &["calls", "--api", &address, "--key", &wall]).status.success());
+    assert!(!run(&folder, &["keys", "revoke", &id, "--conf", "switchhook.toml"]).status.success(), "it is gone");
+    let audit = good(&folder, &["audit", "--api", &address, "--key", &admin]);
+    let told: Vec<&str> = audit.lines().filter(|line| line.contains(&id) && line.contains("command")).collect();
+    assert!(told.len() == 2 && told[0].contains("key.remove") && told[1].contains("key.make"), "{audit}");
+    assert!(server.stop().success());
+}
+
 /// Run the program in `folder` until it has said `text`, then end it; gives all that it said.
 fn run_until(folder: &Path, text: &str) -> String {
     let said = folder.join("said");

@@ -323,6 +323,7 @@ fn the_call_record_in_the_docs_has_every_field() {
         quality: Some(CallQuality::default()),
         no_audio: None,
         recordings: Vec::new(),
+        recorded_parties: Default::default(),
         recording_errors: Vec::new(),
         stir: None,
         vars: Default::default(),

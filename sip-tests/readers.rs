@@ -87,13 +87,15 @@ impl Source {
         let (reload, changed, fixed) =
             (mpsc::channel(1).0, mpsc::channel(1).0, watch::channel(api::Fixed::default()).1);
         let webhooks = api::WebhookEnds { node: "x".into(), fixed, changed };
-        let ends = api::Ends { orders: orders_weak, replies: answers, questions, reload, webhooks };
+        let roster = watch::channel(std::sync::Arc::default()).1;
+        let ends = api::Ends { orders: orders_weak, replies: answers, questions, reload, webhooks, roster };
         let config = api::Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             database,
             clock,
             tls: None,
             requests_per_s: 0,
+            max_per_address: 0,
             session: Duration::from_secs(3600),
             scripts: folder.path().to_owned(),
             recordings: folder.path().to_owned(),

@@ -84,6 +84,7 @@ fn record(call: usize) -> Fact {
         quality: Some(Default::default()),
         no_audio: None,
         recordings: vec![],
+        recorded_parties: Default::default(),
         recording_errors: Vec::new(),
         stir: None,
         vars: Default::default(),

@@ -2,10 +2,7 @@
 
 #![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::{convert::Infallible, net::IpAddr, time::Duration};
 
 use axum::{
     Json,
@@ -21,11 +18,11 @@ use super::{
     Context, Shared,
     limit::Knock,
     listen::Peer,
-    memory::{Known, Mark, Recall},
+    memory::{Granted, Known, Mark, Recall},
     page::Part,
     problem::{self, Body, Id, Params, Problem},
 };
-use crate::store::{Key, Scope};
+use crate::store::{Key, Person, Scope};
 
 /// The name of the cookie that holds a session.
 pub(super) const COOKIE: &str = "switchhook";
@@ -35,6 +32,25 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A caller of the API who showed a good key, or a session.
 pub(crate) struct Caller(pub Key);
+
+/// A caller, and what they showed, which is looked at again for as long as a door stays open.
+pub(crate) struct Pass {
+    /// Who it is.
+    pub(super) caller: Caller,
+    /// What they showed.
+    pub(super) proof: Proof,
+    /// When their session is over, in ms since 1970; none: it is a key.
+    pub(super) until_ms: Option<i64>,
+}
+
+/// What was shown, without the secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Proof {
+    /// The secret of a key.
+    Key(Mark),
+    /// The token of a session.
+    Session(Mark),
+}
 
 /// What somebody shows.
 pub(super) enum Shown<'a> {
@@ -69,65 +85,102 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, context: &Shared) -> Result<Caller, Problem> {
+        Pass::from_request_parts(parts, context).await.map(|pass| pass.caller)
+    }
+}
+
+/// The address that somebody asks from.
+pub(super) struct Whence(pub IpAddr);
+
+impl Whence {
+    fn of(parts: &Parts) -> Whence {
+        let ConnectInfo(Peer(from)) = parts.extensions.get().expect("each connection says from where it is");
+        Whence(from.ip())
+    }
+}
+
+impl FromRequestParts<Shared> for Whence {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Whence, Infallible> {
+        Ok(Whence::of(parts))
+    }
+}
+
+impl FromRequestParts<Shared> for Pass {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Shared) -> Result<Pass, Problem> {
         let refused = |detail| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "No access", detail);
         let shown = shown(&parts.headers);
         let shown = shown.ok_or_else(|| refused("a key is wanted: Authorization: Bearer swh_..., or a session"))?;
         if matches!(shown, Shown::Cookie(_)) && !is_own_page(&parts.headers) {
             return Err(refused("another site's page asks"));
         }
-        // Only tests ask without a connection.
-        let peer = parts.extensions.get::<ConnectInfo<Peer>>();
-        let from = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.0.ip());
-        let key = context.whose(&shown, from).await?;
-        let key = key.ok_or_else(|| refused("this key or session is not known"))?;
+        let Whence(from) = Whence::of(parts);
+        let proof = shown.proof();
+        let granted = context.whose(&proof, from).await?;
+        let Granted { key, until_ms } = granted.ok_or_else(|| refused("this key or session is not known"))?;
         context.knock(&key.id).await?;
-        Ok(Caller(key))
+        Ok(Pass { caller: Caller(key), proof, until_ms })
     }
 }
 
 impl Shown<'_> {
-    fn secret(&self) -> &str {
+    fn proof(&self) -> Proof {
         match self {
-            Shown::Key(secret) | Shown::Session(secret) | Shown::Cookie(secret) => secret,
+            Shown::Key(secret) => Proof::Key(Mark::of(secret)),
+            Shown::Session(token) | Shown::Cookie(token) => Proof::Session(Mark::of(token)),
+        }
+    }
+}
+
+impl Proof {
+    fn mark(&self) -> &Mark {
+        match self {
+            Proof::Key(mark) | Proof::Session(mark) => mark,
         }
     }
 }
 
 impl Context {
     /// Whose it is; none: nobody's. While the database does not answer, those whom it knew lately are known.
-    async fn whose(&self, shown: &Shown<'_>, from: IpAddr) -> Result<Option<Key>, Problem> {
-        let mark = Mark::of(shown.secret());
-        let remembered = match self.recall(mark, from).await? {
+    async fn whose(&self, proof: &Proof, from: IpAddr) -> Result<Option<Granted>, Problem> {
+        let mark = proof.mark();
+        let remembered = match self.recall(mark.clone(), from).await? {
             Known::TooOften(wait) => return Err(Problem::too_often(wait)),
-            Known::Away(key) => return key.map(Some).ok_or_else(problem::away),
-            Known::Ask(key) => key,
+            Known::Away(granted) => return granted.map(Some).ok_or_else(problem::away),
+            Known::Ask(granted) => granted,
         };
-        match timeout(PATIENCE, self.look_up(shown)).await {
-            Ok(Ok(key)) => {
-                self.remember(Recall::Is(mark, from, key.clone())).await?;
-                Ok(key)
+        match self.look_up(proof).await {
+            Ok(granted) => {
+                self.remember(Recall::Is(mark.clone(), from, granted.clone())).await?;
+                Ok(granted)
             }
-            Ok(Err(problem)) => {
+            Err(problem) => {
                 self.remember(Recall::Away).await?;
                 remembered.map(Some).ok_or(problem)
-            }
-            Err(_) => {
-                self.remember(Recall::Away).await?;
-                remembered.map(Some).ok_or_else(problem::away)
             }
         }
     }
 
-    async fn look_up(&self, shown: &Shown<'_>) -> Result<Option<Key>, Problem> {
-        let store = self.store().await?;
-        let found = match shown {
-            Shown::Key(secret) => store.find_key(secret).await,
-            Shown::Session(token) | Shown::Cookie(token) => {
-                let found = store.find_session(token, self.now_ms()).await;
-                found.map(|person| person.map(|person| person.key()))
-            }
+    /// Whose the database says it is; none: nobody's.
+    pub(super) async fn look_up(&self, proof: &Proof) -> Result<Option<Granted>, Problem> {
+        let look = async {
+            let store = self.store().await?;
+            let found = match proof {
+                Proof::Key(Mark(hash)) => {
+                    store.find_key(hash).await.map(|key| key.map(|key| Granted { key, until_ms: None }))
+                }
+                Proof::Session(Mark(hash)) => {
+                    let found = store.find_session(hash, self.now_ms()).await;
+                    let granted = |(person, until): (Person, i64)| Granted { key: person.key(), until_ms: Some(until) };
+                    found.map(|found| found.map(granted))
+                }
+            };
+            found.map_err(|error| problem::database(&error))
         };
-        found.map_err(|error| problem::database(&error))
+        timeout(PATIENCE, look).await.unwrap_or_else(|_| Err(problem::away()))
     }
 
     /// Who has this key comes: not too often.
@@ -155,6 +208,11 @@ pub(super) fn checked_numbers(numbers: &[String]) -> Result<(), Problem> {
 }
 
 impl Caller {
+    /// Does the key see calls between these two?
+    pub fn sees(&self, context: &Context, parties: [&str; 2]) -> bool {
+        self.0.sees(&context.config.dialling, parties)
+    }
+
     /// Refuse keys that do not go so far.
     pub fn need(&self, scope: Scope) -> Result<(), Problem> {
         if self.0.scope >= scope {

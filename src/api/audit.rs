@@ -32,7 +32,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Entry {
     /// When, in ms since 1970.
     at_ms: i64,
-    /// The id of a key, or `user:` and a name.
+    /// The id of a key, `user:` and a name, or `command`: somebody at the machine.
     who: String,
     /// What, such as `call.hangup`.
     what: String,

@@ -121,7 +121,7 @@ impl Context {
     /// The same, with how its audio goes.
     async fn standing(&self, caller: &Caller, id: &str) -> Result<Standing, Problem> {
         let found = self.ask_journal(|to| Question::Find(id.to_owned(), to)).await?;
-        let seen = found.filter(|(call, _)| caller.0.sees([&call.from, &call.to]));
+        let seen = found.filter(|(call, _)| caller.sees(self, [&call.from, &call.to]));
         seen.ok_or_else(|| Problem::no_such("call in progress"))
     }
 }
@@ -144,7 +144,7 @@ fn filter(wanted: Wanted, caller: &Caller, dialling: &Dialling) -> Result<CallFi
     }
     let Wanted { status, end_reason, number, direction, since_ms, until_ms, .. } = wanted;
     let number = number.map(|number| dialling.ways(&number)).unwrap_or_default();
-    let numbers = caller.0.numbers.clone();
+    let numbers = caller.0.ways(dialling);
     Ok(CallFilter { status, end_reason, number, direction, since_ms, until_ms, after, limit, numbers })
 }
 
@@ -176,7 +176,7 @@ pub(crate) async fn list(
     let filter = filter(wanted, &caller, &context.config.dialling)?;
     let (calls, next) = if live {
         let mut calls = context.live().await?;
-        calls.retain(|(call, _)| caller.0.sees([&call.from, &call.to]) && passes(&filter, call));
+        calls.retain(|(call, _)| caller.sees(&context, [&call.from, &call.to]) && passes(&filter, call));
         calls.sort_by(|(a, _), (b, _)| (b.start_ms, &b.id).cmp(&(a.start_ms, &a.id)));
         let more = calls.len() > filter.limit as usize;
         calls.truncate(filter.limit as usize);
@@ -302,8 +302,8 @@ pub(super) async fn found(context: &Context, caller: &Caller, id: &str) -> Resul
     if let Ok(call) = context.standing(caller, id).await {
         return Ok(json!(LiveCall::new(call, context.now_ms())));
     }
-    if let Some(event) = context.ended(id).await?.filter(|event| caller.0.sees(event.parties.each_ref().map(|p| &**p)))
-    {
+    let sees = |event: &Event| caller.sees(context, event.parties.each_ref().map(|party| &**party));
+    if let Some(event) = context.ended(id).await?.filter(|event| sees(event)) {
         let mut event: Value = serde_json::from_str(&event.line).unwrap_or_default();
         return Ok(event["data"].take());
     }
@@ -312,7 +312,7 @@ pub(super) async fn found(context: &Context, caller: &Caller, id: &str) -> Resul
 
 async fn kept(context: &Context, caller: &Caller, id: &str) -> Result<Value, Problem> {
     let found = context.store().await?.call(id).await.map_err(|error| problem::database(&error))?;
-    let found = found.filter(|call| caller.0.sees([&call.parties[0], &call.parties[1]]));
+    let found = found.filter(|call| caller.sees(context, [&call.parties[0], &call.parties[1]]));
     found.map(|call| call.document).ok_or_else(|| Problem::no_such("call"))
 }
 
@@ -332,7 +332,7 @@ pub(crate) async fn events(
     // What the database takes between the two questions is there twice, not never.
     let coming = context.coming(&id).await?;
     match coming.last() {
-        Some(event) if !caller.0.sees(event.parties.each_ref().map(|party| &**party)) => {
+        Some(event) if !caller.sees(&context, event.parties.each_ref().map(|party| &**party)) => {
             return Err(Problem::no_such("call"));
         }
         Some(_) => {}

@@ -7,7 +7,7 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     extract::{
         State,
-        ws::{Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, StatusCode},
     response::{
@@ -21,7 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Shared,
-    access::Caller,
+    access::Pass,
     page,
     problem::{Params, Problem},
     reader::{News, Reader},
@@ -119,12 +119,12 @@ fn since(headers: &HeaderMap, interest: Interest) -> Result<Interest, Problem> {
         content_type = "text/event-stream")))]
 pub(crate) async fn stream(
     State(context): State<Shared>,
-    caller: Caller,
+    pass: Pass,
     headers: HeaderMap,
     Params(interest): Params<Interest>,
 ) -> Result<Response, Problem> {
-    caller.need(Scope::Read)?;
-    let reader = Reader::begin(&context, caller.0, since(&headers, interest)?).await?;
+    pass.caller.need(Scope::Read)?;
+    let reader = Reader::begin(&context, pass, since(&headers, interest)?).await?;
     let stream = futures_util::stream::unfold(reader, |mut reader| async move {
         let event = match reader.next().await? {
             News::Event { id, kind, line } => sse::Event::default().id(id.to_string()).event(kind).data(&*line),
@@ -140,16 +140,16 @@ pub(crate) async fn stream(
     (status = 101, description = "A WebSocket that sends events"), (status = 426, body = Problem)))]
 pub(crate) async fn socket(
     State(context): State<Shared>,
-    caller: Caller,
+    pass: Pass,
     Params(interest): Params<Interest>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    caller.need(Scope::Read)?;
+    pass.caller.need(Scope::Read)?;
     let upgrade = upgrade.map_err(|error| {
         Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "A WebSocket is wanted", error.body_text())
     })?;
     page::after(interest.after)?;
-    let reader = Reader::begin(&context, caller.0, interest).await?;
+    let reader = Reader::begin(&context, pass, interest).await?;
     Ok(upgrade.max_message_size(4096).on_upgrade(|socket| tell(socket, reader)))
 }
 
@@ -159,7 +159,10 @@ async fn tell(mut socket: WebSocket, mut reader: Reader) {
             news = reader.next() => match news {
                 Some(News::Event { line, .. }) => Message::text(&*line),
                 Some(News::Lost(lost)) => Message::text(lost.line()),
-                None => return,
+                None => Message::Close(Some(CloseFrame {
+                    code: close_code::POLICY,
+                    reason: "the key or session counts no more, or the server stops".into(),
+                })),
             },
             heard = socket.recv() => match heard {
                 Some(Ok(_)) => continue,
@@ -167,7 +170,8 @@ async fn tell(mut socket: WebSocket, mut reader: Reader) {
             },
             () = alive() => Message::Ping(Default::default()),
         };
-        if !matches!(timeout(STUCK, socket.send(message)).await, Ok(Ok(()))) {
+        let last = matches!(message, Message::Close(_));
+        if !matches!(timeout(STUCK, socket.send(message)).await, Ok(Ok(()))) || last {
             return;
         }
     }

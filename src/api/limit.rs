@@ -1,6 +1,10 @@
 //! How often somebody may ask: at a steady rate, with room for a burst (the generic cell rate algorithm, ITU-T I.371).
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,7 +16,9 @@ const MOST: usize = 10_000;
 const CROWDED: Duration = Duration::from_secs(1);
 /// Tries to log in, for each name: so many at once, then one in ten seconds.
 const LOGINS: (u32, Duration) = (5, Duration::from_secs(10));
-/// And of all names together: each costs a sixth of a second on a core.
+/// From each address, whatever the names: so many at once, then one in two seconds.
+const ADDRESS_LOGINS: (u32, Duration) = (10, Duration::from_secs(2));
+/// And of all names and addresses together: each costs a sixth of a second on a core.
 const ALL_LOGINS: (u32, Duration) = (20, Duration::from_millis(500));
 
 /// Counts who comes how often.
@@ -61,8 +67,39 @@ impl Limiter {
 pub(super) enum Knock {
     /// A key or a session.
     Key(String, oneshot::Sender<Option<Duration>>),
-    /// Somebody who wants to log in by this name.
-    Login(String, oneshot::Sender<Option<Duration>>),
+    /// Somebody there who wants to log in by this name.
+    Login(IpAddr, String, oneshot::Sender<Option<Duration>>),
+}
+
+/// Whom an address counts for: a host of IPv6 has a whole /64 for itself (RFC 7721 section 4.3).
+pub(super) fn house(from: IpAddr) -> IpAddr {
+    match from.to_canonical() {
+        IpAddr::V6(six) if !six.is_loopback() => Ipv6Addr::from_bits(six.to_bits() >> 64 << 64).into(),
+        other => other,
+    }
+}
+
+/// Tries to log in.
+struct Logins {
+    addresses: Limiter,
+    names: Limiter,
+    all: Limiter,
+}
+
+impl Logins {
+    fn new() -> Logins {
+        let [addresses, names, all] = [ADDRESS_LOGINS, LOGINS, ALL_LOGINS].map(Limiter::new);
+        Logins { addresses, names, all }
+    }
+
+    /// None: they may try. Who is turned away at one door is not counted at the next: so one address uses up neither what
+    /// others may try, nor what a name may.
+    fn come(&mut self, now: Time, from: IpAddr, name: &str) -> Option<Duration> {
+        self.addresses
+            .come(now, &house(from).to_string())
+            .or_else(|| self.names.come(now, name))
+            .or_else(|| self.all.come(now, ""))
+    }
 }
 
 /// Answer them until the server is gone. A key may ask `a_second` times a second, and twice as often at once; 0: as
@@ -70,16 +107,13 @@ pub(super) enum Knock {
 pub(super) async fn keep(mut knocks: mpsc::Receiver<Knock>, a_second: u32, clock: Clock) {
     let gap = Duration::from_secs(1).checked_div(a_second).unwrap_or(Duration::ZERO);
     let mut keys = Limiter::new((a_second.saturating_mul(2).max(1), gap));
-    let (mut logins, mut all_logins) = (Limiter::new(LOGINS), Limiter::new(ALL_LOGINS));
+    let mut logins = Logins::new();
     while let Some(knock) = knocks.recv().await {
         let now = clock.now();
         // Who asked may be gone.
         let _ = match knock {
             Knock::Key(id, answer) => answer.send(keys.come(now, &id)),
-            Knock::Login(name, answer) => {
-                let wait = all_logins.come(now, "").or_else(|| logins.come(now, &name));
-                answer.send(wait)
-            }
+            Knock::Login(from, name, answer) => answer.send(logins.come(now, from, &name)),
         };
     }
 }
@@ -109,6 +143,28 @@ mod tests {
             assert_eq!(limiter.come(now + ms(1000), "a"), None);
         }
         assert_eq!(limiter.come(now + ms(1000), "a"), Some(ms(100)));
+    }
+
+    #[test]
+    fn who_tries_passwords_from_one_address_keeps_nobody_else_from_logging_in() {
+        let mut logins = Logins::new();
+        let now = Time::START + ms(100_000);
+        let there = |last| IpAddr::from([192, 0, 2, last]);
+        let tried = (0..1000).filter(|n| logins.come(now, there(1), &n.to_string()).is_none()).count();
+        assert_eq!(tried, ADDRESS_LOGINS.0 as usize);
+        for _ in 0..LOGINS.0 {
+            assert_eq!(logins.come(now, there(2), "anna"), None);
+        }
+        assert!(logins.come(now, there(3), "anna").is_some(), "a name is tried so often, from wherever");
+        assert_eq!(logins.come(now, there(3), "bo"), None);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let house_of = |text: &str| house(text.parse().unwrap()).to_string();
+        assert_eq!(house_of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(house_of("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(house_of("::1"), "::1");
     }
 
     #[test]

@@ -1,15 +1,26 @@
 //! Connections to the API: in the clear, or over TLS with the certificates that SIP has.
 
 use std::{
+    collections::HashMap,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{extract::connect_info::Connected, serve::IncomingStream};
+use axum::{Router, extract::ConnectInfo};
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -18,6 +29,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+use super::limit::house;
 use crate::{
     io::{
         clock::Clock,
@@ -42,9 +54,58 @@ pub struct Secure {
     pub reload: Duration,
 }
 
-/// A connection over which nothing comes and nothing can be sent for so long gives its place to others. Streams of
-/// events show more often than that that they are alive.
-pub(super) const IDLE: Duration = Duration::from_secs(120);
+/// How long a connection may hold its place, and how many one address may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// A connection over which nothing comes and nothing can be sent for so long gives its place to others. Streams of
+    /// events show more often than that that they are alive.
+    pub idle: Duration,
+    /// The same where the head of a request, the first or the next one, is not there after so long.
+    pub head: Duration,
+    /// Connections of an address that is not this machine's; 0: as many as there are places.
+    pub per_address: usize,
+}
+
+impl Limits {
+    /// As the server has them.
+    pub fn new(per_address: usize) -> Limits {
+        Limits { idle: Duration::from_secs(120), head: Duration::from_secs(10), per_address }
+    }
+}
+
+/// A place among all, and among those of an address.
+#[derive(Debug)]
+struct Place {
+    _all: OwnedSemaphorePermit,
+    _address: Option<OwnedSemaphorePermit>,
+}
+
+/// How many more each address may have.
+struct Addresses {
+    each: usize,
+    left: HashMap<IpAddr, Arc<Semaphore>>,
+}
+
+impl Addresses {
+    fn new(each: usize) -> Addresses {
+        Addresses { each, left: HashMap::new() }
+    }
+
+    /// Let somebody in from there, with `_all`; none: they have as many as they may. A proxy on this machine speaks for
+    /// everybody.
+    fn come(&mut self, from: IpAddr, _all: OwnedSemaphorePermit) -> Option<Place> {
+        let from = house(from);
+        if self.each == 0 || from.is_loopback() {
+            return Some(Place { _all, _address: None });
+        }
+        if self.left.len() > MOST_CONNECTIONS {
+            self.left.retain(|_, left| left.available_permits() < self.each);
+        }
+        let left = self.left.entry(from).or_insert_with(|| Arc::new(Semaphore::new(self.each)));
+        let _address = left.clone().try_acquire_owned().ok()?;
+        Some(Place { _all, _address: Some(_address) })
+    }
+}
 
 /// A connection, for as long as it holds its place.
 #[derive(Debug)]
@@ -52,18 +113,12 @@ pub(super) struct Connection {
     stream: Stream,
     /// Its next tick is the end.
     idle: Interval,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// From where somebody asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub SocketAddr);
-
-impl Connected<IncomingStream<'_, Ready>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Ready>) -> Peer {
-        Peer(*stream.remote_addr())
-    }
-}
 
 #[derive(Debug)]
 enum Stream {
@@ -71,12 +126,8 @@ enum Stream {
     Secure(Box<TlsStream<TcpStream>>),
 }
 
-/// The connections that are ready, as the HTTP server takes them.
-#[derive(Debug)]
-pub(super) struct Ready {
-    at: SocketAddr,
-    connections: mpsc::Receiver<(Connection, SocketAddr)>,
-}
+/// The connections that are ready.
+type Ready = mpsc::Receiver<(Connection, SocketAddr)>;
 
 /// Certificates in use.
 pub(super) struct Certificates {
@@ -112,20 +163,37 @@ impl Certificates {
     }
 }
 
-/// Take connections from now on, by a task of their own, and end those that are `idle` for so long.
-pub(super) fn open(listener: TcpListener, at: SocketAddr, certificates: Option<Certificates>, idle: Duration) -> Ready {
+/// Take connections from now on, by a task of their own.
+pub(super) fn open(listener: TcpListener, certificates: Option<Certificates>, limits: Limits) -> Ready {
     let (to, connections) = mpsc::channel(16);
-    tokio::spawn(take(listener, certificates, to, idle));
-    Ready { at, connections }
+    tokio::spawn(take(listener, certificates, to, limits));
+    connections
+}
+
+/// Answer on each of them until nobody takes connections any more.
+pub(super) async fn serve(mut ready: Ready, router: Router, limits: Limits) {
+    while let Some((connection, from)) = ready.recv().await {
+        let service = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(Peer(from)));
+            service.call(request)
+        });
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(limits.head);
+        let answering = http.serve_connection(TokioIo::new(connection), service).with_upgrades();
+        // Who breaks off, or speaks something else, is not there to be told.
+        tokio::spawn(async move { drop(answering.await) });
+    }
 }
 
 async fn take(
     listener: TcpListener,
     mut certificates: Option<Certificates>,
     to: mpsc::Sender<(Connection, SocketAddr)>,
-    idle: Duration,
+    limits: Limits,
 ) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut addresses = Addresses::new(limits.per_address);
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let (stream, from) = match listener.accept().await {
@@ -137,10 +205,12 @@ async fn take(
                 continue;
             }
         };
+        // They have enough of them; more are closed.
+        let Some(place) = addresses.come(from.ip(), place) else { continue };
         // What is answered is small, and is to go at once.
         let _ = stream.set_nodelay(true);
         let Some(certificates) = &mut certificates else {
-            let connection = Connection::new(Stream::Plain(stream), idle, place);
+            let connection = Connection::new(Stream::Plain(stream), limits.idle, place);
             if to.send((connection, from)).await.is_err() {
                 return;
             }
@@ -151,32 +221,15 @@ async fn take(
         tokio::spawn(async move {
             // Who cannot shake hands is not let in, and there is nobody to tell.
             if let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                let connection = Connection::new(Stream::Secure(Box::new(stream)), idle, place);
+                let connection = Connection::new(Stream::Secure(Box::new(stream)), limits.idle, place);
                 let _ = to.send((connection, from)).await;
             }
         });
     }
 }
 
-impl axum::serve::Listener for Ready {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        match self.connections.recv().await {
-            Some(ready) => ready,
-            // Nobody takes connections any more.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.at)
-    }
-}
-
 impl Connection {
-    fn new(stream: Stream, idle: Duration, place: OwnedSemaphorePermit) -> Connection {
+    fn new(stream: Stream, idle: Duration, place: Place) -> Connection {
         let mut connection = Connection { stream, idle: interval(idle), _place: place };
         // The first tick would be at once.
         connection.idle.reset();
@@ -231,7 +284,6 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
-    use axum::serve::Listener;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -240,9 +292,9 @@ mod tests {
     async fn who_says_nothing_for_long_loses_the_connection_and_who_talks_keeps_it() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let mut ready = open(listener, at, None, Duration::from_millis(300));
+        let mut ready = open(listener, None, Limits { idle: Duration::from_millis(300), ..Limits::new(0) });
         let mut talker = TcpStream::connect(at).await.unwrap();
-        let (mut heard, _) = ready.accept().await;
+        let (mut heard, _) = ready.recv().await.unwrap();
         for _ in 0..5 {
             // Less than the limit each time, more than it in all.
             let _ = timeout(Duration::from_millis(100), std::future::pending::<()>()).await;
@@ -251,5 +303,56 @@ mod tests {
         }
         let error = heard.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_say_what_they_want_gives_their_place_to_others() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let limits = Limits { head: Duration::from_millis(300), ..Limits::new(0) };
+        tokio::spawn(serve(open(listener, None, limits), Router::new(), limits));
+        let mut slow = TcpStream::connect(at).await.unwrap();
+        // A head that comes bit by bit, and so is never idle.
+        let (mut answer, mut sent) = (Vec::new(), 0);
+        let over = async {
+            loop {
+                let _ = slow.write_all(b"X").await;
+                sent += 1;
+                if timeout(Duration::from_millis(50), slow.read_to_end(&mut answer)).await.is_ok() {
+                    return;
+                }
+            }
+        };
+        timeout(Duration::from_secs(5), over).await.expect("it is closed");
+        assert!(sent >= 4, "it had its time");
+        // Who has asked is answered, and may ask again for as long.
+        let mut quick = TcpStream::connect(at).await.unwrap();
+        for _ in 0..3 {
+            quick.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let mut head = [0; 12];
+            quick.read_exact(&mut head).await.unwrap();
+            assert_eq!(&head, b"HTTP/1.1 404");
+            let mut rest = [0; 4096];
+            assert!(quick.read(&mut rest).await.unwrap() > 0);
+            let _ = timeout(Duration::from_millis(150), std::future::pending::<()>()).await;
+        }
+        assert_eq!(timeout(Duration::from_secs(5), quick.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
+    }
+
+    #[test]
+    fn an_address_has_so_many_places_and_this_machine_all() {
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let mut addresses = Addresses::new(2);
+        let mut come = |from: &str| addresses.come(from.parse().unwrap(), places.clone().try_acquire_owned().unwrap());
+        let held = [come("192.0.2.1"), come("192.0.2.1"), come("2001:db8::1"), come("2001:db8::2")];
+        assert!(held.iter().all(Option::is_some));
+        assert!(come("192.0.2.1").is_none() && come("::ffff:192.0.2.1").is_none() && come("2001:db8::3").is_none());
+        assert!(come("192.0.2.2").is_some());
+        let machine: Vec<_> = (0..10).map(|_| come("127.0.0.1")).collect();
+        assert!(machine.iter().all(Option::is_some));
+        drop(held);
+        assert!(come("192.0.2.1").is_some());
+        drop(machine);
+        assert_eq!(places.available_permits(), MOST_CONNECTIONS, "who is sent away holds no place");
     }
 }

@@ -1,5 +1,7 @@
 //! Sessions: people log in with a name and a password, and show the token that they get, or the cookie.
 
+use std::net::IpAddr;
+
 use axum::{
     Json,
     extract::State,
@@ -12,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::{
     Context, Shared,
-    access::{COOKIE, Caller, Shown, plain, shown},
+    access::{COOKIE, Caller, Shown, Whence, plain, shown},
     limit::Knock,
     problem::{self, Body, Problem},
 };
@@ -65,10 +67,10 @@ fn wrong() -> Problem {
 }
 
 impl Context {
-    /// Somebody tries to log in by this name: not too often.
-    async fn knock_to_log_in(&self, name: &str) -> Result<(), Problem> {
+    /// Somebody there tries to log in by this name: not too often.
+    async fn knock_to_log_in(&self, from: IpAddr, name: &str) -> Result<(), Problem> {
         let (answer, wait) = oneshot::channel();
-        self.door.send(Knock::Login(name.to_owned(), answer)).await.map_err(|_| Problem::gone())?;
+        self.door.send(Knock::Login(from, name.to_owned(), answer)).await.map_err(|_| Problem::gone())?;
         wait.await.map_err(|_| Problem::gone())?.map_or(Ok(()), |wait| Err(Problem::too_often(wait)))
     }
 
@@ -100,12 +102,13 @@ impl Context {
     (status = 503, body = Problem)))]
 pub(crate) async fn begin(
     State(context): State<Shared>,
+    Whence(from): Whence,
     Body(login): Body<Login>,
 ) -> Result<impl IntoResponse, Problem> {
     if !plain(&login.user, 64) || login.password.chars().count() > 200 {
         return Err(wrong());
     }
-    context.knock_to_log_in(&login.user).await?;
+    context.knock_to_log_in(from, &login.user).await?;
     let person = context.prove(login).await?;
     let now = context.now_ms();
     let store = context.store().await?;

@@ -4,6 +4,8 @@
 //! where wanted, the numbers whose calls it may see.
 
 mod access;
+mod agents;
+mod ai_agents;
 mod ask;
 mod audit;
 mod calls;
@@ -11,7 +13,10 @@ mod contacts;
 mod doc;
 mod events;
 mod figures;
+mod finish;
+mod first;
 mod flows;
+mod gate;
 mod journal;
 mod limit;
 mod listen;
@@ -24,11 +29,13 @@ mod page;
 mod people;
 mod play;
 mod problem;
+mod queues;
 mod range;
 mod reader;
 mod recordings;
 mod reload;
 mod rooms;
+mod roster;
 mod shapes;
 mod start;
 mod steer;
@@ -44,19 +51,21 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration}
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    middleware,
     routing::{delete, get, patch, post},
 };
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::{
     io::{Order, clock::Clock},
-    store::{Database, Person, Question, Scope, Store, fresh_password},
+    store::{Database, Question, Store},
     switch::{ConsoleReply, Dialling},
 };
 pub use ask::FIRST_REQUEST;
 pub use listen::{MOST_CONNECTIONS, Secure};
 use problem::Problem;
 pub use reload::Reload;
+pub use roster::FixedRoster;
 pub use tellers::{Fixed, TellersConfig, spawn as spawn_webhooks};
 pub use webhook::WebhookConfig;
 pub use webhooks::{WebhookEnds, is_kind, is_name};
@@ -77,6 +86,8 @@ pub struct Config {
     pub tls: Option<Secure>,
     /// How often a key may ask in a second; twice as often at once. 0: as often as it likes.
     pub requests_per_s: u32,
+    /// Connections of an address that is not this machine's; 0: as many as there are.
+    pub max_per_address: usize,
     /// How long a session lasts.
     pub session: Duration,
     /// The folder of scripts.
@@ -100,6 +111,8 @@ pub struct Ends {
     pub reload: mpsc::Sender<Reload>,
     /// The thread that tells webhooks.
     pub webhooks: WebhookEnds,
+    /// Queues and agents of the configuration.
+    pub roster: FixedRoster,
 }
 
 /// What all requests share.
@@ -111,7 +124,9 @@ pub(crate) struct Context {
     door: mpsc::Sender<limit::Knock>,
     reload: mpsc::Sender<Reload>,
     webhooks: WebhookEnds,
+    roster: FixedRoster,
     memory: mpsc::Sender<memory::Recall>,
+    gate: mpsc::Sender<gate::Turn>,
     notes: mpsc::Sender<notes::Note>,
     /// The database takes no notes.
     notes_away: watch::Receiver<bool>,
@@ -145,21 +160,24 @@ pub fn spawn(config: Config, ends: Ends) -> io::Result<SocketAddr> {
     let at = listener.local_addr()?;
     thread::Builder::new().name("api".into()).spawn(move || {
         runtime.block_on(async {
-            let listener = listen::open(listener, at, certificates, listen::IDLE);
-            serve(config, ends, listener).await;
+            let limits = listen::Limits::new(config.max_per_address);
+            let ready = listen::open(listener, certificates, limits);
+            serve(config, ends, |router| listen::serve(ready, router, limits)).await;
         });
     })?;
     Ok(at)
 }
 
-async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
+/// Do all that the API does, `answering` what is asked.
+async fn serve<F: Future<Output = ()>>(config: Config, ends: Ends, answering: impl FnOnce(Router) -> F) {
     let (asks, asked) = mpsc::channel(256);
     let (door, knocks) = mpsc::channel(256);
-    let Ends { orders, replies, questions, reload, webhooks } = ends;
-    let answering = ask::answer(asked, replies, orders.clone());
+    let Ends { orders, replies, questions, reload, webhooks, roster } = ends;
+    let asking = ask::answer(asked, replies, orders.clone());
     let limiting = limit::keep(knocks, config.requests_per_s, config.clock);
     let (memory, recalls) = mpsc::channel(256);
     let remembering = memory::keep(recalls, config.clock);
+    let (gate, turns) = mpsc::channel(256);
     let (notes, noted) = mpsc::channel(notes::WAITING);
     let (away, notes_away) = watch::channel(false);
     let (started_ms, store) = (now_ms(config.clock), OnceCell::new());
@@ -171,53 +189,25 @@ async fn serve(config: Config, ends: Ends, listener: listen::Ready) {
         door,
         reload,
         webhooks,
+        roster,
         memory,
+        gate,
         notes,
         notes_away,
         started_ms,
         store,
     };
     let context = Arc::new(context);
-    let service = router(context.clone()).into_make_service_with_connect_info::<listen::Peer>();
     tokio::select! {
         // The server is gone.
-        () = answering => {}
+        () = asking => {}
         () = limiting => {}
         () = remembering => {}
         () = notes::keep(context.clone(), noted, away) => {}
-        done = axum::serve(listener, service).into_future() => {
-            if let Err(error) = done {
-                tracing::error!(%error, "the API has stopped");
-            }
-        }
-        () = first_key(context) => {}
+        () = gate::keep(context.clone(), turns) => {}
+        () = answering(router(context.clone())) => {}
+        () = first::make(context) => {}
     }
-}
-
-/// Whoever starts a server without keys gets one, and a password to log in where nobody can; each shown this once.
-async fn first_key(context: Shared) {
-    let made = async {
-        let store = context.store().await?;
-        if store.keys().await.map_err(|error| problem::database(&error))?.is_empty() {
-            let made = store.make_key("first", Scope::Admin, &[], context.now_ms()).await;
-            let (_, secret) = made.map_err(|error| problem::database(&error))?;
-            println!("API key with all rights, shown only this once: {secret}");
-        }
-        if store.people().await.map_err(|error| problem::database(&error))?.is_empty() {
-            let plain = fresh_password();
-            let password = people::hashed(plain.clone()).await?;
-            let admin = Person { name: "admin".into(), role: Scope::Admin, numbers: Vec::new() };
-            let added = store.add_person(&admin, &password, context.now_ms()).await;
-            if added.map_err(|error| problem::database(&error))? {
-                println!("user admin may log in with this password, shown only this once: {plain}");
-            }
-        }
-        Ok::<(), Problem>(())
-    };
-    if let Err(problem) = made.await {
-        tracing::error!(why = problem.detail, "no first key or password was made for the API");
-    }
-    std::future::pending().await
 }
 
 fn router(context: Shared) -> Router {
@@ -237,10 +227,12 @@ fn router(context: Shared) -> Router {
         .merge(calls())
         .merge(rooms())
         .merge(kept())
+        .merge(waiting())
         .merge(access())
         .fallback(problem::nothing_here)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(middleware::from_fn(finish::finish))
         .with_state(context)
 }
 
@@ -291,6 +283,16 @@ fn kept() -> Router<Shared> {
         .route("/v1/recordings", get(recordings::list))
         .route("/v1/recordings/{id}", get(recordings::one).delete(recordings::erase))
         .route("/v1/recordings/{id}/audio", get(recordings::audio))
+}
+
+fn waiting() -> Router<Shared> {
+    Router::new()
+        .route("/v1/queues", get(queues::list).post(queues::make))
+        .route("/v1/queues/{id}", get(queues::one).put(queues::change).delete(queues::remove))
+        .route("/v1/agents", get(agents::list).post(agents::make))
+        .route("/v1/agents/{id}", get(agents::one).put(agents::change).delete(agents::remove))
+        .route("/v1/ai-agents", get(ai_agents::list).post(ai_agents::make))
+        .route("/v1/ai-agents/{id}", get(ai_agents::one).put(ai_agents::change).delete(ai_agents::remove))
 }
 
 fn access() -> Router<Shared> {

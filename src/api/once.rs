@@ -84,16 +84,20 @@ pub(super) async fn once(
             return Err(conflict("in_hand", "and is being carried out"));
         }
     }
-    // By a task of its own: who asked may go away meanwhile, and the order would be in hand for ever.
-    let carried_out = tokio::spawn(carry_out(Arc::clone(context), caller, (owner, name.clone()), order));
-    let id = carried_out.await.map_err(|_| Problem::gone())??;
+    let id = carry_out(context, &caller, (owner, name), order).await?;
     Ok((StatusCode::CREATED, Json(Begun { id })))
 }
 
-async fn carry_out(context: Shared, caller: Caller, place: (String, String), order: Order) -> Result<String, Problem> {
-    let begun = begin(&context, &caller, order).await;
+async fn carry_out(
+    context: &Shared,
+    caller: &Caller,
+    place: (String, String),
+    order: Order,
+) -> Result<String, Problem> {
+    let begun = begin(context, caller, order).await;
     let call = begun.as_ref().ok().cloned();
-    if !write(&context, &place, call.as_deref()).await {
+    if !write(context, &place, call.as_deref()).await {
+        let context = Arc::clone(context);
         // The call is made all the same; until this is written, the name is in hand.
         tokio::spawn(async move {
             while !write(&context, &place, call.as_deref()).await {

@@ -16,7 +16,7 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::{Shared, events::Interest, problem::Problem};
+use super::{Shared, access::Pass, events::Interest, gate::Ticket, problem::Problem};
 use crate::{
     store::{Event, Following, Key, Question},
     switch::Dialling,
@@ -76,7 +76,7 @@ struct Wanted {
 impl Wanted {
     fn has(&self, kind: &str, call: &str, [from, to]: [&str; 2]) -> bool {
         let Interest { call: of, kinds, number, after: _ } = &self.interest;
-        self.key.sees([from, to])
+        self.key.sees(&self.dialling, [from, to])
             && of.as_ref().is_none_or(|of| of == call)
             && kinds.as_ref().is_none_or(|kinds| kinds.split(',').any(|one| one.trim() == kind))
             && number.as_ref().is_none_or(|number| [from, to].iter().any(|party| self.dialling.same(number, party)))
@@ -207,6 +207,7 @@ enum Stage {
 /// What one reader is told.
 pub(super) struct Reader {
     context: Shared,
+    ticket: Ticket,
     wanted: Arc<Wanted>,
     stage: Stage,
     /// All up to this event was told, unless it was not wanted.
@@ -226,7 +227,9 @@ impl Drop for Reader {
 }
 
 impl Reader {
-    pub async fn begin(context: &Shared, key: Key, interest: Interest) -> Result<Reader, Problem> {
+    pub async fn begin(context: &Shared, pass: Pass, interest: Interest) -> Result<Reader, Problem> {
+        let key = pass.caller.0.clone();
+        let ticket = context.enter(pass).await?;
         let following = context.ask_journal(|to| Question::Follow { after: interest.after, to }).await?;
         let Following { events, at_hand, last: begun, node } = following;
         // An id that was not reached yet is of another server: what happens from now on is all that can be told.
@@ -245,11 +248,24 @@ impl Reader {
         let (reader, happening) = mpsc::channel(ON_THE_WAY);
         let taking = tokio::spawn(take(events, wanted.clone(), reader, begun));
         let ready = VecDeque::new();
-        Ok(Reader { context: context.clone(), wanted, stage, after, begun, node, ready, happening, taking })
+        Ok(Reader { context: context.clone(), ticket, wanted, stage, after, begun, node, ready, happening, taking })
     }
 
-    /// What is to be told next; none: the server stops. May be dropped while it waits, and asked again.
+    /// What is to be told next; none: nothing more, as the server stops, or what let the reader in counts no more. May be
+    /// dropped while it waits, and asked again.
     pub async fn next(&mut self) -> Option<News> {
+        if self.ticket.is_over() {
+            return None;
+        }
+        let over = self.ticket.over();
+        tokio::select! {
+            biased;
+            () = over => None,
+            news = self.news() => news,
+        }
+    }
+
+    async fn news(&mut self) -> Option<News> {
         loop {
             if let Some(news) = self.ready.pop_front() {
                 return Some(news);

@@ -90,23 +90,30 @@ pub(crate) async fn list(
 
 /// Who is in a room, in the order in which their calls began.
 #[utoipa::path(get, path = "/v1/rooms/{room}", tag = "rooms", security(("key" = [])),
-    params(("room" = String, Path, description = "The room's name")), responses(
-    (status = 200, description = "Its members", body = [Member])))]
+    params(("room" = String, Path, description = "The room's name"), Part), responses(
+    (status = 200, description = "Its members", body = [Member], headers(
+        ("X-Next-Cursor" = String, description = "The `cursor` of the next part; absent: this was the last")))))]
 pub(crate) async fn members(
     State(context): State<Shared>,
     caller: Caller,
     Id(room): Id,
-) -> Result<Json<Vec<Member>>, Problem> {
+    Params(part): Params<Part>,
+) -> Result<Response, Problem> {
     caller.need_everywhere(Scope::Read)?;
     view(&context, &room).await?;
     let Reply::Members(members) = ask(&context, Verb::Room(RoomOrder::Members { room })).await? else {
-        return Ok(Json(Vec::new()));
+        return part.of(Vec::<(String, Member)>::new());
     };
     let member = |member: crate::verbs::Member| {
         let crate::verbs::Member { id, party, muted, deaf, loudest } = member;
-        Member { id, party, muted, deaf, loudest }
+        (begun(&id), Member { id, party, muted, deaf, loudest })
     };
-    Ok(Json(members.into_iter().map(member).collect()))
+    part.of(members.into_iter().map(member).collect())
+}
+
+/// The place of a call among others that began before and after it, by its id: numbers that count up.
+fn begun(id: &str) -> String {
+    id.split('-').map(|number| format!("{number:0>20}")).collect::<Vec<_>>().join("-")
 }
 
 /// What is to be done to a member.

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::{
-    Context, Shared,
+    Config, Context, Shared,
     access::{Caller, plain},
     ask::Order,
     once::{Asked, once},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     ids::RequestId,
     store::{Question, Scope},
-    switch::{ConsoleReply, Originate, Pattern, best},
+    switch::{ConsoleReply, Dialling, Originate, Pattern, best},
     verbs::Verb,
 };
 
@@ -66,12 +66,11 @@ pub(crate) struct Begun {
 }
 
 /// Numbers of its own are all that a key for some numbers calls from.
-fn checked_from(from: &str, caller: &Caller) -> Result<(), Problem> {
+fn checked_from(from: &str, caller: &Caller, dialling: &Dialling) -> Result<(), Problem> {
     if !plain(from, 100) {
         return Err(Problem::field("from", "allowed: a number"));
     }
-    let numbers = &caller.0.numbers;
-    if !numbers.is_empty() && !numbers.iter().any(|number| number == from) {
+    if !caller.0.numbers.is_empty() && !caller.0.has(dialling, from) {
         let detail = "the key makes calls from its own numbers only";
         let problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", "The key does not go so far", detail);
         return Err(Problem { field: Some("from".into()), ..problem });
@@ -79,12 +78,12 @@ fn checked_from(from: &str, caller: &Caller) -> Result<(), Problem> {
     Ok(())
 }
 
-fn checked(new: NewCall, caller: &Caller, scripts: &Path) -> Result<Order, Problem> {
+fn checked(new: NewCall, caller: &Caller, config: &Config) -> Result<Order, Problem> {
     if !plain(&new.to, 500) {
         return Err(Problem::field("to", "allowed: a sip: or sips: URI, or a number"));
     }
-    checked_from(&new.from, caller)?;
-    new.script.as_deref().map_or(Ok(()), |script| checked_script(script, scripts))?;
+    checked_from(&new.from, caller, &config.dialling)?;
+    new.script.as_deref().map_or(Ok(()), |script| checked_script(script, &config.scripts))?;
     let ring = new.ring_s.unwrap_or(60);
     if !(1..=600).contains(&ring) {
         return Err(Problem::field("ring_s", "allowed: 1 to 600"));
@@ -126,7 +125,7 @@ pub(crate) async fn start(
 ) -> Result<(StatusCode, Json<Begun>), Problem> {
     caller.need(Scope::Call)?;
     let asked = Asked::new("/v1/calls", &headers, &new)?;
-    let order = checked(new, &caller, &context.config.scripts)?;
+    let order = checked(new, &caller, &context.config)?;
     once(&context, caller, asked, order).await
 }
 
@@ -210,7 +209,7 @@ pub(crate) async fn quick(
 ) -> Result<(StatusCode, Json<Begun>), Problem> {
     caller.need(Scope::Call)?;
     let asked = Asked::new("/v1/quick-calls", &headers, &new)?;
-    checked_from(&new.from, &caller)?;
+    checked_from(&new.from, &caller, &context.config.dialling)?;
     let mut vars = BTreeMap::new();
     let to = match (new.to, new.contact) {
         (Some(to), None) => to,
@@ -234,7 +233,7 @@ pub(crate) async fn quick(
     };
     let (headers, ring_s, limit_s) = (BTreeMap::new(), None, None);
     let new = NewCall { to, from: new.from, script: Some(script), vars, headers, ring_s, limit_s };
-    let order = checked(new, &caller, &context.config.scripts)?;
+    let order = checked(new, &caller, &context.config)?;
     once(&context, caller, asked, order).await
 }
 
@@ -283,7 +282,7 @@ pub(crate) async fn listen(
     let watched = context.live_call(&caller, &id).await?;
     let (vars, headers) = (BTreeMap::new(), BTreeMap::new());
     let call = NewCall { to: new.to, from: new.from, script: None, vars, headers, ring_s: None, limit_s: None };
-    let order = checked(call, &caller, &context.config.scripts)?;
+    let order = checked(call, &caller, &context.config)?;
     let listen = Verb::Listen { call: watched.id.clone(), whisper: new.whisper, stop_on: String::new() };
     let who = Caller(caller.0.clone());
     let done = once(&context, caller, asked, Order { then: Some(listen), ..order }).await;

@@ -3,9 +3,13 @@
 mod away;
 mod doors;
 mod events;
+mod finish;
+mod first;
 mod fresh;
+mod gate;
 mod kept;
 mod people;
+mod roster;
 mod steering;
 mod stuck;
 mod webhook_doors;
@@ -22,7 +26,9 @@ use super::*;
 use crate::{
     ids::CallId,
     io::{Fact, Figures, View},
-    store::{Journal, JournalConfig, Question, Stored, WriterConfig, spawn_journal, spawn_writer, spool_name},
+    store::{
+        Journal, JournalConfig, Person, Question, Scope, Stored, WriterConfig, spawn_journal, spawn_writer, spool_name,
+    },
     switch::{Direction, Input, Progress, Status},
     verbs::{Failure, Reply, Verb},
 };
@@ -79,7 +85,18 @@ impl Bench {
         let session = Duration::from_secs(3600);
         let tls = None;
         let dialling = Dialling { country: "49".into(), ..Dialling::default() };
-        let config = Config { listen, database, clock, tls, requests_per_s: 0, session, scripts, recordings, dialling };
+        let config = Config {
+            listen,
+            database,
+            clock,
+            tls,
+            requests_per_s: 0,
+            max_per_address: 0,
+            session,
+            scripts,
+            recordings,
+            dialling,
+        };
         let config = change(config);
         let (reload, reloads) = mpsc::channel(8);
         let (inbox, orders) = mpsc::channel(100);
@@ -92,6 +109,7 @@ impl Bench {
             questions: questions(&journal),
             reload,
             webhooks: WebhookEnds { node, fixed, changed },
+            roster: watch::channel(roster::fixed()).1,
         };
         let at = tokio::task::spawn_blocking(move || spawn(config, ends).unwrap()).await.unwrap();
         Bench { folder, at, journal, orders, reloads, _inbox: inbox, replies: to, store, admin }
@@ -185,6 +203,42 @@ async fn a_key_for_some_numbers_sees_no_other_calls() {
     let body = r#"{"to": "sip:a@b", "from": "4712"}"#;
     let (code, problem) = bench.ask("POST", "/v1/calls", &key, "", body).await;
     assert_eq!((code, problem["field"].as_str()), (403, Some("from")));
+}
+
+#[tokio::test]
+async fn a_key_for_a_number_is_for_it_whichever_way_it_is_written() {
+    let mut bench = Bench::new().await;
+    let (_, key) = bench.store.make_key("n", Scope::Call, &["030 1234".into()], 1).await.unwrap();
+    let ways = ["+49301234", "0049301234", "0301234", "49301234"];
+    for (at, from) in ways.into_iter().enumerate() {
+        bench.tell(&format!("a-{at}"), from, Status::Ringing).await;
+    }
+    bench.tell("a-9", "+43301234", Status::Ringing).await;
+    let count = async |path| bench.ask("GET", path, &key, "", "").await.1["calls"].as_array().unwrap().len();
+    assert_eq!(count("/v1/calls?live=true").await, ways.len());
+    assert_eq!(bench.ask("GET", "/v1/calls/a-9", &key, "", "").await.0, 404);
+    for (at, from) in ways.into_iter().enumerate() {
+        bench.journal.facts.send(kept::record(&format!("a-{at}"), from, &["a.wav"])).await.unwrap();
+    }
+    bench.journal.facts.send(kept::record("a-9", "+43301234", &["b.wav"])).await.unwrap();
+    let mut stored = bench.journal.stored.subscribe();
+    while stored.borrow_and_update().done.is_none_or(|done| done < 11) {
+        stored.changed().await.unwrap();
+    }
+    assert_eq!(count("/v1/calls").await, ways.len(), "the database has them");
+    let (_, heard) = bench.ask("GET", "/v1/recordings", &key, "", "").await;
+    assert_eq!(heard["recordings"].as_array().unwrap().len(), ways.len(), "{heard}");
+    for (at, _) in ways.into_iter().enumerate() {
+        assert_eq!(bench.ask("GET", &format!("/v1/calls/a-{at}"), &key, "", "").await.0, 200);
+    }
+    let asking = posting(bench.at, &key, "/v1/calls".into(), &json!({"to": "sip:a@b", "from": "+49 (30) 1234"}));
+    let request = loop {
+        let Order::Input(input) = bench.orders.recv().await.unwrap() else { continue };
+        let Input::Originate(wish) = *input else { panic!("a call is made") };
+        break wish.request;
+    };
+    bench.replies.send(ConsoleReply::Calling { request, call: CallId(8), name: "c-1".into() }).unwrap();
+    assert_eq!(asking.await.unwrap().0, 201, "its own number, written otherwise");
 }
 
 #[tokio::test]

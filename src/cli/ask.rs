@@ -162,7 +162,7 @@ fn complaint(mut reader: impl Read) -> String {
 }
 
 /// Columns as wide as what is in them. A dot leads into an object; what comes after it is the column's name.
-fn table(rows: &[Value], columns: &[&str]) -> String {
+pub(super) fn table(rows: &[Value], columns: &[&str]) -> String {
     let cell = |row: &Value, column: &str| match column.split('.').fold(row, |value, name| &value[name]) {
         Value::Null => "-".to_owned(),
         // What a peer said must not steer the terminal.

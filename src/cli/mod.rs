@@ -57,6 +57,9 @@ enum Verb {
         #[command(flatten)]
         new: keys::NewKey,
     },
+    /// Keys to the API: list them, make one, take one back.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Let somebody log in to the API of the server with this configuration: make a password, and print it.
     Password {
         #[command(flatten)]
@@ -96,6 +99,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Check(file) => file.load().and_then(|conf| check(&conf)),
         Verb::Api(verb) => verb.run(),
         Verb::Key { file, new } => file.load().and_then(|conf| new.run(&conf)),
+        Verb::Keys(keys) => keys.run(),
         Verb::Backup(backup) => backup.file.load().and_then(|conf| backup.run(&conf)),
         Verb::Restore(restore) => restore.file.load().and_then(|conf| restore.run(&conf)),
         Verb::Password { file, new } => file.load().and_then(|conf| new.run(&conf)),

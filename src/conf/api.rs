@@ -13,6 +13,8 @@ pub struct ApiConf {
     pub tls: bool,
     /// How often a key may ask in a second; 0: as often as it likes.
     pub requests_per_s: u32,
+    /// Connections of an address that is not this machine's; 0: as many as there are.
+    pub max_per_address: usize,
     /// How long a session of somebody who logged in lasts.
     pub session: Duration,
 }
@@ -22,6 +24,7 @@ impl At<'_> {
     pub(super) fn api(&self, document: &Document) -> Result<Option<ApiConf>, Fault> {
         let api = &document.api;
         let requests_per_s = self.number("api.requests_per_s", api.requests_per_s, 0..=1_000_000)?;
+        let max_per_address = self.number("api.max_per_address", api.max_per_address, 0..=256)?;
         let hours: u64 = self.number("api.session_hours", api.session_hours, 1..=8760)?;
         if api.listen.is_empty() {
             return Ok(None);
@@ -32,7 +35,8 @@ impl At<'_> {
         if api.tls && document.tls.certificate.is_empty() {
             return Err(self.fault("api.tls", "true, and tls.certificate is empty", "false, or a certificate"));
         }
-        Ok(Some(ApiConf { listen, tls: api.tls, requests_per_s, session: Duration::from_secs(3600 * hours) }))
+        let session = Duration::from_secs(3600 * hours);
+        Ok(Some(ApiConf { listen, tls: api.tls, requests_per_s, max_per_address, session }))
     }
 }
 

@@ -138,8 +138,8 @@ impl Control {
         self.ends.from_workers.acknowledge();
         while let Some(told) = self.ends.from_workers.pop() {
             match told {
-                FromWorker::Event(_, media::Event::Handshake { port, bytes }) => {
-                    self.ends.handshakes.packet(port, bytes);
+                FromWorker::Event(_, media::Event::Handshake { port, from, bytes }) => {
+                    self.ends.handshakes.packet(port, from, bytes);
                 }
                 FromWorker::Event(worker, event) => self.handle(Input::Media { worker, event }),
                 FromWorker::Moved { port, worker } => {
@@ -203,9 +203,10 @@ impl Control {
             Output::Media { worker, command } => self.command(worker, command),
             Output::Load { load, sound, rate } => self.load(load, sound, rate),
             Output::Stream(order) => self.stream(order),
-            Output::OpenRecording { recording, file, shape, about, .. } => {
-                self.open_recording(recording, file, (shape, &about));
+            Output::OpenRecording { recording, file, shape, note, .. } => {
+                self.open_recording(recording, file, (shape, &note));
             }
+            Output::NoteRecording { recording, note } => self.note_recording(recording, &note),
             Output::Start(start) => {
                 let flow = start.flow;
                 if !(self.ends.flows)(ToFlow::Start(Box::new(start))) {

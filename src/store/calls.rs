@@ -179,9 +179,9 @@ impl Store {
         keys::make(&self.pool, name, scope, numbers, now_ms).await
     }
 
-    /// The key with this secret.
-    pub async fn find_key(&self, secret: &str) -> Result<Option<Key>, sqlx::Error> {
-        keys::find(&self.pool, secret).await
+    /// The key of whose secret this is the [`hash`](keys::hash).
+    pub async fn find_key(&self, hash: &str) -> Result<Option<Key>, sqlx::Error> {
+        keys::find(&self.pool, hash).await
     }
 
     /// All keys.

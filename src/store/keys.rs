@@ -6,6 +6,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
 use sqlx::{AnyPool, Row};
 
+use crate::switch::Dialling;
+
 /// What a key allows; each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
@@ -54,9 +56,19 @@ pub struct Key {
 }
 
 impl Key {
-    /// Does it see calls between these two?
-    pub fn sees(&self, parties: [&str; 2]) -> bool {
-        self.numbers.is_empty() || self.numbers.iter().any(|number| parties.contains(&number.as_str()))
+    /// Does it see calls between these two, whichever way their numbers are written?
+    pub fn sees(&self, dialling: &Dialling, parties: [&str; 2]) -> bool {
+        self.numbers.is_empty() || parties.iter().any(|party| self.has(dialling, party))
+    }
+
+    /// Is this one of its numbers, whichever way it is written?
+    pub fn has(&self, dialling: &Dialling, number: &str) -> bool {
+        self.numbers.iter().any(|own| dialling.same(own, number))
+    }
+
+    /// All ways to write its numbers; none: it is for all.
+    pub fn ways(&self, dialling: &Dialling) -> Vec<String> {
+        self.numbers.iter().flat_map(|number| dialling.ways(number)).collect()
     }
 }
 
@@ -66,8 +78,9 @@ pub(super) fn random<const N: usize>() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// 256 bits of chance need no slow hash.
-pub(super) fn hash(secret: &str) -> String {
+/// What is kept of the secret of a key or the token of a session: its SHA-256, as small hexadecimal digits. 256 bits of
+/// chance need no slow hash.
+pub fn hash(secret: &str) -> String {
     Sha256::digest(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -92,10 +105,10 @@ pub(super) async fn make(
     Ok((Key { id, name: name.to_owned(), scope, numbers: numbers.to_vec() }, secret))
 }
 
-/// The key with this secret.
-pub(super) async fn find(pool: &AnyPool, secret: &str) -> Result<Option<Key>, sqlx::Error> {
+/// The key of whose secret this is the hash.
+pub(super) async fn find(pool: &AnyPool, hash: &str) -> Result<Option<Key>, sqlx::Error> {
     let row = sqlx::query("SELECT id, name, scope, numbers FROM api_keys WHERE hash = $1")
-        .bind(hash(secret))
+        .bind(hash)
         .fetch_optional(pool)
         .await?;
     row.map(|row| key(&row)).transpose()

@@ -95,18 +95,19 @@ impl Store {
         Ok(token)
     }
 
-    /// Whose session this is, if it is not over.
-    pub async fn find_session(&self, token: &str, now_ms: i64) -> Result<Option<Person>, sqlx::Error> {
+    /// Whose session this is, and when it will be over, in ms since 1970; none: it is. By the [`hash`](keys::hash) of
+    /// its token.
+    pub async fn find_session(&self, hash: &str, now_ms: i64) -> Result<Option<(Person, i64)>, sqlx::Error> {
         let row = sqlx::query(
-            "SELECT people.name, people.role, people.numbers FROM sessions
+            "SELECT people.name, people.role, people.numbers, sessions.expires_ms FROM sessions
                 JOIN people ON people.name = sessions.person
                 WHERE sessions.hash = $1 AND sessions.expires_ms > $2",
         )
-        .bind(keys::hash(token))
+        .bind(hash)
         .bind(now_ms)
         .fetch_optional(&self.pool)
         .await?;
-        row.as_ref().map(person).transpose()
+        row.map(|row| Ok((person(&row)?, row.try_get(3)?))).transpose()
     }
 
     /// End a session.

@@ -1,7 +1,7 @@
 //! Calls that an earlier run left behind: nobody saw their end. They are over in the database with the event that says
 //! that there is a new run; then each gets its last event and its record, as every other call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use sqlx::{Any, AnyPool, Row, Transaction, any::AnyRow};
@@ -25,6 +25,10 @@ pub(super) const RECONCILE_OTHERS: &str = "UPDATE calls SET status = CASE WHEN a
 const UNTOLD: &str = "SELECT id, document, end_ms, (SELECT COUNT(*) FROM events WHERE events.call = calls.id AND events.node = $1) AS told \
      FROM calls WHERE node = $1 AND end_reason = 'reconciled' AND end_ms >= $2 AND NOT EXISTS \
      (SELECT 1 FROM events WHERE events.call = calls.id AND events.node = $1 AND events.kind = 'call.ended') ORDER BY id";
+
+/// What was told of a call's recordings, in turn.
+const RECORDED: &str = "SELECT document FROM events WHERE node = $1 AND call = $2 \
+     AND kind IN ('recording.started', 'recording.stopped') ORDER BY id";
 
 /// Who is told of them.
 #[derive(Clone, Debug, Default)]
@@ -69,10 +73,11 @@ impl Reconciler {
         let Some(facts) = self.tell.facts.as_ref().and_then(mpsc::WeakSender::upgrade) else { return Ok(()) };
         let rows = sqlx::query(UNTOLD).bind(node).bind(began - DAY_MS).fetch_all(pool).await?;
         for row in &rows {
-            let Some((record, order)) = left_behind(row)? else { continue };
+            let Some((mut record, order)) = left_behind(row)? else { continue };
             if !self.told.insert(record.id.clone()) {
                 continue;
             }
+            record.recordings = recordings(pool, node, &record.id).await?;
             self.write(&record);
             if facts.send(Fact::Reconciled(Box::new(record), order)).await.is_err() {
                 break;
@@ -84,7 +89,8 @@ impl Reconciler {
     fn write(&self, record: &CallRecord) {
         let Some(lines) = &self.tell.lines else { return };
         let line = serde_json::to_string(record).expect("a record is plain data");
-        if lines.push(ToDisk::CallRecord { line, recorded: false }).is_err() {
+        let recorded = !record.recordings.is_empty();
+        if lines.push(ToDisk::CallRecord { line, recorded }).is_err() {
             tracing::error!(call = record.id, "the disk cannot follow: this call's record is only in the database");
         }
     }
@@ -103,6 +109,31 @@ struct Left {
     start_ms: u64,
     answer_ms: Option<u64>,
     script: Option<String>,
+}
+
+/// The files of a call's recordings, as its events tell them: those that are over name what is left of them, the others
+/// may have been cut off.
+async fn recordings(pool: &AnyPool, node: &str, call: &str) -> Result<Vec<String>, sqlx::Error> {
+    let mut files: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for row in sqlx::query(RECORDED).bind(node).bind(call).fetch_all(pool).await? {
+        let document: String = row.try_get(0)?;
+        if let Ok(Recorded { data }) = serde_json::from_str(&document) {
+            files.insert(data.recording, data.files);
+        }
+    }
+    Ok(files.into_values().flatten().collect())
+}
+
+/// An event of a recording.
+#[derive(Deserialize)]
+struct Recorded {
+    data: RecordedData,
+}
+
+#[derive(Deserialize)]
+struct RecordedData {
+    recording: u64,
+    files: Vec<String>,
 }
 
 /// Its record, and the place of its last event. None: it cannot be read, which was told when it was written.
@@ -165,6 +196,7 @@ fn record(left: Left, end_ms: u64) -> CallRecord {
         quality: None,
         no_audio: None,
         recordings: Vec::new(),
+        recorded_parties: Default::default(),
         recording_errors: Vec::new(),
         stir: None,
         vars: Default::default(),

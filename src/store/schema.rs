@@ -7,7 +7,7 @@ pub type Step = (i64, &'static [&'static str]);
 
 /// What is here never changes, new steps follow; those that are missing are done in this order. The statements mean the
 /// same to SQLite and PostgreSQL.
-pub const MIGRATIONS: [Step; 8] = [
+pub const MIGRATIONS: [Step; 10] = [
     (1, FIRST),
     (10, LEANER),
     (20, desk_schema::TABLES),
@@ -15,7 +15,9 @@ pub const MIGRATIONS: [Step; 8] = [
     (45, OUTCOMES),
     (60, desk_schema::WEBHOOKS),
     (61, desk_schema::PLAIN_NUMBERS),
-    (80, ORDERS_BY_SERVER),
+    (70, desk_schema::HEARD),
+    (80, desk_schema::ROSTER),
+    (81, ORDERS_BY_SERVER),
 ];
 
 const FIRST: &[&str] = &[

@@ -3,9 +3,11 @@
 mod backup;
 mod behind;
 mod desk;
+mod left_recordings;
 mod lost;
 mod postgres;
 mod random;
+mod roster;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -68,6 +70,7 @@ fn record(id: &str, at_ms: u64) -> Fact {
         quality: None,
         no_audio: None,
         recordings: vec![],
+        recorded_parties: Default::default(),
         recording_errors: vec![],
         stir: None,
         vars: Default::default(),
@@ -225,9 +228,10 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
     tells_once_what_was_left_behind(folder, database, &store).await;
 
     let (key, secret) = store.make_key("desk", Scope::Call, &["100".into()], 1).await.unwrap();
-    assert_eq!(store.find_key(&secret).await.unwrap(), Some(key.clone()));
+    assert_eq!(store.find_key(&secret_hash(&secret)).await.unwrap(), Some(key.clone()));
     assert_eq!(store.find_key(&key.id).await.unwrap(), None);
-    assert!(key.sees(["1", "100"]) && !key.sees(["1", "2"]));
+    let german = crate::switch::Dialling { country: "49".into(), ..Default::default() };
+    assert!(key.sees(&german, ["1", "100"]) && !key.sees(&german, ["1", "2"]));
     assert!(store.remove_key(&key.id).await.unwrap() && !store.remove_key(&key.id).await.unwrap());
     assert_eq!(store.order(("k", "n"), "body", ("here", 1)).await.unwrap(), None);
     store.ordered(("k", "n"), Some("call")).await.unwrap();
@@ -282,6 +286,8 @@ async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_whi
     let database = Database::parse(&postgres.url()).unwrap();
     keeps_and_finds(folder.path(), &database).await;
     desk::keeps_what_people_work_with(folder.path(), &database).await;
+    roster::keeps_the_roster(&database).await;
+    roster::names_no_agent_that_goes(&database).await;
 
     let running = start(folder.path(), &database);
     for call in 0..300 {

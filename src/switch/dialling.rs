@@ -53,14 +53,14 @@ impl Dialling {
     /// All texts without visual separators that are this number; what was asked for is the first.
     pub fn ways(&self, number: &str) -> Vec<String> {
         let mut ways = vec![number.to_owned()];
-        if let Some((plus, digits)) = telephone::digits(number.trim()) {
+        if telephone::digits(number.trim()).is_some() {
             let form = self.form(number);
             let national = after(&form, &self.country);
             let national = national.map(|rest| format!("{}{rest}", self.national));
             let international = (!self.international.is_empty()).then(|| format!("{}{form}", self.international));
-            let written = if plus { format!("+{digits}") } else { digits };
-            let all = [Some(written), Some(format!("+{form}")), international, national, Some(form)];
-            for way in all.into_iter().flatten() {
+            // Where we are, a `+` before these digits may make another number of them.
+            let written = telephone::ways(number.trim()).into_iter().filter(|way| self.same(way, number));
+            for way in written.chain([format!("+{form}")]).chain(international).chain(national).chain([form]) {
                 if !ways.contains(&way) {
                     ways.push(way);
                 }
@@ -135,7 +135,9 @@ mod tests {
             assert_eq!(ways[0], number);
             assert!(ways.iter().all(|way| german().same(way, number)), "{ways:?}");
         }
-        assert_eq!(german().ways("+49 30 1234"), ["+49 30 1234", "+49301234", "0049301234", "0301234", "49301234"]);
+        assert_eq!(german().ways("+49 30 1234"), ["+49 30 1234", "+49301234", "49301234", "0049301234", "0301234"]);
+        let russian = Dialling { country: "7".into(), international: "810".into(), national: "8".into() };
+        assert_eq!(russian.ways("89261234567"), ["89261234567", "+79261234567", "81079261234567", "79261234567"]);
         assert_eq!(Dialling::default().ways("anna"), ["anna"]);
         assert_eq!(german().plain_ways("+49 30 1234"), ["0049301234", "0301234", "49301234"]);
         assert_eq!(german().plain_ways("Anna"), ["anna"]);

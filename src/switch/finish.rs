@@ -150,6 +150,7 @@ impl Call {
             }),
             no_audio: listened.zip(quality).and_then(|(heard, quality)| cdr::no_audio(heard.said, quality)),
             recordings: about.files.clone(),
+            recorded_parties: about.recorded_parties.clone(),
             recording_errors: about.file_errors.clone(),
             stir: self.stir().cloned(),
             vars: about.vars.clone(),

@@ -133,6 +133,8 @@ pub enum What {
         recording: u64,
         /// Path below the recording folder.
         file: String,
+        /// All its files, where each side of the call has one of its own; else the same one.
+        files: Vec<String>,
         /// The room that is recorded in its place.
         room: Option<String>,
     },
@@ -176,6 +178,30 @@ pub enum What {
     SiprecOver {
         /// The id of the call with the recorder.
         recorder: String,
+    },
+    /// Somebody listens in to it.
+    Listened {
+        /// The listener's call.
+        listener: String,
+        /// Its party, and nobody else, hears them.
+        whisper: bool,
+    },
+    /// They do not any more.
+    Unlistened {
+        /// The listener's call.
+        listener: String,
+    },
+    /// It waits to be fetched.
+    Parked {
+        /// Where.
+        slot: String,
+    },
+    /// It does not any more, and goes on.
+    Unparked {
+        /// Where it waited.
+        slot: String,
+        /// The call that fetched it; absent: nobody did in time.
+        by: Option<String>,
     },
     /// A carrier keeps our registration.
     TrunkRegistered {
@@ -240,6 +266,8 @@ pub enum OneWayReason {
     Nothing,
     /// Packets come, but none that may be heard: from a stranger, or of a format that was not agreed on.
     Refused,
+    /// There are no keys to hear them with: the handshake failed, or packets are not proved with the keys agreed on.
+    Keys,
     /// They came, and then no more.
     Stopped,
     /// They come with nothing but silence in them.
@@ -277,6 +305,10 @@ impl What {
             What::Streamed {} => "stream.stopped",
             What::Siprec { .. } => "siprec.started",
             What::SiprecOver { .. } => "siprec.stopped",
+            What::Listened { .. } => "call.listened",
+            What::Unlistened { .. } => "call.unlistened",
+            What::Parked { .. } => "call.parked",
+            What::Unparked { .. } => "call.unparked",
             What::TrunkRegistered { .. } => "trunk.registered",
             What::TrunkUnregistered { .. } => "trunk.unregistered",
             What::TrunkUp { .. } => "trunk.up",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     Output,
     call::{End, State},
+    happened::What,
     switch::Switch,
     task::{Ask, Doing, Task},
 };
@@ -53,8 +54,9 @@ impl Switch {
             return Err(Failure::Busy);
         }
         let until = self.core.now + timeout;
-        let (call, _) = self.call(id).ok_or(Failure::NoSuchCall)?;
+        let (call, core) = self.call(id).ok_or(Failure::NoSuchCall)?;
         call.task = Some(Task { ask, doing: Doing::Park { slot: slot.clone(), until } });
+        call.happened(core, What::Parked { slot: slot.clone() });
         self.core.desk.slots.insert(slot, id);
         if self.core.desk.slots.len() > MANY_SLOTS {
             let slots = std::mem::take(&mut self.core.desk.slots);
@@ -71,9 +73,22 @@ impl Switch {
         let parked = self.parked(slot).filter(|parked| *parked != id).ok_or(Failure::Unreachable)?;
         self.hand_over(id, parked)?;
         self.join(parked, id, Role::Both);
-        self.finish_task(parked, Reply::Dialed { call: id, target: 0 });
-        self.tend_music(parked);
+        let by = self.calls.get(&id).map(|call| call.name.clone());
+        self.unpark(parked, slot.to_owned(), by, Reply::Dialed { call: id, target: 0 });
         Ok(None)
+    }
+
+    /// Nobody fetched the call in time.
+    pub(super) fn park_is_over(&mut self, id: CallId, slot: String) {
+        self.unpark(id, slot, None, Reply::Failed(Failure::NoAnswer));
+    }
+
+    fn unpark(&mut self, id: CallId, slot: String, by: Option<String>, reply: Reply) {
+        if let Some((call, core)) = self.call(id) {
+            call.happened(core, What::Unparked { slot, by });
+        }
+        self.finish_task(id, reply);
+        self.tend_music(id);
     }
 
     /// Who is in `slot`.

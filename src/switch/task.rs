@@ -187,7 +187,7 @@ impl Switch {
             }),
             Verb::SendDigits { digits, length, gap } => self.begin_task(ask, id, |call, core| {
                 let count = digits.chars().filter(|digit| *digit != ',').count();
-                let doing = if call.takes_info() {
+                let doing = if call.takes_info(core) {
                     check_digits(&digits)?;
                     Doing::SendInfo(Dictated::new(core.now, &digits, length, gap))
                 } else {
@@ -308,9 +308,9 @@ impl Switch {
             Doing::Sleep { .. } => self.finish_task(id, Reply::Done),
             Doing::Transfer(_) => self.transfer_over(id, Reply::Failed(Failure::NoAnswer)),
             Doing::Message { .. } => self.finish_task(id, Reply::Failed(Failure::NoAnswer)),
-            Doing::Park { .. } => {
-                self.finish_task(id, Reply::Failed(Failure::NoAnswer));
-                self.tend_music(id);
+            Doing::Park { slot, .. } => {
+                let slot = std::mem::take(slot);
+                self.park_is_over(id, slot);
             }
             Doing::Echo { .. } => self.end_echo(id, LeaveReason::Limit),
             Doing::SendInfo(_) => self.dictate(id),

@@ -33,7 +33,8 @@ pub(super) fn digits(number: &str) -> Option<(bool, String)> {
     is_number.then_some((rest.len() < number.len(), digits))
 }
 
-/// All ways to write a number, its own first. A name, and what has other characters in it, has only one. A `+` is put
+/// All ways to write a number without knowing where we are, its own first; [`Dialling::ways`](super::Dialling::ways) has
+/// those that one must know it for, too. A name, and what has other characters in it, has only one. A `+` is put
 /// before numbers that may be international ones: 8 to 15 digits, of which the first is no 0.
 pub(super) fn ways(number: &str) -> Vec<String> {
     let mut ways = vec![number.to_owned()];

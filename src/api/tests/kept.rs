@@ -36,6 +36,7 @@ pub(super) fn record(id: &str, from: &str, recordings: &[&str]) -> Fact {
         quality: None,
         no_audio: None,
         recordings: recordings.iter().map(|file| (*file).to_owned()).collect(),
+        recorded_parties: Default::default(),
         recording_errors: Vec::new(),
         stir: None,
         vars: Default::default(),

@@ -176,6 +176,27 @@ async fn a_room_is_looked_at_and_its_members_are_ordered_about() {
     let (code, _, body) = asking.await.unwrap();
     let want = r#"[{"id":"a-1","party":"4711","muted":true,"deaf":false,"loudest":false}]"#;
     assert_eq!((code, body.as_str()), (200, want));
+    // A part at a time, the second one from where the first ended.
+    let member = |id: &str| Member { id: id.into(), party: "1".into(), muted: false, deaf: false, loudest: false };
+    let all = || ["5-9", "5-10", "5-11"].map(member).to_vec();
+    let asking = get(bench.at, "/v1/rooms/team%20a?limit=2");
+    bench.room_request(one_room()).await;
+    bench.room_request(Reply::Members(all())).await;
+    let (_, head, body) = asking.await.unwrap();
+    let ids = |body: &str| -> Vec<String> {
+        let members: Vec<Value> = serde_json::from_str(body).unwrap();
+        members.iter().map(|member| member["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(&body), ["5-9", "5-10"]);
+    let cursor = head.lines().find_map(|line| line.strip_prefix("x-next-cursor: ")).expect("there is more").to_owned();
+    let path = format!("/v1/rooms/team%20a?limit=2&cursor={cursor}");
+    let (at, key) = (bench.at, admin.clone());
+    let asking = tokio::spawn(async move { send(at, ("GET", &path), &key, "", "").await });
+    bench.room_request(one_room()).await;
+    // One that was shown has left meanwhile.
+    bench.room_request(Reply::Members(all()[1..].to_vec())).await;
+    let (_, head, body) = asking.await.unwrap();
+    assert_eq!((ids(&body), head.contains("x-next-cursor")), (vec!["5-11".to_owned()], false));
     let asking = get(bench.at, "/v1/rooms/other");
     bench.room_request(one_room()).await;
     assert_eq!(asking.await.unwrap().0, 404);

@@ -18,11 +18,12 @@ pub(super) async fn keeps_what_people_work_with(folder: &Path, database: &Databa
     assert!(!store.add_person(&anna, &password, 1).await.unwrap());
     assert_eq!(store.person("anna").await.unwrap(), Some((anna.clone(), password.clone())));
     let token = store.begin_session("anna", 100, 200).await.unwrap();
-    assert_eq!(store.find_session(&token, 199).await.unwrap(), Some(anna.clone()));
+    let token = secret_hash(&token);
+    assert_eq!(store.find_session(&token, 199).await.unwrap(), Some((anna.clone(), 200)));
     assert_eq!(store.find_session(&token, 200).await.unwrap(), None);
     let admin = Person { role: Scope::Admin, numbers: vec![], ..anna.clone() };
     assert!(store.change_person(&admin).await.unwrap());
-    assert_eq!(store.find_session(&token, 199).await.unwrap(), Some(admin.clone()));
+    assert_eq!(store.find_session(&token, 199).await.unwrap(), Some((admin.clone(), 200)));
     assert!(store.change_password("anna", &password).await.unwrap());
     assert_eq!(store.find_session(&token, 199).await.unwrap(), None);
     assert_eq!(store.people().await.unwrap(), [admin]);

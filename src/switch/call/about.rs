@@ -27,6 +27,7 @@ pub(in crate::switch) struct About {
     pub script: Option<Arc<str>>,
     pub vars: BTreeMap<String, String>,
     pub files: Vec<String>,
+    pub recorded_parties: BTreeMap<String, Vec<String>>,
     pub file_errors: Vec<String>,
     pub error: Option<String>,
     /// What its scripts did, as far as they are over.
@@ -50,6 +51,7 @@ impl About {
             script: None,
             vars: BTreeMap::new(),
             files: Vec::new(),
+            recorded_parties: BTreeMap::new(),
             file_errors: Vec::new(),
             error: None,
             ran: Ran::default(),

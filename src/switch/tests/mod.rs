@@ -40,6 +40,7 @@ mod torture;
 mod transfer;
 mod trunks;
 mod two_legs;
+mod voices;
 mod watchdog;
 mod world;
 

@@ -92,3 +92,35 @@ fn members_are_ordered_about_without_a_call_and_flows_may_not_do_so() {
     order(&mut world, 4, CallId::NONE, Verb::Hangup);
     assert_eq!(told(&world, 4), [&Reply::Failed(Failure::NoSuchCall)], "this concerns a call");
 }
+
+#[test]
+fn who_listens_in_is_told_by_the_call_that_is_heard() {
+    let (mut world, mut parties) = two();
+    let listener = |world: &mut World, port: u16| {
+        let at = address(&format!("203.0.113.10:{port}"));
+        answer_one(world, Caller { at, call_id: format!("{port}@phone"), ..Caller::new() })
+    };
+    order(&mut world, 1, CallId::NONE, Verb::Room(RoomOrder::Members { room: "team".into() }));
+    let [Reply::Members(members)] = told(&world, 1)[..] else { panic!("{:?}", told(&world, 1)) };
+    let heard = members[0].id.clone();
+    let listen = |whisper| Verb::Listen { call: heard.clone(), whisper, stop_on: "*".into() };
+    let (caller, flow, call) = listener(&mut world, 5060);
+    world.nodes[0].happenings.clear();
+    world.ask(flow, call, listen(true));
+    world.settle();
+    leave(&mut world, &mut (caller, flow));
+    let happenings = std::mem::take(&mut world.nodes[0].happenings);
+    let kinds: Vec<_> = happenings.iter().map(|one| one.what.kind()).collect();
+    assert_eq!(kinds, ["call.listened", "call.unlistened"]);
+    let Happened::Listened { listener: who, whisper: true } = &happenings[0].what else { panic!("{happenings:?}") };
+    assert_eq!(happenings[1].what, Happened::Unlistened { listener: who.clone() });
+    assert!(happenings.iter().all(|one| one.call.as_ref() == Some(&heard)) && *who != heard);
+    // The call that is heard leaves: nobody listens any more, and its end says so.
+    let (_, flow, call) = listener(&mut world, 5070);
+    let waiting = world.ask(flow, call, listen(false));
+    world.settle();
+    leave(&mut world, &mut parties[0]);
+    assert_eq!(world.reply(waiting), Some(&Reply::Left(crate::verbs::LeaveReason::PeerHungUp)));
+    let kinds: Vec<_> = world.node().happenings.iter().map(|one| one.what.kind()).collect();
+    assert!(kinds.contains(&"call.listened") && !kinds.contains(&"call.unlistened"), "{kinds:?}");
+}

@@ -38,6 +38,7 @@ impl CallRecord {
             quality: None,
             no_audio: None,
             recordings: Vec::new(),
+            recorded_parties: Default::default(),
             recording_errors: Vec::new(),
             stir: None,
             vars: BTreeMap::new(),

@@ -47,6 +47,35 @@ fn a_parked_call_is_fetched_once() {
 }
 
 #[test]
+fn where_a_call_is_parked_and_who_fetched_it_is_told() {
+    let mut world = office();
+    let (_, parked) = talking(&mut world, "bo", "198.51.100.20:5060");
+    let (_, taker) = talking(&mut world, "anna", "198.51.100.21:5060");
+    let park = || Verb::Park { slot: "701".into(), timeout: secs(60) };
+    world.nodes[0].happenings.clear();
+    world.ask(parked.flow, parked.call, park());
+    world.run(secs(61));
+    world.ask(parked.flow, parked.call, park());
+    world.ask(taker.flow, taker.call, Verb::Retrieve { slot: "701".into() });
+    world.settle();
+    let happenings = std::mem::take(&mut world.nodes[0].happenings);
+    let parkings = |kind: &str| kind.ends_with("parked");
+    let told: Vec<_> = happenings.iter().filter(|one| parkings(one.what.kind())).collect();
+    let slot = || "701".to_owned();
+    let taker = happenings.iter().filter_map(|one| one.call.clone()).find(|call| Some(call) != told[0].call.as_ref());
+    let whats: Vec<_> = told.iter().map(|one| one.what.clone()).collect();
+    let want = [
+        Happened::Parked { slot: slot() },
+        Happened::Unparked { slot: slot(), by: None },
+        Happened::Parked { slot: slot() },
+        Happened::Unparked { slot: slot(), by: taker },
+    ];
+    assert_eq!(whats, want);
+    assert!(told.iter().all(|one| one.call == told[0].call), "{told:?}");
+    let Happened::Unparked { by: Some(_), .. } = &whats[3] else { panic!("{whats:?}") };
+}
+
+#[test]
 fn who_is_parked_hears_music_until_it_is_fetched() {
     let mut world = office();
     let (_, parked) = talking(&mut world, "bo", "198.51.100.20:5060");
