@@ -242,7 +242,8 @@ struct Writer {
 impl Writer {
     fn start(folder: &Path, clock: Clock) -> Result<Writer, Failure> {
         let inbox = Ring::new(4096)?;
-        let config = DiskConfig { recordings: folder.to_owned(), call_records: None, archive: None, clock };
+        let config =
+            DiskConfig { recordings: folder.to_owned(), call_records: None, upload: false, archive: None, clock };
         let disk = disk::spawn(config, inbox.clone(), Ring::new(4096)?)?;
         Ok(Writer { inbox, thread: thread_named("disk")?, disk })
     }

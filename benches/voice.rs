@@ -229,6 +229,7 @@ fn open(engine: &mut Engine, now: Time, (port, peer): (PortId, SocketAddr), code
         send_comfort: None,
         opus: OpusWish { fec: true, ..OpusWish::default() },
         ptime: 20,
+        longest: None,
         sending: true,
         receiving: true,
     };

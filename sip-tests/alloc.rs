@@ -85,6 +85,7 @@ fn stream(n: u64) -> Stream {
         send_comfort: None,
         opus: OpusWish::default(),
         ptime: [20, 10, 30, 60, 20, 40][n as usize % 6],
+        longest: None,
         sending: true,
         receiving: true,
     }
@@ -159,6 +160,7 @@ impl Watched {
                 | Event::Handshake { .. }
                 | Event::Quality { .. }
                 | Event::Loudest { .. }
+                | Event::Repacked { .. }
                 | Event::Heard { .. }
                 | Event::Closed { .. } => {}
             }
@@ -209,7 +211,7 @@ impl Watched {
                 self.command(Command::Digits { port, digits: "12,#".into(), length, gap });
             }
             8 => {
-                let tools = Tools::new(&stream(n));
+                let tools = Tools::new(&stream(n), &config());
                 self.command(Command::Update { port, stream: Box::new(stream(n)), tools });
             }
             11 => self.command(Command::Leave { port }),

@@ -11,6 +11,7 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use crate::{
+    records::connect,
     sipp::caller,
     support::{PROGRAM, Server, breathe, signal},
 };
@@ -231,6 +232,15 @@ fn a_real_call_is_played_to_recorded_moved_to_another_flow_and_its_recording_fet
     ask(&["hangup", id]);
     let records = server.wait_for_records(1);
     assert_eq!((&records[0]["script"], &records[0]["vars"]["moved"]), (&"other.lua".into(), &"vip".into()));
+    let runs: Vec<_> = records[0]["runs"].as_array().unwrap().iter().map(|run| (&run["script"], &run["end"])).collect();
+    assert_eq!(runs, [(&"some.lua".into(), &"replaced".into()), (&"other.lua".into(), &"call_over".into())]);
+    let mut table = String::new();
+    // The database has it in a moment.
+    while !table.contains(" replaced; other.lua ") {
+        breathe(server.sip);
+        table.clear();
+        connect(&at, &key, "/v1/calls?format=csv").read_to_string(&mut table).unwrap();
+    }
     let mut recordings = ask(&["recordings"]);
     while !recordings.contains(".wav") {
         breathe(server.sip);

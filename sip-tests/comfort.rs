@@ -40,10 +40,15 @@ impl Line {
 
     /// A call of number 100 with this line's audio in these formats; it goes on until BYE.
     pub fn call(&self, server: &Server, folder: &Path, formats: &str) -> Process {
-        let (file, log) = (scenario("rtp_caller"), folder.join("caller.log"));
+        self.call_as(server, folder, "rtp_caller", &["-key", "formats", formats])
+    }
+
+    /// The same, by another scenario.
+    pub fn call_as(&self, server: &Server, folder: &Path, name: &str, keys: &[&str]) -> Process {
+        let (file, log) = (scenario(name), folder.join("caller.log"));
         let port = self.port.to_string();
-        let more = ["-sf", file.to_str().unwrap(), "-m", "1", "-key", "audio", &port, "-key", "formats", formats];
-        let more = [&more[..], &["-message_file", log.to_str().unwrap()]].concat();
+        let more = ["-sf", file.to_str().unwrap(), "-m", "1", "-key", "audio", &port];
+        let more = [&more[..], keys, &["-message_file", log.to_str().unwrap()]].concat();
         caller(server.sip, folder, "100", &more)
     }
 

@@ -67,7 +67,7 @@ fn tones_that_ffmpeg_sends_in_three_codecs_are_heard_as_keys_once_each() {
 }
 
 /// The keys that are heard in these packets, all of them PCMU.
-fn keys_in(packets: Vec<Packet>) -> String {
+pub fn keys_in(packets: Vec<Packet>) -> String {
     assert!(packets.iter().all(|(_, header, _)| header.payload_type == 0));
     let coded: Vec<u8> = packets.into_iter().flat_map(|(_, _, payload)| payload).collect();
     let mut samples = vec![0; coded.len()];

@@ -88,7 +88,7 @@ fn two_hours_of_speech_in_five_voices_hold_no_digit() {
 }
 
 /// Text spoken by espeak-ng, at 8,000 samples a second.
-fn spoken(voice: &str, speed: u32, text: &str) -> Vec<i16> {
+pub fn spoken(voice: &str, speed: u32, text: &str) -> Vec<i16> {
     let folder = tempfile::tempdir().unwrap();
     let (wide, narrow) = (folder.path().join("wide.wav"), folder.path().join("narrow.wav"));
     let run = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");

@@ -19,7 +19,7 @@ impl Bench {
     }
 
     /// What the API answers to this, once `is` says that it is it.
-    fn get_until(&self, path: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub fn get_until(&self, path: &str, is: impl Fn(&Value) -> bool) -> Value {
         let mut found = Value::Null;
         for _ in 0..1500 {
             found = self.get(path);
@@ -32,7 +32,7 @@ impl Bench {
     }
 
     /// The events of a kind of this call, once there are so many.
-    fn events(&self, id: &str, kind: &str, count: usize) -> Vec<Value> {
+    pub fn events(&self, id: &str, kind: &str, count: usize) -> Vec<Value> {
         let of_kind = |events: &Value| -> Vec<Value> {
             events.as_array().unwrap().iter().filter(|event| event["kind"] == kind).cloned().collect()
         };

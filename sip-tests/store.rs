@@ -255,13 +255,14 @@ fn undisturbed(server: &Server) -> (usize, [f64; 3]) {
     (calls, quantiles(&folder, calls))
 }
 
-/// No call waited for a store that did not answer for so many seconds: they were answered as they were before.
-fn none_was_delayed(folder: &Path, calls: usize, before: [f64; 3], gone: u32) {
+/// No call waited for a store that did not answer: they were answered as they were before.
+fn none_was_delayed(folder: &Path, calls: usize, before: [f64; 3]) {
     let with = quantiles(folder, calls);
     println!("INVITE to 200, p50 p99 most: before {before:.1?} ms, without the store {with:.1?} ms");
-    // A few hundred calls have few slow ones, and a busy machine is busier at one moment than at another. Who waited for
-    // the store would have waited till it was back, and half of all calls came meanwhile.
-    let (late, longest) = (before[1] + f64::from(gone) * 250.0, before[2] + f64::from(gone) * 500.0);
+    // A busy machine is busier at one moment than at another, and the slowest of a few hundred calls may be one whose
+    // INVITE SIPp had to repeat. Who waited for the store would have waited for seconds, and half of all calls came
+    // meanwhile.
+    let (late, longest) = (before[1] + 500.0, before[2] + 1000.0);
     assert!(with[0] < 2.0 * before[0] + 50.0, "half: {before:?} without, {with:?} with the fault");
     assert!(with[1] < late, "99 of 100: {before:?} without, {with:?} with the fault");
     assert!(with[2] < longest, "the longest: {before:?} without, {with:?} with the fault");
@@ -298,7 +299,7 @@ fn a_database_that_is_gone_for_a_while_delays_no_call_and_loses_nothing() {
     postgres.up();
     server.wait_for("the database is there again");
     passes(peers, &folder);
-    none_was_delayed(&folder, calls, before, gone);
+    none_was_delayed(&folder, calls, before);
     kept_once(&server, &at, &key, calls + more, &Database::parse(&postgres.url()).unwrap());
     assert_eq!((get(&at, &key, "/healthz")["store"].as_str(), waiting(&at, &key)), (Some("ok"), (0.0, 0.0, 0.0)));
     let audit = get(&at, &key, "/v1/audit").to_string();
@@ -369,7 +370,7 @@ fn calls_go_on_over_a_full_disk_and_all_is_written_when_there_is_room_again() {
     disk.empty();
     server.wait_for("are written again");
     passes(peers, &folder);
-    none_was_delayed(&folder, calls, before, 3);
+    none_was_delayed(&folder, calls, before);
     kept_once(&server, &at, &key, calls + more, &Database::file(&server.path("state/switchhook.sqlite")));
     assert!(server.stop().success());
     drop(disk);

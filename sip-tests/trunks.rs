@@ -1,12 +1,18 @@
 //! Which carrier a call goes over: by price, by weight, as long as it has room, and never long to one that says nothing.
 
 use std::{
+    collections::BTreeSet,
     net::{SocketAddr, UdpSocket},
     path::Path,
     time::Duration,
 };
 
+use serde_json::json;
+
 use crate::{
+    comfort::Line,
+    digits::keys_in,
+    endings::Bench,
     kamailio::Kamailio,
     sipp::{caller, now_ns, numbers, passes, phone, scenario},
     support::{PATIENCE, Server, free_port},
@@ -134,5 +140,31 @@ fn a_silent_carrier_behind_kamailio_is_left_within_two_seconds_of_kamailios_or_o
     for (patience, more) in [(Duration::from_millis(1200), ""), (Duration::from_secs(30), "progress_ms = 1200")] {
         let took = leaves_silent(patience, more);
         assert!((1200..2000).contains(&took), "{took} ms with {more:?}");
+    }
+}
+
+#[test]
+fn a_carrier_is_told_keys_in_the_form_that_its_operator_names_though_it_agrees_on_events() {
+    let folder = tempfile::tempdir().unwrap();
+    for (keys_out, heard, events) in [("info", "", 0), ("inband", "7", 0), ("rfc4733", "", 1)] {
+        let line = Line::free();
+        let listening = line.listen();
+        let name = if keys_out == "info" { "uas_told_by_info" } else { "uas_hangs_up_later" };
+        let (carrier, at, _) = phone(folder.path(), name, &["-m", "1", "-key", "audio", &line.port.to_string()]);
+        let script = "call:send_digits('7', {length = 0.2}) call:sleep(20)";
+        let conf = format!(
+            "[[trunk]]\nname = \"a\"\ntarget = [\"sip:{at}\"]\nkeys_out = \"{keys_out}\"\n\
+             [[outbound.rule]]\nnumber = \"+49*\"\ntrunk = \"a\"\n"
+        );
+        let bench = Bench::new(&conf, &[("out.lua", script)]);
+        let id = bench.start("/v1/calls", &json!({"to": "+4930123", "from": "1", "script": "out.lua"}));
+        passes(carrier, folder.path());
+        assert_eq!(bench.over(&id)["trunk"], "a");
+        let (audio, others): (Vec<_>, Vec<_>) =
+            listening.stop().into_iter().partition(|(_, header, _)| header.payload_type == 0);
+        let presses: BTreeSet<u32> = others.iter().map(|(_, header, _)| header.timestamp).collect();
+        assert_eq!(presses.len(), events, "{keys_out}");
+        assert!(others.iter().all(|(_, header, payload)| header.payload_type == 101 && payload[0] == 7));
+        assert_eq!(keys_in(audio), heard, "{keys_out}");
     }
 }

@@ -151,7 +151,7 @@ fn a_renewed_certificate_is_shown_without_a_restart() {
 }
 
 /// A browser's part of a call, in its own words.
-fn browser_says(method: &str, call_id: &str, to_tag: &str, body: &str) -> Message {
+pub fn browser_says(method: &str, call_id: &str, to_tag: &str, body: &str) -> Message {
     Message::text(format!(
         "{method} sip:100@switchhook.test SIP/2.0\r\nVia: SIP/2.0/WS df7jal23ls0d.invalid;branch=z9hG4bK{call_id}{method}\r\n\
          Max-Forwards: 70\r\nFrom: <sip:anna@switchhook.test>;tag=anna\r\nTo: <sip:100@switchhook.test>{to_tag}\r\n\

@@ -13,6 +13,7 @@ mod ran;
 mod record;
 mod reply;
 mod rooms;
+mod roster;
 mod sound;
 mod stream;
 
@@ -26,6 +27,7 @@ pub use ran::Ran;
 pub use record::{FileFormat, Record, RecordEnd, RecordMode, Torn, Voices, leg_files};
 pub use reply::{Failure, GatherEnd, LeaveReason, Reply};
 pub use rooms::{Entry, Member, RoomOrder, RoomView};
+pub use roster::{Agent, AiAgent, Listed, Queue, Resource, ResourceKind, Roster, Unfit};
 pub use sound::{NoSound, SignalTone, Sound, SoundFault, Speech, Tone};
 pub use stream::{NoStream, Sides, Stream, StreamFault};
 

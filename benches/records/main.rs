@@ -20,7 +20,7 @@ use switchhook::{
     ids::CallId,
     io::{Fact, clock::Clock},
     store::{Database, Days, Journal, JournalConfig, WriterConfig, spawn_journal, spawn_writer},
-    switch::{CallRecord, Direction, EndReason, Progress, Status},
+    switch::{CallRecord, Direction, EndReason, FlowRun, Progress, RunEnd, Status},
 };
 
 const CALLS: usize = 50_000;
@@ -41,6 +41,8 @@ fn progress(call: usize, status: Status) -> Fact {
         script: Some("menu.lua".into()),
     }))
 }
+
+const PATH: [&str; 4] = ["menu.lua:3 answer", "menu.lua:7 play", "menu.lua:8 gather", "menu.lua:14 dial"];
 
 fn record(call: usize) -> Fact {
     Fact::Record(Box::new(CallRecord {
@@ -67,14 +69,22 @@ fn record(call: usize) -> Fact {
         transferred: false,
         script: Some("menu.lua".into()),
         flow_version: Some("7".into()),
-        path: ["menu.lua:3 answer", "menu.lua:7 play", "menu.lua:8 gather", "menu.lua:14 dial"]
-            .map(str::to_owned)
-            .into(),
+        path: PATH.map(str::to_owned).into(),
         path_left_out: 0,
+        runs: vec![FlowRun {
+            script: "menu.lua".into(),
+            version: Some("7".into()),
+            began_ms: 1_795_226_793_420,
+            ended_ms: Some(1_795_226_796_580),
+            end: Some(RunEnd::CallOver),
+            path: PATH.map(str::to_owned).into(),
+            path_left_out: 0,
+        }],
         codec: Some("PCMU".into()),
         quality: Some(Default::default()),
         no_audio: None,
         recordings: vec![],
+        recorded_parties: Default::default(),
         recording_errors: Vec::new(),
         stir: None,
         vars: Default::default(),

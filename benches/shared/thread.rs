@@ -178,6 +178,7 @@ pub fn stream(peer: SocketAddr, payload: Payload) -> Stream {
         send_comfort: None,
         opus: OpusWish { fec: true, ..OpusWish::default() },
         ptime: 20,
+        longest: None,
         sending: true,
         receiving: true,
     }

@@ -5,7 +5,7 @@ Fails on an answer of 5xx but 503, on a status, header or body that the descript
 that is called wrong, or wrong that is taken. 422 says that a request can be read, but what it asks for is not there (a
 script of that name, a contact) or does not go together: no description of single requests can tell.
 
-The server has numbers, flows, contacts, webhooks, people, a key, calls that go on (to itself) and calls that are over, with
+The server has numbers, flows, contacts, queues, agents, webhooks, people, a key, calls that go on (to itself) and calls that are over, with
 recordings; half of what is asked is about these, the other half about what is not there.
 
 SCHEMATHESIS names the program; without it and without `st` in PATH, it is put into a virtual environment in target/.
@@ -70,11 +70,14 @@ expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "413", "41
 """
 # Of what is in such a path or body, so often it is something that is there. Nothing is posted to strangers.
 KNOWN = {
+    "^/v1/agents/": [("path.id", "agents", 0.5)],
+    "^/v1/ai-agents/": [("path.id", "ai_agents", 0.5)],
     "^/v1/calls$": [("body.script", "flows", 0.7)],
     "^/v1/calls/": [("path.id", "calls", 0.5)],
     "^/v1/contacts/": [("path.id", "contacts", 0.5)],
     "^/v1/flows/": [("path.id", "flows", 0.5)],
     "^/v1/keys/": [("path.id", "keys", 0.5)],
+    "^/v1/queues/": [("path.id", "queues", 0.5)],
     "^/v1/quick-calls$": [("body.from", "numbers", 0.7), ("body.contact", "contacts", 0.5)],
     "^/v1/recordings/": [("path.id", "recordings", 0.5)],
     "^/v1/rooms/": [("path.room", "rooms", 0.5)],
@@ -173,6 +176,9 @@ def seed(base: str, key: str, sip: str) -> dict[str, list[str]]:
         ask("POST", f"/v1/flows/{name}/activate", {"version": 1})
     ask("POST", "/v1/users", {"name": "bo", "password": "long enough", "role": "read"})
     ask("POST", "/v1/webhooks", {"name": "crm", "url": "http://127.0.0.1:9/"})
+    ask("POST", "/v1/agents", {"id": "anna", "addresses": ["201"]})
+    ask("POST", "/v1/queues", {"id": "support", "agents": ["anna"]})
+    ask("POST", "/v1/ai-agents", {"id": "reception", "model": "openai.x"})
     other = ask("POST", "/v1/keys", {"name": "other", "scope": "read"})["id"]
     call = lambda number: ask("POST", "/v1/calls", {"to": f"sip:{number}@{sip}", "from": "100"})["id"]
     over = [call("101") for _ in range(2)]
@@ -182,6 +188,9 @@ def seed(base: str, key: str, sip: str) -> dict[str, list[str]]:
     for one in over + live[:1]:
         ask("POST", f"/v1/calls/{one}/transcript", {"who": "caller", "text": "hello"})
     return {
+        "agents": ["anna"],
+        "ai_agents": ["reception"],
+        "queues": ["support"],
         "addresses": ["http://127.0.0.1:9/x"],
         "calls": live + over,
         "contacts": contacts,

@@ -645,6 +645,67 @@ contacts = {}
 ---@return string? detail
 function contacts.find(number) end
 
+---@class Queue Where callers wait until an agent takes them.
+---@field id string By which it is named.
+---@field name string What people call it.
+---@field notes string What is to be known about it.
+---@field agents string[] Ids of the agents that take its callers; empty: all whom the tags fit.
+---@field tags string[] Only agents with at least one of these; empty: all of `agents`.
+---@field wait_script? string What callers hear while they wait.
+---@field wait_limit? number How long a caller may wait, in seconds.
+---@field talk_limit? number How long caller and agent may talk, in seconds.
+
+---The queues of the configuration and of the API.
+queues = {}
+
+---A queue by its id.
+---@param id string
+---@return Queue? queue nil: there is none (or it failed: then with a reason).
+---@return Reason? reason
+---@return string? detail
+function queues.get(id) end
+
+---@class Agent A person who takes calls.
+---@field id string By which it is named.
+---@field name string What people call it.
+---@field notes string What is to be known about it.
+---@field addresses string[] What rings, as `call:dial` takes it.
+---@field strategy "all"|"in_turn" How the addresses ring, as `call:dial` takes it.
+---@field tags string[] What it is good at.
+
+---The agents of the configuration and of the API.
+agents = {}
+
+---An agent by its id.
+---@param id string
+---@return Agent? agent nil: there is none (or it failed: then with a reason).
+---@return Reason? reason
+---@return string? detail
+function agents.get(id) end
+
+---@class AiAgent A program that talks to callers; its key is not shown.
+---@field id string By which it is named.
+---@field name string What people call it.
+---@field notes string What is to be known about it.
+---@field model string The language model.
+---@field prompt string What the model is told before anything is said.
+---@field parameters table<string, string> What else the model's service is told.
+---@field tts string What makes speech of its text; empty: the server's own.
+---@field voice string Whose voice; empty: the usual one.
+---@field stt string What makes text of the caller's speech; empty: the server's own.
+---@field language string The language that is spoken; empty: found out.
+---@field tools string[] What the model may do by itself.
+
+---The AI agents of the configuration and of the API.
+ai_agents = {}
+
+---An AI agent by its id.
+---@param id string
+---@return AiAgent? agent nil: there is none (or it failed: then with a reason).
+---@return Reason? reason
+---@return string? detail
+function ai_agents.get(id) end
+
 ---The variables of the route or order, and what is known of the call. What is set here gets into the call record.
 ---@type table<string, string>
 vars = {}
@@ -654,6 +715,6 @@ vars = {}
 ---@param text? any
 function log(level, text) end
 
----Have a function called when the flow ends, for whatever reason. Only log, vars, store and contacts work in it.
+---Have a function called when the flow ends, for whatever reason. Only log, vars, store, contacts, queues, agents and ai_agents work in it.
 ---@param handler fun(reason: "hangup"|"finished"|"error"|"limit")
 function on_hangup(handler) end

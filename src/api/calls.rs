@@ -11,7 +11,6 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -22,7 +21,7 @@ use super::{
     problem::{self, Id, Params, Problem},
 };
 use crate::{
-    store::{CallFilter, Event, Question, Scope},
+    store::{CallFilter, Event, Question, Scope, Standing},
     switch::{CallQuality, Dialling, Progress},
 };
 
@@ -80,7 +79,7 @@ pub(crate) struct LiveCall {
 }
 
 impl LiveCall {
-    fn new(call: Arc<Progress>, quality: Option<Arc<CallQuality>>, now_ms: i64) -> LiveCall {
+    fn new((call, quality): Standing, now_ms: i64) -> LiveCall {
         let now = u64::try_from(now_ms).unwrap_or_default();
         let until_now = |since: u64| now.saturating_sub(since) as f64 / 1000.0;
         let (talk_seconds, total_seconds) = (call.answer_ms.map_or(0.0, until_now), until_now(call.start_ms));
@@ -99,43 +98,31 @@ pub(crate) struct Calls {
 }
 
 impl Context {
-    /// The calls that are not over.
-    pub(super) async fn live(&self) -> Result<Vec<Arc<Progress>>, Problem> {
-        let (to, live) = oneshot::channel();
-        self.questions.send(Question::Live(to)).await.map_err(|_| Problem::gone())?;
-        live.await.map_err(|_| Problem::gone())
-    }
-
-    /// These calls as they stand now, with how their audio goes.
-    async fn standing(&self, calls: Vec<Arc<Progress>>) -> Result<Vec<LiveCall>, Problem> {
-        let ids = calls.iter().map(|call| call.id.clone()).collect();
-        let (to, qualities) = oneshot::channel();
-        self.questions.send(Question::Quality(ids, to)).await.map_err(|_| Problem::gone())?;
-        let (qualities, now) = (qualities.await.map_err(|_| Problem::gone())?, self.now_ms());
-        Ok(calls.into_iter().zip(qualities).map(|(call, quality)| LiveCall::new(call, quality, now)).collect())
+    /// The calls that are not over, and how their audio goes.
+    pub(super) async fn live(&self) -> Result<Vec<Standing>, Problem> {
+        self.ask_journal(Question::Live).await
     }
 
     /// The events of a call that the database may not have yet.
     async fn coming(&self, id: &str) -> Result<Vec<Arc<Event>>, Problem> {
-        let (to, coming) = oneshot::channel();
-        self.questions.send(Question::Coming(id.to_owned(), to)).await.map_err(|_| Problem::gone())?;
-        coming.await.map_err(|_| Problem::gone())
+        self.ask_journal(|to| Question::Coming(id.to_owned(), to)).await
     }
 
     /// The end of a call that was over not long ago: the database may not have it yet.
     async fn ended(&self, id: &str) -> Result<Option<Arc<Event>>, Problem> {
-        let (to, found) = oneshot::channel();
-        self.questions.send(Question::Ended(id.to_owned(), to)).await.map_err(|_| Problem::gone())?;
-        found.await.map_err(|_| Problem::gone())
+        self.ask_journal(|to| Question::Ended(id.to_owned(), to)).await
     }
 
     /// The call with this id that is not over, and that the key may see.
     pub(super) async fn live_call(&self, caller: &Caller, id: &str) -> Result<Arc<Progress>, Problem> {
-        let (to, found) = oneshot::channel();
-        self.questions.send(Question::Find(id.to_owned(), to)).await.map_err(|_| Problem::gone())?;
-        let call = found.await.map_err(|_| Problem::gone())?;
-        call.filter(|call| caller.sees(self, [&call.from, &call.to]))
-            .ok_or_else(|| Problem::no_such("call in progress"))
+        Ok(self.standing(caller, id).await?.0)
+    }
+
+    /// The same, with how its audio goes.
+    async fn standing(&self, caller: &Caller, id: &str) -> Result<Standing, Problem> {
+        let found = self.ask_journal(|to| Question::Find(id.to_owned(), to)).await?;
+        let seen = found.filter(|(call, _)| caller.sees(self, [&call.from, &call.to]));
+        seen.ok_or_else(|| Problem::no_such("call in progress"))
     }
 }
 
@@ -189,12 +176,13 @@ pub(crate) async fn list(
     let filter = filter(wanted, &caller, &context.config.dialling)?;
     let (calls, next) = if live {
         let mut calls = context.live().await?;
-        calls.retain(|call| caller.sees(&context, [&call.from, &call.to]) && passes(&filter, call));
-        calls.sort_by(|a, b| (b.start_ms, &b.id).cmp(&(a.start_ms, &a.id)));
+        calls.retain(|(call, _)| caller.sees(&context, [&call.from, &call.to]) && passes(&filter, call));
+        calls.sort_by(|(a, _), (b, _)| (b.start_ms, &b.id).cmp(&(a.start_ms, &a.id)));
         let more = calls.len() > filter.limit as usize;
         calls.truncate(filter.limit as usize);
-        let next = calls.last().filter(|_| more).map(|last| (last.start_ms as i64, last.id.clone()));
-        (context.standing(calls).await?.iter().map(|call| json!(call)).collect(), next)
+        let next = calls.last().filter(|_| more).map(|(last, _)| (last.start_ms as i64, last.id.clone()));
+        let now = context.now_ms();
+        (calls.into_iter().map(|call| json!(LiveCall::new(call, now))).collect(), next)
     } else {
         let page = context.store().await?.calls(&filter).await.map_err(|error| problem::database(&error))?;
         (page.calls.into_iter().map(|call| call.document).collect(), page.next)
@@ -220,7 +208,7 @@ fn text(kind: &'static str, next: Option<String>, text: String) -> Response {
 }
 
 /// A dot leads into an object.
-const COLUMNS: [&str; 32] = [
+const COLUMNS: [&str; 33] = [
     "id",
     "parent",
     "direction",
@@ -253,10 +241,23 @@ const COLUMNS: [&str; 32] = [
     "partners",
     "end_detail",
     "recording_errors",
+    "runs",
 ];
 
 fn at<'a>(call: &'a Value, column: &str) -> &'a Value {
     column.split('.').fold(call, |value, name| &value[name])
+}
+
+/// One of several in a cell: of a run its script, version and end.
+fn entry(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(run) => {
+            let words = ["script", "version", "end"].iter().filter_map(|name| run.get(*name)?.as_str());
+            words.collect::<Vec<_>>().join(" ")
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => value.to_string(),
+    }
 }
 
 /// RFC 4180. What a spreadsheet would take for a formula is shown as text.
@@ -269,7 +270,7 @@ fn csv(calls: &[Value]) -> String {
     let cell = |value: &Value| match value {
         Value::Null => String::new(),
         Value::String(text) => quoted(text),
-        Value::Array(steps) => quoted(&steps.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ")),
+        Value::Array(all) => quoted(&all.iter().map(entry).collect::<Vec<_>>().join("; ")),
         Value::Object(fields) if fields.is_empty() => String::new(),
         fields @ Value::Object(_) => quoted(&fields.to_string()),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
@@ -298,8 +299,8 @@ pub(crate) async fn one(
 
 /// A call as it stands; where it is over, its record, be it in the database yet or not.
 pub(super) async fn found(context: &Context, caller: &Caller, id: &str) -> Result<Value, Problem> {
-    if let Ok(call) = context.live_call(caller, id).await {
-        return Ok(json!(context.standing(vec![call]).await?.first()));
+    if let Ok(call) = context.standing(caller, id).await {
+        return Ok(json!(LiveCall::new(call, context.now_ms())));
     }
     let sees = |event: &Event| caller.sees(context, event.parties.each_ref().map(|party| &**party));
     if let Some(event) = context.ended(id).await?.filter(|event| sees(event)) {
@@ -363,13 +364,14 @@ mod tests {
     fn a_table_has_a_line_a_call_and_no_formulas() {
         let call = json!({"id": "1-1", "from": "=cmd()", "to": "+491234", "error": "say \"x\",\nthen", "code": 200,
             "flow_version": "7", "path": ["a.lua:1 answer", "a.lua:2 play"], "total_seconds": 1.5, "recordings": ["x.wav"],
-            "quality": {"mos": 4.1}, "vars": {"k": "v"}, "partners": ["1-2", "1-3"]});
+            "quality": {"mos": 4.1}, "vars": {"k": "v"}, "partners": ["1-2", "1-3"],
+            "runs": [{"script": "a.lua", "version": "7", "end": "replaced"}, {"script": "b.lua", "version": null}]});
         let text = csv(&[call]);
         let (head, line) = text.split_once("\r\n").unwrap();
         assert!(head.starts_with("id,parent,direction"));
         assert_eq!(
             line,
-            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\",,1.5,,,\"x.wav\",4.1,,,,\"{\"\"k\"\":\"\"v\"\"}\",\"1-2; 1-3\",,\r\n"
+            "\"1-1\",,,\"'=cmd()\",\"+491234\",,,,,,,,200,,,\"7\",\"a.lua:1 answer; a.lua:2 play\",,\"say \"\"x\"\",\nthen\",,1.5,,,\"x.wav\",4.1,,,,\"{\"\"k\"\":\"\"v\"\"}\",\"1-2; 1-3\",,,\"a.lua 7 replaced; b.lua\"\r\n"
         );
     }
 }

@@ -8,8 +8,8 @@ use utoipa::{
 };
 
 use super::{
-    access, audit, calls, calls::LiveCall, contacts, events, events::Told, figures, flows, login, look, people, play,
-    reader::Lost, recordings, reload, rooms, shapes, start, steer, transcripts, webhooks,
+    access, agents, ai_agents, audit, calls, calls::LiveCall, contacts, events, events::Told, figures, flows, login,
+    look, people, play, queues, reader::Lost, recordings, reload, rooms, shapes, start, steer, transcripts, webhooks,
 };
 use crate::switch::CallRecord;
 
@@ -27,6 +27,9 @@ use crate::switch::CallRecord;
         webhooks::list, webhooks::one, webhooks::make, webhooks::change, webhooks::remove,
         rooms::list, rooms::members, rooms::member, rooms::record, rooms::record_mode,
         contacts::list, contacts::make, contacts::one, contacts::calls, contacts::change, contacts::remove,
+        queues::list, queues::make, queues::one, queues::change, queues::remove,
+        agents::list, agents::make, agents::one, agents::change, agents::remove,
+        ai_agents::list, ai_agents::make, ai_agents::one, ai_agents::change, ai_agents::remove,
         flows::list, flows::versions, flows::upload, flows::version, flows::activate,
         recordings::list, recordings::one, recordings::audio, recordings::erase,
         access::list, access::make, access::remove, people::list, people::make, people::change, people::remove,

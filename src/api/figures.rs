@@ -26,22 +26,16 @@ impl Context {
 
     /// How far the database is behind.
     pub(super) async fn waiting(&self) -> Result<Waiting, Problem> {
-        let (to, waiting) = oneshot::channel();
-        self.questions.send(Question::Waiting(to)).await.map_err(|_| Problem::gone())?;
-        waiting.await.map_err(|_| Problem::gone())
+        self.ask_journal(Question::Waiting).await
     }
 
     /// What the disk has not taken.
     pub(super) async fn unwritten(&self) -> Result<Unwritten, Problem> {
-        let (to, unwritten) = oneshot::channel();
-        self.questions.send(Question::Unwritten(to)).await.map_err(|_| Problem::gone())?;
-        unwritten.await.map_err(|_| Problem::gone())
+        self.ask_journal(Question::Unwritten).await
     }
 
     async fn totals(&self) -> Result<Totals, Problem> {
-        let (to, totals) = oneshot::channel();
-        self.questions.send(Question::Totals(to)).await.map_err(|_| Problem::gone())?;
-        totals.await.map_err(|_| Problem::gone())
+        self.ask_journal(Question::Totals).await
     }
 }
 
@@ -53,7 +47,7 @@ pub(crate) async fn metrics(State(context): State<Shared>, caller: Caller) -> Re
     let (figures, totals, live) = (context.figures().await?, context.totals().await?, context.live().await?);
     let mut text = Text::default();
     let mut states = [("queued", 0), ("initiated", 0), ("ringing", 0), ("in_progress", 0)];
-    for call in live {
+    for (call, _) in live {
         let state = states.iter_mut().find(|(name, _)| *name == call.status.to_string());
         state.into_iter().for_each(|(_, count)| *count += 1);
     }
@@ -244,8 +238,8 @@ fn of_disk(text: &mut Text, unwritten: &Unwritten, figures: &Figures) {
     text.head(name, "gauge", "Events that wait in memory for the disk");
     text.line(name, &[], unwritten.events);
     let name = "switchhook_events_lost_total";
-    text.head(name, "counter", "Events that did not fit into memory while the disk took none");
-    text.line(name, &[], unwritten.lost);
+    text.head(name, "counter", "Events that found no room in memory while the disk took none");
+    text.line(name, &[], unwritten.lost + figures.facts_lost);
     let name = "switchhook_call_records_lost_total";
     text.head(name, "counter", "Records that calls.jsonl does not have");
     text.line(name, &[], figures.records_lost);

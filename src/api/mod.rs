@@ -4,6 +4,8 @@
 //! where wanted, the numbers whose calls it may see.
 
 mod access;
+mod agents;
+mod ai_agents;
 mod ask;
 mod audit;
 mod calls;
@@ -15,6 +17,7 @@ mod finish;
 mod first;
 mod flows;
 mod gate;
+mod journal;
 mod limit;
 mod listen;
 mod login;
@@ -26,11 +29,13 @@ mod page;
 mod people;
 mod play;
 mod problem;
+mod queues;
 mod range;
 mod reader;
 mod recordings;
 mod reload;
 mod rooms;
+mod roster;
 mod shapes;
 mod start;
 mod steer;
@@ -60,6 +65,7 @@ pub use ask::FIRST_REQUEST;
 pub use listen::{MOST_CONNECTIONS, Secure};
 use problem::Problem;
 pub use reload::Reload;
+pub use roster::FixedRoster;
 pub use tellers::{Fixed, TellersConfig, spawn as spawn_webhooks};
 pub use webhook::WebhookConfig;
 pub use webhooks::{WebhookEnds, is_kind, is_name};
@@ -105,6 +111,8 @@ pub struct Ends {
     pub reload: mpsc::Sender<Reload>,
     /// The thread that tells webhooks.
     pub webhooks: WebhookEnds,
+    /// Queues and agents of the configuration.
+    pub roster: FixedRoster,
 }
 
 /// What all requests share.
@@ -116,6 +124,7 @@ pub(crate) struct Context {
     door: mpsc::Sender<limit::Knock>,
     reload: mpsc::Sender<Reload>,
     webhooks: WebhookEnds,
+    roster: FixedRoster,
     memory: mpsc::Sender<memory::Recall>,
     gate: mpsc::Sender<gate::Turn>,
     notes: mpsc::Sender<notes::Note>,
@@ -167,7 +176,7 @@ pub fn spawn(config: Config, ends: Ends) -> io::Result<SocketAddr> {
 async fn serve<F: Future<Output = ()>>(config: Config, ends: Ends, answering: impl FnOnce(Router) -> F) {
     let (asks, asked) = mpsc::channel(256);
     let (door, knocks) = mpsc::channel(256);
-    let Ends { orders, replies, questions, reload, webhooks } = ends;
+    let Ends { orders, replies, questions, reload, webhooks, roster } = ends;
     let asking = ask::answer(asked, replies, orders.clone());
     let limiting = limit::keep(knocks, config.requests_per_s, config.clock);
     let (memory, recalls) = mpsc::channel(256);
@@ -184,6 +193,7 @@ async fn serve<F: Future<Output = ()>>(config: Config, ends: Ends, answering: im
         door,
         reload,
         webhooks,
+        roster,
         memory,
         gate,
         notes,
@@ -221,6 +231,7 @@ fn router(context: Shared) -> Router {
         .merge(calls())
         .merge(rooms())
         .merge(kept())
+        .merge(waiting())
         .merge(access())
         .fallback(problem::nothing_here)
         .method_not_allowed_fallback(problem::wrong_method)
@@ -276,6 +287,16 @@ fn kept() -> Router<Shared> {
         .route("/v1/recordings", get(recordings::list))
         .route("/v1/recordings/{id}", get(recordings::one).delete(recordings::erase))
         .route("/v1/recordings/{id}/audio", get(recordings::audio))
+}
+
+fn waiting() -> Router<Shared> {
+    Router::new()
+        .route("/v1/queues", get(queues::list).post(queues::make))
+        .route("/v1/queues/{id}", get(queues::one).put(queues::change).delete(queues::remove))
+        .route("/v1/agents", get(agents::list).post(agents::make))
+        .route("/v1/agents/{id}", get(agents::one).put(agents::change).delete(agents::remove))
+        .route("/v1/ai-agents", get(ai_agents::list).post(ai_agents::make))
+        .route("/v1/ai-agents/{id}", get(ai_agents::one).put(ai_agents::change).delete(ai_agents::remove))
 }
 
 fn access() -> Router<Shared> {

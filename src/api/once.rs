@@ -66,7 +66,8 @@ pub(super) async fn once(
     let owner = caller.0.id.clone();
     let (place, now) = ((owner.as_str(), name.as_str()), context.now_ms());
     let store = context.store().await?;
-    let before = store.order(place, &hash, now).await.map_err(|error| problem::database(&error))?;
+    let before =
+        store.order(place, &hash, (&context.webhooks.node, now)).await.map_err(|error| problem::database(&error))?;
     if let Some(before) = before {
         if before.body != hash {
             return Err(conflict("other_order", "with another request"));
@@ -74,8 +75,10 @@ pub(super) async fn once(
         if let Some(id) = before.call {
             return Ok((StatusCode::OK, Json(Begun { id })));
         }
-        // An earlier run took it, and ended before it could say what came of it: whatever call it made ended with it.
-        let is_left = before.at_ms < context.started_ms;
+        // An earlier run of this server took it, and ended before it could say what came of it: whatever call it made ended
+        // with it. Of another server nobody knows that.
+        let ours = before.node.is_empty() || before.node == context.webhooks.node;
+        let is_left = ours && before.at_ms < context.started_ms;
         let again = is_left && store.order_again(place, before.at_ms, now).await.map_err(|e| problem::database(&e))?;
         if !again {
             return Err(conflict("in_hand", "and is being carried out"));

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::HeaderName,
+    http::{HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,13 @@ pub(crate) struct Part {
 
 impl Part {
     /// This part of a list, in the order of the places of its entries; each has one of its own.
-    pub fn of<T: Serialize>(&self, mut all: Vec<(String, T)>) -> Result<Response, Problem> {
+    pub fn of<T: Serialize>(&self, all: Vec<(String, T)>) -> Result<Response, Problem> {
+        let (entries, next) = self.cut(all)?;
+        Ok(answer(entries, next))
+    }
+
+    /// The same for who has yet to fetch what is shown of them; and where the next part begins.
+    pub fn cut<T>(&self, mut all: Vec<(String, T)>) -> Result<(Vec<T>, Option<HeaderValue>), Problem> {
         let limit = limit(self.limit.or(Some(MOST)))? as usize;
         if let Some(after) = self.cursor.as_deref() {
             let fits = after.len() <= 2000 && after.len().is_multiple_of(2);
@@ -110,16 +116,20 @@ impl Part {
         let more = all.len() > limit;
         all.truncate(limit);
         let next = all.last().filter(|_| more).and_then(|(place, _)| hex(place).parse().ok());
-        let entries: Vec<T> = all.into_iter().map(|(_, entry)| entry).collect();
-        let mut response = Json(entries).into_response();
-        response.headers_mut().extend(next.map(|next| (NEXT, next)));
-        Ok(response)
+        Ok((all.into_iter().map(|(_, entry)| entry).collect(), next))
     }
 
     /// The same of a list whose order says nothing but what is before what.
     pub fn of_ordered<T: Serialize>(&self, all: impl IntoIterator<Item = T>) -> Result<Response, Problem> {
         self.of(all.into_iter().enumerate().map(|(at, entry)| (format!("{at:08}"), entry)).collect())
     }
+}
+
+/// A part of a list, and where the next one begins.
+pub(super) fn answer<T: Serialize>(entries: Vec<T>, next: Option<HeaderValue>) -> Response {
+    let mut response = Json(entries).into_response();
+    response.headers_mut().extend(next.map(|next| (NEXT, next)));
+    response
 }
 
 fn hex(place: &str) -> String {

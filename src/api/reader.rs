@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{
         broadcast::{self, error::RecvError},
-        mpsc, oneshot,
+        mpsc,
     },
     task::JoinHandle,
 };
@@ -230,10 +230,8 @@ impl Reader {
     pub async fn begin(context: &Shared, pass: Pass, interest: Interest) -> Result<Reader, Problem> {
         let key = pass.caller.0.clone();
         let ticket = context.enter(pass).await?;
-        let (to, following) = oneshot::channel();
-        let question = Question::Follow { after: interest.after, to };
-        context.questions.send(question).await.map_err(|_| Problem::gone())?;
-        let Following { events, at_hand, last: begun, node } = following.await.map_err(|_| Problem::gone())?;
+        let following = context.ask_journal(|to| Question::Follow { after: interest.after, to }).await?;
+        let Following { events, at_hand, last: begun, node } = following;
         // An id that was not reached yet is of another server: what happens from now on is all that can be told.
         let (stage, after) = match interest.after {
             Some(after) if after < begun => (Stage::Database, after),
@@ -304,12 +302,13 @@ impl Reader {
 
     /// What the database does not have, asked anew: meanwhile it got more.
     async fn at_hand(&self) -> Vec<Arc<Event>> {
-        let (to, following) = oneshot::channel();
-        let question = Question::Follow { after: Some(self.after), to };
-        if self.context.questions.send(question).await.is_err() {
-            return Vec::new();
+        loop {
+            match self.context.ask_journal(|to| Question::Follow { after: Some(self.after), to }).await {
+                Ok(following) => return following.at_hand,
+                Err(problem) if problem.kind == "journal_stuck" => {}
+                Err(_) => return Vec::new(),
+            }
         }
-        following.await.map_or_else(|_| Vec::new(), |following| following.at_hand)
     }
 
     fn look_through(&mut self, at_hand: Vec<Arc<Event>>) {

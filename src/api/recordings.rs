@@ -41,7 +41,7 @@ pub(crate) struct Wanted {
     /// Of this call.
     #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     call: Option<String>,
-    /// Of calls between this number and another, whichever way they are written.
+    /// Of calls between this number and another, and those that it is on; whichever way they are written.
     #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     number: Option<String>,
     /// At most so many, 1 to 500; else 50.
@@ -67,6 +67,8 @@ pub(crate) struct Recording {
     from: String,
     /// Who was called.
     to: String,
+    /// Who is on it: the numbers of all legs that were in the conversation while it was recorded.
+    parties: Vec<String>,
     /// When it was erased, in ms since 1970; null: it was not.
     #[schema(required = false)]
     erased_ms: Option<i64>,
@@ -84,8 +86,8 @@ pub(crate) struct Recordings {
 
 fn shown(kept: Kept) -> Recording {
     let [from, to] = kept.parties;
-    let Kept { id, call, file, at_ms, erased_ms, .. } = kept;
-    Recording { id, call, file, at_ms, from, to, erased_ms }
+    let Kept { id, call, file, at_ms, erased_ms, heard: parties, .. } = kept;
+    Recording { id, call, file, at_ms, from, to, parties, erased_ms }
 }
 
 impl Context {

@@ -47,18 +47,62 @@ const KINDS: [&str; 2] = ["NewWebhook", "OtherWebhook"];
 /// A kind, or the beginning of some.
 const KIND: &str = "^([a-z._]{1,64}\\*?|\\*)$";
 
+/// A text in one line, or empty.
+const LINE: &str = "^[^\\x00-\\x1f\\x7f-\\x9f]*$";
+/// A path of a script, or empty.
+const SCRIPT: &str = "^([^\\x00-\\x1f\\x7f-\\x9f/.][^\\x00-\\x1f\\x7f-\\x9f/]*(/[^\\x00-\\x1f\\x7f-\\x9f/.][^\\x00-\\x1f\\x7f-\\x9f/]*)*)?$";
+/// What can be dialled.
+const ADDRESS: &str = "^([A-Za-z0-9_.+*#-]{1,64}|([sS][iI][pP][sS]?|[tT][eE][lL]):[!#-;=?-~]{1,490})$";
+/// An id in a list.
+const ID: &str = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$";
+
+/// Texts of queues and agents.
+const LABELS: [(&str, &str, &str); 12] = [
+    ("Queue", "name", LINE),
+    ("Queue", "notes", NO_NUL),
+    ("Queue", "wait_script", SCRIPT),
+    ("Agent", "name", LINE),
+    ("Agent", "notes", NO_NUL),
+    ("AiAgent", "name", LINE),
+    ("AiAgent", "notes", NO_NUL),
+    ("AiAgent", "model", LINE),
+    ("AiAgent", "prompt", NO_NUL),
+    ("AiAgent", "tts", LINE),
+    ("AiAgent", "voice", LINE),
+    ("AiAgent", "stt", LINE),
+];
+
+/// Lists whose items are there once: schema, property, pattern, and how long an item may be.
+const LISTS: [(&str, &str, &str, u32); 5] = [
+    ("Queue", "agents", ID, 64),
+    ("Queue", "tags", PLAIN, 64),
+    ("Agent", "addresses", ADDRESS, 495),
+    ("Agent", "tags", PLAIN, 64),
+    ("AiAgent", "tools", ID, 64),
+];
+
 /// Schemas with variables of flows.
 const VARS: [&str; 4] = ["NewCall", "QuickCall", "Another", "NewContact"];
 
 /// Say it.
 pub(super) fn refine(schemas: &mut Value) {
-    for (schema, property, pattern) in TEXTS {
+    for (schema, property, pattern) in TEXTS.into_iter().chain(LABELS) {
         schemas[schema]["properties"][property]["pattern"] = pattern.into();
     }
     for (schema, pattern, most) in NUMBERS {
         let item = json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": pattern});
         schemas[schema]["properties"]["numbers"]["items"] = item;
     }
+    for (schema, property, pattern, most) in LISTS {
+        let list = &mut schemas[schema]["properties"][property];
+        list["uniqueItems"] = true.into();
+        list["items"] = json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": pattern});
+    }
+    schemas["AiAgent"]["properties"]["key"]["pattern"] = LINE.into();
+    let parameters = &mut schemas["AiAgent"]["properties"]["parameters"];
+    parameters["maxProperties"] = 100.into();
+    parameters["propertyNames"] = json!({"maxLength": 256, "pattern": NO_NUL});
+    parameters["additionalProperties"] = json!({"type": "string", "maxLength": 8192, "pattern": NO_NUL});
     for schema in KINDS {
         schemas[schema]["properties"]["kinds"]["items"] = json!({"type": "string", "pattern": KIND});
     }
@@ -81,7 +125,9 @@ mod tests {
     #[test]
     fn each_refinement_is_about_a_property_that_is_there() {
         let schemas = &described()["components"]["schemas"];
-        let names = super::TEXTS.iter().map(|(schema, property, _)| (*schema, *property));
+        let names = super::TEXTS.iter().chain(&super::LABELS).map(|(schema, property, _)| (*schema, *property));
+        let names = names.chain(super::LISTS.iter().map(|(schema, property, ..)| (*schema, *property)));
+        let names = names.chain([("AiAgent", "key"), ("AiAgent", "parameters")]);
         let names = names.chain(super::NUMBERS.iter().map(|(schema, ..)| (*schema, "numbers")));
         let names = names.chain(super::KINDS.iter().map(|schema| (*schema, "kinds")));
         let names = names.chain(super::VARS.iter().map(|schema| (*schema, "vars"))).chain([("NewCall", "headers")]);

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use serde::{Deserialize, Serialize};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::{
@@ -149,10 +149,7 @@ pub(super) async fn begin(context: &Context, caller: &Caller, order: Order) -> R
 impl Context {
     /// Until it is on the disk that this call was begun. A disk that takes nothing is not waited for: the call goes on.
     async fn kept(&self, id: &str) {
-        let (to, kept) = oneshot::channel();
-        if self.questions.send(Question::Kept(id.to_owned(), to)).await.is_err() {
-            return;
-        }
+        let kept = self.ask_journal(|to| Question::Kept(id.to_owned(), to));
         if !matches!(timeout(DISK, kept).await, Ok(Ok(()))) {
             tracing::warn!(call = id, "it is not on the disk yet that this call was begun");
         }

@@ -9,7 +9,9 @@ mod fresh;
 mod gate;
 mod kept;
 mod people;
+mod roster;
 mod steering;
+mod stuck;
 mod webhook_doors;
 
 use std::time::Duration;
@@ -24,7 +26,9 @@ use super::*;
 use crate::{
     ids::CallId,
     io::{Fact, Figures, View},
-    store::{Journal, JournalConfig, Person, Scope, Stored, WriterConfig, spawn_journal, spawn_writer, spool_name},
+    store::{
+        Journal, JournalConfig, Person, Question, Scope, Stored, WriterConfig, spawn_journal, spawn_writer, spool_name,
+    },
     switch::{Direction, Input, Progress, Status},
     verbs::{Failure, Reply, Verb},
 };
@@ -49,6 +53,14 @@ impl Bench {
     }
 
     async fn with(change: impl FnOnce(Config) -> Config) -> Bench {
+        Bench::asking(change, |journal| journal.questions.clone()).await
+    }
+
+    /// With the questions to the journal going there.
+    async fn asking(
+        change: impl FnOnce(Config) -> Config,
+        questions: impl FnOnce(&Journal) -> mpsc::Sender<Question>,
+    ) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::start();
         let spool = folder.path().join("spool");
@@ -94,9 +106,10 @@ impl Bench {
         let ends = Ends {
             orders: inbox.downgrade(),
             replies,
-            questions: journal.questions.clone(),
+            questions: questions(&journal),
             reload,
             webhooks: WebhookEnds { node, fixed, changed },
+            roster: watch::channel(roster::fixed()).1,
         };
         let at = tokio::task::spawn_blocking(move || spawn(config, ends).unwrap()).await.unwrap();
         Bench { folder, at, journal, orders, reloads, _inbox: inbox, replies: to, store, admin }

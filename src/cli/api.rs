@@ -52,6 +52,21 @@ pub enum Verb {
         #[command(flatten)]
         access: Access,
     },
+    /// Queues, and the agents that take their callers.
+    Queues {
+        #[command(flatten)]
+        access: Access,
+    },
+    /// Persons who take calls, and what rings.
+    Agents {
+        #[command(flatten)]
+        access: Access,
+    },
+    /// Programs that talk to callers.
+    AiAgents {
+        #[command(flatten)]
+        access: Access,
+    },
     /// Recordings of calls that are over, the newest first.
     Recordings {
         #[command(flatten)]
@@ -121,6 +136,16 @@ impl Verb {
             Verb::Webhooks { access } => {
                 let columns = ["name", "url", "kinds", "numbers", "waiting", "trouble"];
                 access.show(&access.list("/v1/webhooks")?, &columns);
+            }
+            Verb::Queues { access } => {
+                let columns = ["id", "name", "agents", "tags", "wait_limit_s", "fixed"];
+                access.show(&access.list("/v1/queues")?, &columns);
+            }
+            Verb::Agents { access } => {
+                access.show(&access.list("/v1/agents")?, &["id", "name", "addresses", "in_turn", "tags", "fixed"]);
+            }
+            Verb::AiAgents { access } => {
+                access.show(&access.list("/v1/ai-agents")?, &["id", "name", "model", "language", "tools", "fixed"]);
             }
             Verb::Recordings { access } => {
                 let found = access.pages("/v1/recordings?limit=500", "recordings")?;

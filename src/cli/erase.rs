@@ -12,10 +12,10 @@ use crate::{
 /// Recordings that are looked at in one page of the index.
 const PAGE: u32 = 500;
 
-/// Erase all recordings of calls from or to a number.
+/// Erase all recordings of calls from or to a number, and all others that it is on.
 #[derive(Debug, clap::Args)]
 pub struct Erase {
-    /// As call records have it; what stands between the digits does not matter.
+    /// Whichever way it is written.
     number: String,
     #[command(flatten)]
     pub(super) file: ConfFile,
@@ -32,7 +32,8 @@ struct Found {
 impl Erase {
     /// Do it, and tell which files are gone.
     pub fn run(&self, conf: &Conf) -> Result<(), String> {
-        let mut gone = hooks::erase(&conf.folders.recordings, &self.number).map_err(|error| error.to_string())?;
+        let gone = hooks::erase(&conf.folders.recordings, |party| self.is(conf, party));
+        let mut gone = gone.map_err(|error| error.to_string())?;
         // Files that lost what lay beside them; and the index is to know what is gone.
         let found = keys::in_store(conf, async |store: Store| self.by_index(conf, &store).await)
             .map_err(|error| format!("{} erased, but the database's index cannot be asked: {error}", gone.len()))?;
@@ -42,14 +43,19 @@ impl Erase {
         if found.left.is_empty() { Ok(()) } else { Err(format!("not erased: {}", found.left.join("; "))) }
     }
 
+    /// Is this its number? People also write a `/` between digits.
+    fn is(&self, conf: &Conf, party: &str) -> bool {
+        conf.store.dialling.same(&party.replace('/', ""), &self.number.replace('/', ""))
+    }
+
     /// What the index has of the number is erased, and known to be.
     async fn by_index(&self, conf: &Conf, store: &Store) -> Result<Found, sqlx::Error> {
         let (mut done, mut after) = (Found::default(), None);
         loop {
             let filter = RecordingFilter { after: after.take(), limit: PAGE, ..RecordingFilter::default() };
             let (page, next) = store.recordings(&filter).await?;
-            let its = |party: &String| hooks::same_number(party, &self.number);
-            for kept in page.into_iter().filter(|kept| kept.parties.iter().any(its)) {
+            let its = |party: &String| self.is(conf, party);
+            for kept in page.into_iter().filter(|kept| kept.parties.iter().chain(&kept.heard).any(its)) {
                 let path = conf.folders.recordings.join(&kept.file);
                 match path.exists().then(|| hooks::erase_file(&path)) {
                     Some(Err(error)) => {

@@ -14,6 +14,7 @@ use super::{
     web::WebTable,
     webhooks::{NumberingTable, WebhookTable},
 };
+use crate::verbs::{Agent, AiAgent, Queue};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -54,6 +55,12 @@ pub struct Document {
     pub message: Vec<Number>,
     #[serde(default)]
     pub phone: Vec<PhoneTable>,
+    #[serde(default)]
+    pub queue: Vec<Queue>,
+    #[serde(default)]
+    pub agent: Vec<Agent>,
+    #[serde(default)]
+    pub ai_agent: Vec<AiAgent>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -5,8 +5,16 @@ use std::{collections::BTreeMap, fmt};
 use toml::{Table, Value};
 
 /// Lists of tables whose entries have names, and which of their keys that is.
-const NAMED: [(&str, &str); 5] =
-    [("number", "number"), ("trunk", "name"), ("phone", "user"), ("message", "number"), ("webhook", "name")];
+const NAMED: [(&str, &str); 8] = [
+    ("number", "number"),
+    ("trunk", "name"),
+    ("phone", "user"),
+    ("message", "number"),
+    ("webhook", "name"),
+    ("queue", "id"),
+    ("agent", "id"),
+    ("ai_agent", "id"),
+];
 
 /// All keys and their values, defaults included.
 #[derive(Clone, Default, PartialEq)]

@@ -13,6 +13,7 @@ mod messages;
 mod numbers;
 mod phones;
 mod recording;
+mod roster;
 mod rules;
 mod security;
 mod settings;

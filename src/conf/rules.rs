@@ -40,6 +40,7 @@ impl At<'_> {
                 0 => Duration::ZERO,
                 some => self.seconds("call.watchdog_s", some, 5..=86_400)?,
             },
+            cut: Duration::from_secs(2 * document.media.rtcp_interval_s.min(300) + 1),
             record_rate: self.rate("recording.max_rate", document.recording.max_rate)?,
             record_most: match self.number("recording.max_minutes", document.recording.max_minutes, 0..=10_080)? {
                 0 => None,

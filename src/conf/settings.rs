@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,6 +20,7 @@ use crate::{
     script::Limits,
     sip::Transport,
     switch::{Access, GuardConfig, MediaSecurity, MessageConfig, Phones, Route, Rules, Trunking, stir},
+    verbs::Roster,
 };
 
 /// Everything that the program is told.
@@ -32,6 +34,8 @@ pub struct Conf {
     pub folders: Folders,
     /// Where call records and events are kept.
     pub store: StoreConf,
+    /// Queues, agents and AI agents.
+    pub roster: Arc<Roster>,
     /// SIP timers and limits; the rest comes with the interfaces that could be opened.
     pub sip: SipConf,
     /// Who is kept out; the access lists are with the interfaces.
@@ -195,6 +199,7 @@ impl Conf {
             },
             folders: folders(&document),
             store: at.store(&document)?,
+            roster: Arc::new(at.roster(&document)?),
             sip: at.sip(&document)?,
             guard: at.guard(&document)?,
             tls: at.tls(&document)?,

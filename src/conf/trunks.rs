@@ -13,8 +13,8 @@ use crate::{
         register::Account,
     },
     switch::{
-        Cap, CapBy, HeaderRule, Identity, Network, Outbound, Pattern, Rewrite, Rule, Trail, Trunk, Trunking, Voucher,
-        What,
+        Cap, CapBy, HeaderRule, Identity, KeysOut, Network, Outbound, Pattern, Rewrite, Rule, Trail, Trunk, Trunking,
+        Voucher, What,
     },
 };
 
@@ -46,6 +46,7 @@ pub struct TrunkTable {
     pub register_expires_s: u64,
     pub options_s: u64,
     pub progress_ms: u64,
+    pub keys_out: String,
 }
 
 /// A password is never printed.
@@ -83,6 +84,7 @@ impl Default for TrunkTable {
             register_expires_s: 600,
             options_s: 0,
             progress_ms: 0,
+            keys_out: "auto".to_owned(),
         }
     }
 }
@@ -211,6 +213,16 @@ impl At<'_> {
             registration: self.registration(&key, table)?,
             options: self.seconds(&key("options_s"), table.options_s, 0..=86_400)?,
             progress: self.millis(&key("progress_ms"), table.progress_ms, 0..=60_000)?,
+            keys_out: self.keys_out(&key("keys_out"), &table.keys_out)?,
+        })
+    }
+
+    fn keys_out(&self, key: &str, found: &str) -> Result<KeysOut, Fault> {
+        Ok(match self.one_of(key, found, &["auto", "rfc4733", "info", "inband"])?.as_str() {
+            "rfc4733" => KeysOut::Events,
+            "info" => KeysOut::Info,
+            "inband" => KeysOut::Tones,
+            _ => KeysOut::Auto,
         })
     }
 

@@ -1,7 +1,7 @@
 use crate::{
     codec::Codec,
     conf::Conf,
-    switch::{CapBy, Trail, Voucher, What},
+    switch::{CapBy, KeysOut, Trail, Voucher, What},
 };
 
 const CARRIER: &str = r#"
@@ -19,7 +19,7 @@ identity = "pai"
 diversion = "keep"
 history = "set"
 headers = [{ action = "set", name = "X-Account", value = "{trunk}" }, { action = "remove", name = "X-Inner" }]
-
+keys_out = "info"
 user = "acct7"
 password = "geheim7"
 register = "sip:reg.carrier.example:5070"
@@ -52,6 +52,7 @@ fn trunks_and_rules_are_read() {
     assert!(trunk.sources[0].contains("192.0.2.9".parse().unwrap()));
     assert_eq!((trunk.calls, trunk.calls_per_second, trunk.codecs.as_slice()), (30, 5, &[Codec::Pcma][..]));
     assert_eq!((trunk.identity.voucher, trunk.identity.diversion), (Voucher::Asserted, Trail::Keep));
+    assert_eq!(trunk.keys_out, KeysOut::Info);
     assert_eq!(trunk.headers[0].what, What::Set("{trunk}".into()));
     let account = trunk.registration.as_ref().unwrap();
     assert_eq!(account.registrar.to_string(), "sip:reg.carrier.example:5070");
@@ -89,6 +90,7 @@ fn faults_of_trunks_name_their_line_and_what_is_allowed() {
             "Via",
             "x.toml:15: trunk[0].headers: found \"Via\"; allowed: a header that the stack does not need",
         ),
+        ("\"info\"", "\"mail\"", "x.toml:16: trunk[0].keys_out: found \"mail\"; allowed: auto, rfc4733, info, inband"),
         (
             "trunk = \"carrier\"",
             "trunk = \"x\"",

@@ -1,7 +1,7 @@
 //! The whole logic in one machine. Today that is the [`Switch`] alone; queues, campaigns and triggers, and the routing
 //! between them, have their place here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     switch::{Binding, Config, Counts, Guarded, Input, Output, Switch, TrunkView},
@@ -68,6 +68,11 @@ impl Exchange {
     /// As [`Switch::restore_registrations`].
     pub fn restore_registrations(&mut self, user: &str, bindings: Vec<Binding>) {
         self.switch.restore_registrations(user, bindings);
+    }
+
+    /// As [`Switch::names`].
+    pub fn names(&self) -> BTreeSet<String> {
+        self.switch.names()
     }
 
     /// What was kept out so far.

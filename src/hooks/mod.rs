@@ -10,9 +10,7 @@ mod stream;
 mod web;
 
 pub use address::Url;
-pub use archive::{
-    ArchiveConfig, Destination, Quota, S3Key, Upload, erase, erase_file, same_number, spawn as spawn_archive,
-};
+pub use archive::{ArchiveConfig, Destination, Quota, S3Key, Upload, erase, erase_file, spawn as spawn_archive};
 pub use certificates::{Config as CertificatesConfig, spawn as spawn_certificates};
 pub use http::connector as https_connector;
 pub use speech::{Config as SpeechConfig, spawn as spawn_speech, version as speech_version};

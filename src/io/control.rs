@@ -27,11 +27,13 @@ use crate::{
 };
 
 mod ends;
+mod facts;
 mod files;
 mod show;
 mod wait;
 
 pub use ends::{Ends, Fact, Figures, InterfaceAddress, Order, Seen, ToFlows, View, counts_of};
+pub use facts::Facts;
 pub(super) use wait::watched;
 use wait::{readable, sleep_until};
 
@@ -110,6 +112,7 @@ impl Control {
                     self.exchange.handle_timeout(self.clock.now());
                     self.drain();
                 }
+                () = self.ends.facts.room(), if self.ends.facts.is_waiting() => self.catch_up(),
                 () = std::future::ready(()), if !self.backlog.is_empty() => {}
             }
             self.work_off();
@@ -135,8 +138,8 @@ impl Control {
         self.ends.from_workers.acknowledge();
         while let Some(told) = self.ends.from_workers.pop() {
             match told {
-                FromWorker::Event(_, media::Event::Handshake { port, bytes }) => {
-                    self.ends.handshakes.packet(port, bytes);
+                FromWorker::Event(_, media::Event::Handshake { port, from, bytes }) => {
+                    self.ends.handshakes.packet(port, from, bytes);
                 }
                 FromWorker::Event(worker, event) => self.handle(Input::Media { worker, event }),
                 FromWorker::Moved { port, worker } => {
@@ -200,9 +203,10 @@ impl Control {
             Output::Media { worker, command } => self.command(worker, command),
             Output::Load { load, sound, rate } => self.load(load, sound, rate),
             Output::Stream(order) => self.stream(order),
-            Output::OpenRecording { recording, file, shape, about, .. } => {
-                self.open_recording(recording, file, (shape, &about));
+            Output::OpenRecording { recording, file, shape, note, .. } => {
+                self.open_recording(recording, file, (shape, &note));
             }
+            Output::NoteRecording { recording, note } => self.note_recording(recording, &note),
             Output::Start(start) => {
                 let flow = start.flow;
                 if !(self.ends.flows)(ToFlow::Start(Box::new(start))) {
@@ -337,13 +341,6 @@ impl Control {
     fn tell_flow(&mut self, word: ToFlow) {
         if !(self.ends.flows)(word) {
             tracing::error!("a script thread takes no more words: one is lost");
-        }
-    }
-
-    /// The store has room for many more than come in a second: where it is full, its thread is dead.
-    fn keep(&self, fact: Fact) {
-        if self.ends.facts.try_send(fact).is_err() {
-            tracing::error!("the store cannot follow: what happened to a call is not in it");
         }
     }
 

@@ -50,6 +50,8 @@ pub struct DiskConfig {
     pub recordings: PathBuf,
     /// File to which call records are added; absent: none are kept.
     pub call_records: Option<PathBuf>,
+    /// Recordings are uploaded after their call: what is still to be uploaded lies beside each from its beginning on.
+    pub upload: bool,
     /// Who is told of each call record that names recordings, too.
     pub archive: Option<mpsc::Sender<String>>,
     /// The process's clock.
@@ -68,6 +70,13 @@ pub enum ToDisk {
         /// How it is written.
         shape: Shape,
         /// What is known of its call, one JSON document: kept beside the file until the call's record takes its place.
+        note: String,
+    },
+    /// What is known of a recording's call by now; it takes the place of what was noted before.
+    Note {
+        /// Its name.
+        recording: RecordingId,
+        /// One JSON document.
         note: String,
     },
     /// Audio; sent by media threads.
@@ -222,6 +231,7 @@ impl Writer {
                 self.space.push_back((from, Command::Space { port, recording, block }));
             }
             ToDisk::Done { recording, samples } => self.done(recording, samples),
+            ToDisk::Note { recording, note } => self.note(recording, &note),
             ToDisk::CallRecord { line, recorded } => self.call_record(line, recorded),
             ToDisk::Free(spent) => drop(spent),
             ToDisk::Shutdown => return ControlFlow::Break(()),
@@ -238,7 +248,7 @@ impl Writer {
         };
         match created {
             Ok(opened) => {
-                if let Err(error) = opened.note(&self.config.recordings, note) {
+                if let Err(error) = opened.note(&self.config.recordings, note, self.config.upload) {
                     tracing::error!(file = name, %error, "nothing can be noted of a recording");
                 }
                 self.recordings.insert(recording, opened);
@@ -248,6 +258,13 @@ impl Writer {
                 let torn = Torn { why: format!("{name}: {error}"), begun: false };
                 self.untold.push_back(FromDisk::Written { recording, result: Err(torn) });
             }
+        }
+    }
+
+    fn note(&self, recording: RecordingId, note: &str) {
+        let Some(opened) = self.recordings.get(&recording) else { return };
+        if let Err(error) = opened.note_again(&self.config.recordings, note) {
+            tracing::error!(file = opened.name(), %error, "nothing can be noted of a recording");
         }
     }
 

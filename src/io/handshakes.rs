@@ -1,10 +1,11 @@
 //! DTLS handshakes for media (RFC 5764), on a thread of their own: they compute for a millisecond and wait for answers,
-//! which is no work for a media thread. It finds keys and hands them over to the port's media thread. The protocol itself
-//! is in `dtls`.
+//! which is no work for a media thread. It finds keys and hands them over to the port's media thread; the
+//! control task is told how it went. What belongs to one port is in `session`, the protocol itself in `dtls`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
@@ -12,17 +13,21 @@ use std::{
 };
 
 mod dtls;
+mod session;
 #[cfg(test)]
 mod tests;
 
 pub use dtls::Certificate;
-use dtls::{Dtls, Failed, Front};
+use dtls::{Failed, Front};
+use session::Session;
+use tokio::sync::mpsc::Sender;
 
-use super::{
-    clock::Clock,
-    worker::{ToWorker, WorkerHandle},
+use super::{clock::Clock, worker::WorkerHandle};
+use crate::{
+    ids::PortId,
+    switch::{Handshake, Input, NoKeys},
+    time::Time,
 };
-use crate::{ids::PortId, media::Command, switch::Handshake, time::Time};
 
 /// Words that wait; one more is lost, as a datagram may be.
 const INBOX: usize = 4096;
@@ -37,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 enum Word {
     Begin { port: PortId, worker: WorkerHandle, handshake: Box<Handshake> },
-    Packet { port: PortId, bytes: Box<[u8]> },
+    Packet { port: PortId, from: SocketAddr, bytes: Box<[u8]> },
     Moved { port: PortId, worker: WorkerHandle },
     End { port: PortId },
 }
@@ -50,10 +55,10 @@ pub struct Handshakes {
 }
 
 impl Handshakes {
-    /// Start the thread.
-    pub fn spawn(certificate: &Certificate, clock: Clock) -> io::Result<Handshakes> {
+    /// Start the thread. It tells `control` how each handshake went.
+    pub fn spawn(certificate: &Certificate, clock: Clock, control: Sender<Input>) -> io::Result<Handshakes> {
         let (words, inbox) = sync_channel(INBOX);
-        let thread = Thread::new(certificate, clock)?;
+        let thread = Thread::new(certificate, clock, control)?;
         thread::Builder::new().name("handshakes".into()).spawn(move || thread.run(&inbox))?;
         Ok(Handshakes { words, ports: BTreeSet::new() })
     }
@@ -65,9 +70,9 @@ impl Handshakes {
     }
 
     /// A datagram came to a port.
-    pub fn packet(&self, port: PortId, bytes: Box<[u8]>) {
+    pub fn packet(&self, port: PortId, from: SocketAddr, bytes: Box<[u8]>) {
         if self.ports.contains(&port) {
-            self.tell(Word::Packet { port, bytes });
+            self.tell(Word::Packet { port, from, bytes });
         }
     }
 
@@ -92,20 +97,17 @@ impl Handshakes {
     }
 }
 
+/// What becomes of a handshake.
+type Shaken = Result<(), Box<NoKeys>>;
+
 struct Thread {
     clock: Clock,
     front: Front,
+    control: Sender<Input>,
     sessions: BTreeMap<PortId, Session>,
 }
 
-/// One association.
-struct Session {
-    dtls: Dtls,
-    worker: WorkerHandle,
-    step: Step,
-}
-
-/// How far it is.
+/// How far an association is.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// The peer is to begin.
@@ -131,14 +133,14 @@ impl Step {
 }
 
 impl Thread {
-    fn new(certificate: &Certificate, clock: Clock) -> io::Result<Thread> {
-        Ok(Thread { clock, front: Front::new(certificate)?, sessions: BTreeMap::new() })
+    fn new(certificate: &Certificate, clock: Clock, control: Sender<Input>) -> io::Result<Thread> {
+        Ok(Thread { clock, front: Front::new(certificate)?, control, sessions: BTreeMap::new() })
     }
 
     fn run(mut self, inbox: &Receiver<Word>) {
         loop {
             let now = self.clock.now();
-            let due = self.sessions.values().filter_map(|session| session.step.due()).min();
+            let due = self.sessions.values().filter_map(Session::due).min();
             let wait = due.map_or(IDLE, |due| due - now).min(IDLE);
             match inbox.recv_timeout(wait) {
                 Ok(word) => self.handle(self.clock.now(), word),
@@ -151,17 +153,16 @@ impl Thread {
 
     fn handle(&mut self, now: Time, word: Word) {
         match word {
-            Word::Begin { port, worker, handshake } => match self.front.begin(*handshake) {
-                Ok(dtls) => {
-                    self.sessions.insert(port, Session { dtls, worker, step: Step::Waiting });
-                    self.attend(now, port, None);
-                }
-                Err(why) => tracing::error!(%port, %why, "no keys for media: the handshake cannot begin"),
-            },
-            Word::Packet { port, bytes } => self.attend(now, port, Some(bytes)),
+            Word::Begin { port, worker, handshake } => {
+                self.sessions.insert(port, Session::new(port, worker, *handshake));
+                self.attend(port, |session, front| session.start(now, front));
+            }
+            Word::Packet { port, from, bytes } => {
+                self.attend(port, |session, front| session.handle_packet(now, front, from, bytes));
+            }
             Word::Moved { port, worker } => {
                 if let Some(session) = self.sessions.get_mut(&port) {
-                    session.worker = worker;
+                    session.moved(worker);
                 }
             }
             Word::End { port } => drop(self.sessions.remove(&port)),
@@ -169,54 +170,29 @@ impl Thread {
     }
 
     fn handle_timeouts(&mut self, now: Time) {
-        let is_due = |session: &Session| session.step.due().is_some_and(|due| due <= now);
+        let is_due = |session: &Session| session.due().is_some_and(|due| due <= now);
         let due: Vec<PortId> = self.sessions.iter().filter(|(_, s)| is_due(s)).map(|(port, _)| *port).collect();
         for port in due {
-            self.attend(now, port, None);
+            self.attend(port, |session, front| session.handle_timeout(now, front));
         }
     }
 
-    /// Time goes on for an association, and perhaps a datagram came. A failure ends that association only; so does a
-    /// panic, which a stranger's bytes might find.
-    fn attend(&mut self, now: Time, port: PortId, packet: Option<Box<[u8]>>) {
+    /// Something is done for a port. A failure ends nothing of another port; nor does a panic, which a stranger's bytes
+    /// might find.
+    fn attend(&mut self, port: PortId, what: impl FnOnce(&mut Session, &Front) -> Option<Shaken>) {
         let Some(session) = self.sessions.get_mut(&port) else { return };
-        let attend = || session.attend(now, port, packet);
-        let why = match catch_unwind(AssertUnwindSafe(attend)) {
-            Ok(Ok(())) => return,
-            Ok(Err(why)) => why,
-            Err(_) => Failed::Fault,
+        let front = &self.front;
+        let attended = catch_unwind(AssertUnwindSafe(|| what(session, front)));
+        let (result, over) = match attended {
+            Ok(result) => (result, session.is_over()),
+            Err(_) => (Some(Err(Box::new(NoKeys { from: None, why: Failed::Fault.to_string(), over: true }))), true),
         };
-        tracing::warn!(%port, %why, "no keys for media: the handshake failed");
-        self.sessions.remove(&port);
-    }
-}
-
-impl Session {
-    fn attend(&mut self, now: Time, port: PortId, packet: Option<Box<[u8]>>) -> Result<(), Failed> {
-        let went = self.dtls.go_on(packet);
-        // Also what tells the peer of a failure.
-        let mut said = false;
-        for bytes in self.dtls.take_datagrams() {
-            said = true;
-            self.command(Command::Handshake { port, bytes });
+        if over {
+            self.sessions.remove(&port);
         }
-        if let Some(found) = went? {
-            tracing::info!(%port, profile = found.profile, "media is encrypted");
-            self.command(Command::Keys { port, keys: Box::new(found.keys) });
-            self.step = Step::Done;
-        }
-        self.step = match self.step {
-            Step::Waiting if said => Step::Shaking { due: now + LOOK, until: now + PATIENCE },
-            Step::Shaking { until, .. } if until <= now => return Err(Failed::Silence),
-            Step::Shaking { until, .. } => Step::Shaking { due: now + LOOK, until },
-            step @ (Step::Waiting | Step::Done) => step,
-        };
-        Ok(())
-    }
-
-    fn command(&self, command: Command) {
-        if self.worker.send(ToWorker::Command(command)).is_err() {
-            tracing::error!(worker = self.worker.id().0, "a media thread takes no commands: one is lost");
+        // Where control cannot follow, the silence that comes of it is told all the same.
+        if let Some(result) = result {
+            drop(self.control.try_send(Input::Shaken { port, result }));
         }
     }
 }

@@ -72,8 +72,8 @@ impl Bridges {
             if let Some(member) = self.member_mut(port) {
                 let before = std::mem::replace(&mut member.role, role);
                 let bridge = member.bridge;
-                self.count_whisperer(bridge, before, -1);
-                self.count_whisperer(bridge, role, 1);
+                self.count_role(bridge, before, -1);
+                self.count_role(bridge, role, 1);
             }
             return;
         }
@@ -88,7 +88,7 @@ impl Bridges {
         let bridge = &mut self.bridges[index];
         let next = bridge.first.replace(port);
         bridge.count += 1;
-        self.count_whisperer(BridgeSlot(index), role, 1);
+        self.count_role(BridgeSlot(index), role, 1);
         self.members[at] = Some(Member { bridge: BridgeSlot(index), role, next, previous: None });
         if let Some(next) = next.and_then(|next| self.member_mut(next)) {
             next.previous = Some(port);
@@ -121,7 +121,7 @@ impl Bridges {
         if let Some(next) = member.next.and_then(|next| self.member_mut(next)) {
             next.previous = member.previous;
         }
-        self.count_whisperer(member.bridge, member.role, -1);
+        self.count_role(member.bridge, member.role, -1);
         let bridge = &mut self.bridges[member.bridge.0];
         bridge.count -= 1;
         if bridge.count == 0 {
@@ -131,9 +131,11 @@ impl Bridges {
         Some(member.bridge)
     }
 
-    fn count_whisperer(&mut self, bridge: BridgeSlot, role: Role, by: i16) {
-        if matches!(role, Role::Whisper(_)) {
-            let salon = &mut self.bridges[bridge.0].salon;
+    fn count_role(&mut self, bridge: BridgeSlot, role: Role, by: i16) {
+        let salon = &mut self.bridges[bridge.0].salon;
+        if role.speaks() {
+            salon.speakers = salon.speakers.saturating_add_signed(by);
+        } else if matches!(role, Role::Whisper(_)) {
             salon.whisperers = salon.whisperers.saturating_add_signed(by);
         }
     }

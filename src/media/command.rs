@@ -55,6 +55,8 @@ pub enum Command {
     Handshake {
         /// Which port.
         port: PortId,
+        /// Where to; absent: where audio goes. With ICE it goes by the chosen way.
+        to: Option<SocketAddr>,
         /// The datagram.
         bytes: Box<[u8]>,
     },

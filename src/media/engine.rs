@@ -1,6 +1,9 @@
 //! The engine of one media thread: its ports and bridges, and the commands to them.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+};
 
 use super::{
     Block, Command, Config, Event, Role, Slot, Spent, Stream, TICK, Tools,
@@ -38,7 +41,7 @@ pub struct Engine {
     pub(super) closing: Vec<Slot>,
     closing_since: Time,
     /// Datagrams of handshakes that wait to be sent.
-    pub(super) hands: VecDeque<(Slot, Box<[u8]>)>,
+    pub(super) hands: VecDeque<(Slot, Option<SocketAddr>, Box<[u8]>)>,
     pub(super) bridges: Bridges,
     /// Recordings of bridges.
     pub(super) tapes: Vec<Tape>,
@@ -88,7 +91,7 @@ impl Engine {
             Command::Pass { port, remote } => self.pass(now, port, remote),
             Command::Shield { port, shield } => self.shield(port, shield),
             Command::Keys { port, keys } => self.set_keys(port, keys),
-            Command::Handshake { port, bytes } => self.hand_over(port, bytes),
+            Command::Handshake { port, to, bytes } => self.hand_over(port, to, bytes),
             Command::Close { port } => self.close(now, port),
             Command::Join { bridge, port, role } => {
                 if let Some(slot) = self.slot(port) {

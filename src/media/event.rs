@@ -71,6 +71,16 @@ pub enum Event {
         /// What.
         what: Heard,
     },
+    /// The peer's packets are longer than the other party takes: they are no longer relayed, but decoded and packed anew.
+    /// Told once for each agreement.
+    Repacked {
+        /// Which port they come to.
+        port: PortId,
+        /// How long they are, in ms.
+        ms: u16,
+        /// The longest that the other party takes, in ms.
+        most: u8,
+    },
     /// How it goes, about as often as RTCP reports are sent.
     Quality {
         /// Which port.
@@ -109,6 +119,8 @@ pub enum Event {
     Handshake {
         /// Which port.
         port: PortId,
+        /// Where it came from.
+        from: SocketAddr,
         /// The datagram.
         bytes: Box<[u8]>,
     },
@@ -134,8 +146,10 @@ pub struct Quality {
     pub late: u64,
     /// Frames made up by concealment.
     pub concealed: u64,
-    /// Packets refused: not RTP, or from a stranger.
+    /// Packets refused: not RTP, or from a stranger, or not proved with the keys.
     pub refused: u64,
+    /// Those of them that are not proved with the keys agreed on, or came before there were keys.
+    pub unproved: u64,
     /// Where the last of them came from.
     pub refused_from: Option<SocketAddr>,
     /// Interarrival jitter at the end (RFC 3550 section 6.4.1), in microseconds.

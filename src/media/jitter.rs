@@ -17,11 +17,13 @@
 //!   has stopped: that was no loss, and the next packet begins a new talk spurt.
 //! - Payloads wait encoded and are decoded by the codec that came with them, so that a stream may change its codec. Where
 //!   the new one has another rate or clock, the buffer begins anew.
-//! - Opus makes up by itself what is missing, and finds in the next packet what was lost (FEC).
+//! - Opus makes up by itself what is missing, and finds in the next packet what was lost (FEC). Where its sender leaves out
+//!   silence, its noise goes on until the next packet ([`Dtx`]).
 //! - The marker bit is not asked: sequence numbers and timestamps tell the same, and more reliably.
 //!
-//! All memory is taken in [`Jitter::new`].
+//! All memory is taken in [`Workbench::new`]: as much as the most delay asks for.
 
+mod dtx;
 mod order;
 mod play;
 mod store;
@@ -35,6 +37,7 @@ use std::time::Duration;
 
 pub(super) use self::workbench::Workbench;
 use self::{
+    dtx::Dtx,
     order::{Order, Place},
     store::{Entry, Store},
     transit::Transit,
@@ -113,6 +116,7 @@ pub(super) struct Jitter {
     /// The codec in use makes up by itself, and did so for this many units on end.
     own: bool,
     own_made: usize,
+    dtx: Dtx,
     /// Number of the last packet that was decoded or passed over.
     played: i64,
     /// Made-up samples of which nobody knows yet whether they stand for a loss.
@@ -150,7 +154,7 @@ struct Newest {
 
 impl Jitter {
     /// An empty buffer that delays by `min` to `max` more than the fastest packet needs.
-    pub(super) fn new(min: Duration, max: Duration, bench: Workbench) -> Jitter {
+    pub(super) fn new(min: Duration, max: Duration, mut bench: Workbench) -> Jitter {
         let samples = |time: Duration| time.as_millis().min(60_000) as i64 * 8;
         let mut jitter = Jitter {
             state: State::Idle,
@@ -161,12 +165,13 @@ impl Jitter {
             order: Order::default(),
             newest: None,
             transit: Transit::new(),
-            store: Store::new(),
+            store: std::mem::replace(&mut bench.store, Store::none()),
             bench,
             rate: Rate::Narrow,
             wish: Rate::Narrow,
             own: false,
             own_made: 0,
+            dtx: Dtx::new(),
             played: 0,
             pending: 0,
             made_up: 0,
@@ -191,8 +196,9 @@ impl Jitter {
 
     /// Other codecs may come from now on. Memory that is not needed stays in `bench`.
     pub(super) fn equip(&mut self, bench: &mut Workbench) {
-        if bench.highest() != self.bench.highest() {
+        if bench.highest() != self.bench.highest() || bench.store.room() != self.store.room() {
             bench.take_over(&mut self.bench);
+            std::mem::swap(&mut bench.store, &mut self.store);
             std::mem::swap(bench, &mut self.bench);
             self.rate = Rate::Narrow;
             self.reset();
@@ -237,6 +243,7 @@ impl Jitter {
         self.enter(State::Idle);
         self.newest = None;
         self.transit = Transit::new();
+        self.dtx = Dtx::new();
     }
 
     /// The only place where the state changes.
@@ -351,6 +358,9 @@ impl Jitter {
             if !self.transit.least().is_none_or(plausible) {
                 place = newest.place + (number - newest.number) * newest.samples;
             }
+        }
+        if self.newest.is_some_and(|newest| newest.number + 1 == number && newest.place + newest.samples < place) {
+            self.dtx.note_pause();
         }
         if self.newest.is_none_or(|newest| newest.number < number) {
             self.newest = Some(Newest { number, timestamp, clock, place, samples });

@@ -133,6 +133,8 @@ pub struct Stream {
     pub opus: OpusWish,
     /// Packet length that we send, in ms: a multiple of 10 from 10 to 60. Opus takes the next one that it has.
     pub ptime: u8,
+    /// The longest packet that the peer takes, in ms; absent: it does not say. Longer ones are not relayed to it.
+    pub longest: Option<u8>,
     /// The peer wants to hear us (sendrecv, recvonly on its side).
     pub sending: bool,
     /// The peer may be heard.

@@ -51,8 +51,11 @@ impl Engine {
         let read = (header, &packet[payload]);
         let Some(accepted) = port.accept(now, from, read, &mut self.events) else { return };
         match accepted.kind {
-            Kind::Audio(codec) if port.hearing != Hearing::Audio(codec) => {
-                self.change_codec(slot, Hearing::Audio(codec))
+            Kind::Audio(codec) => {
+                // Longer packets than before may be too long for the other party.
+                if port.is_longest(codec, accepted.payload) || port.hearing != Hearing::Audio(codec) {
+                    self.change_codec(slot, Hearing::Audio(codec));
+                }
             }
             Kind::Foreign(_) if port.hearing != Hearing::Foreign => self.change_codec(slot, Hearing::Foreign),
             Kind::Digits => {
@@ -62,7 +65,7 @@ impl Engine {
                 }
             }
             Kind::Comfort if !port.comforts => self.begin_comfort(slot),
-            Kind::Audio(_) | Kind::Comfort | Kind::Foreign(_) | Kind::Refused => {}
+            Kind::Comfort | Kind::Foreign(_) | Kind::Refused => {}
         }
         let before = self.next - now;
         let Some(port) = self.port(slot) else { return };
@@ -84,7 +87,7 @@ impl Engine {
         }
     }
 
-    /// The peer sends another codec than before, which it may; a relay may no longer do.
+    /// The peer sends another codec than before, or longer packets, which it may; a relay may no longer do.
     fn change_codec(&mut self, slot: Slot, hearing: Hearing) {
         if let Some(port) = self.port(slot) {
             port.hearing = hearing;

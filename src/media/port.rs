@@ -62,10 +62,15 @@ pub struct Port {
     jitter: Jitter,
     /// What the peer sends at present.
     pub(super) hearing: Hearing,
+    /// The longest packet of audio that came since the agreement, in units of 1/8000 s; and whether it was told that it
+    /// is too long for another party.
+    pub(super) longest: u16,
+    pub(super) repacked: bool,
     /// What it said in the tick `taken`; silence where it said nothing.
     pub(super) said: Lasting,
-    /// The same at its bridge's rate, where that is another.
+    /// The same at its bridge's rate, where that is another; and what is added, where that is not the same (`reshaped`).
     added: Frame,
+    reshaped: bool,
     to_bridge: Convert,
     to_peer: Convert,
     /// The rate of what is sent: the highest that was wanted since the codec was agreed on.
@@ -92,6 +97,8 @@ pub struct Port {
     pub(super) chance: Chance,
     pub(super) watch: Watch,
     pub(super) refused: u64,
+    /// Of these, what is not proved with the keys.
+    pub(super) unproved: u64,
     /// Where the last of them came from.
     pub(super) refused_from: Option<SocketAddr>,
     /// Where its stream is encrypted, or was.
@@ -112,7 +119,7 @@ impl Port {
         let mut chance = Chance::new(seed);
         let start = chance.bits();
         let report = Report::new(&mut chance);
-        let tools = *Tools::new(&stream);
+        let tools = *Tools::new(&stream, config);
         let first = ((start >> 32) as u32, start as u16 & 0x7fff, chance.bits() as u32);
         let mut sender = Sender::new(first, tools.encoder, tools.collected);
         sender.set_clock(clock(&stream));
@@ -130,8 +137,11 @@ impl Port {
             digits: digits::Receiver::default(),
             jitter: Jitter::new(config.jitter_min, config.jitter_max, tools.bench),
             hearing: Hearing::Nothing,
+            longest: 0,
+            repacked: false,
             said: tools.said,
             added: Frame::silent(Rate::Narrow),
+            reshaped: false,
             to_bridge: Convert::new(),
             to_peer: Convert::new(),
             sending_rate: Rate::Narrow,
@@ -153,6 +163,7 @@ impl Port {
             chance,
             watch: Watch::new(config),
             refused: 0,
+            unproved: 0,
             refused_from: None,
             shield: None,
             taps: [const { None }; TAPS],
@@ -197,6 +208,7 @@ impl Port {
         }
         let old = std::mem::replace(&mut self.stream, stream);
         self.hearing = Hearing::Nothing;
+        (self.longest, self.repacked) = (0, false);
         self.comforts = false;
         self.pause.end();
         self.expect_audio(now);
@@ -264,7 +276,16 @@ impl Port {
 
     /// What it said in this tick, at the rate of its bridge.
     pub(super) fn said_at(&self, rate: Rate) -> &[i16] {
-        if self.said.rate() == rate { self.said.samples() } else { self.added.samples() }
+        if self.said.rate() == rate && !self.reshaped { self.said.samples() } else { self.added.samples() }
+    }
+
+    /// What it adds to its bridge in this tick, to be changed: after [`Port::convert_said`].
+    pub(super) fn reshape_said(&mut self, rate: Rate) -> &mut [i16] {
+        if self.said.rate() == rate && !self.reshaped {
+            self.added.copy_from(self.said.view());
+        }
+        self.reshaped = true;
+        self.added.samples_mut()
     }
 
     /// Bring what it said in this tick to the rate of its bridge.

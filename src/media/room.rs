@@ -5,7 +5,10 @@ use std::f32::consts::TAU;
 
 use super::{Engine, Event, Frame, MAX_FRAME, Role, Slot, bridge::BridgeSlot, port::Port};
 use crate::{
-    audio::{mix, vad::Vad},
+    audio::{
+        mix,
+        vad::{self, Vad},
+    },
     codec::Rate,
     ids::PortId,
 };
@@ -24,25 +27,63 @@ const HALF: u8 = 6;
 const CHIME: (f32, f32) = (660.0, 880.0);
 const CHIME_AMPLITUDE: f32 = 3500.0;
 
+/// What is louder (dBm0) is not taken for the noise of a room, however steady: it is music, or a tone.
+const PROGRAMME: f32 = -36.0;
+/// Ticks for which all are heard when a crowd begins: what is noise and what is speech must be heard first.
+const LEARN: u8 = 100;
+
 /// How somebody in a room speaks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Voice {
     vad: Vad,
     /// Mean power of what is said.
     loudness: f32,
+    /// It was in the sum of the tick before.
+    open: bool,
+    /// Ticks in a crowd until it may be left out.
+    learn: u8,
+}
+
+/// What becomes of a tick of somebody's audio. Edges are faded over the tick: where one noise begins and another ends
+/// between two samples, everybody hears a click.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    Shut,
+    Opens,
+    Open,
+    Shuts,
 }
 
 impl Voice {
     pub(super) fn new() -> Voice {
-        Voice { vad: Vad::new(super::TICK, std::time::Duration::from_millis(400)), loudness: 0.0 }
+        let vad = Vad::new(super::TICK, std::time::Duration::from_millis(400));
+        Voice { vad, loudness: 0.0, open: true, learn: LEARN }
     }
 
-    /// What was said in a tick. True: it is speech, or just was.
-    fn handle(&mut self, said: &[i16]) -> bool {
-        let speaks = self.vad.handle(said);
+    /// What was said in a tick, in a crowd: heard where it is speech, or just was.
+    fn handle(&mut self, said: &[i16]) -> Gate {
+        let level = vad::level(said);
+        let speaks = self.vad.handle_level(level);
         let power = said.iter().map(|s| f32::from(*s) * f32::from(*s)).sum::<f32>() / said.len().max(1) as f32;
         self.loudness += (if speaks { power } else { 0.0 } - self.loudness) * FOLLOW;
-        speaks
+        let heard = speaks || level > PROGRAMME || self.learn > 0;
+        self.learn = self.learn.saturating_sub(1);
+        self.turn(heard)
+    }
+
+    /// Two speak, or one: all is heard.
+    fn let_through(&mut self) -> Gate {
+        self.learn = LEARN;
+        self.turn(true)
+    }
+
+    fn turn(&mut self, open: bool) -> Gate {
+        match (std::mem::replace(&mut self.open, open), open) {
+            (false, false) => Gate::Shut,
+            (false, true) => Gate::Opens,
+            (true, true) => Gate::Open,
+            (true, false) => Gate::Shuts,
+        }
     }
 }
 
@@ -55,6 +96,8 @@ pub(super) struct Salon {
     chime: Option<Chime>,
     /// How many whisper.
     pub(super) whisperers: u16,
+    /// How many speak to all.
+    pub(super) speakers: u16,
 }
 
 /// Two notes, up for who comes, down for who goes.
@@ -92,9 +135,10 @@ impl Salon {
 }
 
 impl Engine {
-    /// Add up what the members of a bridge say. In a crowd those who are silent are left out.
+    /// Add up what the members of a bridge say. Of three and more who speak, those who are silent are left out; two hear
+    /// each other's pauses, whoever listens to them.
     pub(super) fn gather(&mut self, bridge: BridgeSlot) {
-        let (crowd, rate) = (self.bridges.count(bridge) > 2, self.bridges.rate(bridge));
+        let (crowd, rate) = (self.bridges.salon(bridge).speakers > 2, self.bridges.rate(bridge));
         let mut loudest: Option<(f32, PortId)> = None;
         let mut at = self.bridges.first(bridge);
         while let Some(slot) = at {
@@ -103,18 +147,25 @@ impl Engine {
             let heard = role.speaks();
             let tick = self.tick;
             let Some(Some(port)) = self.ports.get_mut(slot.0 as usize) else { continue };
-            port.summed = port.take(tick) && heard;
-            if crowd && heard {
-                port.summed &= port.voice.handle(port.said.samples());
-                let loudness = port.voice.loudness;
-                if loudest.is_none_or(|(most, _)| loudness > most) {
-                    loudest = Some((loudness, port.id));
+            let spoke = port.take(tick);
+            let gate = match (heard, crowd) {
+                (false, _) => Gate::Shut,
+                (true, false) => port.voice.let_through(),
+                (true, true) => {
+                    let gate = port.voice.handle(port.said.samples());
+                    let loudness = port.voice.loudness;
+                    if loudest.is_none_or(|(most, _)| loudness > most) {
+                        loudest = Some((loudness, port.id));
+                    }
+                    gate
                 }
-            }
+            };
+            port.summed = spoke && gate != Gate::Shut;
             if port.summed || matches!(role, Role::Whisper(_)) {
                 port.convert_said(rate);
             }
             if port.summed {
+                port.fade_said(rate, gate);
                 self.bridges.add(bridge, port.said_at(rate));
             }
         }
@@ -165,6 +216,22 @@ impl Engine {
 }
 
 impl Port {
+    /// What is said to the bridge in a tick in which it is let in, or left out from then on. What it said itself, which is
+    /// recorded and listened to, stays as it is.
+    fn fade_said(&mut self, rate: Rate, gate: Gate) {
+        let from = match gate {
+            Gate::Shut | Gate::Open => return,
+            Gate::Opens => 0.0,
+            Gate::Shuts => 1.0,
+        };
+        let frame = self.reshape_said(rate);
+        let count = frame.len() as f32;
+        for (at, sample) in frame.iter_mut().enumerate() {
+            let gain = f32::abs(from - (at as f32 + 0.5) / count);
+            *sample = (f32::from(*sample) * gain) as i16;
+        }
+    }
+
     /// Make what it says as loud as what others say, or leave it as it is.
     pub(super) fn set_level(&mut self, on: bool) {
         self.agc = on.then(Default::default);

@@ -3,12 +3,13 @@
 //! ```text
 //! two in a bridge, one codec, nothing else on     packets are relayed as they come
 //! echo, nothing else on                           packets are relayed back
+//! the packets of one are too long for the other   decoded, and packed anew
 //! somebody hears or records it in another way     decoded at each tick
 //! nobody does                                     dropped, after being counted
 //! ```
 
 use super::{
-    Engine, Payload, Role, Slot,
+    Engine, Event, Payload, Role, Slot,
     bridge::BridgeSlot,
     port::{Hearing, Port, Route},
 };
@@ -33,12 +34,16 @@ impl Engine {
     }
 
     fn settle_pair(&mut self, bridge: BridgeSlot, [a, b]: [(Slot, Role); 2]) {
-        let relayed = match (self.peek(a.0), self.peek(b.0)) {
-            (Some(a), Some(b)) => relays(a, b) && relays(b, a),
-            (None, _) | (_, None) => false,
+        let (same, fit) = match (self.peek(a.0), self.peek(b.0)) {
+            (Some(a), Some(b)) => (relays(a, b) && relays(b, a), fits(a, b) && fits(b, a)),
+            (None, _) | (_, None) => (false, false),
         };
+        if same && !fit {
+            self.tell_repacked(a.0, b.0);
+            self.tell_repacked(b.0, a.0);
+        }
         let taped = self.is_taped(bridge);
-        let relayed = relayed && !taped;
+        let relayed = same && fit && !taped;
         self.bridges.set_mixed(bridge, !relayed);
         for ((from, speaker), (to, hearer)) in [(a, b), (b, a)] {
             let heard = (speaker.is_heard() && hearer.hears()) || (taped && speaker.speaks());
@@ -54,6 +59,18 @@ impl Engine {
                 (_, false) => Route::Idle,
             };
             self.enter(from, route);
+        }
+    }
+
+    /// The length of its packets is all that keeps `from` from being relayed to `to`.
+    fn tell_repacked(&mut self, from: Slot, to: Slot) {
+        let (Some(port), Some(other)) = (self.peek(from), self.peek(to)) else { return };
+        let Some(most) = other.stream.longest.filter(|_| !port.repacked && !fits(port, other)) else { return };
+        let repacked = Event::Repacked { port: port.id, ms: port.longest / 8, most };
+        // Where there is no room for it, it is told at the next change.
+        let told = self.events.offer(repacked).is_ok();
+        if let Some(port) = self.port(from) {
+            port.repacked = told;
         }
     }
 
@@ -122,7 +139,7 @@ impl Engine {
 fn alone(port: &Port, slot: Slot) -> Route {
     let only_echo = port.echo && port.player.is_none() && !port.attends() && !port.dialer.busy();
     match () {
-        () if only_echo && relays_codec(port, port) => Route::Relay(slot),
+        () if only_echo && relays_codec(port, port) && fits(port, port) => Route::Relay(slot),
         () if port.echo || port.attends() => Route::Decode,
         () => Route::Idle,
     }
@@ -146,6 +163,12 @@ fn relays(from: &Port, to: &Port) -> bool {
 fn relays_codec(from: &Port, to: &Port) -> bool {
     let Some(Payload { codec, .. }) = to.stream.send else { return false };
     from.stream.send.is_some_and(|send| send.codec == codec) && from.hears(codec)
+}
+
+/// Whether the packets of `from` are short enough for `to`. How long they are is seen when they come: what `from` wishes
+/// to get says nothing of what it sends.
+fn fits(from: &Port, to: &Port) -> bool {
+    to.stream.longest.is_none_or(|most| from.longest <= u16::from(most) * 8)
 }
 
 fn relays_foreign(from: &Port, to: &Port) -> bool {

@@ -65,8 +65,6 @@ pub struct Shield {
     keys: Option<Pair>,
     /// The way that the peer's checks chose.
     chosen: Option<SocketAddr>,
-    /// Where the handshake came from.
-    hands: Option<SocketAddr>,
 }
 
 impl Shield {
@@ -76,14 +74,14 @@ impl Shield {
             ShieldKeys::Known { ours, theirs } => Some(Pair { seal: Seal::new(ours), open: Open::new(theirs) }),
             ShieldKeys::Plain | ShieldKeys::Awaited => None,
         };
-        Box::new(Shield { how, keys, chosen: None, hands: None })
+        Box::new(Shield { how, keys, chosen: None })
     }
 
     /// Goes on from the shield before: whoever uses the same key goes on counting (RFC 3711 section 3.3.1).
     fn follow(&mut self, old: &mut Shield) {
         // The way that was chosen holds until the checks of a restart choose another (RFC 8445 section 9).
         if self.how.ice.is_some() == old.how.ice.is_some() {
-            (self.chosen, self.hands) = (old.chosen, old.hands);
+            self.chosen = old.chosen;
         }
         match (&mut self.keys, old.keys.take()) {
             (Some(own), Some(mut keys)) => {
@@ -171,9 +169,9 @@ impl Engine {
     }
 
     /// Send a datagram of the handshake with the next [`Engine::handle_timeout`], which is due at once.
-    pub(super) fn hand_over(&mut self, port: crate::ids::PortId, bytes: Box<[u8]>) {
+    pub(super) fn hand_over(&mut self, port: crate::ids::PortId, to: Option<SocketAddr>, bytes: Box<[u8]>) {
         match self.slot(port) {
-            Some(slot) if self.hands.len() < self.hands.capacity() => self.hands.push_back((slot, bytes)),
+            Some(slot) if self.hands.len() < self.hands.capacity() => self.hands.push_back((slot, to, bytes)),
             Some(_) | None => self.events.spend(Spent::Bytes(bytes)),
         }
     }
@@ -181,11 +179,11 @@ impl Engine {
     /// Send what the handshakes want to send, as far as there is room.
     pub(super) fn send_hands(&mut self, out: &mut Batch) {
         while out.room() > 0
-            && let Some((slot, bytes)) = self.hands.pop_front()
+            && let Some((slot, to, bytes)) = self.hands.pop_front()
         {
             if let Some(port) = self.port(slot)
                 && let Some(shield) = &port.shield
-                && let Some(to) = shield.chosen.or(shield.hands).or(port.gate.rtp_destination())
+                && let Some(to) = shield.chosen.or(to).or(port.gate.rtp_destination())
             {
                 out.push(slot, Channel::Rtp, to, |into| {
                     let len = bytes.len().min(into.len());
@@ -219,9 +217,8 @@ impl Engine {
         let handled = match packet.first() {
             Some(0..=3) => shield.answer_check((slot, channel), from, packet, out),
             Some(20..=63) if channel == Channel::Rtp && shield.takes_hands(from) => {
-                shield.hands = Some(from);
                 // Where the queue is nearly full it is lost, as on any network: handshakes are repeated.
-                drop(self.events.offer(Event::Handshake { port: id, bytes: packet.into() }));
+                drop(self.events.offer(Event::Handshake { port: id, from, bytes: packet.into() }));
                 true
             }
             Some(128..=191) if packet.len() <= MAX_PACKET => {
@@ -231,7 +228,10 @@ impl Engine {
                 let rtcp = channel == Channel::Rtcp || shield.how.mux && matches!(packet.get(1), Some(192..=223));
                 match shield.open(rtcp, clear) {
                     Some(len) => return self.handle_clear(now, (slot, rtcp), from, &clear[..len], out),
-                    None => false,
+                    None => {
+                        port.unproved += 1;
+                        false
+                    }
                 }
             }
             Some(_) | None => false,
@@ -262,7 +262,7 @@ impl Engine {
 }
 
 impl Shield {
-    /// Without ICE a handshake may come from anywhere: its certificate proves it. With ICE it comes by the chosen way.
+    /// Without ICE a handshake may come from anywhere: its certificate proves it in the end. With ICE it comes by the chosen way.
     fn takes_hands(&self, from: SocketAddr) -> bool {
         self.how.ice.is_none() || self.chosen == Some(from)
     }

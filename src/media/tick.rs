@@ -9,6 +9,7 @@ use super::{
     pause::Sent,
     port::{Port, Route},
     sender::Outlet,
+    watch::Silent,
 };
 use crate::{
     codec::{Codec, Digits, Rate},
@@ -122,6 +123,10 @@ impl Engine {
             drop(self.events.offer(Event::Quality { port: port.id, quality }));
         }
         if let Some(silent) = port.watch.handle_timeout(now) {
+            if silent == Silent::Quiet {
+                // Why it is so is in what was seen till now, which may not have been told yet.
+                drop(self.events.offer(Event::Quality { port: port.id, quality: port.quality() }));
+            }
             // Where the queue is nearly full, nobody could act on it anyway; a loss is told again.
             drop(self.events.offer(silent.event(port.id)));
         }

@@ -1,8 +1,8 @@
 //! What the codecs of a port need: made outside the engine, with the agreement that needs it.
 
-use super::{RATE, Stream, frame::Lasting, jitter::Workbench};
+use super::{Config, RATE, Stream, frame::Lasting, jitter::Workbench};
 use crate::{
-    audio::{Decoder, Encoder, dtmf},
+    audio::{Encoder, dtmf},
     codec::{Codec, Rate},
 };
 
@@ -22,14 +22,14 @@ const COLLECTED: usize = 80;
 
 impl Tools {
     /// For all that `stream` may bring and want.
-    pub fn new(stream: &Stream) -> Box<Tools> {
+    pub fn new(stream: &Stream, config: &Config) -> Box<Tools> {
         let comes: Vec<Codec> = stream.receive.iter().map(|payload| payload.codec).collect();
         let goes: Vec<Codec> = stream.send.iter().map(|payload| payload.codec).collect();
         let highest = |codecs: &[Codec]| codecs.iter().map(|codec| codec.rate()).max().unwrap_or_default();
         let room = COLLECTED * 8 * highest(&goes).scale();
         Box::new(Tools {
             encoder: Encoder::new(&goes, stream.opus),
-            bench: Workbench::new(Decoder::new(&comes), highest(&comes)),
+            bench: Workbench::new(&comes, config.jitter_max.max(config.jitter_min)),
             said: Lasting::lasting(highest(&comes)),
             collected: vec![0; room].into_boxed_slice(),
             tones: listens(stream).then(|| Box::new(dtmf::Detector::new(RATE))),

@@ -6,7 +6,7 @@ use mlua::{Table, Value};
 
 use super::{
     args::{ALL_DIGITS, Given, Options, Refusal, describe, misuse},
-    contacts, play,
+    contacts, play, roster,
     sounds::{sound, sounds, speech},
     texts,
     vm::Step,
@@ -90,6 +90,7 @@ pub(super) fn is_function(prefix: &str, name: &str) -> bool {
         "messages." => texts::OF_MESSAGES.contains(&name),
         "phones." => texts::OF_PHONES.contains(&name),
         "contacts." => contacts::OF_CONTACTS.contains(&name),
+        _ if roster::kind(prefix).is_some() => roster::OF_ROSTER.contains(&name),
         _ => OF_STORE.contains(&name),
     }
 }
@@ -134,6 +135,9 @@ pub(super) fn ask(name: &str, given: &Arguments) -> Result<Asked, Refusal> {
     }
     if name.starts_with("contacts.") {
         return contacts::find(name, given);
+    }
+    if let Some(kind) = roster::kind(name) {
+        return roster::get(name, kind, given);
     }
     if let Some(operation) = name.strip_prefix("recording.") {
         return recording(operation, given);

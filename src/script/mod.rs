@@ -25,6 +25,7 @@ mod pattern;
 mod play;
 mod prelude;
 mod reply;
+mod roster;
 mod sounds;
 mod stream;
 mod strings;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mlua::{IntoLua, Lua, MultiValue, Table, Value};
 
-use super::{ask::Want, contacts, texts};
+use super::{ask::Want, contacts, roster, texts};
 use crate::{
     ids::{CallId, PlayId},
     verbs::{Failure, Figures, GatherEnd, Heard, LeaveReason, Member, RecordEnd, Reply},
@@ -73,6 +73,7 @@ pub(super) fn values(lua: &Lua, kinds: &Kinds, want: Want, reply: Reply) -> mlua
         (Reply::Message(text), _) => vec![texts::text(lua, &text)?],
         (Reply::Registrations(places), _) => vec![texts::places(lua, places)?],
         (Reply::Contact(contact), _) => vec![contacts::contact(lua, contact)?],
+        (Reply::Resource(found), _) => vec![roster::resource(lua, found)?],
         (Reply::Transferred, _) => vec!["transferred".into_lua(lua)?],
         // No script asks for rooms.
         (Reply::Recording(_) | Reply::Rooms(_), _) => vec![Value::Boolean(true)],

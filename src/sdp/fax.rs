@@ -110,6 +110,7 @@ impl Agreed {
             send_comfort: None,
             opus: OpusWish::default(),
             ptime: local.ptime,
+            longest: None,
             direction: Direction::Inactive,
             protection: None,
             media_index,

@@ -43,6 +43,8 @@ pub struct Agreed {
     pub opus: OpusWish,
     /// Length of the packets that we send, in ms: 10 to 60, a multiple of 10.
     pub ptime: u8,
+    /// The longest packet that the peer takes, in ms (`a=maxptime`), where it says so.
+    pub longest: Option<u8>,
     /// What we do.
     pub direction: Direction,
     /// How it is encrypted, where it is.
@@ -135,6 +137,7 @@ pub fn answer(offer: &Session, local: &Local) -> Result<(Session, Agreed), Refus
         send_comfort: common.sent_comfort(local),
         opus: common.opus,
         ptime,
+        longest: longest(theirs),
         direction,
         why: why(&common, ptime, direction, &judged, protection.as_ref()),
         protection,
@@ -192,6 +195,7 @@ pub fn accept(offer: &Session, answer: &Session, local: &Local) -> Result<Agreed
         send_comfort: common.sent_comfort(local).filter(|number| offered.comfort == Some(*number)),
         opus: common.opus,
         ptime,
+        longest: longest(theirs),
         direction,
         why: why(&common, ptime, direction, &[], protection.as_ref()),
         protection,
@@ -419,6 +423,11 @@ fn ptime(line: &Media, ours: u8) -> u8 {
     let wish = if possible(wish) { wish } else { PTIME.into() };
     let limit = line.maxptime.map_or(60, |ms| ms / 10 * 10).max(10);
     wish.min(limit) as u8
+}
+
+/// The longest packet that the peer takes, in ms, but no less than the shortest that we can send.
+fn longest(line: &Media) -> Option<u8> {
+    line.maxptime.map(|ms| ms.clamp(10, u8::MAX.into()) as u8)
 }
 
 fn why(

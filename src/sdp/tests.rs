@@ -196,6 +196,9 @@ fn packet_length_follows_the_wish_that_can_be_met() {
     assert_eq!(ptime("a=ptime:60\r\na=maxptime:45\r\n"), 40);
     assert_eq!(ptime("a=maxptime:150\r\n"), 20);
     assert_eq!(ptime("a=maxptime:5\r\n"), 10, "the least we can");
+    let longest = |attributes: &str| answered(&audio("0", attributes)).1.longest;
+    assert_eq!([longest(""), longest("a=maxptime:20\r\n"), longest("a=maxptime:5\r\n")], [None, Some(20), Some(10)]);
+    assert_eq!(longest("a=maxptime:40000\r\n"), Some(255));
     let (session, agreed) = answer(&parse(&audio("0", "")), &Local { ptime: 40, ..local() }).unwrap();
     assert_eq!((session.media[0].ptime, agreed.ptime), (Some(40), 40));
 }

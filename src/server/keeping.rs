@@ -74,7 +74,7 @@ impl Keeping {
         &self,
         conf: &Conf,
         clock: Clock,
-        (orders, reload): (&mpsc::Sender<Order>, mpsc::Sender<api::Reload>),
+        (orders, reload, roster): (&mpsc::Sender<Order>, mpsc::Sender<api::Reload>, api::FixedRoster),
     ) -> Result<Option<Api>, StartError> {
         let Some(wanted) = &conf.store.api else { return Ok(None) };
         let (to, replies) = mpsc::unbounded_channel();
@@ -94,7 +94,7 @@ impl Keeping {
             tls,
         };
         let (questions, webhooks) = (self.questions.clone(), self.webhooks.ends());
-        let ends = api::Ends { orders: orders.downgrade(), replies, questions, reload, webhooks };
+        let ends = api::Ends { orders: orders.downgrade(), replies, questions, reload, webhooks, roster };
         let at = api::spawn(config, ends).map_err(system("api.listen"))?;
         Ok(Some(Api { replies: (RequestId(api::FIRST_REQUEST), to), at, secure: wanted.tls }))
     }

@@ -9,7 +9,7 @@ mod reload;
 mod scripts;
 mod start;
 
-use std::{net::SocketAddr, thread::JoinHandle, time::Duration};
+use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -29,6 +29,7 @@ use crate::{
     conf::Conf,
     io::Order,
     switch::{self, ConsoleReply, Counts, Guarded, Input, Originate},
+    verbs::Roster,
 };
 
 /// Longest wait for the calls that are hung up at the end.
@@ -58,6 +59,8 @@ pub struct Server {
     config: switch::Config,
     /// Webhooks that stand in the configuration.
     webhooks: watch::Sender<Fixed>,
+    /// Queues and agents that stand in the configuration.
+    roster: watch::Sender<Arc<Roster>>,
 }
 
 impl Server {

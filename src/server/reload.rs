@@ -8,7 +8,9 @@ use crate::{
 };
 
 /// Keys whose change is taken at once, for what comes from now on, and with each all that is below it.
-const NOW: [&str; 27] = [
+const NOW: [&str; 30] = [
+    "agent",
+    "ai_agent",
     "call",
     "guard",
     "media.codecs",
@@ -24,6 +26,7 @@ const NOW: [&str; 27] = [
     "outbound",
     "phone",
     "phones",
+    "queue",
     "recording.max_rate",
     "recording.max_minutes",
     "script.max_legs",
@@ -115,6 +118,7 @@ impl Server {
                 *old = fixed;
                 other
             });
+            self.roster.send_replace(new.roster.clone());
         }
         Ok(now)
     }

@@ -44,6 +44,16 @@ fn webhooks_come_and_go_by_a_reload_and_are_named_without_their_addresses() {
 }
 
 #[test]
+fn queues_and_agents_come_and_go_by_a_reload_and_are_named_without_their_keys() {
+    let text = "[[queue]]\nid = \"support\"\nagents = [\"anna\"]\n[[agent]]\nid = \"anna\"\naddresses = [\"201\"]\n\
+                [[ai_agent]]\nid = \"shop\"\nkey = \"hidden\"\n";
+    let other = text.replace("hidden", "other").replace("201", "202").replace("\"support\"", "\"sales\"");
+    let found = plan(&read(text), &read(&other));
+    let want = ["~ agent anna: addresses", "~ ai_agent shop: key", "- queue support", "+ queue sales"];
+    assert_eq!((found.now.as_slice(), found.restart.len()), (&want.map(str::to_owned)[..], 0));
+}
+
+#[test]
 fn more_calls_than_there_was_room_for_at_the_start_need_a_restart_also_after_a_reload_to_fewer() {
     let calls = |most: u32| read(&format!("[sip]\nmax_calls = {most}\n"));
     let mut held = calls(100);

@@ -49,8 +49,11 @@ pub fn faults(conf: &Conf) -> Vec<String> {
     let phones = conf.phones.script.iter().filter(|_| !conf.phones.users.is_empty());
     let messages = conf.messages.routes.iter().enumerate();
     let messages = messages.map(|(index, route)| (format!("message[{index}].script"), route.script.clone()));
+    let queues = conf.roster.queues.values().filter(|queue| !queue.wait_script.is_empty());
+    let queues = queues.map(|queue| (format!("queue {}: wait_script", queue.id), Arc::from(&*queue.wait_script)));
     let named = numbers
         .chain(messages)
+        .chain(queues)
         .chain(marked.map(|script| ("stir.mark_script".to_owned(), script)))
         .chain(phones.map(|script| ("phones.script".to_owned(), Arc::clone(script))));
     let missing = named.filter_map(|(key, script)| {

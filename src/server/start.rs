@@ -1,8 +1,14 @@
 //! Opening everything in order: what can fail for the operator's reasons fails here, before a call is taken.
 
-use std::{io, net::SocketAddr, sync::mpsc as std_mpsc, thread, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, mpsc as std_mpsc},
+    thread,
+    time::Duration,
+};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Server, Wishes,
@@ -16,7 +22,7 @@ use crate::{
     ids::{FlowId, WorkerId},
     io::{
         clock::Clock,
-        control::{Control, Ends, Order, Seen, ToFlows},
+        control::{Control, Ends, Facts, Order, Seen, ToFlows},
         disk::{self, Disk, DiskConfig, FromDisk, ToDisk},
         g729,
         handshakes::{Certificate, Handshakes},
@@ -32,7 +38,7 @@ use crate::{
     },
     script, sip, store,
     switch::{self, Counts, Input},
-    verbs::{Keep, ToFlow},
+    verbs::{Keep, Roster, ToFlow},
 };
 
 /// An INVITE that rings for longer is given up, at the earliest (RFC 3261 section 16.6).
@@ -106,7 +112,8 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
     let to_disk = Ring::new(waiting(conf).max(8192)).map_err(system("eventfd"))?;
     let store = super::keeping::Keeping::start(conf, clock, to_disk.clone())?;
     let (reload, reloads) = mpsc::channel(8);
-    let api = store.api(conf, clock, (&orders, reload))?;
+    let roster = watch::Sender::new(conf.roster.clone());
+    let api = store.api(conf, clock, (&orders, reload, roster.subscribe()))?;
     listening.extend(api.as_ref().map(|api| {
         let over = if api.secure { "HTTPS" } else { "HTTP" };
         format!("{}, the API over {over}", api.at)
@@ -121,7 +128,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         clock,
         seed: unique(),
         config: config.clone(),
-        handshakes: Handshakes::spawn(&certificate, clock).map_err(system("handshakes thread"))?,
+        handshakes: Handshakes::spawn(&certificate, clock, inbox.clone()).map_err(system("handshakes thread"))?,
         ports: MediaPorts::new(ports_config(conf), unique())?,
         streams: start_streams(conf, &opened, inbox.clone())?,
         sounds: start_sounds(conf, inbox.clone())?,
@@ -129,7 +136,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         web: start_web(conf, clock, inbox.clone())?,
         certificates: start_certificates(conf, inbox.clone())?,
         listeners: start_listeners(conf, inbox.clone())?,
-        flows: start_scripts(conf, clock, inbox)?,
+        flows: start_scripts(conf, clock, inbox, roster.subscribe())?,
         registrations: Registrations::start(conf, clock)?,
         media,
         opened,
@@ -141,7 +148,7 @@ pub(super) fn start(conf: &Conf, wishes: Wishes) -> Result<Server, StartError> {
         .name("control".into())
         .spawn(move || runtime.block_on(task.run(inputs, to_obey)))
         .map_err(system("control thread"))?;
-    Ok(Server { addresses, listening, orders, seen, reloads, control, media: told, config, webhooks })
+    Ok(Server { addresses, listening, orders, seen, reloads, control, media: told, config, webhooks, roster })
 }
 
 /// All that the control task is made of.
@@ -184,7 +191,7 @@ impl Task {
             registrations: self.registrations.sender,
             disk: to_disk.clone(),
             from_disk,
-            facts: self.store.facts,
+            facts: Facts::new(self.store.facts),
             api: self.api.map(|api| api.replies),
             program: self.program,
         };
@@ -253,6 +260,7 @@ impl Media {
         let config = DiskConfig {
             recordings: conf.folders.recordings.clone(),
             call_records: Some(conf.folders.records.join("calls.jsonl")),
+            upload: conf.archive.upload.is_some(),
             archive: Some(tell_archive),
             clock,
         };
@@ -351,7 +359,12 @@ fn start_listeners(
     Ok(sender)
 }
 
-fn start_scripts(conf: &Conf, clock: Clock, control: mpsc::Sender<Input>) -> Result<ToFlows, StartError> {
+fn start_scripts(
+    conf: &Conf,
+    clock: Clock,
+    control: mpsc::Sender<Input>,
+    roster: watch::Receiver<Arc<Roster>>,
+) -> Result<ToFlows, StartError> {
     let (keep, kept) = mpsc::channel::<Keep>(4096);
     let config = script::Config { folder: conf.folders.scripts.clone(), pool: conf.script_pool, limits: conf.script };
     let outbox = script::Outbox { control, keep };
@@ -367,10 +380,11 @@ fn start_scripts(conf: &Conf, clock: Clock, control: mpsc::Sender<Input>) -> Res
             let _ = thread_of(&answers, flow).blocking_send(ToFlow::Reply { flow, request, reply });
         })
     };
-    let (contacts, wanted) = mpsc::channel(1024);
-    let (database, how) = (super::keeping::database(conf), (conf.store.dialling.clone(), clock));
-    store::spawn_contacts(database, how, wanted, answer()).map_err(system("contacts thread"))?;
-    store::spawn_keep(&conf.folders.state, kept, contacts, answer()).map_err(system("folders.state"))?;
+    let (asked, questions) = mpsc::channel(1024);
+    let (database, dialling) = (super::keeping::database(conf), conf.store.dialling.clone());
+    let config = store::LookupConfig { database, dialling, clock, roster };
+    store::spawn_lookup(config, questions, answer()).map_err(system("lookup thread"))?;
+    store::spawn_keep(&conf.folders.state, kept, asked, answer()).map_err(system("folders.state"))?;
     Ok(Box::new(move |word| thread_of(&threads, word.flow()).try_send(word).is_ok()))
 }
 

@@ -74,6 +74,8 @@ impl Flows {
             }
             // Nobody keeps contacts here.
             KeepOp::Contact { .. } => Reply::Contact(None),
+            // Nor queues and agents.
+            KeepOp::Resource { .. } => Reply::Resource(None),
             KeepOp::Add { key, by } => {
                 let old = self.kept.get(&key).map_or(Ok(0), |value| value.parse::<i64>());
                 match old {

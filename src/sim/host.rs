@@ -247,11 +247,12 @@ impl Host {
                 }
             }
             Output::Load { load, sound, rate: _ } => self.load(now, load, &sound),
-            Output::OpenRecording { recording, file, shape, port, worker, about: _ } => {
+            Output::OpenRecording { recording, file, shape, port, worker, note: _ } => {
                 let (layout, rate) = (shape.layout, shape.rate);
                 let kept = Recording { file, layout, rate, samples: Vec::new(), port, worker };
                 self.recordings.insert(recording, kept);
             }
+            Output::NoteRecording { .. } => {}
             Output::Stream(order) => {
                 let stream = order.stream;
                 self.streams.push(*order);

@@ -60,6 +60,8 @@ pub struct Ordered {
     pub call: Option<String>,
     /// When, in ms since 1970.
     pub at_ms: i64,
+    /// By which server, as the database knows it; empty: that was not written down yet.
+    pub node: String,
 }
 
 /// The database, for reading and for what few writes are not by the journal.
@@ -192,33 +194,34 @@ impl Store {
         keys::remove(&self.pool, id).await
     }
 
-    /// Remember that `owner` ordered under this name. Gives what was ordered before under the same name.
+    /// Remember that `owner` ordered under this name, and that the server `node` carries it out. Gives what was ordered before under the same name.
     pub async fn order(
         &self,
         (owner, name): (&str, &str),
         body: &str,
-        now_ms: i64,
+        (node, now_ms): (&str, i64),
     ) -> Result<Option<Ordered>, sqlx::Error> {
         let done = sqlx::query(
-            "INSERT INTO orders (owner, name, body, call, at_ms) VALUES ($1, $2, $3, '', $4)
+            "INSERT INTO orders (owner, name, body, call, at_ms, node) VALUES ($1, $2, $3, '', $4, $5)
                 ON CONFLICT (owner, name) DO NOTHING",
         )
         .bind(owner)
         .bind(name)
         .bind(body)
         .bind(now_ms)
+        .bind(node)
         .execute(&self.pool)
         .await?;
         if done.rows_affected() > 0 {
             return Ok(None);
         }
-        let row = sqlx::query("SELECT body, call, at_ms FROM orders WHERE owner = $1 AND name = $2")
+        let row = sqlx::query("SELECT body, call, at_ms, node FROM orders WHERE owner = $1 AND name = $2")
             .bind(owner)
             .bind(name)
             .fetch_one(&self.pool)
             .await?;
         let call = Some(row.try_get::<String, _>(1)?).filter(|call| !call.is_empty());
-        Ok(Some(Ordered { body: row.try_get(0)?, call, at_ms: row.try_get(2)? }))
+        Ok(Some(Ordered { body: row.try_get(0)?, call, at_ms: row.try_get(2)?, node: row.try_get(3)? }))
     }
 
     /// Take over an order of which nothing came, since who carried it out is gone. False: somebody else did.

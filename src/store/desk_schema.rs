@@ -45,6 +45,19 @@ pub const WEBHOOKS: &[&str] = &[
     "DELETE FROM spool WHERE node LIKE '% webhook'",
 ];
 
+/// Where callers wait and who takes them, as far as the API made them; and which queues name which agents.
+pub const ROSTER: &[&str] = &[
+    "CREATE TABLE queues (
+        id TEXT PRIMARY KEY, document TEXT NOT NULL, created_ms BIGINT NOT NULL, changed_ms BIGINT NOT NULL)",
+    "CREATE TABLE agents (
+        id TEXT PRIMARY KEY, document TEXT NOT NULL, created_ms BIGINT NOT NULL, changed_ms BIGINT NOT NULL)",
+    "CREATE TABLE ai_agents (
+        id TEXT PRIMARY KEY, document TEXT NOT NULL, created_ms BIGINT NOT NULL, changed_ms BIGINT NOT NULL)",
+    "CREATE TABLE queue_agents (
+        queue TEXT NOT NULL, agent TEXT NOT NULL, PRIMARY KEY (queue, agent))",
+    "CREATE INDEX queues_by_agent ON queue_agents (agent)",
+];
+
 /// Numbers of contacts without visual separators and `+`, by which they are found. A text without letters is the same in
 /// capital and in small ones.
 pub const PLAIN_NUMBERS: &[&str] = &[
@@ -55,3 +68,6 @@ pub const PLAIN_NUMBERS: &[&str] = &[
         WHERE LOWER(number) = UPPER(number) AND number NOT LIKE '%@%' AND number NOT LIKE '%:%'",
     "CREATE INDEX contacts_by_plain_number ON contact_numbers (plain)",
 ];
+
+/// Who is on a recording; of older ones only the caller and the called are known.
+pub const HEARD: &[&str] = &["ALTER TABLE recordings ADD COLUMN heard TEXT NOT NULL DEFAULT ''"];

@@ -1,13 +1,14 @@
 //! What is told of calls and messages: an event has a number of its own, counted up over restarts, and an order within its call.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
+use super::{question::Standing, reconcile};
 use crate::{
     io::Fact,
     switch::{CallQuality, CallRecord, Direction, EndReason, Happening, MessageRecord, Progress, Status},
@@ -248,7 +249,12 @@ impl Live {
                 let order = self.calls.remove(&record.id).map_or(1, |known| known.told + 1);
                 self.ended((id, at_ms), *record, order)
             }
-            Fact::Reconciled(record, order) => self.ended((id, at_ms), *record, order),
+            Fact::Reconciled(record, order) => {
+                self.calls.remove(&record.id);
+                self.ended((id, at_ms), *record, order)
+            }
+            // It is no event, but a question of several: see `strays`.
+            Fact::Alive(_) => return None,
             Fact::Happened(happening) => {
                 let order = match &happening.call {
                     Some(call) => {
@@ -289,13 +295,8 @@ impl Live {
     }
 
     /// This call, where it is not over.
-    pub fn find(&self, id: &str) -> Option<Arc<Progress>> {
-        self.calls.get(id).map(|known| known.progress.clone())
-    }
-
-    /// How the audio of this call goes, where it is not over and something is known.
-    pub fn quality(&self, id: &str) -> Option<Arc<CallQuality>> {
-        self.calls.get(id)?.quality.clone()
+    pub fn standing(&self, id: &str) -> Option<Standing> {
+        self.calls.get(id).map(Known::standing)
     }
 
     /// What the calls that are over come to.
@@ -304,8 +305,26 @@ impl Live {
     }
 
     /// All calls that are not over, in no order.
-    pub fn calls(&self) -> Vec<Arc<Progress>> {
-        self.calls.values().map(|known| known.progress.clone()).collect()
+    pub fn all(&self) -> Vec<Standing> {
+        self.calls.values().map(Known::standing).collect()
+    }
+
+    /// Their ids.
+    pub fn ids(&self) -> BTreeSet<String> {
+        self.calls.keys().cloned().collect()
+    }
+
+    /// The ends of those that are over, since they are not among `alive`.
+    pub fn strays(&self, alive: &BTreeSet<String>, now_ms: u64) -> Vec<Fact> {
+        let over = self.calls.values().filter(|known| !alive.contains(&known.progress.id));
+        let end = |known: &Known| Fact::Reconciled(Box::new(reconcile::stray(&known.progress, now_ms)), known.told + 1);
+        over.map(end).collect()
+    }
+}
+
+impl Known {
+    fn standing(&self) -> Standing {
+        (self.progress.clone(), self.quality.clone())
     }
 }
 

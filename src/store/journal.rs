@@ -1,19 +1,25 @@
 //! The journal thread: facts become events, are written to the spool, and are told to who listens. Whoever is told an
 //! event can rely on it: it is on the disk by then.
 
-use std::{collections::VecDeque, io, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
-    event::{self, ENDED, Event, Live, Totals},
+    behind::Behind,
+    event::{self, ENDED, Event, Live},
+    question::{Following, Question, Unwritten},
     spool::{self, Spool},
-    way::{Stored, Waiting, Way},
+    way::{Stored, Way},
 };
-use crate::{
-    io::{Fact, clock::Clock},
-    switch::{CallQuality, Progress},
-};
+use crate::io::{Fact, clock::Clock};
 
 /// Facts that may wait for the journal.
 pub const WAITING: usize = 65_536;
@@ -28,61 +34,6 @@ const BEHIND: usize = 16_384;
 const GATHER: Duration = Duration::from_millis(100);
 /// How often a full disk is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
-
-/// What is asked of the journal.
-#[derive(Debug)]
-pub enum Question {
-    /// Which calls are not over?
-    Live(oneshot::Sender<Vec<Arc<Progress>>>),
-    /// This call, where it is not over.
-    Find(String, oneshot::Sender<Option<Arc<Progress>>>),
-    /// How the audio of these calls goes, in their order; none: they are over, or nothing is known yet.
-    Quality(Vec<String>, oneshot::Sender<Vec<Option<Arc<CallQuality>>>>),
-    /// The events of this call that the database may not have yet, in order.
-    Coming(String, oneshot::Sender<Vec<Arc<Event>>>),
-    /// The end of this call, where the database may not have it yet.
-    Ended(String, oneshot::Sender<Option<Arc<Event>>>),
-    /// How much the database does not have yet.
-    Waiting(oneshot::Sender<Waiting>),
-    /// Answered when it is on the disk that this call was begun.
-    Kept(String, oneshot::Sender<()>),
-    /// What has not come to the disk?
-    Unwritten(oneshot::Sender<Unwritten>),
-    /// What all calls of this run come to.
-    Totals(oneshot::Sender<Totals>),
-    /// The events from now on, and those after a number that the database may not have yet.
-    Follow {
-        /// The number; absent: only what happens from now on.
-        after: Option<u64>,
-        /// Who asks.
-        to: oneshot::Sender<Following>,
-    },
-}
-
-/// Events from a certain moment on.
-#[derive(Debug)]
-pub struct Following {
-    /// Those that are not on the disk yet, and all that come.
-    pub events: broadcast::Receiver<Arc<Event>>,
-    /// Those before them that were asked for and that the database may not have yet, in order: all of these, unless it
-    /// is far behind.
-    pub at_hand: Vec<Arc<Event>>,
-    /// The number of the last event before those that come.
-    pub last: u64,
-    /// By which the database knows this server.
-    pub node: Arc<str>,
-}
-
-/// What is not on the disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unwritten {
-    /// Events that wait in memory.
-    pub events: usize,
-    /// The disk takes nothing.
-    pub failing: bool,
-    /// Events that found no room in memory any more, since the start.
-    pub lost: u64,
-}
 
 /// Where the journal writes.
 #[derive(Clone, Debug)]
@@ -106,6 +57,8 @@ pub struct Journal {
     pub written: watch::Receiver<u64>,
     /// How far the database is.
     pub stored: watch::Sender<Stored>,
+    /// The number of this run's first event.
+    pub first: u64,
     /// The thread.
     pub thread: thread::JoinHandle<()>,
 }
@@ -117,12 +70,17 @@ pub struct Line {
     pub written: watch::Receiver<u64>,
     /// How far the database is.
     pub stored: watch::Sender<Stored>,
+    /// Questions to the journal.
+    pub questions: mpsc::Sender<Question>,
+    /// The number of this run's first event, unless the numbers changed since.
+    pub first: u64,
 }
 
 impl Journal {
     /// For the database's writer.
     pub fn line(&self) -> Line {
-        Line { written: self.written.clone(), stored: self.stored.clone() }
+        let (written, stored, questions) = (self.written.clone(), self.stored.clone(), self.questions.clone());
+        Line { written, stored, questions, first: self.first }
     }
 }
 
@@ -142,6 +100,9 @@ struct Writer {
     waiting: Vec<(String, oneshot::Sender<()>)>,
     failing: bool,
     lost: u64,
+    /// While events are lost: the calls that had begun before, whose ends are kept all the same. The others are not known
+    /// to anybody.
+    promised: Option<BTreeSet<String>>,
     /// Lost when the disk was full before.
     lost_before: u64,
     told: watch::Sender<u64>,
@@ -172,6 +133,7 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
         waiting: Vec::new(),
         failing: false,
         lost: 0,
+        promised: None,
         lost_before: 0,
         told,
         readers,
@@ -204,7 +166,7 @@ pub fn spawn(config: JournalConfig) -> io::Result<Journal> {
             }
         });
     })?;
-    Ok(Journal { facts, questions, written, stored: tell_stored, thread })
+    Ok(Journal { facts, questions, written, stored: tell_stored, first: next, thread })
 }
 
 impl Writer {
@@ -246,12 +208,19 @@ impl Writer {
 
     /// Make an event of it, which is to be written.
     fn note(&mut self, fact: Fact) {
+        if let Fact::Alive(names) = fact {
+            let strays = self.live.strays(&names, self.now());
+            return strays.into_iter().for_each(|fact| self.note(fact));
+        }
+        let is_full = self.unwritten.len() >= UNWRITTEN;
+        if is_full && self.promised.is_none() {
+            tracing::error!("no more events fit into memory: from now on they are lost, but not the ends of calls");
+            self.promised = Some(self.live.ids());
+        }
         // Also of an event that is lost: which calls go on is known in any case.
         let Some(event) = self.live.event(self.next, self.now(), fact) else { return };
-        if self.unwritten.len() >= UNWRITTEN {
-            if self.lost == 0 {
-                tracing::error!("no more events fit into memory: from now on they are lost");
-            }
+        let promised = self.promised.as_mut().filter(|_| is_full);
+        if promised.is_some_and(|ids| event.kind != ENDED || !ids.remove(&event.call)) {
             self.lost += 1;
             return;
         }
@@ -294,14 +263,14 @@ impl Writer {
         if self.failing {
             tracing::warn!(lost = self.lost, "events and call records are written again");
             self.lost_before += self.lost;
-            (self.failing, self.lost) = (false, 0);
+            (self.failing, self.lost, self.promised) = (false, 0, None);
         }
     }
 
     /// All that was noted is on the disk. A call of which nothing was noted yet is about to be.
     fn tell_waiting(&mut self) {
         for (id, to) in std::mem::take(&mut self.waiting) {
-            if self.live.find(&id).is_some() || self.way.end_of(&id).is_some() {
+            if self.live.standing(&id).is_some() || self.way.end_of(&id).is_some() {
                 // Who waited may be gone.
                 let _ = to.send(());
             } else if !to.is_closed() {
@@ -316,9 +285,8 @@ impl Writer {
         self.way.stored(*self.stored.borrow_and_update());
         // Who asked may be gone by now.
         match question {
-            Question::Live(to) => drop(to.send(self.live.calls())),
-            Question::Find(id, to) => drop(to.send(self.live.find(&id))),
-            Question::Quality(ids, to) => drop(to.send(ids.iter().map(|id| self.live.quality(id)).collect())),
+            Question::Live(to) => drop(to.send(self.live.all())),
+            Question::Find(id, to) => drop(to.send(self.live.standing(&id))),
             Question::Coming(id, to) => drop(to.send(self.coming(&id))),
             Question::Ended(id, to) => drop(to.send(self.end_of(&id))),
             Question::Kept(id, to) => self.waiting.push((id, to)),
@@ -328,12 +296,46 @@ impl Writer {
                 let _ = to.send(Unwritten { events, failing, lost });
             }
             Question::Totals(to) => drop(to.send(self.live.totals().clone())),
+            Question::Renumber(behind, to) => {
+                if self.renumber(behind) {
+                    let _ = to.send(());
+                }
+            }
             Question::Follow { after, to } => drop(to.send(Following {
                 events: self.readers.subscribe(),
                 at_hand: after.map(|after| self.way.after(after)).unwrap_or_default(),
                 last: self.spool.next() - 1,
                 node: self.node.clone(),
             })),
+        }
+    }
+
+    /// False: the disk takes nothing.
+    fn renumber(&mut self, Behind { done, from }: Behind) -> bool {
+        self.write_where_possible();
+        if !self.unwritten.is_empty() {
+            return false;
+        }
+        let (was, marks) = (self.spool.next(), self.spool.renumber(from, done).and_then(|()| self.spool.marks()));
+        match marks {
+            Ok(marks) => {
+                let lines = was.saturating_sub(from);
+                tracing::warn!(
+                    from = was,
+                    to = done + 1,
+                    lines,
+                    "the database has events with the spool's numbers: it counts on from others"
+                );
+                // What was at hand comes from the database soon, under its new number.
+                self.way = Way::new(marks);
+                self.next = self.spool.next();
+                self.told.send_replace(self.next - 1);
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the spool's numbers lie behind the database, and it cannot be given others");
+                false
+            }
         }
     }
 

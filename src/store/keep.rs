@@ -25,11 +25,11 @@ const MAX_VALUE: usize = 65_536;
 pub type Answer = Box<dyn FnMut(FlowId, RequestId, Reply) + Send>;
 
 /// Open the store in `folder` and start its thread. It ends when the sender of `jobs` is gone. What is asked of the list of
-/// contacts goes on to `contacts`.
+/// contacts, and of queues and agents, goes on to `lookup`.
 pub fn spawn(
     folder: &Path,
     mut jobs: mpsc::Receiver<Keep>,
-    contacts: mpsc::Sender<Keep>,
+    lookup: mpsc::Sender<Keep>,
     mut answer: Answer,
 ) -> io::Result<thread::JoinHandle<()>> {
     std::fs::create_dir_all(folder)?;
@@ -41,9 +41,9 @@ pub fn spawn(
     thread::Builder::new().name("keep".into()).spawn(move || {
         // The answer may have to wait for room, which nobody may do within the runtime.
         while let Some(Keep { flow, id, op }) = jobs.blocking_recv() {
-            if matches!(op, KeepOp::Contact { .. }) {
-                if contacts.try_send(Keep { flow, id, op }).is_err() {
-                    answer(flow, id, Reply::Failed(Failure::Store("too many ask for contacts".into())));
+            if matches!(op, KeepOp::Contact { .. } | KeepOp::Resource { .. }) {
+                if lookup.try_send(Keep { flow, id, op }).is_err() {
+                    answer(flow, id, Reply::Failed(Failure::Store("too many ask the database".into())));
                 }
                 continue;
             }
@@ -76,6 +76,7 @@ impl Store {
         match op {
             // Asked elsewhere.
             KeepOp::Contact { .. } => Ok(Reply::Contact(None)),
+            KeepOp::Resource { .. } => Ok(Reply::Resource(None)),
             KeepOp::Get { key } => Ok(Reply::Value(self.get(&checked(key)?).await.map_err(failed)?)),
             KeepOp::Set { key, value } => {
                 let key = checked(key)?;

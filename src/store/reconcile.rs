@@ -1,7 +1,7 @@
 //! Calls that an earlier run left behind: nobody saw their end. They are over in the database with the event that says
 //! that there is a new run; then each gets its last event and its record, as every other call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use sqlx::{Any, AnyPool, Row, Transaction, any::AnyRow};
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     io::{Fact, disk::ToDisk, ring::Ring},
-    switch::{CallRecord, Direction, EndReason, Status},
+    switch::{CallRecord, Direction, EndReason, Progress, Status},
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -25,6 +25,10 @@ pub(super) const RECONCILE_OTHERS: &str = "UPDATE calls SET status = CASE WHEN a
 const UNTOLD: &str = "SELECT id, document, end_ms, (SELECT COUNT(*) FROM events WHERE events.call = calls.id AND events.node = $1) AS told \
      FROM calls WHERE node = $1 AND end_reason = 'reconciled' AND end_ms >= $2 AND NOT EXISTS \
      (SELECT 1 FROM events WHERE events.call = calls.id AND events.node = $1 AND events.kind = 'call.ended') ORDER BY id";
+
+/// What was told of a call's recordings, in turn.
+const RECORDED: &str = "SELECT document FROM events WHERE node = $1 AND call = $2 \
+     AND kind IN ('recording.started', 'recording.stopped') ORDER BY id";
 
 /// Who is told of them.
 #[derive(Clone, Debug, Default)]
@@ -69,10 +73,11 @@ impl Reconciler {
         let Some(facts) = self.tell.facts.as_ref().and_then(mpsc::WeakSender::upgrade) else { return Ok(()) };
         let rows = sqlx::query(UNTOLD).bind(node).bind(began - DAY_MS).fetch_all(pool).await?;
         for row in &rows {
-            let Some((record, order)) = left_behind(row)? else { continue };
+            let Some((mut record, order)) = left_behind(row)? else { continue };
             if !self.told.insert(record.id.clone()) {
                 continue;
             }
+            record.recordings = recordings(pool, node, &record.id).await?;
             self.write(&record);
             if facts.send(Fact::Reconciled(Box::new(record), order)).await.is_err() {
                 break;
@@ -84,7 +89,8 @@ impl Reconciler {
     fn write(&self, record: &CallRecord) {
         let Some(lines) = &self.tell.lines else { return };
         let line = serde_json::to_string(record).expect("a record is plain data");
-        if lines.push(ToDisk::CallRecord { line, recorded: false }).is_err() {
+        let recorded = !record.recordings.is_empty();
+        if lines.push(ToDisk::CallRecord { line, recorded }).is_err() {
             tracing::error!(call = record.id, "the disk cannot follow: this call's record is only in the database");
         }
     }
@@ -105,6 +111,31 @@ struct Left {
     script: Option<String>,
 }
 
+/// The files of a call's recordings, as its events tell them: those that are over name what is left of them, the others
+/// may have been cut off.
+async fn recordings(pool: &AnyPool, node: &str, call: &str) -> Result<Vec<String>, sqlx::Error> {
+    let mut files: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for row in sqlx::query(RECORDED).bind(node).bind(call).fetch_all(pool).await? {
+        let document: String = row.try_get(0)?;
+        if let Ok(Recorded { data }) = serde_json::from_str(&document) {
+            files.insert(data.recording, data.files);
+        }
+    }
+    Ok(files.into_values().flatten().collect())
+}
+
+/// An event of a recording.
+#[derive(Deserialize)]
+struct Recorded {
+    data: RecordedData,
+}
+
+#[derive(Deserialize)]
+struct RecordedData {
+    recording: u64,
+    files: Vec<String>,
+}
+
 /// Its record, and the place of its last event. None: it cannot be read, which was told when it was written.
 fn left_behind(row: &AnyRow) -> Result<Option<(CallRecord, u32)>, sqlx::Error> {
     let document: String = row.try_get("document")?;
@@ -112,6 +143,23 @@ fn left_behind(row: &AnyRow) -> Result<Option<(CallRecord, u32)>, sqlx::Error> {
     let end_ms = u64::try_from(row.try_get::<i64, _>("end_ms")?).unwrap_or(0);
     let order = u32::try_from(row.try_get::<i64, _>("told")?).unwrap_or(u32::MAX - 1) + 1;
     Ok(Some((record(left, end_ms), order)))
+}
+
+/// A call of this run, of which the end found no room on its way here.
+pub(super) fn stray(progress: &Progress, end_ms: u64) -> CallRecord {
+    let left = Left {
+        id: progress.id.clone(),
+        parent: progress.parent.clone(),
+        direction: progress.direction,
+        from: progress.from.clone(),
+        to: progress.to.clone(),
+        trunk: progress.trunk.as_deref().map(str::to_owned),
+        sip_call_id: progress.sip_call_id.clone(),
+        start_ms: progress.start_ms,
+        answer_ms: progress.answer_ms,
+        script: progress.script.as_deref().map(str::to_owned),
+    };
+    CallRecord { error: Some("the store could not follow when it ended".to_owned()), ..record(left, end_ms) }
 }
 
 /// What is known of a call of which only this was told.
@@ -143,10 +191,12 @@ fn record(left: Left, end_ms: u64) -> CallRecord {
         flow_version: None,
         path: Vec::new(),
         path_left_out: 0,
+        runs: Vec::new(),
         codec: None,
         quality: None,
         no_audio: None,
         recordings: Vec::new(),
+        recorded_parties: Default::default(),
         recording_errors: Vec::new(),
         stir: None,
         vars: Default::default(),

@@ -1,5 +1,7 @@
 //! The index of recordings: which call each belongs to, and where its file is.
 
+use std::collections::BTreeMap;
+
 use sqlx::{Any, AssertSqlSafe, Row, Transaction, any::AnyRow};
 
 use super::{Place, Store};
@@ -17,6 +19,8 @@ pub struct Kept {
     pub at_ms: i64,
     /// Who called, and who was called.
     pub parties: [String; 2],
+    /// Who is on it.
+    pub heard: Vec<String>,
     /// When it was erased; absent: it was not.
     pub erased_ms: Option<i64>,
 }
@@ -26,7 +30,7 @@ pub struct Kept {
 pub struct RecordingFilter {
     /// Of this call.
     pub call: Option<String>,
-    /// Of calls between a number that is written in one of these ways and another; empty: any.
+    /// Of calls between a number that is written in one of these ways and another, and those that it is on; empty: any.
     pub number: Vec<String>,
     /// Only with one of these numbers; empty: any.
     pub numbers: Vec<String>,
@@ -36,7 +40,7 @@ pub struct RecordingFilter {
     pub limit: u32,
 }
 
-const COLUMNS: &str = "SELECT id, call, file, at_ms, caller, called, erased_ms FROM recordings";
+const COLUMNS: &str = "SELECT id, call, file, at_ms, caller, called, erased_ms, heard FROM recordings";
 
 /// The files of a call whose record was just written.
 pub async fn put(
@@ -44,11 +48,12 @@ pub async fn put(
     (node, call): (&str, &str),
     at_ms: i64,
     [from, to]: [&str; 2],
-    files: &[String],
+    (files, heard): (&[String], &BTreeMap<String, Vec<String>>),
 ) -> Result<(), sqlx::Error> {
     for (number, file) in files.iter().enumerate() {
         sqlx::query(
-            "INSERT INTO recordings (node, id, call, file, at_ms, caller, called) VALUES ($1, $2, $3, $4, $5, $6, $7)
+            "INSERT INTO recordings (node, id, call, file, at_ms, caller, called, heard)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                 ON CONFLICT (node, id) DO NOTHING",
         )
         .bind(node)
@@ -58,6 +63,7 @@ pub async fn put(
         .bind(at_ms)
         .bind(from)
         .bind(to)
+        .bind(lines(heard.get(file).map_or(&[], Vec::as_slice)))
         .execute(&mut **work)
         .await?;
     }
@@ -74,11 +80,16 @@ impl Store {
             words.push(call);
             text.push_str(" AND call = $3");
         }
-        for numbers in [&filter.number, &filter.numbers] {
+        let on_it: Vec<String> = filter.number.iter().map(|number| like(number)).collect();
+        for (numbers, on_it) in [(&filter.number, &on_it[..]), (&filter.numbers, &[])] {
             let mut any = Vec::new();
             for number in numbers {
                 words.push(number);
                 any.push(format!("caller = ${0} OR called = ${0}", words.len() + 2));
+            }
+            for lines in on_it {
+                words.push(lines);
+                any.push(format!("heard LIKE ${} ESCAPE '!'", words.len() + 2));
             }
             if !any.is_empty() {
                 text.push_str(&format!(" AND ({})", any.join(" OR ")));
@@ -111,6 +122,21 @@ impl Store {
     }
 }
 
+/// People as a column has them: each in a line of its own, which ends, and begins with the end of the one before.
+fn lines(people: &[String]) -> String {
+    let line =
+        |person: &String| person.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();
+    people.iter().fold(String::new(), |lines, person| {
+        if lines.is_empty() { format!("\n{}\n", line(person)) } else { lines + &line(person) + "\n" }
+    })
+}
+
+/// What finds a person in such lines.
+fn like(person: &str) -> String {
+    let plain = |c: char| if matches!(c, '%' | '_' | '!') { format!("!{c}") } else { c.to_string() };
+    format!("%\n{}\n%", person.chars().map(plain).collect::<String>())
+}
+
 fn kept(row: &AnyRow) -> Result<Kept, sqlx::Error> {
     Ok(Kept {
         id: row.try_get(0)?,
@@ -119,5 +145,6 @@ fn kept(row: &AnyRow) -> Result<Kept, sqlx::Error> {
         at_ms: row.try_get(3)?,
         parties: [row.try_get(4)?, row.try_get(5)?],
         erased_ms: row.try_get(6)?,
+        heard: row.try_get::<String, _>(7)?.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect(),
     })
 }

@@ -15,10 +15,16 @@ const EVENTS: &str = "DELETE FROM events WHERE node = $1 AND at_ms < $2 AND id I
 const RECORDS: &str = "DELETE FROM calls WHERE (node, id) IN (SELECT node, id FROM calls \
      WHERE start_ms < $1 AND end_reason IS NOT NULL ORDER BY start_ms LIMIT $2)";
 /// The index only: the files have a retention of their own.
-const RECORDINGS: &str = "DELETE FROM recordings WHERE at_ms < $1";
-const TRANSCRIPTS: &str = "DELETE FROM transcripts WHERE at_ms < $1";
-const AUDIT: &str = "DELETE FROM audit WHERE at_ms < $1";
-const ORDERS: &str = "DELETE FROM orders WHERE at_ms < $1";
+const RECORDINGS: &str = "DELETE FROM recordings WHERE (node, id) IN (SELECT node, id FROM recordings \
+     WHERE at_ms < $1 ORDER BY at_ms LIMIT $2)";
+/// As they lie in the table, which is nearly in order.
+const TRANSCRIPTS: &str = "DELETE FROM transcripts WHERE (call, turn) IN (SELECT call, turn FROM transcripts \
+     WHERE at_ms < $1 LIMIT $2)";
+/// Its rows have no key; some of before are alike, and go together.
+const AUDIT: &str = "DELETE FROM audit WHERE at_ms < $1 AND (at_ms, id) IN (SELECT at_ms, id FROM audit \
+     WHERE at_ms < $1 ORDER BY at_ms, id LIMIT $2)";
+const ORDERS: &str = "DELETE FROM orders WHERE (owner, name) IN (SELECT owner, name FROM orders \
+     WHERE at_ms < $1 LIMIT $2)";
 
 /// What is still to be let go.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,14 +102,13 @@ impl Retention {
         let query = match job {
             Job::Events(node, before) => sqlx::query(EVENTS).bind(node.as_str()).bind(*before).bind(PIECE),
             Job::Records(before) => sqlx::query(RECORDS).bind(*before).bind(PIECE),
-            Job::Recordings(before) => sqlx::query(RECORDINGS).bind(*before),
-            Job::Transcripts(before) => sqlx::query(TRANSCRIPTS).bind(*before),
-            Job::Orders(before) => sqlx::query(ORDERS).bind(*before),
-            Job::Audit(before) => sqlx::query(AUDIT).bind(*before),
+            Job::Recordings(before) => sqlx::query(RECORDINGS).bind(*before).bind(PIECE),
+            Job::Transcripts(before) => sqlx::query(TRANSCRIPTS).bind(*before).bind(PIECE),
+            Job::Orders(before) => sqlx::query(ORDERS).bind(*before).bind(PIECE),
+            Job::Audit(before) => sqlx::query(AUDIT).bind(*before).bind(PIECE),
         };
         let gone = query.execute(pool).await?.rows_affected();
-        let in_pieces = matches!(job, Job::Events(..) | Job::Records(_));
-        if !in_pieces || gone < PIECE.unsigned_abs() {
+        if gone < PIECE.unsigned_abs() {
             self.jobs.pop_front();
         }
         Ok(true)

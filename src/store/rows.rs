@@ -97,7 +97,8 @@ impl Statements {
             query.execute(&mut **work).await?;
         }
         for (id, row, _) in rows.iter().filter(|(_, row, _)| !row.recordings.is_empty()) {
-            recordings::put(work, (node, id), row.start_ms, [&row.from, &row.to], &row.recordings).await?;
+            let files = (&row.recordings[..], &row.recorded_parties);
+            recordings::put(work, (node, id), row.start_ms, [&row.from, &row.to], files).await?;
         }
         Ok(())
     }
@@ -163,6 +164,8 @@ struct CallRow<'a> {
     /// Only of a call that is over.
     #[serde(default)]
     recordings: Vec<String>,
+    #[serde(default)]
+    recorded_parties: BTreeMap<String, Vec<String>>,
 }
 
 type AnyQuery<'q> = Query<'q, Any, AnyArguments>;

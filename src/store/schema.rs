@@ -7,7 +7,7 @@ pub type Step = (i64, &'static [&'static str]);
 
 /// What is here never changes, new steps follow; those that are missing are done in this order. The statements mean the
 /// same to SQLite and PostgreSQL.
-pub const MIGRATIONS: [Step; 7] = [
+pub const MIGRATIONS: [Step; 10] = [
     (1, FIRST),
     (10, LEANER),
     (20, desk_schema::TABLES),
@@ -15,6 +15,9 @@ pub const MIGRATIONS: [Step; 7] = [
     (45, OUTCOMES),
     (60, desk_schema::WEBHOOKS),
     (61, desk_schema::PLAIN_NUMBERS),
+    (70, desk_schema::HEARD),
+    (80, desk_schema::ROSTER),
+    (81, ORDERS_BY_SERVER),
 ];
 
 const FIRST: &[&str] = &[
@@ -53,3 +56,6 @@ const LEFT_BEHIND: &[&str] =
 
 /// What came of what was done; of what was done before, it was noted only if it was.
 const OUTCOMES: &[&str] = &["ALTER TABLE audit ADD COLUMN outcome TEXT NOT NULL DEFAULT 'done'"];
+
+/// Servers that share a database know their own orders.
+const ORDERS_BY_SERVER: &[&str] = &["ALTER TABLE orders ADD COLUMN node TEXT NOT NULL DEFAULT ''"];

@@ -135,6 +135,34 @@ impl Spool {
         Ok(())
     }
 
+    /// The lines from the number `from` on get the numbers after `done`, and so does what comes; the lines before them
+    /// are not needed any more. Lines begin with their number. Where it fails, all is as it was.
+    pub fn renumber(&mut self, from: u64, done: u64) -> io::Result<()> {
+        let lines = Tail::after(&self.folder, from.saturating_sub(1)).read(self.next - 1, usize::MAX)?;
+        let mut bytes = Vec::new();
+        for (number, (_, line)) in (done + 1..).zip(&lines) {
+            match line.strip_prefix("{\"id\":").and_then(|rest| rest.find(',').map(|at| &rest[at..])) {
+                Some(rest) => bytes.extend_from_slice(format!("{{\"id\":{number}{rest}\n").as_bytes()),
+                // What nobody can read stays so.
+                None => bytes.extend_from_slice(format!("{line}\n").as_bytes()),
+            }
+        }
+        let (new, earlier) = (self.folder.join("renumbered"), segments(&self.folder)?);
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(true).read(true).write(true).open(&new)?;
+        file.write_all_at(&bytes, 0)?;
+        file.sync_all()?;
+        fs::rename(&new, path(&self.folder, done + 1))?;
+        File::open(&self.folder)?.sync_all()?;
+        (self.file, self.first, self.next) = (file, done + 1, done + 1 + lines.len() as u64);
+        (self.written, self.before) = (bytes.len() as u64, 0);
+        for first in earlier {
+            // Readers pass what is left of them.
+            fs::remove_file(path(&self.folder, first))?;
+        }
+        Ok(())
+    }
+
     /// Bytes in the files before the present one; readers take files away.
     fn measure(&self) -> io::Result<u64> {
         let earlier = segments(&self.folder)?.into_iter().filter(|first| *first != self.first);
@@ -170,9 +198,10 @@ impl Tail {
             let mut line = String::new();
             // The end of this file: the next one begins with the number that is due.
             if reader.read_line(&mut line)? == 0 || !line.ends_with('\n') {
-                if segments(&self.folder)?.iter().all(|first| *first < self.next) {
-                    break;
-                }
+                let all = segments(&self.folder)?;
+                let Some(following) = all.iter().find(|first| **first >= self.next) else { break };
+                // Numbers may have been passed over.
+                self.next = *following;
                 continue;
             }
             line.pop();
@@ -307,6 +336,35 @@ mod tests {
         Tail::after(folder.path(), last).forget(last).unwrap();
         fill(&mut spool, 10);
         assert_eq!(Tail::after(folder.path(), last).read(last + 10, 100).unwrap().len(), 10);
+    }
+
+    #[test]
+    fn lines_get_other_numbers_and_what_follows_goes_on_from_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), LIMIT).unwrap();
+        for number in 1..=5 {
+            spool.append(format!("{{\"id\":{number},\"order\":{number}}}\n").as_bytes(), 1).unwrap();
+        }
+        spool.append(b"torn\n", 1).unwrap();
+        spool.renumber(4, 5000).unwrap();
+        assert_eq!(spool.next(), 5004);
+        spool.append(b"{\"id\":5004}\n", 1).unwrap();
+        drop(spool);
+        assert_eq!(Spool::open(folder.path(), LIMIT).unwrap().next(), 5005);
+        let lines = Tail::after(folder.path(), 0).read(6000, 100).unwrap();
+        let text: Vec<_> = lines.iter().map(|(number, line)| format!("{number} {line}")).collect();
+        let wanted =
+            ["5001 {\"id\":5001,\"order\":4}", "5002 {\"id\":5002,\"order\":5}", "5003 torn", "5004 {\"id\":5004}"];
+        assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn a_reader_passes_over_numbers_that_no_file_has() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(path(folder.path(), 1), "a\nb\n").unwrap();
+        fs::write(path(folder.path(), 10), "c\n").unwrap();
+        let lines = Tail::after(folder.path(), 0).read(10, 100).unwrap();
+        assert_eq!(lines.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 10]);
     }
 
     #[test]

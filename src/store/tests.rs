@@ -1,9 +1,13 @@
 //! Facts on their way into the database, with each of the two kinds of database.
 
 mod backup;
+mod behind;
 mod desk;
+mod left_recordings;
+mod lost;
 mod postgres;
 mod random;
+mod roster;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -61,10 +65,12 @@ fn record(id: &str, at_ms: u64) -> Fact {
         flow_version: None,
         path: vec![],
         path_left_out: 0,
+        runs: Vec::new(),
         codec: None,
         quality: None,
         no_audio: None,
         recordings: vec![],
+        recorded_parties: Default::default(),
         recording_errors: vec![],
         stir: None,
         vars: Default::default(),
@@ -83,7 +89,7 @@ async fn followed(journal: &Journal) -> broadcast::Receiver<Arc<Event>> {
 async fn live(journal: &Journal) -> Vec<Arc<Progress>> {
     let (to, live) = oneshot::channel();
     journal.questions.send(Question::Live(to)).await.unwrap();
-    live.await.unwrap()
+    live.await.unwrap().into_iter().map(|(call, _)| call).collect()
 }
 
 /// Somebody speaks loudest in a room.
@@ -227,12 +233,12 @@ async fn keeps_and_finds(folder: &Path, database: &Database) {
     let german = crate::switch::Dialling { country: "49".into(), ..Default::default() };
     assert!(key.sees(&german, ["1", "100"]) && !key.sees(&german, ["1", "2"]));
     assert!(store.remove_key(&key.id).await.unwrap() && !store.remove_key(&key.id).await.unwrap());
-    assert_eq!(store.order(("k", "n"), "body", 1).await.unwrap(), None);
+    assert_eq!(store.order(("k", "n"), "body", ("here", 1)).await.unwrap(), None);
     store.ordered(("k", "n"), Some("call")).await.unwrap();
-    let before = Ordered { body: "body".into(), call: Some("call".into()), at_ms: 1 };
-    assert_eq!(store.order(("k", "n"), "other", 2).await.unwrap(), Some(before));
+    let before = Ordered { body: "body".into(), call: Some("call".into()), at_ms: 1, node: "here".into() };
+    assert_eq!(store.order(("k", "n"), "other", ("there", 2)).await.unwrap(), Some(before));
     assert!(!store.order_again(("k", "n"), 1, 2).await.unwrap(), "its call is known");
-    assert_eq!(store.order(("k", "m"), "body", 1).await.unwrap(), None);
+    assert_eq!(store.order(("k", "m"), "body", ("here", 1)).await.unwrap(), None);
     assert!(store.order_again(("k", "m"), 1, 2).await.unwrap());
     assert!(!store.order_again(("k", "m"), 1, 2).await.unwrap(), "once");
 }
@@ -280,6 +286,8 @@ async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_whi
     let database = Database::parse(&postgres.url()).unwrap();
     keeps_and_finds(folder.path(), &database).await;
     desk::keeps_what_people_work_with(folder.path(), &database).await;
+    roster::keeps_the_roster(&database).await;
+    roster::names_no_agent_that_goes(&database).await;
 
     let running = start(folder.path(), &database);
     for call in 0..300 {
@@ -429,16 +437,41 @@ async fn what_is_too_old_goes_in_pieces_and_the_rest_stays() {
         let [who, what, about, outcome] = ["k", "call.hangup", "a-1", "done"].map(str::to_owned);
         store.note(&Done { at_ms, who, what, about, outcome }).await.unwrap();
     }
+    // Half of each of these is old.
+    for rows in [
+        "audit (at_ms, who, what, about) SELECT at, 'k', 'x', n FROM at",
+        "orders (owner, name, body, call, at_ms) SELECT 'o', 'n' || n, 'b', '', at FROM at",
+        "transcripts (call, turn, at_ms, who, text) SELECT 'c', n, at, 'w', 't' FROM at",
+        "recordings (node, id, call, file, at_ms, caller, called) SELECT 'n', 'r' || n, 'c', 'f', at, '1', '2' FROM at",
+    ] {
+        let text = format!(
+            "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000), \
+             at (n, at) AS (SELECT n, CASE WHEN n % 2 = 0 THEN 1 ELSE {today} END FROM c) INSERT INTO {rows}"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(text)).execute(&pool).await.unwrap();
+    }
     let running = start_keeping(folder.path(), &database, 2);
     running.tell(record("last", today)).await;
+    let wanted = [
+        ("calls", 2501),
+        ("events", 2003),
+        ("audit", 2501),
+        ("orders", 2500),
+        ("transcripts", 2500),
+        ("recordings", 2500),
+    ];
     let gone = async {
-        while count("calls").await != 2501 || count("events").await != 2003 {
-            wait(Duration::from_millis(20)).await;
+        for (table, left) in wanted {
+            while count(table).await != left {
+                wait(Duration::from_millis(20)).await;
+            }
         }
     };
     tokio::time::timeout(Duration::from_secs(30), gone).await.expect("old ones go");
     running.stop();
-    assert_eq!(count("audit").await, 1, "what was done long ago goes, too");
+    for (table, left) in wanted {
+        assert_eq!(count(table).await, left, "{table}");
+    }
     assert!(store.call("old-7").await.unwrap().is_none());
     assert!(store.call("new-7").await.unwrap().is_some());
 }

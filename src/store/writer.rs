@@ -8,8 +8,10 @@ use tokio::sync::oneshot;
 
 use super::{
     Database,
+    behind::{self, Behind},
     event::{STARTED, Written},
     journal::Line,
+    question::Question,
     reconcile::{Reconciler, Tell},
     retention::{Days, Retention},
     rows::{EventRow, Statements},
@@ -49,7 +51,8 @@ pub fn spawn(config: WriterConfig, line: Line, ready: oneshot::Sender<()>) -> io
     let statements = Statements::new(config.database.is_sqlite());
     let reconciler = Reconciler::new(config.reconciled.clone());
     let ready = Some(ready);
-    let writer = Writer { config, node, line, ready, pool: None, failing: false, retention, reconciler, statements };
+    let (pool, failing, reached) = (None, false, false);
+    let writer = Writer { config, node, line, ready, pool, failing, reached, retention, reconciler, statements };
     thread::Builder::new().name("store".into()).spawn(move || runtime.block_on(writer.run()))
 }
 
@@ -60,6 +63,8 @@ struct Writer {
     ready: Option<oneshot::Sender<()>>,
     pool: Option<AnyPool>,
     failing: bool,
+    /// The database was there once in this run.
+    reached: bool,
     retention: Retention,
     reconciler: Reconciler,
     statements: Statements,
@@ -75,13 +80,15 @@ struct Put {
 
 /// Why a turn failed.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(super) enum Trouble {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     #[error("the spool: {0}")]
     Spool(#[from] io::Error),
     #[error("no answer within {} s", PATIENCE.as_secs())]
     Silent,
+    #[error("its numbers for events are not the spool's, and the disk takes nothing")]
+    Numbers,
 }
 
 impl Writer {
@@ -113,6 +120,12 @@ impl Writer {
         let pool = self.config.database.open(1, true).await?;
         self.pool = Some(pool.clone());
         let mut done = self.position(&pool).await?;
+        let (written, new) = (*self.line.written.borrow(), (!self.reached).then_some(self.line.first));
+        let found = behind::find((&pool, &self.node), &self.config.folder, (done, written), new).await?;
+        if let Some(behind) = found {
+            self.renumber(behind).await?;
+        }
+        self.reached = true;
         let mut tail = Tail::after(&self.config.folder, done);
         self.line.stored.send_replace(Stored { done: Some(done), failing: self.failing });
         loop {
@@ -125,6 +138,9 @@ impl Writer {
                     done = end;
                     break;
                 };
+                if let Some((first, _)) = lines.first().filter(|(first, _)| *first > done + 1) {
+                    tracing::error!(from = done + 1, to = first - 1, "the spool does not have these events any more");
+                }
                 let put = tokio::time::timeout(PATIENCE, self.put(&pool, &lines, last)).await;
                 let Put { latest, began } = put.map_err(|_| Trouble::Silent)??;
                 if let Some(at_ms) = began {
@@ -156,6 +172,13 @@ impl Writer {
                 super::wait(GATHER).await;
             }
         }
+    }
+
+    /// What the database does not have gets numbers after those that it has.
+    async fn renumber(&self, behind: Behind) -> Result<(), Trouble> {
+        let (to, done) = oneshot::channel();
+        self.line.questions.send(Question::Renumber(behind, to)).await.map_err(|_| Trouble::Numbers)?;
+        done.await.map_err(|_| Trouble::Numbers)
     }
 
     async fn position(&self, pool: &AnyPool) -> Result<u64, sqlx::Error> {

@@ -92,6 +92,7 @@ impl Switch {
         if role == Role::Both {
             self.introduce(first, second);
         }
+        self.note_voices(first);
         self.tend_hold(first);
         self.tend_hold(second);
     }

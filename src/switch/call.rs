@@ -193,6 +193,8 @@ pub(super) enum Notice {
     Answered,
     /// A key was pressed.
     Key(char),
+    /// It began to record.
+    Records,
     /// A key came by INFO.
     InfoKey(char),
     /// All of it is there, and it begins.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::runs::FlowRun;
 use crate::{facts::Stir, media, rtp::emodel::Scale};
 
 /// Which way the call was set up.
@@ -151,6 +152,9 @@ pub enum EndDetail {
     SessionExpired,
     /// Our 2xx was never acknowledged (RFC 3261 section 13.3.1.4).
     NoAck,
+    /// The party's TCP, TLS or WebSocket connection closed, and it neither spoke nor answered after that; or it was a
+    /// caller's WebSocket, before the answer.
+    TransportLost,
 }
 
 /// All that is known of a finished call.
@@ -211,6 +215,9 @@ pub struct CallRecord {
     /// Steps between these that were left out.
     #[schema(required = false)]
     pub path_left_out: u64,
+    /// The scripts that ran on it, one after another, each with its own path; the last 32 of them.
+    #[schema(required = false)]
+    pub runs: Vec<FlowRun>,
     /// The codec that was agreed on last.
     pub codec: Option<String>,
     /// What its port saw; absent: it had none.
@@ -219,6 +226,10 @@ pub struct CallRecord {
     pub no_audio: Option<String>,
     /// Files, as paths below the recording folder.
     pub recordings: Vec<String>,
+    /// Who is on each of these files: the numbers of all legs that were in the conversation while it was recorded, and of
+    /// the call that ordered it.
+    #[schema(required = false)]
+    pub recorded_parties: BTreeMap<String, Vec<String>>,
     /// What went wrong with recordings, one line each: `day/x.wav: No space left on device`. What of such a file was
     /// written before is among [`Self::recordings`].
     #[schema(required = false)]
@@ -343,6 +354,10 @@ pub(super) fn no_audio(said: Option<SocketAddr>, quality: &media::Quality) -> Op
     match quality.source {
         Some(source) if Some(source) == said => None,
         Some(source) => Some(format!("SDP says {}, packets come from {source}", place(said))),
+        None if quality.unproved > 0 => {
+            let from = place(quality.refused_from);
+            Some(format!("SDP says {}, packets come from {from}, and no key opens them", place(said)))
+        }
         None => Some(format!("no packet came; SDP says {}", place(said))),
     }
 }

@@ -70,7 +70,7 @@ impl Call {
         ask: Ask,
         (digits, length, gap): (&str, Duration, Duration),
     ) -> Result<(), Failure> {
-        if !self.takes_info() {
+        if !self.takes_info(core) {
             return self.send_digits(core, Some(ask), (digits, length, gap));
         }
         check_digits(digits)?;

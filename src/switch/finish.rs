@@ -141,6 +141,7 @@ impl Call {
             flow_version: about.ran.version.clone(),
             path: about.ran.steps().map(str::to_owned).collect(),
             path_left_out: about.ran.left_out(),
+            runs: about.runs.told(&core.epoch),
             codec: heard.and_then(|heard| heard.codec).map(|codec| codec.to_string()),
             quality: quality.map(|quality| {
                 let mut quality = CallQuality::from(quality);
@@ -149,6 +150,7 @@ impl Call {
             }),
             no_audio: listened.zip(quality).and_then(|(heard, quality)| cdr::no_audio(heard.said, quality)),
             recordings: about.files.clone(),
+            recorded_parties: about.recorded_parties.clone(),
             recording_errors: about.file_errors.clone(),
             stir: self.stir().cloned(),
             vars: about.vars.clone(),

@@ -10,6 +10,7 @@ use super::{
     call::{Call, End, Order},
     connect::Outgoing,
     outbound::Carrier,
+    runs::RunEnd,
     switch::Switch,
     target,
     through::PutThrough,
@@ -65,6 +66,7 @@ impl Switch {
         tracing::info!(call = %call.name, %flow, script = &*script, "flow starts");
         call.flow = Some(flow);
         call.about.script = Some(script.clone());
+        call.about.runs.begin(flow, script.clone(), core.now);
         let (facts, unix) = (call.facts(), core.epoch.unix(core.now));
         core.out.push_back(Output::Start(Start { flow, call: id, script, facts, vars, unix, seed }));
         self.flows.insert(flow, Flow::new(id, None));
@@ -72,7 +74,7 @@ impl Switch {
 
     /// The script is over: so is what it had in hand.
     pub(super) fn on_flow_ended(&mut self, id: FlowId, end: FlowEnd, ran: Ran) {
-        let Some(flow) = self.flows.remove(&id) else { return self.left_behind(id, ran) };
+        let Some(flow) = self.flows.remove(&id) else { return self.left_behind(id, &end, ran) };
         self.core.letter_over(id, &end);
         let error = match &end {
             FlowEnd::Finished | FlowEnd::Stopped => None,
@@ -84,12 +86,14 @@ impl Switch {
             Some(error) => tracing::warn!(call = name, flow = %id, error, "flow failed"),
             None => tracing::debug!(call = name, flow = %id, "flow ended"),
         }
+        let how = RunEnd::of(&end);
         let end = match end {
             FlowEnd::Finished | FlowEnd::Stopped => End::FINISHED,
             FlowEnd::Error(_) => End::SCRIPT_ERROR,
             FlowEnd::Limit(_) => End::SCRIPT_LIMIT,
         };
-        if let Some((call, _)) = self.call(flow.call) {
+        if let Some((call, core)) = self.call(flow.call) {
+            call.about.runs.end(id, how, &ran, core.now);
             call.about.ran.then(ran);
             if error.is_some() {
                 call.about.error = error;
@@ -107,9 +111,14 @@ impl Switch {
     }
 
     /// A script is over whose call has moved on to another one.
-    fn left_behind(&mut self, id: FlowId, ran: Ran) {
+    fn left_behind(&mut self, id: FlowId, end: &FlowEnd, ran: Ran) {
         let call = self.moved.remove(&id);
-        if let Some((call, _)) = call.and_then(|call| self.call(call)) {
+        if let Some((call, core)) = call.and_then(|call| self.call(call)) {
+            let how = match end {
+                FlowEnd::Stopped => RunEnd::Replaced,
+                FlowEnd::Finished | FlowEnd::Error(_) | FlowEnd::Limit(_) => RunEnd::of(end),
+            };
+            call.about.runs.end(id, how, &ran, core.now);
             let version = call.about.ran.version.take();
             call.about.ran.then(ran);
             // What runs, or ran last, is another text.

@@ -133,6 +133,8 @@ pub enum What {
         recording: u64,
         /// Path below the recording folder.
         file: String,
+        /// All its files, where each side of the call has one of its own; else the same one.
+        files: Vec<String>,
         /// The room that is recorded in its place.
         room: Option<String>,
     },
@@ -264,6 +266,8 @@ pub enum OneWayReason {
     Nothing,
     /// Packets come, but none that may be heard: from a stranger, or of a format that was not agreed on.
     Refused,
+    /// There are no keys to hear them with: the handshake failed, or packets are not proved with the keys agreed on.
+    Keys,
     /// They came, and then no more.
     Stopped,
     /// They come with nothing but silence in them.

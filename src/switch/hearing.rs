@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr};
 
 use super::{
-    Happened, OneWay, OneWayReason, Output, TraceEvent,
+    Happened, NoKeys, OneWay, OneWayReason, Output, TraceEvent,
     call::{Call, End},
     cdr::CallQuality,
     core::Core,
@@ -31,16 +31,24 @@ pub(super) struct Hearing {
     /// Reports in a row in which the party heard nothing of us, and in which it said nothing but silence.
     deaf: u8,
     silent: u8,
+    /// Reports in a row in which packets came, none of them proved.
+    unproved: u8,
+    /// The handshake that failed last.
+    no_keys: Option<Box<NoKeys>>,
     alarms: Vec<Alarm>,
 }
 
 /// What is wrong with a call's audio, told once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Alarm {
     /// Nothing ever came.
     Nothing { said: Option<SocketAddr> },
     /// Packets came, the last of them from there, but so many as came were refused.
     Refused { said: Option<SocketAddr>, from: Option<SocketAddr>, refused: u64 },
+    /// The handshake for its keys failed.
+    NoKeys { said: Option<SocketAddr>, fault: Box<NoKeys> },
+    /// Packets come, the last refused one from there, but so many are not proved with the keys.
+    Unproved { said: Option<SocketAddr>, from: Option<SocketAddr>, unproved: u64 },
     /// It came, and then no more.
     Stopped { from: SocketAddr },
     /// Packets come, with silence in them.
@@ -51,18 +59,24 @@ pub(super) enum Alarm {
 
 impl Alarm {
     /// Nothing comes.
-    const fn is_silence(self) -> bool {
+    const fn is_silence(&self) -> bool {
         match self {
-            Alarm::Nothing { .. } | Alarm::Refused { .. } | Alarm::Stopped { .. } => true,
+            Alarm::Nothing { .. }
+            | Alarm::Refused { .. }
+            | Alarm::NoKeys { .. }
+            | Alarm::Unproved { .. }
+            | Alarm::Stopped { .. } => true,
             Alarm::Silence { .. } | Alarm::Unheard { .. } => false,
         }
     }
 
     /// As events have it; `said`: where SDP says that the party is.
-    fn told(self, said: Option<SocketAddr>) -> OneWay {
-        let (reason, source) = match self {
+    fn told(&self, said: Option<SocketAddr>) -> OneWay {
+        let (reason, source) = match *self {
             Alarm::Nothing { .. } => (OneWayReason::Nothing, None),
             Alarm::Refused { from, .. } => (OneWayReason::Refused, from),
+            Alarm::NoKeys { ref fault, .. } => (OneWayReason::Keys, fault.from),
+            Alarm::Unproved { from, .. } => (OneWayReason::Keys, from),
             Alarm::Stopped { from } => (OneWayReason::Stopped, Some(from)),
             Alarm::Silence { from } => (OneWayReason::Silence, from),
             Alarm::Unheard { to } => (OneWayReason::Unheard, to),
@@ -79,6 +93,14 @@ impl fmt::Display for Alarm {
             Alarm::Refused { said, from, refused } => {
                 let (said, from) = (place(*said), place(*from));
                 write!(f, "SDP says {said}, packets come from {from}, and are refused: {refused} so far")
+            }
+            Alarm::NoKeys { said, fault } => {
+                let with = fault.from.map_or_else(String::new, |from| format!(" with {from}"));
+                write!(f, "SDP says {}, the handshake for keys{with} failed: {}", place(*said), fault.why)
+            }
+            Alarm::Unproved { said, from, unproved } => {
+                let (said, from) = (place(*said), place(*from));
+                write!(f, "SDP says {said}, packets come from {from}, and no key opens them: {unproved} so far")
             }
             Alarm::Stopped { from } => write!(f, "packets came from {from}, and then no more"),
             Alarm::Silence { from } => write!(f, "packets come from {}, with nothing but silence", place(*from)),
@@ -129,9 +151,16 @@ impl Call {
         // The share is of the whole call: silence so far means that nothing was ever said.
         let mute = came && quality.level.is_some_and(|level| level.silent > 0.995);
         let deaf = quality.peer_lost_fraction.is_some_and(|lost| lost >= DEAF);
+        let before = self.hearing.last.as_ref().map_or(0, |before| before.unproved);
+        let unproved = !came && before < quality.unproved;
         let count = |on: bool, so_far: u8| if on { so_far.saturating_add(1) } else { 0 };
         self.hearing.silent = count(mute, self.hearing.silent);
         self.hearing.deaf = count(deaf, self.hearing.deaf);
+        self.hearing.unproved = count(unproved, self.hearing.unproved);
+        if self.hearing.unproved >= REPORTS {
+            let (said, from, unproved) = (heard.said, quality.refused_from, quality.unproved);
+            self.alarm(core, Alarm::Unproved { said, from, unproved });
+        }
         if self.hearing.silent >= REPORTS {
             self.alarm(core, Alarm::Silence { from: quality.source });
         }
@@ -143,14 +172,34 @@ impl Call {
     /// The party sends nothing though it should.
     pub fn handle_silence(&mut self, core: &mut Core) {
         let said = self.port.heard().and_then(|heard| heard.said);
-        let seen = self.hearing.last.as_deref();
-        let alarm = match (self.hearing.places.last(), seen.map_or((0, None), |seen| (seen.refused, seen.refused_from)))
-        {
+        let (hearing, seen) = (&self.hearing, self.hearing.last.as_deref());
+        let (refused, unproved) = seen.map_or((0, 0), |seen| (seen.refused, seen.unproved));
+        let from = seen.and_then(|seen| seen.refused_from);
+        let alarm = match (hearing.places.last(), &hearing.no_keys) {
+            (None, Some(fault)) => Alarm::NoKeys { said, fault: fault.clone() },
+            (Some(_), _) if hearing.unproved > 0 => Alarm::Unproved { said, from, unproved },
             (Some((_, from)), _) => Alarm::Stopped { from: *from },
-            (None, (0, _)) => Alarm::Nothing { said },
-            (None, (refused, from)) => Alarm::Refused { said, from, refused },
+            (None, None) if refused == 0 => Alarm::Nothing { said },
+            (None, None) if unproved * 2 > refused => Alarm::Unproved { said, from, unproved },
+            (None, None) => Alarm::Refused { said, from, refused },
         };
         self.alarm(core, alarm);
+    }
+
+    /// A handshake for keys is through, or failed. A failure is an alarm only when no other is tried, or when nothing is
+    /// heard in the end: it may have been a stranger's.
+    pub fn hear_of_keys(&mut self, core: &mut Core, result: Result<(), Box<NoKeys>>) {
+        let Err(fault) = result else {
+            self.hearing.no_keys = None;
+            return core.trace(self.id, TraceEvent::Media("the handshake for keys is through".to_owned()));
+        };
+        let from = fault.from.map_or_else(|| "nobody".to_owned(), |from| from.to_string());
+        core.trace(self.id, TraceEvent::Media(format!("a handshake for keys with {from} failed: {}", fault.why)));
+        let over = fault.over && self.hearing.places.is_empty();
+        self.hearing.no_keys = Some(fault);
+        if over && self.is_answered() && self.over.is_none() {
+            self.handle_silence(core);
+        }
     }
 
     /// The party sends neither audio nor reports though it should: it is gone, and nobody will say BYE.
@@ -166,16 +215,24 @@ impl Call {
         self.hang_up(core, End::GONE);
     }
 
+    /// The party's packets are longer than the other party takes.
+    pub fn handle_repacked(&mut self, core: &mut Core, ms: u16, most: u8) {
+        let what = format!("its packets of {ms} ms are packed anew: the other party takes {most} ms at most");
+        tracing::info!(call = %self.name, what);
+        core.trace(self.id, TraceEvent::Media(what));
+    }
+
     fn alarm(&mut self, core: &mut Core, alarm: Alarm) {
-        let known = self.hearing.alarms.iter().any(|a| std::mem::discriminant(a) == std::mem::discriminant(&alarm));
+        let reason = |alarm: &Alarm| alarm.told(None).reason;
+        let known = self.hearing.alarms.iter().any(|a| reason(a) == reason(&alarm));
         if known {
             return;
         }
         tracing::warn!(call = %self.name, %alarm, "one-way audio");
         core.trace(self.id, TraceEvent::Media(alarm.to_string()));
-        self.hearing.alarms.push(alarm);
         let said = self.port.heard().and_then(|heard| heard.said);
         self.happened(core, Happened::OneWay(alarm.told(said)));
+        self.hearing.alarms.push(alarm);
     }
 
     /// How the audio goes, for a script.

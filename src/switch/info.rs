@@ -4,6 +4,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
+    KeysOut,
     bridge::Joined,
     call::{Call, Notice, State},
     core::Core,
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     ids::CallId,
     media::Command,
+    sdp,
     sip::{Method, Request, ServerTx},
     time::Time,
     verbs::Reply,
@@ -47,7 +49,9 @@ impl Call {
         core.answer(tx, request, 200, &[]);
         if !self.says_keys_by_info {
             self.says_keys_by_info = true;
-            self.leave_tones_to_info(core);
+            if matches!(self.keys_out(core), KeysOut::Auto | KeysOut::Info) {
+                self.leave_tones_to_info(core);
+            }
         }
         core.tell(self.id, Notice::InfoKey(key));
     }
@@ -59,10 +63,33 @@ impl Call {
         }
     }
 
+    /// How the operator wants the party to be told keys.
+    fn keys_out(&self, core: &Core) -> KeysOut {
+        let trunk = self.trunk.as_ref().and_then(|on| core.config.trunking.trunk(&on.name));
+        trunk.map_or(KeysOut::Auto, |trunk| trunk.keys_out)
+    }
+
+    /// Something is agreed on: where keys are not to go as events it is as if there were none.
+    pub fn choose_keys(&mut self, core: &mut Core, agreed: &mut sdp::Agreed) {
+        match self.keys_out(core) {
+            KeysOut::Auto | KeysOut::Events => {}
+            KeysOut::Tones => agreed.send_digits = None,
+            KeysOut::Info => {
+                agreed.send_digits = None;
+                self.leave_tones_to_info(core);
+            }
+        }
+    }
+
     /// Keys for the party go by INFO.
-    pub fn takes_info(&self) -> bool {
+    pub fn takes_info(&self, core: &Core) -> bool {
         let events = self.port.open().and_then(|open| open.agreed.as_ref()).and_then(|agreed| agreed.send_digits);
-        self.says_keys_by_info && events.is_none() && matches!(self.state, State::Talking { .. })
+        let wanted = match self.keys_out(core) {
+            KeysOut::Auto => self.says_keys_by_info && events.is_none(),
+            KeysOut::Info => true,
+            KeysOut::Events | KeysOut::Tones => false,
+        };
+        wanted && matches!(self.state, State::Talking { .. })
     }
 
     /// Tell the party a key.
@@ -118,7 +145,7 @@ impl Switch {
         let Some(Joined::Peer { peer, .. }) = self.calls.get(&id).map(|call| &call.joined) else { return };
         let peer = *peer;
         let Some((call, core)) = self.call(peer) else { return };
-        if call.takes_info() {
+        if call.takes_info(core) {
             return call.send_info(core, key, LENGTH);
         }
         if let Some(port) = call.port.open().map(|open| open.id).filter(|_| by_info) {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Config, StreamNews};
+use super::{Config, NoKeys, StreamNews};
 use crate::{
     ids::{FlowId, LoadId, PortId, QueryId, RecordingId, RequestId, StreamId, WorkerId},
     media, sip,
@@ -56,6 +56,14 @@ pub enum Input {
         worker: WorkerId,
         /// What.
         event: media::Event,
+    },
+    /// What became of a handshake of [`Output::Handshake`](super::Output::Handshake). Several may fail before one is
+    /// through.
+    Shaken {
+        /// For which port.
+        port: PortId,
+        /// The media thread has the keys; else why there are none.
+        result: Result<(), Box<NoKeys>>,
     },
     /// Answers [`Output::Load`](super::Output::Load).
     Loaded {

@@ -74,6 +74,7 @@ mod rerun;
 mod room;
 mod route;
 mod rules;
+mod runs;
 mod secure;
 mod session;
 mod siprec;
@@ -97,6 +98,7 @@ mod trace;
 mod transfer;
 mod trunk;
 mod update;
+mod voices;
 mod watchdog;
 mod whereabouts;
 mod within;
@@ -117,10 +119,12 @@ pub use progress::Progress;
 pub use registrar::{Binding, Gone, Registrar};
 pub use route::{BadPattern, Pattern, Route, Service, Through, best};
 pub use rules::{HoldRule, Rules, TransferRule};
-pub use secure::{Handshake, MediaSecurity};
+pub use runs::{FlowRun, RunEnd};
+pub use secure::{Handshake, HandshakeWay, MediaSecurity, NoKeys};
 pub use siprec::Recorders;
 pub use stream::{StreamAbout, StreamNews, StreamOrder};
 pub use switch::Switch;
 pub use trunk::{
-    Alarm, Cap, CapBy, HeaderRule, Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
+    Alarm, Cap, CapBy, HeaderRule, Identity, KeysOut, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher, What,
 };
+pub use voices::RecordingNote;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Alarm, Binding, CallQuality, CallRecord, Handshake, Happening, MessageRecord, Progress, StreamOrder};
+use super::{
+    Alarm, Binding, CallQuality, CallRecord, Handshake, Happening, MessageRecord, Progress, RecordingNote, StreamOrder,
+};
 use crate::{
     codec::Rate,
     facts::Start,
@@ -108,8 +110,15 @@ pub enum Output {
         port: PortId,
         /// The thread of the port.
         worker: WorkerId,
-        /// Its call. So the file can be told from others, even where the call never comes to a record.
-        about: Box<Progress>,
+        /// Its call, and who is on it. So the file can be told from others, even where the call never comes to a record.
+        note: Box<RecordingNote>,
+    },
+    /// There is more to be known of a recording.
+    NoteRecording {
+        /// Which one.
+        recording: RecordingId,
+        /// Takes the place of the note before.
+        note: Box<RecordingNote>,
     },
     /// Start a script.
     Start(Start),

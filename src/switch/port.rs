@@ -142,13 +142,14 @@ impl Call {
     }
 
     /// Tell the engine what is agreed.
-    pub fn agree(&mut self, core: &mut Core, agreed: sdp::Agreed) {
+    pub fn agree(&mut self, core: &mut Core, mut agreed: sdp::Agreed) {
         tracing::info!(call = %self.name, why = agreed.why, "media agreed");
         core.trace(self.id, TraceEvent::Sdp(agreed.why.clone()));
         self.secure(core, &agreed);
+        self.choose_keys(core, &mut agreed);
         let Port::Open(open) = &mut self.port else { return };
         let (port, stream) = (open.id, Box::new(stream(&agreed)));
-        let tools = media::Tools::new(&stream);
+        let tools = media::Tools::new(&stream, &core.config.media);
         let held = !agreed.direction.sends();
         open.agreed = Some(agreed);
         self.audio_again(core);
@@ -311,6 +312,7 @@ pub(super) fn stream(agreed: &sdp::Agreed) -> Stream {
         send_comfort: agreed.send_comfort,
         opus: agreed.opus,
         ptime: agreed.ptime,
+        longest: agreed.longest,
         sending,
         receiving,
     }
@@ -332,6 +334,7 @@ pub(super) fn unagreed(core: &Core) -> Stream {
         send_comfort: None,
         opus: OpusWish::default(),
         ptime: core.config.ptime,
+        longest: None,
         sending: false,
         receiving: true,
     }

@@ -1,6 +1,6 @@
 //! How a call comes along while it is not over: each step is told once, and none goes back.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -62,6 +62,11 @@ impl Told {
 }
 
 impl Switch {
+    /// The ids, as records have them, of all calls that have no record yet.
+    pub fn names(&self) -> BTreeSet<String> {
+        self.calls.values().filter(|call| !call.recorded).map(|call| call.name.clone()).collect()
+    }
+
     /// Tell how a call stands, where that is news.
     pub(super) fn tell_progress(&mut self, id: CallId) {
         if let Some(call) = self.calls.get_mut(&id) {

@@ -1,16 +1,20 @@
 //! Recordings of a call, and of the rooms that its flow has recorded: begun, paused and finished by its flow, by a key, by their limit, or with the port. A recording
 //! is over when the engine told its length *and* the disk closed the file.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
-    Output,
-    call::Call,
+    Output, RecordingNote,
+    call::{Call, Notice},
     core::Core,
     happened::{self, What},
     play,
     switch::Switch,
     task::{Ask, Doing},
+    voices,
 };
 use crate::{
     codec::Rate,
@@ -41,6 +45,10 @@ pub(super) struct Recording {
     done: Option<(u64, RecordEnd)>,
     /// Its file, as it was ordered.
     file: String,
+    /// What the party hears is in it, too.
+    hears: bool,
+    /// Who is on it.
+    pub people: BTreeSet<String>,
     /// What the disk told: why it took no more, where it did not take all.
     written: Option<Result<(), Torn>>,
 }
@@ -68,6 +76,11 @@ impl Recording {
     /// It runs, and what the call's party says and hears is left out of it now.
     pub fn hides(&self) -> bool {
         self.mode != RecordMode::Keep && self.done.is_none() && self.tape.is_none()
+    }
+
+    /// Who is on each of its files.
+    pub fn parties(&self) -> BTreeMap<String, Vec<String>> {
+        voices::by_file(&self.file, self.apart, &self.people)
     }
 }
 
@@ -133,9 +146,13 @@ impl Call {
         let Plan { recording, rate, blocks, file, shape, .. } = plan;
         core.recordings.insert(recording, self.id);
         let room = how.room.clone();
-        self.happened(core, What::Recording { recording: recording.0, file: file.clone(), room });
-        let about = Box::new(self.stands_now(core));
-        core.out.push_back(Output::OpenRecording { recording, file: file.clone(), shape, port, worker, about });
+        let files = if shape.apart { leg_files(&file).to_vec() } else { vec![file.clone()] };
+        self.happened(core, What::Recording { recording: recording.0, file: file.clone(), files, room });
+        let people: BTreeSet<String> = self.people().collect();
+        let recorded_parties = voices::by_file(&file, shape.apart, &people);
+        let note = Box::new(RecordingNote { call: self.stands_now(core), recorded_parties });
+        core.out.push_back(Output::OpenRecording { recording, file: file.clone(), shape, port, worker, note });
+        core.tell(self.id, Notice::Records);
         self.recordings.push(Recording {
             id: recording,
             stop_on: how.stop_on.clone(),
@@ -147,6 +164,8 @@ impl Call {
             tape: bridge.map(|bridge| Tape { bridge, name: port, worker }),
             done: None,
             file,
+            hears: shape.layout != Layout::Party,
+            people,
             written: None,
         });
         blocks
@@ -192,6 +211,12 @@ impl Call {
         running.filter_map(|recording| Some((recording.id, recording.tape?.bridge)))
     }
 
+    /// Its recordings that go on and have in them what it hears.
+    pub fn hearing_recordings(&self) -> impl Iterator<Item = RecordingId> {
+        let hears = |recording: &&Recording| recording.hears && recording.tape.is_none() && recording.done.is_none();
+        self.recordings.iter().filter(hears).map(|recording| recording.id)
+    }
+
     /// Another call has the recording from now on; nobody waits for it there.
     pub fn give_tape(&mut self, recording: RecordingId) -> Option<Recording> {
         let at = self.recordings.iter().position(|r| r.id == recording)?;
@@ -210,6 +235,9 @@ impl Call {
         };
         let error = error.map(|torn| torn.why);
         self.about.files.extend(files.iter().cloned());
+        if !files.is_empty() {
+            self.about.recorded_parties.extend(ended.parties());
+        }
         self.about.file_errors.extend(error.clone());
         (files, error)
     }

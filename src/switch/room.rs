@@ -1,6 +1,6 @@
 //! Rooms: who is in them and may speak and hear there, and those who listen in on a call that is not theirs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     TraceEvent,
@@ -12,7 +12,7 @@ use super::{
     task::{Ask, Doing, Task},
 };
 use crate::{
-    ids::{BridgeId, CallId, PortId, WorkerId},
+    ids::{BridgeId, CallId, PortId, RecordingId, WorkerId},
     media::{Command, Role},
     verbs::{Entry, Failure, LeaveReason, Member, Reply, RoomOrder},
 };
@@ -27,6 +27,8 @@ pub(super) struct Room {
     members: BTreeMap<CallId, Seat>,
     /// Who spoke loudest at last.
     loudest: Option<CallId>,
+    /// Its recordings; also such as are over.
+    pub tapes: BTreeSet<RecordingId>,
 }
 
 /// How a member takes part.
@@ -101,7 +103,13 @@ impl Switch {
         let worker = self.calls.get(&id).and_then(|call| call.port.worker()).ok_or(Failure::WrongState)?;
         let bridge = BridgeId(self.core.id());
         let room = self.rooms.entry(name.clone());
-        let room = room.or_insert_with(|| Room { bridge, worker, members: BTreeMap::new(), loudest: None });
+        let room = room.or_insert_with(|| Room {
+            bridge,
+            worker,
+            members: BTreeMap::new(),
+            loudest: None,
+            tapes: BTreeSet::new(),
+        });
         let seat = Seat { muted, deaf: entry.deaf, chimes: entry.chime };
         room.members.insert(id, seat);
         let (bridge, worker) = (room.bridge, room.worker);
@@ -115,6 +123,7 @@ impl Switch {
                 call.chime(core, true);
             }
         }
+        self.note_voices(id);
         Ok(())
     }
 
@@ -205,6 +214,9 @@ impl Switch {
         call.task = Some(Task { ask, doing: Doing::Room { stop_on } });
         let listener = call.name.clone();
         self.watchers.entry(of).or_default().insert(id);
+        if whisper {
+            self.note_voices(id);
+        }
         if let Some((call, core)) = self.call(of) {
             call.happened(core, What::Listened { listener, whisper });
         }

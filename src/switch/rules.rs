@@ -34,6 +34,9 @@ pub struct Rules {
     pub session: SessionWish,
     /// Of whom nothing was heard for so long is asked whether he is there; zero: nobody is.
     pub watchdog: Duration,
+    /// Whose connection closed, and of whom nothing was heard for so long after that, is asked, too. Longer than the time
+    /// between two reports of audio.
+    pub cut: Duration,
     /// Other people's machines that record calls (SIPREC).
     pub recorders: Recorders,
 }
@@ -52,6 +55,7 @@ impl Default for Rules {
             fax: true,
             session,
             watchdog: Duration::from_secs(600),
+            cut: Duration::from_secs(11),
             recorders: Recorders::default(),
         }
     }

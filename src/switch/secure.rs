@@ -44,14 +44,36 @@ pub struct Handshake {
     pub active: bool,
     /// The peer's certificate must have one of these.
     pub fingerprints: Vec<Fingerprint>,
+    /// Where the peer is to be.
+    pub way: HandshakeWay,
+}
+
+/// By which way a handshake comes and goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeWay {
+    /// By the one that the checks of ICE chose.
+    Chosen,
+    /// SDP names this place, or none; NATs may let it come from elsewhere.
+    Said(Option<SocketAddr>),
+}
+
+/// A handshake that failed. The peer may come yet, where it is not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoKeys {
+    /// Whose; absent: nobody answered.
+    pub from: Option<SocketAddr>,
+    /// Why, for people.
+    pub why: String,
+    /// No other is tried, or not by this peer.
+    pub over: bool,
 }
 
 /// What was told about a port so far.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     shielding: Option<Shielding>,
-    /// The handshake that was begun, and with whom.
-    handshake: Option<(Handshake, Option<SocketAddr>)>,
+    /// The handshake that was begun.
+    handshake: Option<Handshake>,
     /// The suite whose key from SDP is in use, or was before the stream became plain.
     suite: Option<Suite>,
     /// As [`Security::left`].
@@ -131,9 +153,8 @@ impl Call {
             sdp::Keys::Dtls { active, fingerprints, ice } => {
                 let ours = ice.as_ref().map(|(ours, _)| ours.clone());
                 self.tell_shield(core, Shielding { keys: ShieldKeys::Awaited, mux, ice: ours });
-                let handshake = Handshake { active: *active, fingerprints: fingerprints.clone() };
-                // With ICE the way is chosen by checks, not by SDP.
-                self.begin_handshake(core, handshake, agreed.remote.filter(|_| ice.is_none()));
+                let way = if ice.is_some() { HandshakeWay::Chosen } else { HandshakeWay::Said(agreed.remote) };
+                self.begin_handshake(core, Handshake { active: *active, fingerprints: fingerprints.clone(), way });
             }
         }
     }
@@ -163,18 +184,28 @@ impl Call {
     }
 
     /// An association lasts as long as certificate and way stay the same, whoever offers anew (RFC 8842 section 4).
-    fn begin_handshake(&mut self, core: &mut Core, handshake: Handshake, remote: Option<SocketAddr>) {
+    fn begin_handshake(&mut self, core: &mut Core, handshake: Handshake) {
         let Some(open) = self.port.open_mut() else { return };
         // A peer on hold by 0.0.0.0 has not moved.
-        if let Some((had, from)) = &open.told.handshake
+        if let Some(had) = &open.told.handshake
             && had.fingerprints == handshake.fingerprints
-            && (*from == remote || remote.is_none())
+            && (had.way == handshake.way || handshake.way == HandshakeWay::Said(None))
         {
             return;
         }
-        open.told.handshake = Some((handshake.clone(), remote));
+        open.told.handshake = Some(handshake.clone());
         let (port, worker): (PortId, WorkerId) = (open.id, open.worker);
         core.out.push_back(Output::Handshake { port, worker, handshake: Box::new(handshake) });
+    }
+
+    /// A handshake is through, or failed.
+    pub fn handle_shaken(&mut self, core: &mut Core, result: Result<(), Box<NoKeys>>) {
+        let over = result.as_ref().is_err_and(|fault| fault.over);
+        if let Some(open) = self.port.open_mut().filter(|_| over) {
+            // What is agreed on next begins another.
+            open.told.handshake = None;
+        }
+        self.hear_of_keys(core, result);
     }
 }
 

@@ -229,7 +229,7 @@ impl Call {
                         *told = Some(new);
                     }
                     let stream = Box::new(port::stream(&agreed));
-                    let tools = Tools::new(&stream);
+                    let tools = Tools::new(&stream, &core.config.media);
                     core.media(worker, Command::Update { port, stream, tools });
                 }
                 (Err(refusal), _) => best = best.map_err(|_| refusal.to_string()),

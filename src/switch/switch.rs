@@ -81,6 +81,7 @@ impl Switch {
                 self.core.link_closed(hop);
                 self.core.stack.handle_transport_failed(now, hop);
                 self.desk_lost(hop);
+                self.calls_cut(hop);
             }
             Input::Resolved { query, result } if self.core.link_resolved(query, &result) => {}
             Input::Resolved { query, result } if self.core.message_resolved(query, &result) => {}
@@ -103,6 +104,7 @@ impl Switch {
                 }
             }
             Input::Media { event, .. } => self.on_media_event(event),
+            Input::Shaken { port, result } => self.at_port(port, |call, core| call.handle_shaken(core, result)),
             Input::Loaded { load, result } => {
                 let call = self.core.loads.remove(&load);
                 if let Some((call, core)) = call.and_then(|call| self.call(call)) {
@@ -312,6 +314,7 @@ impl Switch {
                 self.pass_key(id, key, false);
                 self.on_key(id, key);
             }
+            Notice::Records => self.note_voices(id),
             Notice::InfoKey(key) => {
                 self.tell_key(id, key);
                 self.pass_key(id, key, true);
@@ -391,6 +394,11 @@ impl Switch {
                     tracing::info!(call = %call.name, %from, "audio comes");
                     core.trace(call.id, TraceEvent::Media(format!("audio comes from {from}")));
                     call.hearing.latched(core.now, from);
+                }
+            }
+            media::Event::Repacked { port, ms, most } => {
+                if let Some((call, core)) = self.call_of_port(port) {
+                    call.handle_repacked(core, ms, most);
                 }
             }
             media::Event::NoRtp { port } => self.at_port(port, |call, core| call.handle_silence(core)),

@@ -27,12 +27,16 @@ impl Switch {
         let name = PortId(core.id());
         let blocks = call.note_recording(core, how, plan, (name, worker), Some(bridge));
         core.media(worker, Command::RecordBridge { bridge, name, recording, rate, ends, blocks });
-        if !how.wait {
-            return Ok(Some(Reply::Recording(recording)));
-        }
-        call.await_recording(recording, ask);
-        call.task = Some(Task { ask, doing: Doing::Record(recording) });
-        Ok(None)
+        let reply = match how.wait {
+            false => Some(Reply::Recording(recording)),
+            true => {
+                call.await_recording(recording, ask);
+                call.task = Some(Task { ask, doing: Doing::Record(recording) });
+                None
+            }
+        };
+        self.note_tape(how.room.as_deref().unwrap_or_default(), recording);
+        Ok(reply)
     }
 
     /// A call is over: who is in the room that it has recorded, has the recording from now on.

@@ -187,7 +187,7 @@ impl Switch {
             }),
             Verb::SendDigits { digits, length, gap } => self.begin_task(ask, id, |call, core| {
                 let count = digits.chars().filter(|digit| *digit != ',').count();
-                let doing = if call.takes_info() {
+                let doing = if call.takes_info(core) {
                     check_digits(&digits)?;
                     Doing::SendInfo(Dictated::new(core.now, &digits, length, gap))
                 } else {

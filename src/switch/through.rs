@@ -79,6 +79,7 @@ impl Switch {
             | Reply::Members(_)
             | Reply::Rooms(_)
             | Reply::Contact(_)
+            | Reply::Resource(_)
             | Reply::Value(_) => self.on_flow_ended(flow, FlowEnd::Finished, Ran::default()),
         }
     }

@@ -1,6 +1,6 @@
 //! What passes between a script and the rest beside requests: its beginning and end, and the key-value store.
 
-use super::Reply;
+use super::{Reply, ResourceKind};
 use crate::{
     facts::Start,
     ids::{FlowId, RequestId},
@@ -49,6 +49,13 @@ pub enum KeepOp {
     Contact {
         /// The number.
         number: String,
+    },
+    /// The queue, agent or AI agent of this id. Replies [`Reply::Resource`].
+    Resource {
+        /// Which kind.
+        kind: ResourceKind,
+        /// Its id.
+        id: String,
     },
     /// Add to a whole number (0 where there is none) in one step. Replies [`Reply::Value`] with the sum.
     Add {

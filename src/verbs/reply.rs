@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Contact, Figures, Heard, Member, NoSound, NoStream, RecordEnd, Registration, RoomView, Text};
+use super::{Contact, Figures, Heard, Member, NoSound, NoStream, RecordEnd, Registration, Resource, RoomView, Text};
 use crate::ids::{CallId, PlayId, RecordingId};
 
 /// The answer to a [`Request`](super::Request).
@@ -78,6 +78,8 @@ pub enum Reply {
     Message(Text),
     /// Where a phone is; empty: nowhere.
     Registrations(Vec<Registration>),
+    /// A queue, agent or AI agent; absent: there is none of this id.
+    Resource(Option<Box<Resource>>),
     /// It could not be done.
     Failed(Failure),
 }

@@ -92,6 +92,11 @@ async fn an_order_of_a_run_that_was_killed_may_be_given_again_and_no_secret_of_i
     // This run has it in hand.
     change(&mut database, "UPDATE orders SET call = '', at_ms = 9000000000000").await;
     assert_eq!(order().await, (409, "in_hand".to_owned()));
+    // Another server of this database has: this one knows nothing of it.
+    change(&mut database, "UPDATE orders SET call = '', at_ms = 1, node = 'another'").await;
+    assert_eq!(order().await, (409, "in_hand".to_owned()));
+    let own = format!("UPDATE orders SET node = '{}'", spool_name(&bench.folder.path().join("spool")).unwrap());
+    sqlx::query(sqlx::AssertSqlSafe(own)).execute(&mut database).await.unwrap();
     // One before it had, and is gone.
     change(&mut database, "UPDATE orders SET call = '', at_ms = 1").await;
     assert_eq!(order().await, (201, "c-2".to_owned()));

@@ -8,9 +8,10 @@ type Door = (&'static str, &'static str, Scope, bool, &'static str);
 use Scope::{Admin, Call, Read};
 
 const CONTACT: &str = r#"{"name": "Anna", "numbers": ["4711"]}"#;
+const AGENT: &str = r#"{"addresses": ["201"]}"#;
 const USER: &str = r#"{"name": "anna", "password": "long enough", "role": "read"}"#;
 
-const DOORS: [Door; 66] = [
+const DOORS: [Door; 81] = [
     ("get", "/metrics", Read, true, ""),
     ("get", "/v1/numbers", Read, true, ""),
     ("get", "/v1/trunks", Read, true, ""),
@@ -57,6 +58,21 @@ const DOORS: [Door; 66] = [
     ("get", "/v1/contacts/{id}/calls", Read, true, ""),
     ("put", "/v1/contacts/{id}", Call, true, CONTACT),
     ("delete", "/v1/contacts/{id}", Call, true, ""),
+    ("get", "/v1/queues", Read, true, ""),
+    ("post", "/v1/queues", Admin, true, r#"{"name": "x"}"#),
+    ("get", "/v1/queues/{id}", Read, true, ""),
+    ("put", "/v1/queues/{id}", Admin, true, r#"{"name": "x"}"#),
+    ("delete", "/v1/queues/{id}", Admin, true, ""),
+    ("get", "/v1/agents", Read, true, ""),
+    ("post", "/v1/agents", Admin, true, AGENT),
+    ("get", "/v1/agents/{id}", Read, true, ""),
+    ("put", "/v1/agents/{id}", Admin, true, AGENT),
+    ("delete", "/v1/agents/{id}", Admin, true, ""),
+    ("get", "/v1/ai-agents", Read, true, ""),
+    ("post", "/v1/ai-agents", Admin, true, r#"{"model": "x"}"#),
+    ("get", "/v1/ai-agents/{id}", Read, true, ""),
+    ("put", "/v1/ai-agents/{id}", Admin, true, r#"{"model": "x"}"#),
+    ("delete", "/v1/ai-agents/{id}", Admin, true, ""),
     ("get", "/v1/flows", Read, true, ""),
     ("get", "/v1/flows/{id}/versions", Read, true, ""),
     ("post", "/v1/flows/{id}/versions", Admin, true, r#"{"text": "call:answer()"}"#),

@@ -1,7 +1,8 @@
 //! What becomes of recordings after their call: they are noted with their call's numbers, uploaded, kept for a while,
 //! removed when they are old or too many, and erased when somebody asks for it. One thread, which may wait.
 //!
-//! What is still to be uploaded is a file beside the recording, so that a restart forgets nothing. A server that does
+//! What is still to be uploaded is a file beside the recording, from its beginning on, so that neither a restart nor a
+//! killed server forgets anything. A server that does
 //! not take a file is asked again after a second, then after twice as long each time, up to ten minutes, for ever.
 
 mod s3;
@@ -11,7 +12,7 @@ mod shelf;
 mod tests;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     fs, io,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError},
@@ -25,7 +26,7 @@ use super::address::Url;
 use crate::{io::clock::Clock, time::Time};
 
 pub use s3::S3Key;
-pub use shelf::{erase, remove as erase_file, same as same_number};
+pub use shelf::{erase, remove as erase_file};
 
 /// The folder is looked through this often.
 const TIDY: Duration = Duration::from_secs(600);
@@ -92,6 +93,8 @@ struct Archive {
     runtime: tokio::runtime::Runtime,
     /// To be uploaded, by their paths.
     waiting: VecDeque<PathBuf>,
+    /// Waiting since before the start: their calls' records may come yet, where a server was killed during the call.
+    left: BTreeSet<PathBuf>,
     /// How long to wait after the next failure.
     retry: Duration,
 }
@@ -99,8 +102,9 @@ struct Archive {
 impl Archive {
     fn new(config: ArchiveConfig, clock: Clock, runtime: tokio::runtime::Runtime) -> Archive {
         let waiting = shelf::all(&config.folder).into_iter().map(|kept| kept.path);
-        let waiting = waiting.filter(|path| shelf::beside(path, ".todo").exists()).collect();
-        Archive { config, clock, runtime, waiting, retry: FIRST_RETRY }
+        let waiting: VecDeque<_> = waiting.filter(|path| shelf::beside(path, ".todo").exists()).collect();
+        let left = waiting.iter().cloned().collect();
+        Archive { config, clock, runtime, waiting, left, retry: FIRST_RETRY }
     }
 
     fn run(mut self, records: &Receiver<String>) {
@@ -144,8 +148,10 @@ impl Archive {
                 // It was erased meanwhile: nothing of it is to come back.
                 continue;
             }
-            match shelf::note(&path, record, self.config.upload.is_some()) {
-                Ok(()) if self.config.upload.is_some() => self.waiting.push_back(path),
+            // What was left behind waits already, or is uploaded by now.
+            let upload = self.config.upload.is_some() && !self.left.remove(&path);
+            match shelf::note(&path, file, record, upload) {
+                Ok(()) if upload => self.waiting.push_back(path),
                 Ok(()) => {}
                 Err(error) => tracing::error!(file, %error, "nothing can be noted of a recording"),
             }

@@ -1,5 +1,6 @@
 //! The folder of recordings as an archive: beside each recording lies what is known of its call, `x.mp3.json` (from its
-//! beginning on; in the end the call's record), and, until it is uploaded, an empty `x.mp3.todo`. A recording that is younger than a minute may still be written to.
+//! beginning on; in the end the call's record), and, from its beginning on until it is uploaded, an empty `x.mp3.todo`. A
+//! recording that is younger than a minute, or locked, may still be written to.
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +15,8 @@ use serde_json::Value;
 use super::Quota;
 use crate::verbs::FileFormat;
 
+/// The field of a note that says who is on each file.
+const PARTIES: &str = "recorded_parties";
 /// Younger files are left alone.
 const YOUNG: Duration = Duration::from_secs(60);
 
@@ -54,14 +57,27 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Note what is known of the call; and that the file is to be uploaded.
-pub(super) fn note(path: &Path, record: &str, upload: bool) -> io::Result<()> {
+/// Note what is known of the call; and that the file is to be uploaded. Who is on it stays known, where a record that
+/// comes after a kill does not know it.
+pub(super) fn note(path: &Path, name: &str, record: &str, upload: bool) -> io::Result<()> {
     let (json, new) = (beside(path, ".json"), beside(path, ".json.new"));
+    let before = call_of(path)[PARTIES][name].take();
+    let mut call: Value = serde_json::from_str(record).unwrap_or_default();
+    let lacks = before.is_array() && call.is_object() && call[PARTIES][name].is_null();
+    if lacks {
+        call[PARTIES][name] = before;
+    }
+    let record = if lacks { call.to_string() } else { record.to_owned() };
     if upload {
         fs::write(beside(path, ".todo"), b"")?;
     }
     fs::write(&new, record)?;
     fs::rename(new, json)
+}
+
+/// Somebody writes to it, however long ago the last time is: the recording pauses.
+fn is_written(path: &Path) -> bool {
+    fs::File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
 
 /// Remove a recording with all that lies beside it.
@@ -108,7 +124,7 @@ pub(super) fn tidy(folder: &Path, now: Duration, quota: Quota) -> usize {
         let its = of_number.entry(number.clone()).or_default();
         let too_much = quota.most.is_some_and(|most| bytes > most)
             || quota.most_of_number.is_some_and(|most| !number.is_empty() && *its > most);
-        if !(old || too_much) || age < YOUNG || beside(&one.path, ".todo").exists() {
+        if !(old || too_much) || age < YOUNG || is_written(&one.path) || beside(&one.path, ".todo").exists() {
             continue;
         }
         match remove(&one.path) {
@@ -123,22 +139,18 @@ pub(super) fn tidy(folder: &Path, now: Duration, quota: Quota) -> usize {
     removed
 }
 
-/// Remove every recording of calls from or to `number`. Returns those that are gone.
-pub fn erase(folder: &Path, number: &str) -> io::Result<Vec<PathBuf>> {
+/// Remove every recording of calls from or to the number that `is` knows, and all others that it is on. Returns those
+/// that are gone.
+pub fn erase(folder: &Path, is: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
     let mut gone = Vec::new();
     for kept in all(folder) {
         let call = call_of(&kept.path);
-        let is = |field: &str| call[field].as_str().is_some_and(|party| same(party, number));
-        if is("from") || is("to") {
+        let name = kept.path.strip_prefix(folder).unwrap_or(&kept.path).to_string_lossy();
+        let on_it = call[PARTIES][&*name].as_array().into_iter().flatten();
+        if on_it.chain([&call["from"], &call["to"]]).filter_map(Value::as_str).any(&is) {
             remove(&kept.path)?;
             gone.push(kept.path);
         }
     }
     Ok(gone)
-}
-
-/// Numbers are compared without what people write between digits.
-pub fn same(a: &str, b: &str) -> bool {
-    let plain = |text: &str| text.chars().filter(|c| !" -./()".contains(*c)).collect::<String>();
-    plain(a).eq_ignore_ascii_case(&plain(b))
 }

@@ -89,7 +89,7 @@ fn what_was_not_uploaded_is_sent_to_the_bucket_after_a_restart() {
     let file = folder.path().join("a.wav");
     fs::write(&file, b"x").unwrap();
     // As a process left it that died before the upload.
-    shelf::note(&file, &record("1", "2", &["a.wav"]), true).unwrap();
+    shelf::note(&file, "a.wav", &record("1", "2", &["a.wav"]), true).unwrap();
     let (port, seen) = server(&[200]);
     let key = S3Key { id: "id".into(), secret: "s".into(), region: "eu".into() };
     let (records, inbox) = mpsc::channel::<String>();
@@ -103,6 +103,31 @@ fn what_was_not_uploaded_is_sent_to_the_bucket_after_a_restart() {
     drop(records);
     archive.join().unwrap();
     assert!(file.exists() && !shelf::beside(&file, ".todo").exists(), "kept here, and not to be sent again");
+}
+
+#[test]
+fn what_a_killed_server_left_is_sent_once_and_the_record_that_comes_later_is_noted() {
+    let folder = TempDir::new().unwrap();
+    let [left, new] = ["left.wav", "new.wav"].map(|name| folder.path().join(name));
+    [&left, &new].iter().for_each(|path| fs::write(path, b"x").unwrap());
+    // As the disk notes it when a recording begins.
+    shelf::note(&left, "left.wav", &serde_json::json!({"id": "c-1", "from": "1", "to": "2"}).to_string(), true)
+        .unwrap();
+    let (port, seen) = server(&[200, 200]);
+    let (records, inbox) = mpsc::channel();
+    let to = Destination::Webhook { token: String::new() };
+    let archive = spawn(config(folder.path(), upload(port, to, false)), Clock::start(), inbox).unwrap();
+    let name =
+        |(_, head, _): &Seen| head.lines().find_map(|line| line.strip_prefix("X-Recording: ").map(str::to_owned));
+    assert_eq!(name(&next(&seen)).as_deref(), Some("left.wav"));
+    records.send(record("1", "2", &["left.wav"])).unwrap();
+    records.send(record("1", "2", &["new.wav"])).unwrap();
+    assert_eq!(name(&next(&seen)).as_deref(), Some("new.wav"), "not the first one again");
+    drop(records);
+    archive.join().unwrap();
+    assert!([&left, &new].iter().all(|path| !shelf::beside(path, ".todo").exists()));
+    let noted = fs::read_to_string(shelf::beside(&left, ".json")).unwrap();
+    assert_eq!(noted, record("1", "2", &["left.wav"]));
 }
 
 #[test]
@@ -125,6 +150,21 @@ fn old_recordings_go_first_and_those_to_be_uploaded_stay() {
 }
 
 #[test]
+fn a_recording_that_pauses_for_hours_stays_until_it_is_over() {
+    let folder = TempDir::new().unwrap();
+    let now = Duration::from_secs(2_000_000_000);
+    let path = folder.path().join("a.wav");
+    fs::write(&path, [0; 1000]).unwrap();
+    let recording = fs::File::options().write(true).open(&path).unwrap();
+    recording.set_modified(std::time::UNIX_EPOCH + now - Duration::from_secs(7200)).unwrap();
+    recording.lock().unwrap();
+    let quota = Quota { keep: Some(Duration::from_secs(3600)), most: Some(0), most_of_number: None };
+    assert_eq!((shelf::tidy(folder.path(), now, quota), path.exists()), (0, true));
+    drop(recording);
+    assert_eq!((shelf::tidy(folder.path(), now, quota), path.exists()), (1, false));
+}
+
+#[test]
 fn the_oldest_of_a_number_go_where_it_has_too_many_and_those_of_others_stay() {
     let folder = TempDir::new().unwrap();
     let now = Duration::from_secs(2_000_000_000);
@@ -142,7 +182,7 @@ fn the_oldest_of_a_number_go_where_it_has_too_many_and_those_of_others_stay() {
         fs::write(&path, [0; 1000]).unwrap();
         if !direction.is_empty() {
             let call = serde_json::json!({"direction": direction, "from": from, "to": to}).to_string();
-            shelf::note(&path, &call, false).unwrap();
+            shelf::note(&path, name, &call, false).unwrap();
         }
         let changed = std::time::UNIX_EPOCH + now - Duration::from_secs(10_000 - 1000 * at as u64);
         fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
@@ -166,17 +206,43 @@ fn what_was_erased_before_its_call_was_over_does_not_come_back() {
 }
 
 #[test]
-fn all_recordings_of_a_number_are_erased_and_no_others() {
+fn all_recordings_that_a_number_is_on_are_erased_and_no_others() {
     let folder = TempDir::new().unwrap();
-    for (name, from, to) in [("a.wav", "+49 30 123", "9"), ("x/b.mp3", "8", "+4930123"), ("c.wav", "+49301234", "9")] {
+    for (name, from, to, on_it) in [
+        ("a.wav", "1", "9", &["1", "9"][..]),
+        ("x/b.mp3", "8", "1", &["8", "1"]),
+        ("c.wav", "8", "9", &["8", "9"]),
+        ("heard.wav", "8", "9", &["8", "9", "1"]),
+        ("old.wav", "1", "9", &[]),
+    ] {
         let path = folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, b"").unwrap();
-        shelf::note(&path, &record(from, to, &[name]), false).unwrap();
+        // Who is on another file of the call is not on this one.
+        let parties = serde_json::json!({name: on_it, "other.wav": ["1"]});
+        let call = serde_json::json!({"from": from, "to": to, "recorded_parties": parties});
+        shelf::note(&path, name, &call.to_string(), false).unwrap();
     }
-    let gone = erase(folder.path(), "+49-30-123").unwrap();
-    assert_eq!(gone.len(), 2);
+    let mut gone = erase(folder.path(), |party| party == "1").unwrap();
+    gone.sort();
+    assert_eq!(gone, ["a.wav", "heard.wav", "old.wav", "x/b.mp3"].map(|name| folder.path().join(name)));
     assert!(!folder.path().join("x/b.mp3").exists() && !folder.path().join("x/b.mp3.json").exists());
     assert!(folder.path().join("c.wav").exists());
-    assert!(erase(folder.path(), "+4930123").unwrap().is_empty());
+    assert!(erase(folder.path(), |party| party == "1").unwrap().is_empty());
+}
+
+#[test]
+fn a_record_that_does_not_know_who_is_on_a_recording_does_not_make_it_forgotten() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.wav");
+    fs::write(&path, b"").unwrap();
+    let begun = serde_json::json!({"from": "8", "to": "9", "recorded_parties": {"a.wav": ["1", "8", "9"]}});
+    shelf::note(&path, "a.wav", &begun.to_string(), false).unwrap();
+    shelf::note(&path, "a.wav", &record("8", "9", &["a.wav"]), false).unwrap();
+    let noted: Value = serde_json::from_str(&fs::read_to_string(shelf::beside(&path, ".json")).unwrap()).unwrap();
+    assert_eq!((&noted["recorded_parties"]["a.wav"][0], &noted["id"]), (&"1".into(), &"c-1".into()));
+    // One that knows better is believed.
+    let known = serde_json::json!({"from": "8", "to": "9", "recorded_parties": {"a.wav": ["8"]}});
+    shelf::note(&path, "a.wav", &known.to_string(), false).unwrap();
+    assert!(erase(folder.path(), |party| party == "1").unwrap().is_empty());
 }

@@ -1,12 +1,17 @@
 //! What the control task is asked and tells, and the ends of the other threads that it holds.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::mpsc::SyncSender};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::mpsc::SyncSender,
+};
 
 use tokio::sync::{
     mpsc::{Sender, UnboundedSender},
     oneshot,
 };
 
+use super::Facts;
 use crate::{
     ids::RequestId,
     io::{
@@ -80,6 +85,8 @@ pub struct Figures {
     pub phones: usize,
     /// Call records that the disk never took.
     pub records_lost: u64,
+    /// What the store found no room for.
+    pub facts_lost: u64,
 }
 
 /// What is held, by names.
@@ -113,6 +120,8 @@ pub enum Fact {
     Reconciled(Box<CallRecord>, u32),
     /// Something happened beside the steps of a call.
     Happened(Box<Happening>),
+    /// These calls go on, by their ids, and no other: of some the end found no room.
+    Alive(BTreeSet<String>),
     /// What became of a text message.
     Message(Box<MessageRecord>),
     /// How the audio of a call goes so far.
@@ -177,7 +186,7 @@ pub struct Ends {
     /// What the disk tells.
     pub from_disk: Ring<FromDisk>,
     /// The store of records and events.
-    pub facts: Sender<Fact>,
+    pub facts: Facts,
     /// The API, where there is one: it gets the answers to requests from this number on, and what is new of carriers.
     pub api: Option<(RequestId, UnboundedSender<ConsoleReply>)>,
     /// The program around.

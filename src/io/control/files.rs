@@ -8,7 +8,7 @@ use crate::{
         ring::Full,
     },
     media,
-    switch::{CallRecord, Input, Progress},
+    switch::{CallRecord, Input, RecordingNote},
     verbs::Torn,
 };
 
@@ -32,12 +32,20 @@ impl Control {
         &mut self,
         recording: RecordingId,
         file: String,
-        (shape, about): (media::Shape, &Progress),
+        (shape, note): (media::Shape, &RecordingNote),
     ) {
-        let note = serde_json::to_string(about).expect("how a call stands is plain data");
+        let note = serde_json::to_string(note).expect("how a call stands is plain data");
         if self.ends.disk.push(ToDisk::Open { recording, file: file.clone(), shape, note }).is_err() {
             let torn = Torn { why: format!("{file}: the disk cannot follow"), begun: false };
             self.echoes.push(Input::RecordingWritten { recording, result: Err(torn) });
+        }
+    }
+
+    /// Have what is known of a recording kept beside it.
+    pub(super) fn note_recording(&mut self, recording: RecordingId, note: &RecordingNote) {
+        let note = serde_json::to_string(note).expect("how a call stands is plain data");
+        if self.ends.disk.push(ToDisk::Note { recording, note }).is_err() {
+            tracing::error!(%recording, "the disk cannot follow: who is on a recording is noted at its end only");
         }
     }
 

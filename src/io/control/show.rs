@@ -14,6 +14,7 @@ impl Control {
             trunks: trunks.iter().map(|trunk| trunk.name.to_string()).collect(),
             phones: self.exchange.registrations().count(),
             records_lost: self.records_lost,
+            facts_lost: self.ends.facts.lost(),
         }
     }
 

@@ -76,9 +76,28 @@ impl Recording {
 
     /// Keep what is known of its call beside each of its files, as `x.wav.json`: so whose they are is known, whatever
     /// becomes of the call.
-    pub(super) fn note(&self, folder: &Path, note: &str) -> io::Result<()> {
-        let names = if self.tracks.len() > 1 { leg_files(&self.name).to_vec() } else { vec![self.name.clone()] };
-        names.iter().try_for_each(|name| fs::write(folder.join(format!("{name}.json")), note))
+    pub(super) fn note(&self, folder: &Path, note: &str, upload: bool) -> io::Result<()> {
+        self.names().iter().try_for_each(|name| {
+            if upload {
+                fs::write(folder.join(format!("{name}.todo")), b"")?;
+            }
+            fs::write(folder.join(format!("{name}.json")), note)
+        })
+    }
+
+    /// Keep this in the place of what was noted before. Where a file was erased meanwhile nothing of it comes back.
+    pub(super) fn note_again(&self, folder: &Path, note: &str) -> io::Result<()> {
+        let names = self.names();
+        let mut there = names.iter().filter(|name| folder.join(name).exists());
+        there.try_for_each(|name| {
+            let (json, new) = (folder.join(format!("{name}.json")), folder.join(format!("{name}.json.new")));
+            fs::write(&new, note)?;
+            fs::rename(new, json)
+        })
+    }
+
+    fn names(&self) -> Vec<String> {
+        if self.tracks.len() > 1 { leg_files(&self.name).to_vec() } else { vec![self.name.clone()] }
     }
 
     /// Interleaved samples.
@@ -220,5 +239,9 @@ fn create(folder: &Path, name: &str) -> io::Result<File> {
     }
     let path = folder.join(name);
     fs::create_dir_all(path.parent().unwrap_or(folder))?;
-    OpenOptions::new().create(true).write(true).truncate(true).open(path)
+    let file = OpenOptions::new().create(true).write(true).truncate(true).open(path)?;
+    // Who makes room leaves it alone as long as it is locked: while a recording pauses, it looks old. Where the file system
+    // has no locks, or another one writes to the same name, it is recorded all the same.
+    let _ = file.try_lock();
+    Ok(file)
 }

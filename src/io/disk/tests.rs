@@ -30,7 +30,13 @@ struct Bench {
 impl Bench {
     fn new(folder: TempDir, recordings: PathBuf, call_records: PathBuf) -> Bench {
         let (inbox, outbox) = (Ring::new(64).unwrap(), Ring::new(64).unwrap());
-        let config = DiskConfig { recordings, call_records: Some(call_records), archive: None, clock: Clock::start() };
+        let config = DiskConfig {
+            recordings,
+            call_records: Some(call_records),
+            upload: false,
+            archive: None,
+            clock: Clock::start(),
+        };
         let disk = spawn(config, inbox.clone(), outbox.clone()).unwrap();
         Bench { folder, inbox, outbox, worker: WorkerHandle::unconnected().unwrap(), disk }
     }
@@ -133,8 +139,13 @@ fn emptied_blocks_go_back_with_their_memory() {
 fn while_it_grows_the_file_is_valid_up_to_its_last_second() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.wav");
-    let config =
-        DiskConfig { recordings: folder.path().into(), call_records: None, archive: None, clock: Clock::start() };
+    let config = DiskConfig {
+        recordings: folder.path().into(),
+        call_records: None,
+        upload: false,
+        archive: None,
+        clock: Clock::start(),
+    };
     let mut writer = Writer::new(config, Ring::new(1).unwrap(), Ring::new(1).unwrap());
     let from = WorkerHandle::unconnected().unwrap();
     let add = |writer: &mut Writer, value: i16| {
@@ -210,7 +221,13 @@ fn of_too_many_call_records_that_wait_the_newest_is_told_to_be_lost() {
     let folder = TempDir::new().unwrap();
     let (inbox, outbox) = (Ring::new(64).unwrap(), Ring::new(64).unwrap());
     let call_records = Some(folder.path().join("nowhere/calls.jsonl"));
-    let config = DiskConfig { recordings: folder.path().into(), call_records, archive: None, clock: Clock::start() };
+    let config = DiskConfig {
+        recordings: folder.path().into(),
+        call_records,
+        upload: false,
+        archive: None,
+        clock: Clock::start(),
+    };
     let mut writer = Writer::new(config, inbox, outbox);
     for number in 0..UNWRITTEN {
         writer.call_record(number.to_string(), false);
@@ -229,7 +246,13 @@ fn a_disk_that_fills_up_ends_the_recording_and_keeps_what_was_written() {
     recording.fail(&io::ErrorKind::StorageFull.into());
     recording.add(&[4]);
     recording.patch();
-    recording.note(folder.path(), "{}").unwrap();
+    recording.note(folder.path(), "{}", false).unwrap();
+    assert!(!folder.path().join("a.wav.todo").exists());
+    recording.note(folder.path(), "{}", true).unwrap();
+    assert!(
+        folder.path().join("a.wav.todo").exists(),
+        "a server that is killed now has it uploaded after its next start"
+    );
     let torn = recording.finish(100).unwrap_err();
     assert!(torn.why.contains("space") && torn.begun, "{torn:?}");
     assert_eq!(fs::read_to_string(folder.path().join("a.wav.json")).unwrap(), "{}");
@@ -381,4 +404,21 @@ fn shutting_down_completes_open_files() {
     bench.disk.join();
     assert_eq!(bench.outbox.pop(), Some(FromDisk::Written { recording: R, result: Ok("a.wav".into()) }));
     assert_eq!(samples(path), (1, vec![9; 100]));
+}
+
+#[test]
+fn a_recording_is_locked_as_long_as_it_may_go_on() {
+    let bench = Bench::usual();
+    bench.open(R, "a.wav", Layout::Mix);
+    bench.block(R, &[1; 160]);
+    let locked = || {
+        let file = File::open(bench.path("a.wav"));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    };
+    while fs::metadata(bench.path("a.wav")).map_or(0, |data| data.len()) <= 44 {
+        thread::yield_now();
+    }
+    assert!(locked());
+    bench.done(R, 160).unwrap();
+    assert!(!locked(), "it is over");
 }

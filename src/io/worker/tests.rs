@@ -153,6 +153,7 @@ fn stream(remote: SocketAddr) -> Stream {
         send_comfort: None,
         opus: OpusWish::default(),
         ptime: 20,
+        longest: None,
         sending: true,
         receiving: true,
     }
@@ -348,8 +349,13 @@ fn what_a_port_records_is_a_file_in_the_end() {
     with_each(|mut bench| {
         let folder = tempfile::TempDir::new().unwrap();
         let written = Ring::new(8).unwrap();
-        let config =
-            DiskConfig { recordings: folder.path().into(), call_records: None, archive: None, clock: Clock::start() };
+        let config = DiskConfig {
+            recordings: folder.path().into(),
+            call_records: None,
+            upload: false,
+            archive: None,
+            clock: Clock::start(),
+        };
         let disk = disk::spawn(config, bench.disk.clone(), written.clone()).unwrap();
         let (port, _phone) = bench.open(0);
         let recording = RecordingId(5);

@@ -28,10 +28,7 @@ const STRETCH_PAUSE: u32 = 2;
 /// Below this mean magnitude, or an eighth of the usual one, anything can be joined.
 const QUIET: i32 = 40;
 
-/// What a codec makes up by itself fades from here on, and is silence from there on: 60 ms, 80 ms.
-const FADES: usize = 480;
-const SILENT: usize = 640;
-/// So much of it is made at a time: 10 ms.
+/// So much is made up by a codec itself at a time: 10 ms.
 const OWN_PIECE: usize = 80;
 
 /// What comes next in the line of samples.
@@ -95,7 +92,7 @@ impl Jitter {
                 Next::Ready => {
                     let taken = self.bench.fifo.take(rest);
                     self.bench.conceal.hear(&mut rest[..taken]);
-                    if self.own_made > 0 {
+                    if self.own_made > 0 && !self.dtx.is_pause(self.own_made) {
                         pulled = Pulled::Concealed;
                     }
                     taken
@@ -108,7 +105,8 @@ impl Jitter {
                 Next::Gap { samples, lost } => {
                     let missing = (rest.len() / scale).min(samples as usize);
                     // A talk spurt may begin within a frame: the silence before it is not made up.
-                    if lost || !self.bench.conceal.is_silent() {
+                    let silent = self.bench.conceal.is_silent() || self.dtx.is_pause(self.own_made);
+                    if lost || !silent {
                         pulled = Pulled::Concealed;
                     }
                     let (own, taken) = match self.own_way(Some(samples as usize)) {
@@ -119,17 +117,20 @@ impl Jitter {
                     taken
                 }
                 Next::Unknown => {
-                    pulled = Pulled::Concealed;
+                    let pause = self.dtx.is_pause(self.own_made);
+                    if !pause {
+                        pulled = Pulled::Concealed;
+                    }
                     let (own, taken) = match self.own_way(None) {
                         0 => (rest.len() / scale, self.make_up(rest)),
                         own => (own, 0),
                     };
-                    self.pending += own as u64;
+                    self.pending += if pause { 0 } else { own as u64 };
                     taken
                 }
             };
         }
-        if self.bench.conceal.is_silent() || self.own_made >= SILENT {
+        if self.bench.conceal.is_silent() || self.own_made >= self.dtx.longest() {
             // The talk spurt is over. Packets that wait, wait for one that begins.
             let waiting = self.store.front().and(self.transit.target(self.least(), self.max));
             self.enter(waiting.map_or(State::Idle, |offset| State::Buffering { offset }));
@@ -207,14 +208,14 @@ impl Jitter {
         };
         let (rate, scale, made) = (self.rate, self.rate.scale(), self.own_made);
         let rounded = wanted.div_ceil(GRAIN) * GRAIN;
-        let decoder = &mut self.bench.decoder;
+        let (decoder, dtx) = (&mut self.bench.decoder, &mut self.dtx);
         // What is recovered ends where the packet begins: too much of it is too much in front.
         let skip = rounded - wanted;
         let written = self.bench.fifo.append(skip, |room| {
             let Some(room) = room.get_mut(..rounded * scale) else { return 0 };
             let written = decoder.make_up(rate, next, room);
             if next.is_none() {
-                fade(&mut room[..written], made, scale);
+                dtx.shape(&mut room[..written], made, scale);
             }
             written
         });
@@ -248,8 +249,14 @@ impl Jitter {
                 self.note_wait(&front);
                 self.made_up += if front.number > self.played + 1 { self.pending } else { 0 };
                 let (skip, payload, rate) = ((decoded - front.place) as usize, self.store.payload(), self.rate);
-                let decoder = &mut self.bench.decoder;
-                let written = self.bench.fifo.append(skip, |room| decoder.decode(front.codec, rate, payload, room));
+                let (decoder, dtx) = (&mut self.bench.decoder, &mut self.dtx);
+                let written = self.bench.fifo.append(skip, |room| {
+                    let written = decoder.decode(front.codec, rate, payload, room);
+                    if front.codec == Codec::Opus {
+                        dtx.hear(payload, &room[..written], rate.scale());
+                    }
+                    written
+                });
                 if written < usize::from(front.samples) {
                     // What cannot be decoded is lost.
                     self.store.pop();
@@ -292,16 +299,5 @@ impl Jitter {
         } else if (quiet || excess >= TOO_LONG) && self.bench.fifo.shorten(excess as usize, FRAME, alike).is_some() {
             self.pause = if far { HASTY_CUT_PAUSE } else { CUT_PAUSE };
         }
-    }
-}
-
-/// Make what a codec made up quieter, `made` units into the loss.
-fn fade(samples: &mut [i16], made: usize, scale: usize) {
-    if made + samples.len() / scale <= FADES {
-        return;
-    }
-    for (at, sample) in samples.iter_mut().enumerate() {
-        let left = SILENT.saturating_sub(made + at / scale).min(SILENT - FADES);
-        *sample = (i32::from(*sample) * left as i32 / (SILENT - FADES) as i32) as i16;
     }
 }

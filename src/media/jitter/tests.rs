@@ -7,7 +7,7 @@ use crate::{
 };
 
 fn buffer(min: Duration, max: Duration) -> Jitter {
-    Jitter::new(min, max, Workbench::new(audio::Decoder::new(&[]), Rate::Narrow))
+    Jitter::new(min, max, Workbench::new(&[Codec::Pcmu], max))
 }
 
 fn ms(ms: u64) -> Duration {
@@ -457,8 +457,8 @@ fn packets_that_come_twice_or_out_of_order_change_nothing() {
 
 #[test]
 fn the_memory_of_a_buffer_is_small() {
-    let bytes =
-        size_of::<Jitter>() + store::PACKETS * size_of::<Entry>() + store::BYTES + stretch::ROOM * size_of::<i16>();
+    let (packets, held) = Workbench::new(&[Codec::Pcmu, Codec::Pcma], ms(200)).store.room();
+    let bytes = size_of::<Jitter>() + packets * size_of::<Entry>() + held + stretch::ROOM * size_of::<i16>();
     println!("a jitter buffer takes {bytes} bytes");
     assert!(bytes <= 14 << 10, "{bytes}");
 }
@@ -518,4 +518,120 @@ proptest! {
         prop_assert_eq!(frame, [0; FRAME]);
         prop_assert!(matches!(jitter.state, State::Idle));
     }
+}
+
+/// Opus packets of 20 ms each as a sender with DTX has them; none where nothing is to be sent.
+fn left_out(source: &[i16]) -> Vec<Option<Vec<u8>>> {
+    let wish = crate::codec::OpusWish { dtx: true, ..Default::default() };
+    let mut encoder = audio::opus::Encoder::new(wish);
+    let frames = source.chunks_exact(320).map(|frame| {
+        let mut packet = [0; 1275];
+        let written = encoder.encode(Rate::Wide, frame, &mut packet);
+        (written > 0).then(|| packet[..written].to_vec())
+    });
+    frames.collect()
+}
+
+/// Wideband speech over the noise of a room until `until` (in seconds), then the noise alone.
+fn in_a_room(seconds: usize, until: usize, noise: f64) -> Vec<i16> {
+    let mut chance = Chance::new(3);
+    let said = speech(9, seconds * 8000);
+    (0..seconds * 16_000)
+        .map(|n| {
+            let hiss = ((chance.share() + chance.share() - 1.0) * noise * 2.45) as i16;
+            if n < until * 16_000 { said[n / 2].saturating_add(hiss) } else { hiss }
+        })
+        .collect()
+}
+
+/// What is heard of these packets, in frames; `told` is what stands for a frame that is left out.
+fn heard_of(packets: &[Option<Vec<u8>>], told: &[u8]) -> (Vec<(Pulled, f64)>, Stats) {
+    let bench = Workbench::new(&[Codec::Opus], ms(200));
+    let mut jitter = Jitter::new(ms(20), ms(200), bench);
+    jitter.set_wish(Rate::Wide);
+    let mut number = 65_536;
+    let frames = packets.iter().zip(0_u32..).map(|(packet, at)| {
+        let payload = packet.as_deref().unwrap_or(told);
+        if !payload.is_empty() {
+            jitter.push(Packet { number, timestamp: at * 960, codec: Codec::Opus, payload, early: 0 });
+            number += 1;
+        }
+        let mut frame = [0; 320];
+        let pulled = jitter.pull(&mut frame);
+        (pulled, rms(&frame))
+    });
+    (frames.collect(), jitter.stats())
+}
+
+#[test]
+fn the_noise_of_an_opus_sender_that_leaves_out_silence_stays_as_loud_as_it_was() {
+    for noise in [15.0, 30.0] {
+        let packets = left_out(&in_a_room(8, 3, noise));
+        let sent = packets[200..].iter().flatten().count();
+        assert!((5..40).contains(&sent), "of 200 frames of noise {sent} are sent");
+        // A sender may send what stands for silence as an empty packet now and then, always, or not at all.
+        for told in [&[][..], &[packets[160].as_ref().or(packets[0].as_ref()).unwrap()[0]][..]] {
+            let (heard, stats) = heard_of(&packets, told);
+            let levels: Vec<f64> =
+                heard[250..395].chunks(5).map(|five| five.iter().map(|f| f.1).sum::<f64>() / 5.0).collect();
+            let (least, most) = levels.iter().fold((f64::MAX, 0.0_f64), |(a, b), &c| (a.min(c), b.max(c)));
+            println!("noise {noise}, {} bytes: {least:.1} to {most:.1}", told.len());
+            assert!(least > 0.4 * noise && most < 2.0 * noise, "noise {noise}, told {told:?}: {levels:.0?}");
+            assert!(heard[250..395].iter().filter(|f| f.0 != Pulled::Voice).count() < 45, "most of it is no loss");
+            assert_eq!((stats.concealed, stats.late), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn an_opus_voice_that_is_lost_in_a_room_whose_silence_is_left_out_does_not_go_on() {
+    let source = in_a_room(8, 2, 30.0);
+    let more = speech(5, 16_000).iter().flat_map(|s| [*s, *s]).collect::<Vec<i16>>();
+    let mut packets = left_out(&[source, more].concat());
+    packets.truncate(460);
+    packets.resize(540, None);
+    let (heard, _) = heard_of(&packets, &[]);
+    let level = |from: usize| heard[from..from + 3].iter().map(|f| f.1).sum::<f64>() / 3.0;
+    assert!(level(450) > 150.0, "it speaks: {}", level(450));
+    assert!(level(466) < 60.0 && level(480) < 60.0, "{} {}", level(466), level(480));
+    assert!(heard[520..].iter().all(|f| *f == (Pulled::Nothing, 0.0)), "after a second nothing is left");
+}
+
+/// A network that hands over everything once in so many ms; what comes of it in the last ten seconds of thirty.
+fn in_bursts(codec: Codec, units: u32, hold: u64, max: u64) -> Stats {
+    let payload = vec![0; units as usize * store::bytes_in_unit(codec)];
+    let bench = Workbench::new(&[codec], ms(max));
+    let mut jitter = Jitter::new(ms(20), ms(max), bench);
+    let (mut number, mut before) = (0, Stats::default());
+    for now in (0..30_000).step_by(20) {
+        if now % hold == 0 {
+            while u64::from(units) * (number + 1) <= now * 8 {
+                let timestamp = number as u32 * units * (codec.clock() / 8000);
+                jitter.push(Packet { number: 1 + number, timestamp, codec, payload: &payload, early: 0 });
+                number += 1;
+            }
+        }
+        if now == 20_000 {
+            before = jitter.stats();
+        }
+        jitter.pull(&mut vec![0; jitter.rate().frame()]);
+    }
+    let after = jitter.stats();
+    let (late, concealed) = (after.late - before.late, after.concealed - before.concealed);
+    Stats { late, concealed, ..after }
+}
+
+#[test]
+fn the_most_delay_that_can_be_asked_for_is_held_in_each_codec() {
+    for (codec, units) in
+        [(Codec::Pcmu, 80), (Codec::Pcma, 480), (Codec::G722, 160), (Codec::L16, 160), (Codec::L16Wide, 160)]
+    {
+        for (hold, max) in [(180, 200), (980, 1000)] {
+            let stats = in_bursts(codec, units, hold, max);
+            assert_eq!((stats.discarded, stats.late, stats.concealed), (0, 0, 0), "{codec:?}, {max} ms: {stats:?}");
+            assert!(stats.delay > ms(hold / 3), "{stats:?}");
+        }
+    }
+    let stats = in_bursts(Codec::Pcmu, 160, 980, 200);
+    assert!(stats.discarded + stats.late + stats.concealed > 100, "there is no room for much more: {stats:?}");
 }

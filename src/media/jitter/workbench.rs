@@ -1,10 +1,12 @@
 //! What turns the packets of one peer into samples: the decoder, the samples that are ready, and what is made up for those
-//! that are missing. Made outside the engine.
+//! that are missing; and the memory for packets that wait. Made outside the engine.
 
-use super::stretch::Fifo;
+use std::time::Duration;
+
+use super::{store::Store, stretch::Fifo};
 use crate::{
     audio::{Conceal, Decoder},
-    codec::Rate,
+    codec::{Codec, Rate},
 };
 
 /// See the module.
@@ -12,13 +14,22 @@ pub(in crate::media) struct Workbench {
     pub(super) decoder: Decoder,
     pub(super) fifo: Fifo,
     pub(super) conceal: Conceal,
+    /// Memory for the packets that wait, until the buffer takes it.
+    pub(super) store: Store,
     highest: Rate,
 }
 
 impl Workbench {
-    /// Memory for audio of up to `highest`.
-    pub(in crate::media) fn new(decoder: Decoder, highest: Rate) -> Workbench {
-        Workbench { decoder, fifo: Fifo::new(highest), conceal: Conceal::new(highest), highest }
+    /// Memory for what comes in these codecs, and waits for `most` at most.
+    pub(in crate::media) fn new(codecs: &[Codec], most: Duration) -> Workbench {
+        let highest = codecs.iter().map(|codec| codec.rate()).max().unwrap_or_default();
+        Workbench {
+            decoder: Decoder::new(codecs),
+            fifo: Fifo::new(highest),
+            conceal: Conceal::new(highest),
+            store: Store::new(most, codecs),
+            highest,
+        }
     }
 
     /// The highest rate that there is memory for.

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{Accepted, Kind, Port, Route};
 use crate::{
+    audio,
     codec::Codec,
     media::{
         Event, TICK,
@@ -51,6 +52,14 @@ impl Port {
         self.stream.receiving.then_some(Accepted { kind, header, payload, number, restarted })
     }
 
+    /// A packet of audio came. True: none was as long before.
+    pub(in crate::media) fn is_longest(&mut self, codec: Codec, payload: &[u8]) -> bool {
+        let length = audio::units_in(codec, payload).min(u16::MAX.into()) as u16;
+        let longest = length > self.longest;
+        self.longest = self.longest.max(length);
+        longest
+    }
+
     /// Audio to be heard at its tick; it came `before` the next one.
     pub(in crate::media) fn hear(&mut self, codec: Codec, packet: &Accepted<'_>, before: Duration) {
         let Accepted { number, header, payload, .. } = *packet;
@@ -76,7 +85,7 @@ impl Port {
             return self.spoke;
         }
         self.taken = tick;
-        self.summed = false;
+        (self.summed, self.reshaped) = (false, false);
         let (mut spoke, mut made_up) = (false, false);
         if self.route == Route::Decode {
             let out = self.said.reset(self.jitter.rate());

@@ -26,6 +26,7 @@ impl Port {
             late: jitter.late,
             concealed: jitter.concealed,
             refused: self.refused,
+            unproved: self.unproved,
             refused_from: self.refused_from,
             jitter_us: micros(self.reception.jitter()),
             round_trip_us: self.report.round_trip().map(micros),

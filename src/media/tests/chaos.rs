@@ -86,7 +86,7 @@ fn apply(world: &mut World, phones: &mut [Option<Phone>], asked: &mut Asked, ste
         }
         Step::Update(n, sending, receiving, ptime) => {
             let stream = Stream { sending, receiving, ptime, ..stream_to(address(n)) };
-            let tools = Tools::new(&stream);
+            let tools = Tools::new(&stream, &config());
             world.command(Command::Update { port: name(phones, n), stream: Box::new(stream), tools });
         }
         Step::Join(n, bridge, role) => {
@@ -217,6 +217,7 @@ proptest! {
                 | Event::Lost { .. }
                 | Event::Handshake { .. }
                 | Event::Loudest { .. }
+                | Event::Repacked { .. }
                 | Event::Heard { .. }
                 | Event::Quality { .. } => {}
             }

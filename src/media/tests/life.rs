@@ -92,6 +92,20 @@ fn silence_of_a_peer_that_should_send_is_told_once_until_it_comes_back() {
 }
 
 #[test]
+fn what_came_in_vain_is_told_before_the_silence_is() {
+    let mut world = World::new();
+    let mut a = world.open(1);
+    world.run(9_900);
+    let mut unknown = a.speak();
+    unknown[1] = 97;
+    world.receive(&a, &unknown);
+    world.run(200);
+    let last: Vec<&Event> = world.events.iter().rev().take(2).collect();
+    let [Event::NoRtp { .. }, Event::Quality { quality, .. }] = last[..] else { panic!("{last:?}") };
+    assert_eq!((quality.refused, quality.refused_from), (1, Some(a.from)));
+}
+
+#[test]
 fn a_peer_without_rtp_and_rtcp_is_lost_after_its_time_but_not_while_it_reports() {
     let lost = |world: &World| world.count(|event| matches!(event, Event::Lost { .. }));
     let mut world = World::new();

@@ -18,7 +18,9 @@ mod aligned;
 mod bridges;
 mod chaos;
 mod codecs;
+mod lengths;
 mod life;
+mod listeners;
 mod pass;
 mod pauses;
 mod relay;
@@ -52,6 +54,7 @@ pub(super) fn stream_to(remote: SocketAddr) -> Stream {
         send_comfort: None,
         opus: OpusWish::default(),
         ptime: 20,
+        longest: None,
         sending: true,
         receiving: true,
     }
@@ -200,7 +203,7 @@ impl World {
     fn update(&mut self, phone: &Phone, change: impl FnOnce(&mut Stream)) {
         let mut stream = stream_to(address(phone.port.0));
         change(&mut stream);
-        let tools = Tools::new(&stream);
+        let tools = Tools::new(&stream, &self.engine.config);
         self.command(Command::Update { port: phone.port, stream: Box::new(stream), tools });
     }
 

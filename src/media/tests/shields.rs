@@ -78,7 +78,7 @@ fn a_relay_decrypts_on_one_side_and_encrypts_on_the_other() {
     let Some(Event::Closed { quality, .. }) = world.events.iter().find(|e| matches!(e, Event::Closed { .. })) else {
         panic!("it closes")
     };
-    assert_eq!(quality.refused, 10);
+    assert_eq!((quality.refused, quality.unproved), (10, 10));
 }
 
 #[test]
@@ -161,12 +161,16 @@ fn handshakes_are_told_and_answered_at_once() {
     shield(&mut world, &a, Shielding { keys: ShieldKeys::Awaited, ..known() });
     let from: SocketAddr = "203.0.113.7:999".parse().unwrap();
     world.receive_from(&a, from, &[22, 1, 2, 3]);
-    assert_eq!(world.count(|event| matches!(event, Event::Handshake { bytes, .. } if **bytes == [22, 1, 2, 3])), 1);
-    world.command(Command::Handshake { port: a.port, bytes: [22, 9].into() });
-    assert_eq!(world.engine.timeout(), Some(Time::START));
-    world.run(0);
-    let sent = world.sent.last().unwrap();
-    assert_eq!((sent.to, &sent.bytes[..]), (from, &[22, 9][..]));
+    let is_told = |event: &Event| matches!(event, Event::Handshake { bytes, from: told, .. } if **bytes == [22, 1, 2, 3] && *told == from);
+    assert_eq!(world.count(is_told), 1);
+    // What is no answer goes where SDP says, whoever came.
+    for (to, goes_to) in [(Some(from), from), (None, a.from)] {
+        world.command(Command::Handshake { port: a.port, to, bytes: [22, 9].into() });
+        assert_eq!(world.engine.timeout(), Some(Time::START));
+        world.run(0);
+        let sent = world.sent.last().unwrap();
+        assert_eq!((sent.to, &sent.bytes[..]), (goes_to, &[22, 9][..]));
+    }
 }
 
 /// RFC 5769 section 2.1: a check for `evtj`.

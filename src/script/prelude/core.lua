@@ -77,6 +77,7 @@ end
 
 local values, call_kind = {}, { __index = methods "call.", __name = "call" }
 store, messages, phones, contacts = methods "store.", methods "messages.", methods "phones.", methods "contacts."
+queues, agents, ai_agents = methods "queues.", methods "agents.", methods "ai_agents."
 
 local function note(refusal, full)
   if refusal then error(refusal, 3) end

@@ -314,6 +314,7 @@ fn the_store_gets_sets_and_adds() {
             KeepOp::Get { .. } => Reply::Value(None),
             KeepOp::Set { .. } => Reply::Done,
             KeepOp::Contact { .. } => Reply::Contact(None),
+            KeepOp::Resource { .. } => Reply::Resource(None),
             KeepOp::Add { by, .. } => Reply::Value(Some((by + 40).to_string())),
         });
         asked.push(op);

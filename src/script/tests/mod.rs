@@ -6,6 +6,7 @@ mod docs;
 mod lua;
 mod paths;
 mod patterns;
+mod roster;
 mod samples;
 mod texts;
 mod threads;
@@ -135,6 +136,7 @@ impl Run {
             let reply = match &self.step {
                 Step::Request(_, verb) => answer(verb),
                 Step::Keep(KeepOp::Add { by, .. }) => Reply::Value(Some(by.to_string())),
+                Step::Keep(KeepOp::Resource { kind, .. }) => roster::there(*kind),
                 Step::Keep(_) => Reply::Value(None),
                 Step::Ended(end) => return end.clone(),
                 step => panic!("{step:?} was not settled"),

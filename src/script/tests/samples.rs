@@ -11,6 +11,7 @@ use crate::{
         check,
         contacts::OF_CONTACTS,
         play::OF_PLAYING,
+        roster::OF_ROSTER,
         texts::{OF_MESSAGE, OF_MESSAGES, OF_PHONES},
     },
     verbs::{Failure, GatherEnd, LeaveReason, Messaging, RecordEnd, Sound, Text, Tone},
@@ -308,7 +309,7 @@ fn the_stubs_name_all_there_is_and_nothing_else() {
            ipairs = 1, load = 1, math = 1, next = 1, os = 1, pairs = 1, pcall = 1, print = 1, rawequal = 1, rawget = 1,
            rawlen = 1, rawset = 1, require = 1, select = 1, setmetatable = 1, string = 1, table = 1, tonumber = 1,
            tostring = 1, type = 1, utf8 = 1, xpcall = 1, call = 1, store = 1,
-           messages = 1, phones = 1, contacts = 1}
+           messages = 1, phones = 1, contacts = 1, queues = 1, agents = 1, ai_agents = 1}
          for name in pairs(_G) do if not lua[name] then print(name) end end",
     );
     let all = [
@@ -320,6 +321,9 @@ fn the_stubs_name_all_there_is_and_nothing_else() {
         ("messages", &OF_MESSAGES),
         ("phones", &OF_PHONES),
         ("contacts", &OF_CONTACTS),
+        ("queues", &OF_ROSTER),
+        ("agents", &OF_ROSTER),
+        ("ai_agents", &OF_ROSTER),
     ];
     let functions = all.iter().flat_map(|(of, names)| names.iter().map(move |name| format!("{of}.{name}")));
     let registered: BTreeSet<String> = run.lines().into_iter().map(str::to_owned).chain(functions).collect();

@@ -72,6 +72,7 @@ fn a_recording_begun_and_ended_in_a_bridged_call_ends_and_begins_the_relay_witho
     let record = inbound(&mut world, SERVER);
     assert!((var(&record, "seconds").parse::<f64>().unwrap() - seconds).abs() < 0.001);
     assert_eq!(record.recordings, ["both.wav"]);
+    assert!(record.recorded_parties["both.wav"].contains(&"1".to_owned()), "{:?}", record.recorded_parties);
     assert_eq!((record.status, record.end_reason), (Status::Completed, EndReason::CallerHangup));
     assert_eq!(record.no_audio, None);
     for (channel, tone, steepest) in [(0, 1000.0, 6123), (1, 1400.0, 8362)] {

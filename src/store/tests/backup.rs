@@ -48,7 +48,7 @@ async fn filled(folder: &Path, database: &Database) {
     running.stop();
     let store = Store::open(database).await.unwrap();
     store.make_key("desk", Scope::Call, &["100".into()], 1).await.unwrap();
-    store.order(("k", "n"), "b\u{e4}", 1).await.unwrap();
+    store.order(("k", "n"), "b\u{e4}", ("here", 1)).await.unwrap();
 }
 
 /// What scripts keep has a thread of its own.

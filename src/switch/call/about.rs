@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use crate::{
     sip::Uri,
-    switch::{Direction, telephone},
+    switch::{Direction, runs::Runs, telephone},
     time::Time,
     verbs::Ran,
 };
@@ -27,10 +27,13 @@ pub(in crate::switch) struct About {
     pub script: Option<Arc<str>>,
     pub vars: BTreeMap<String, String>,
     pub files: Vec<String>,
+    pub recorded_parties: BTreeMap<String, Vec<String>>,
     pub file_errors: Vec<String>,
     pub error: Option<String>,
     /// What its scripts did, as far as they are over.
     pub ran: Ran,
+    /// Each of its scripts by itself.
+    pub runs: Runs,
 }
 
 impl About {
@@ -48,9 +51,11 @@ impl About {
             script: None,
             vars: BTreeMap::new(),
             files: Vec::new(),
+            recorded_parties: BTreeMap::new(),
             file_errors: Vec::new(),
             error: None,
             ran: Ran::default(),
+            runs: Runs::default(),
         }
     }
 

@@ -67,6 +67,8 @@ impl End {
     pub const GONE: End = End::lost(EndDetail::RtpTimeout, Failure::HungUp);
     /// Nobody saw its end, and the party does not say that it is there.
     pub const LEFT_BEHIND: End = End::new(EndReason::Reconciled, Status::Failed, 500, Failure::HungUp);
+    /// The peer's connection closed, and it is not there without it.
+    pub const CUT: End = End::lost(EndDetail::TransportLost, Failure::HungUp);
     /// Nobody acknowledged our 2xx.
     pub const NO_ACK: End = End::lost(EndDetail::NoAck, Failure::Unreachable);
     /// The peer's signalling went wrong.

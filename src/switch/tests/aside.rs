@@ -172,6 +172,43 @@ fn a_call_moves_to_another_flow_and_what_the_first_one_dialled_ends() {
     world.assert_clean(2);
     let scripts: Vec<_> = world.node().records.iter().map(|record| record.script.as_deref()).collect();
     assert!(scripts.contains(&Some("other.lua")), "{scripts:?}");
+    // Each of them is told of.
+    let record = world.node().records.iter().find(|record| record.script.is_some()).unwrap();
+    let runs: Vec<_> = record.runs.iter().map(|run| (&*run.script, run.end)).collect();
+    assert_eq!(runs, [("100.lua", Some(RunEnd::Replaced)), ("other.lua", Some(RunEnd::CallOver))]);
+    let [first, second] = &record.runs[..] else { panic!("{:?}", record.runs) };
+    assert_eq!((first.ended_ms, second.ended_ms), (Some(second.began_ms), Some(record.end_ms)));
+    assert!(first.began_ms >= record.start_ms && second.began_ms >= first.began_ms);
+}
+
+#[test]
+fn a_record_tells_of_the_last_runs_and_how_each_ended_with_what_it_did() {
+    let (mut world, caller, flow, call) = answered();
+    let ran = |step: &str| {
+        let mut ran = Ran::default();
+        ran.version = Some("7".into());
+        ran.note(step.to_owned());
+        Box::new(ran)
+    };
+    for id in 0..40 {
+        order(&mut world, id, call, other_flow());
+    }
+    let last = world.node().starts.last().unwrap().flow;
+    assert_ne!(last, flow);
+    let end = FlowEnd::Error("other.lua:3: oh".into());
+    world.input(0, Input::FlowEnded { flow: last, end, ran: ran("other.lua:3 play") });
+    world.settle();
+    let bye = world.request_at(caller.at, Method::Bye);
+    world.say(caller.at, bye.response(200, None).to_bytes());
+    world.settle();
+    let record = world.node().records[0].clone();
+    assert_eq!(record.runs.len(), 32);
+    let run = record.runs.last().unwrap();
+    assert_eq!((run.end, run.version.as_deref()), (Some(RunEnd::Error), Some("7")));
+    assert_eq!(
+        (&*run.path, &*record.path),
+        (&["other.lua:3 play".to_owned()][..], &["other.lua:3 play".to_owned()][..])
+    );
 }
 
 #[test]

@@ -9,6 +9,8 @@ pub(super) struct Caller {
     pub(super) cseq: u32,
     pub(super) branch: u32,
     pub(super) to_tag: Option<String>,
+    /// Its user.
+    pub(super) user: &'static str,
 }
 
 pub(super) const PHONE: &str = "198.51.100.7:5070";
@@ -26,7 +28,7 @@ pub(super) fn sdp() -> String {
 
 impl Caller {
     pub(super) fn new() -> Caller {
-        Caller { at: address(PHONE), call_id: "abc@phone".into(), cseq: 1, branch: 0, to_tag: None }
+        Caller { at: address(PHONE), call_id: "abc@phone".into(), cseq: 1, branch: 0, to_tag: None, user: "anna" }
     }
 
     /// A request in the caller's dialog, or one that begins it.
@@ -34,12 +36,12 @@ impl Caller {
         if method != "ACK" && method != "CANCEL" {
             self.branch += 1;
         }
-        let Caller { at, call_id, cseq, branch, .. } = self;
+        let Caller { at, call_id, cseq, branch, user, .. } = self;
         let tag = self.to_tag.as_ref().map(|tag| format!(";tag={tag}")).unwrap_or_default();
         let (kind, body) = body.map_or((String::new(), ""), |(k, b)| (format!("Content-Type: {k}\r\n"), b));
         format!(
             "{method} sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{call_id}{branch}\r\n\
-             Max-Forwards: 70\r\nFrom: \"Anna\" <sip:anna@phone>;tag=anna\r\nTo: <sip:100@192.0.2.1>{tag}\r\n\
+             Max-Forwards: 70\r\nFrom: \"Anna\" <sip:{user}@phone>;tag=anna\r\nTo: <sip:100@192.0.2.1>{tag}\r\n\
              Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:anna@{at}>\r\n{extra}{kind}\
              Content-Length: {}\r\n\r\n{body}",
             body.len()

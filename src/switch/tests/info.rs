@@ -83,3 +83,58 @@ fn an_order_of_keys_goes_out_by_info_one_after_another() {
     assert_eq!(world.reply(id), Some(&Reply::Done));
     assert!(world.now - began < secs(3));
 }
+
+/// A carrier calls, which takes keys in this form only; audio with telephone-event is agreed on.
+fn called_by_a_carrier(keys_out: KeysOut) -> (World, Caller, FlowId, CallId) {
+    let mut world = World::with(|config| {
+        config.trunking = trunks::trunking();
+        Arc::make_mut(&mut config.trunking.trunks[0]).keys_out = keys_out;
+    });
+    let caller = Caller { at: address(trunks::CARRIER_A), ..Caller::new() };
+    let (caller, flow, call) = answer_one(&mut world, caller);
+    (world, caller, flow, call)
+}
+
+#[test]
+fn a_carrier_is_told_keys_in_the_form_that_its_operator_names_whatever_is_agreed_on() {
+    for (keys_out, events, info) in [
+        (KeysOut::Auto, true, false),
+        (KeysOut::Events, true, false),
+        (KeysOut::Info, false, true),
+        (KeysOut::Tones, false, false),
+    ] {
+        let (mut world, caller, flow, call) = called_by_a_carrier(keys_out);
+        let agreed = world.node().commands.iter().rev().find_map(|(_, command)| match command {
+            Command::Update { stream, .. } => Some(stream.clone()),
+            _ => None,
+        });
+        let agreed = agreed.expect("audio is agreed on");
+        assert_eq!(agreed.send_digits.is_some(), events, "{keys_out:?}");
+        assert!(!agreed.receive_digits.is_empty(), "what it says is heard in any form");
+        assert_eq!(world.commands().contains(&"LeaveTones"), info, "{keys_out:?}");
+        let (length, gap) = (millis(100), millis(100));
+        let id = world.ask(flow, call, Verb::SendDigits { digits: "7".into(), length, gap });
+        world.run(millis(50));
+        assert_eq!(world.commands().contains(&"Digits"), !info, "{keys_out:?}");
+        if info {
+            let request = world.request_at(caller.at, Method::Info);
+            assert_eq!(request.body, "Signal=7\r\nDuration=100\r\n");
+            world.say(caller.at, answer(&request, 200, "anna", None));
+            world.run(millis(300));
+            assert_eq!(world.reply(id), Some(&Reply::Done));
+        }
+    }
+}
+
+#[test]
+fn a_carrier_that_is_not_to_be_told_keys_by_info_is_not_though_it_says_its_own_so() {
+    for (keys_out, info) in [(KeysOut::Auto, true), (KeysOut::Events, false), (KeysOut::Tones, false)] {
+        let (mut world, mut caller, flow, call) = called_by_a_carrier(keys_out);
+        goes_over_to_info(&mut world, &mut caller);
+        assert_eq!(world.commands().contains(&"LeaveTones"), info, "{keys_out:?}");
+        let (length, gap) = (millis(100), millis(100));
+        world.ask(flow, call, Verb::SendDigits { digits: "7".into(), length, gap });
+        world.run(millis(50));
+        assert_eq!(world.commands().contains(&"Digits"), !info, "{keys_out:?}");
+    }
+}

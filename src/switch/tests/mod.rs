@@ -25,6 +25,7 @@ mod phones;
 mod random;
 mod reason;
 mod rooms;
+mod sample;
 mod secure;
 mod session;
 mod siprec;
@@ -39,6 +40,7 @@ mod torture;
 mod transfer;
 mod trunks;
 mod two_legs;
+mod voices;
 mod watchdog;
 mod world;
 
@@ -60,8 +62,8 @@ use crate::{
     sip::{self, Hop, Interface, Limits as SipLimits, Message, Method, Request as SipRequest, Response, Transport},
     time::{Epoch, Time},
     verbs::{
-        self, Dial, Failure, FlowEnd, Gather, Manner, NoSound, Origin, Play, PlayKey, Record, RecordEnd, RecordMode,
-        Reply, Request, Sound, SoundFault, Steer, Strategy, Verb, Voices,
+        self, Dial, Failure, FlowEnd, Gather, Manner, NoSound, Origin, Play, PlayKey, Ran, Record, RecordEnd,
+        RecordMode, Reply, Request, Sound, SoundFault, Steer, Strategy, Verb, Voices,
     },
 };
 use caller::*;

@@ -104,6 +104,15 @@ fn a_handshake_is_begun_once_for_each_certificate() {
     let handshakes = &world.node().handshakes;
     assert_eq!((handshakes.len(), handshakes[1].1.active), (2, false));
     assert_eq!(handshakes[1].1.fingerprints[0].bytes, [2; 32]);
+    assert_eq!(handshakes[1].1.way, HandshakeWay::Said(Some("198.51.100.7:4000".parse().unwrap())));
+    // What failed for good is begun anew with the next agreement, what may go on is not.
+    let port = world.node().opened[0].0;
+    for (over, begun) in [(false, 2), (true, 3)] {
+        let fault = Box::new(NoKeys { from: None, why: "no".into(), over });
+        world.input(0, Input::Shaken { port, result: Err(fault) });
+        reinvite(&mut world, &mut caller, &certified('2'));
+        assert_eq!(world.node().handshakes.len(), begun, "{over}");
+    }
 }
 
 #[test]

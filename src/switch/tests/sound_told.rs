@@ -101,9 +101,77 @@ fn a_recording_is_no_longer_than_the_operator_allows_and_says_whose_it_is_from_i
         let Some((_, Command::Record { ends, .. })) = world.node().commands.last() else { panic!("it records") };
         assert_eq!(ends.after, Some(wanted * 8000));
     }
-    let about = world.node().abouts.last().unwrap().clone();
-    assert_eq!((about.from.as_str(), about.to.as_str(), about.status), ("anna", "100", Status::InProgress));
+    let call = world.node().notes.last().unwrap().1.call.clone();
+    assert_eq!((call.from.as_str(), call.to.as_str(), call.status), ("anna", "100", Status::InProgress));
     caller.cseq += 1;
     caller.send(&mut world, "BYE", None);
     world.end_flow(flow, FlowEnd::Finished);
+}
+
+/// What is told of one-way audio.
+fn one_way(world: &mut World) -> Vec<OneWay> {
+    let told = world.node().happenings.iter().filter_map(|happening| match &happening.what {
+        Happened::OneWay(told) => Some(told.clone()),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn a_handshake_that_fails_is_an_alarm_of_its_own_when_no_other_is_tried_or_nothing_comes_in_the_end() {
+    let peer = "203.0.113.9:4002".parse().unwrap();
+    for (over, then_through, reason) in [
+        (true, false, Some(OneWayReason::Keys)),
+        (false, false, Some(OneWayReason::Keys)),
+        (false, true, Some(OneWayReason::Nothing)),
+    ] {
+        let (mut world, mut caller, flow, _) = answered();
+        let (port, worker) = world.node().opened[0];
+        let fault = NoKeys { from: Some(peer), why: "its certificate is wrong".into(), over };
+        world.input(0, Input::Shaken { port, result: Err(Box::new(fault)) });
+        assert_eq!(one_way(&mut world).len(), usize::from(over), "a stranger may have come first");
+        if then_through {
+            world.input(0, Input::Shaken { port, result: Ok(()) });
+        }
+        world.input(0, Input::Media { worker, event: media::Event::NoRtp { port } });
+        let told = one_way(&mut world);
+        assert_eq!(told.iter().map(|told| told.reason).collect::<Vec<_>>(), Vec::from_iter(reason));
+        if reason == Some(OneWayReason::Keys) {
+            assert_eq!(told[0].source, Some(peer));
+            let text = "the handshake for keys with 203.0.113.9:4002 failed: its certificate is wrong";
+            assert!(told[0].text.ends_with(text), "{}", told[0].text);
+            assert_eq!(serde_json::to_value(&told[0]).unwrap()["reason"], "keys");
+        }
+        caller.cseq += 1;
+        caller.send(&mut world, "BYE", None);
+        world.end_flow(flow, FlowEnd::Finished);
+        world.assert_clean(1);
+    }
+}
+
+#[test]
+fn packets_that_no_key_opens_are_told_as_that_at_the_start_and_later_on() {
+    let source = Some("203.0.113.9:4002".parse().unwrap());
+    for heard_before in [false, true] {
+        let (mut world, mut caller, flow, _) = answered();
+        let (port, worker) = world.node().opened[0];
+        let received = u64::from(heard_before) * 50;
+        if heard_before {
+            world.input(0, Input::Media { worker, event: media::Event::Latched { port, from: source.unwrap() } });
+        }
+        for report in 0..4 {
+            let unproved = report * 250;
+            let quality = Quality { received, refused: unproved, unproved, refused_from: source, ..Quality::default() };
+            world.input(0, Input::Media { worker, event: media::Event::Quality { port, quality } });
+            assert_eq!(one_way(&mut world).len(), usize::from(report >= 2), "two reports that say the same");
+        }
+        world.input(0, Input::Media { worker, event: media::Event::NoRtp { port } });
+        let [told] = &one_way(&mut world)[..] else { panic!("once") };
+        assert_eq!((told.reason, told.source), (OneWayReason::Keys, source));
+        assert!(told.text.ends_with("packets come from 203.0.113.9:4002, and no key opens them: 500 so far"));
+        caller.cseq += 1;
+        caller.send(&mut world, "BYE", None);
+        world.end_flow(flow, FlowEnd::Finished);
+        world.assert_clean(1);
+    }
 }

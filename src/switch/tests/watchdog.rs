@@ -81,3 +81,97 @@ fn nobody_is_asked_where_the_operator_does_not_want_it() {
     world.run(secs(7200));
     assert!(world.inbox.is_empty() && world.node().records.is_empty(), "{:?}", world.seen());
 }
+
+/// A call over a TCP connection; its Contact says where else the caller listens.
+fn over_tcp(every: u64) -> (World, Hop) {
+    let mut world = World::with(|config| {
+        config.rules.watchdog = secs(every);
+        config.rules.session.expires = Duration::ZERO;
+    });
+    let phone = Hop { transport: Transport::Tcp, interface: InterfaceId(0), remote: address("198.51.100.7:40000") };
+    let mut caller = Caller::new();
+    let over_tcp = |text: String| Bytes::from(text.replace("SIP/2.0/UDP", "SIP/2.0/TCP"));
+    let invite = caller.text("INVITE", Some(("application/sdp", &sdp())), "");
+    let invite = invite.replace("<sip:anna@198.51.100.7:5070>", "<sip:anna@198.51.100.7:5070;transport=tcp>");
+    world.input(0, Input::Datagram { hop: phone, bytes: over_tcp(invite) });
+    let start = world.node().starts[0].clone();
+    world.ask(start.flow, start.call, Verb::Answer);
+    world.settle();
+    let response = world.response_at(phone.remote, 200);
+    caller.to_tag = response.headers.to.tag().map(str::to_owned);
+    caller.branch += 1;
+    let ack = caller.text("ACK", None, "");
+    world.input(0, Input::Datagram { hop: phone, bytes: over_tcp(ack) });
+    world.settle();
+    world.inbox.clear();
+    (world, phone)
+}
+
+#[test]
+fn a_party_whose_connection_closed_and_that_is_not_heard_is_asked_elsewhere_and_then_gone() {
+    for every in [0, 600] {
+        let (mut world, phone) = over_tcp(every);
+        world.input(0, Input::TransportFailed { hop: phone });
+        world.run(millis(10_900));
+        assert!(world.inbox.is_empty(), "{:?}", world.seen());
+        world.run(millis(200));
+        world.request_at(address("198.51.100.7:5070"), Method::Options);
+        let there = Hop { remote: address("198.51.100.7:5070"), ..phone };
+        world.input(0, Input::TransportFailed { hop: there });
+        world.run(secs(60));
+        let record = &world.node().records[0];
+        assert_eq!((record.status, record.end_reason), (Status::Completed, EndReason::TelephonyError));
+        assert_eq!(record.end_detail, Some(EndDetail::TransportLost));
+        assert!(record.error.as_deref().unwrap().starts_with("the party's connection closed"), "{:?}", record.error);
+    }
+}
+
+#[test]
+fn a_party_whose_connection_closed_and_that_speaks_or_answers_is_there() {
+    for speaks in [true, false] {
+        let (mut world, phone) = over_tcp(0);
+        world.input(0, Input::TransportFailed { hop: phone });
+        if speaks {
+            heard(&mut world, 50);
+        }
+        world.run(secs(12));
+        if !speaks {
+            let at = address("198.51.100.7:5070");
+            let options = world.request_at(at, Method::Options);
+            world.say(at, options.response(200, None).to_bytes());
+            world.settle();
+        }
+        world.run(secs(600));
+        assert!(world.inbox.is_empty() && world.node().records.is_empty(), "{:?}", world.seen());
+    }
+}
+
+#[test]
+fn a_call_over_another_connection_is_left_in_peace() {
+    let (mut world, phone) = over_tcp(0);
+    world.input(0, Input::TransportFailed { hop: Hop { remote: address("198.51.100.7:40001"), ..phone } });
+    world.run(secs(60));
+    assert!(world.inbox.is_empty(), "{:?}", world.seen());
+}
+
+#[test]
+fn a_caller_whose_websocket_closed_before_the_answer_is_gone_at_once_and_over_tcp_it_may_come_back() {
+    for (transport, name, gone) in [(Transport::Ws, "WS", true), (Transport::Tcp, "TCP", false)] {
+        let mut world = World::new();
+        let hop = Hop { transport, interface: InterfaceId(0), remote: address("198.51.100.7:40000") };
+        let mut caller = Caller::new();
+        let invite = caller.text("INVITE", Some(("application/sdp", &sdp())), "");
+        let invite = invite.replace("SIP/2.0/UDP", &format!("SIP/2.0/{name}"));
+        world.input(0, Input::Datagram { hop, bytes: Bytes::from(invite) });
+        let start = world.node().starts[0].clone();
+        world.ask(start.flow, start.call, Verb::Ring);
+        world.settle();
+        world.input(0, Input::TransportFailed { hop });
+        world.settle();
+        assert_eq!(world.node().records.len(), usize::from(gone), "{name}");
+        if let Some(record) = world.node().records.first() {
+            assert_eq!((record.status, record.end_reason), (Status::Failed, EndReason::TelephonyError));
+            assert_eq!(record.end_detail, Some(EndDetail::TransportLost));
+        }
+    }
+}

@@ -14,7 +14,7 @@ pub(super) struct Node {
     pub(super) stops: Vec<FlowId>,
     pub(super) progress: Vec<Progress>,
     pub(super) qualities: Vec<(String, CallQuality)>,
-    pub(super) abouts: Vec<Progress>,
+    pub(super) notes: Vec<(RecordingId, RecordingNote)>,
     pub(super) messages: Vec<MessageRecord>,
     pub(super) happenings: Vec<Happening>,
     pub(super) records: Vec<CallRecord>,
@@ -151,7 +151,7 @@ impl World {
             stops: vec![],
             progress: vec![],
             qualities: vec![],
-            abouts: vec![],
+            notes: vec![],
             messages: vec![],
             happenings: vec![],
             records: vec![],
@@ -219,10 +219,11 @@ impl World {
                     self.input(at, Input::Loaded { load, result: Ok(second()) });
                 }
             }
-            Output::OpenRecording { recording, file, about, .. } => {
+            Output::OpenRecording { recording, file, note, .. } => {
                 node.files.push((recording, file));
-                node.abouts.push(*about);
+                node.notes.push((recording, *note));
             }
+            Output::NoteRecording { recording, note } => node.notes.push((recording, *note)),
             Output::Stream(order) => node.streams.push(*order),
             Output::Start(start) => node.starts.push(start),
             Output::Reply { request, reply, .. } => node.replies.push((request, reply)),

@@ -73,6 +73,22 @@ pub struct Trunk {
     pub options: Duration,
     /// How long it may say nothing but 100 to an INVITE before the next place or carrier has its turn; zero: for ever.
     pub progress: Duration,
+    /// How it is told keys.
+    pub keys_out: KeysOut,
+}
+
+/// How a party is told keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeysOut {
+    /// As events (RFC 4733) where they are agreed on; else by INFO, where it says keys so itself; else as tones.
+    #[default]
+    Auto,
+    /// As events where they are agreed on, else as tones; never by INFO.
+    Events,
+    /// By INFO, whatever is agreed on.
+    Info,
+    /// As tones, whatever is agreed on.
+    Tones,
 }
 
 impl Trunk {
@@ -98,6 +114,7 @@ impl Trunk {
             registration: None,
             options: Duration::ZERO,
             progress: Duration::ZERO,
+            keys_out: KeysOut::default(),
         }
     }
 

@@ -13,7 +13,7 @@ mod limit;
 mod standing;
 
 pub use cap::{Alarm, Cap, CapBy};
-pub use config::{Identity, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher};
+pub use config::{Identity, KeysOut, Outbound, Rewrite, Rule, Trail, Trunk, Trunking, Voucher};
 pub use header::{HeaderRule, What};
 
 pub(super) use cap::{Counted, Counts, Ticket};
