@@ -127,16 +127,16 @@ fn a_key_that_is_revoked_at_the_machine_ends_what_it_opened_in_the_running_serve
     let id = listed.iter().find(|key| key["name"] == "wall").unwrap()["id"].as_str().unwrap().to_owned();
     assert!(!keys(&["list"]).contains(&wall) && keys(&["list"]).contains("admin"));
     // Somebody reads events with it.
-    let mut stream = std::net::TcpStream::connect(&address).unwrap();
+    let mut stream = TcpStream::connect(&address).unwrap();
     let ask = format!("GET /v1/events HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {wall}\r\n\r\n");
-    std::io::Write::write_all(&mut stream, ask.as_bytes()).unwrap();
+    stream.write_all(ask.as_bytes()).unwrap();
     let mut first = [0; 12];
-    std::io::Read::read_exact(&mut stream, &mut first).unwrap();
+    stream.read_exact(&mut first).unwrap();
     assert!(first.ends_with(b"200"));
     assert_eq!(keys(&["revoke", &id]).trim(), format!("revoked: {id}"));
     stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
     let mut rest = Vec::new();
-    std::io::Read::read_to_end(&mut stream, &mut rest).expect("the stream ends");
+    stream.read_to_end(&mut rest).expect("the stream ends");
     assert!(!run(&folder, &["calls", "--api", &address, "--key", &wall]).status.success());
     assert!(!run(&folder, &["keys", "revoke", &id, "--conf", "switchhook.toml"]).status.success(), "it is gone");
     let audit = good(&folder, &["audit", "--api", &address, "--key", &admin]);

@@ -180,8 +180,9 @@ fn a_call_whose_party_stopped_silently_is_found_out_and_reconciled_where_nobody_
 }
 
 /// Passwords, keys and digits that nobody may ever read again.
-const MARKS: [&str; 10] = [
+const MARKS: [&str; 11] = [
     "MARKuser7",
+    "MARKmodel7",
     "MARKphone7",
     "MARKtrunk7",
     "MARKhook7",
@@ -247,16 +248,20 @@ fn no_secret_is_in_logs_events_records_files_or_answers() {
     let calls = ["/v1/calls", "/v1/calls?live=true", "/v1/calls?format=csv", "/v1/calls?format=jsonl"];
     let lists =
         ["audit", "trunks", "phones", "recordings", "keys", "users", "webhooks", "contacts", "numbers", "flows"];
+    let talk = ["/v1/queues", "/v1/agents", "/v1/ai-agents"];
     let lists = lists.map(|list| format!("/v1/{list}"));
     let others = ["/v1/session", "/v1/rooms", "/metrics", "/healthz"];
-    for path in calls.into_iter().chain(others).chain(lists.iter().map(String::as_str)) {
+    for path in calls.into_iter().chain(others).chain(talk).chain(lists.iter().map(String::as_str)) {
         let mut text = String::new();
         connect(&bench.at, &bench.key, path).read_to_string(&mut text).unwrap();
         assert!(!text.is_empty(), "{path}");
         answers.push(text);
     }
     let shown = |what: &str| answers.iter().any(|answer| answer.contains(what));
-    assert!(shown("\"bo\"") && shown("\"crm\"") && shown("switchhook_calls"), "what has secrets is among them");
+    assert!(
+        shown("\"bo\"") && shown("\"crm\"") && shown("\"desk\"") && shown("switchhook_calls"),
+        "what has secrets is among them"
+    );
     let Bench { server, key, .. } = bench;
     let (log, folder) = (server.stop_and_tell(), server);
     let events: Vec<Value> = listener.iter().collect();
@@ -279,7 +284,7 @@ fn no_secret_is_in_logs_events_records_files_or_answers() {
 /// A configuration with a marked secret wherever one goes, and a carrier at this address.
 fn full_of_secrets(carrier: &str) -> String {
     format!(
-        "[[webhook]]\nname = \"crm\"\nurl = \"http://127.0.0.1:9/?key=MARKhook7\"\nsecret = \"MARKhook7\"\n[log]\nlevel = \"debug\"\n\
+        "[[ai_agent]]\nid = \"desk\"\nmodel = \"m\"\nkey = \"MARKmodel7\"\n[[webhook]]\nname = \"crm\"\nurl = \"http://127.0.0.1:9/?key=MARKhook7\"\nsecret = \"MARKhook7\"\n[log]\nlevel = \"debug\"\n\
          [recording]\nupload = \"s3\"\nupload_url = \"http://127.0.0.1:9/b\"\nupload_key = \"k\"\nupload_secret = \"MARKupload7\"\n\
          [phones]\nguests = true\n[[phone]]\nuser = \"anna\"\nnumber = \"201\"\npassword = \"MARKphone7\"\n\
          [[trunk]]\nname = \"carrier\"\ntarget = [\"sip:{carrier}\"]\nuser = \"acct\"\npassword = \"MARKtrunk7\"\nsource = [\"127.0.0.9\"]\n\

@@ -17,6 +17,7 @@ mod fax;
 mod g729;
 mod happenings;
 mod kamailio;
+mod lengths;
 mod listening;
 mod live;
 mod messages;
@@ -24,6 +25,7 @@ mod misbehaving;
 mod names;
 mod one_way;
 mod phones;
+mod play_control;
 mod playing;
 #[path = "../src/store/tests/postgres.rs"]
 mod postgres;

@@ -180,7 +180,7 @@ fn read_all_by_websocket((at, key): (SocketAddr, String), clock: Clock, begun: o
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let stream = tokio::net::TcpStream::connect(at).await.unwrap();
-        let mut request = format!("ws://{at}/v1/events/ws").into_client_request().unwrap();
+        let mut request = format!("ws://{at}/v1/events/socket").into_client_request().unwrap();
         request.headers_mut().insert("Authorization", format!("Bearer {key}").parse().unwrap());
         let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
         begun.send(()).unwrap();

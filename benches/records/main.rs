@@ -134,6 +134,13 @@ impl Kept {
         Kept { journal, writer, _folder: folder }
     }
 
+    /// Its threads are over: the next run has names of its own.
+    fn stop(self) {
+        drop(self.journal.facts);
+        self.journal.thread.join().expect("the journal ends well");
+        self.writer.join().expect("the writer ends well");
+    }
+
     fn tell(&self, fact: Fact) {
         self.journal.facts.blocking_send(fact).expect("the journal runs");
     }
@@ -190,6 +197,7 @@ fn steady(rate: usize, seconds: usize) {
     let parts: Vec<String> = each.map(|(name, us)| format!("{name} {us:.1}")).collect();
     println!("{rate} calls a second, four events each, for {seconds} s:");
     println!("  {total:.1} us of CPU a call (target 60): {}", parts.join(", "));
+    kept.stop();
 }
 
 fn main() -> Result<(), Failure> {

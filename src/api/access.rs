@@ -157,18 +157,18 @@ impl Context {
                 self.remember(Recall::Is(mark.clone(), from, granted.clone())).await?;
                 Ok(granted)
             }
-            Err(problem) => {
+            Err(error) => {
                 self.remember(Recall::Away).await?;
-                remembered.map(Some).ok_or(problem)
+                remembered.map(Some).ok_or_else(|| error.as_ref().map_or_else(problem::away, problem::database))
             }
         }
     }
 
-    /// Whose the database says it is; none: nobody's.
-    pub(super) async fn look_up(&self, proof: &Proof) -> Result<Option<Granted>, Problem> {
+    /// Whose the database says it is; none: nobody's. An error, and none where it took too long: it is away.
+    pub(super) async fn look_up(&self, proof: &Proof) -> Result<Option<Granted>, Option<sqlx::Error>> {
         let look = async {
-            let store = self.store().await?;
-            let found = match proof {
+            let store = self.opened().await?;
+            match proof {
                 Proof::Key(Mark(hash)) => {
                     store.find_key(hash).await.map(|key| key.map(|key| Granted { key, until_ms: None }))
                 }
@@ -177,10 +177,9 @@ impl Context {
                     let granted = |(person, until): (Person, i64)| Granted { key: person.key(), until_ms: Some(until) };
                     found.map(|found| found.map(granted))
                 }
-            };
-            found.map_err(|error| problem::database(&error))
+            }
         };
-        timeout(PATIENCE, look).await.unwrap_or_else(|_| Err(problem::away()))
+        timeout(PATIENCE, look).await.map_or(Err(None), |looked| looked.map_err(Some))
     }
 
     /// Who has this key comes: not too often.

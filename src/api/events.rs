@@ -111,7 +111,8 @@ fn since(headers: &HeaderMap, interest: Interest) -> Result<Interest, Problem> {
 ///
 /// Each has its number as `id`, its kind as `event` and the whole as `data`. The event `lost` says which were lost
 /// because they were read too slowly, or are kept no more; it has no `id`. A browser that connects again gets what was
-/// told meanwhile: it sends `Last-Event-ID`, which counts as `after`.
+/// told meanwhile: it sends `Last-Event-ID`, which counts as `after`. Where the key or session counts no more, or for
+/// less than it did, the stream ends within a second.
 #[utoipa::path(get, path = "/v1/events", tag = "events", security(("key" = [])),
     params(Interest, ("Last-Event-ID" = Option<u64>, Header, description = "As `after`; a browser sends it by itself",
         minimum = 0, maximum = 9007199254740991i64)), responses(

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Context, Shared, notes::pause, people};
-use crate::store::{Person, Scope, Store, fresh_password};
+use crate::store::{Person, Scope, fresh_password};
 
 /// A database that is away is tried again so often.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ pub(super) async fn make(context: Shared) {
 }
 
 async fn try_to(context: &Context) -> Result<(), sqlx::Error> {
-    let store = context.store.get_or_try_init(|| Store::open(&context.config.database)).await?;
+    let store = context.opened().await?;
     if store.keys().await?.is_empty() {
         let (_, secret) = store.make_key("first", Scope::Admin, &[], context.now_ms()).await?;
         println!("API key with all rights, shown only this once: {secret}");

@@ -139,8 +139,12 @@ type Shared = Arc<Context>;
 
 impl Context {
     async fn store(&self) -> Result<&Store, Problem> {
-        let opened = self.store.get_or_try_init(|| Store::open(&self.config.database)).await;
-        opened.map_err(|error| problem::database(&error))
+        self.opened().await.map_err(|error| problem::database(&error))
+    }
+
+    /// The same for who asks again and again, and does not say each time that the database is away.
+    async fn opened(&self) -> Result<&Store, sqlx::Error> {
+        self.store.get_or_try_init(|| Store::open(&self.config.database)).await
     }
 
     fn now_ms(&self) -> i64 {

@@ -27,36 +27,30 @@ pub(super) async fn find(
     new: Option<u64>,
 ) -> Result<Option<Behind>, Trouble> {
     let last = done.min(end);
-    let line = Tail::after(folder, last.saturating_sub(1)).read(last, 1)?.pop();
-    let is_other = match &line {
-        Some((number, line)) => differs((pool, node), *number, line).await?,
-        None => false,
-    };
+    let is_other = differs((pool, node), next(folder, last, last)?).await?;
     if !is_other && done <= end && new.is_none_or(|new| done < new) {
         return Ok(None);
     }
     // Once it is another one, all that follow are.
-    let lines = all(folder, last)?;
-    let (mut low, mut high) = (0, lines.len());
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        let (number, line) = &lines[middle];
-        match differs((pool, node), *number, line).await? {
+    let (mut other, mut high) = (next(folder, 1, last)?.map_or(last + 1, |(first, _)| first), last + 1);
+    while other < high {
+        let middle = u64::midpoint(other, high);
+        match differs((pool, node), next(folder, middle, last)?).await? {
             true => high = middle,
-            false => low = middle + 1,
+            false => other = middle + 1,
         }
     }
-    let other = lines.get(low).map_or(last + 1, |(number, _)| *number);
     Ok(Some(Behind { done, from: new.map_or(other, |new| new.min(other)) }))
 }
 
-/// All lines of the spool up to this number.
-fn all(folder: &Path, last: u64) -> io::Result<Vec<(u64, String)>> {
-    Tail::after(folder, 0).read(last, usize::MAX)
+/// The first line of the spool from this number on, up to the last one.
+fn next(folder: &Path, number: u64, last: u64) -> io::Result<Option<(u64, String)>> {
+    Ok(Tail::after(folder, number.saturating_sub(1)).read(last, 1)?.pop())
 }
 
-/// The database has something else under this number.
-async fn differs((pool, node): (&AnyPool, &str), number: u64, line: &str) -> Result<bool, sqlx::Error> {
+/// The database has something else under the number of this line.
+async fn differs((pool, node): (&AnyPool, &str), line: Option<(u64, String)>) -> Result<bool, sqlx::Error> {
+    let Some((number, line)) = line else { return Ok(false) };
     let query = sqlx::query("SELECT document FROM events WHERE node = $1 AND id = $2").bind(node);
     let row = query.bind(i64::try_from(number).unwrap_or(i64::MAX)).fetch_optional(pool).await?;
     Ok(row.map(|row| row.try_get::<String, _>(0)).transpose()?.is_some_and(|kept| kept != line))

@@ -19,6 +19,8 @@ use super::{event::Written, way::Mark};
 const SEGMENT: u64 = 8 << 20;
 /// Bytes that are read at once.
 const AHEAD: usize = 128 << 10;
+/// Lines that get other numbers at once.
+const AT_ONCE: usize = 2000;
 
 /// The writing end.
 pub struct Spool {
@@ -39,6 +41,14 @@ pub struct Spool {
 
 fn path(folder: &Path, first: u64) -> PathBuf {
     folder.join(format!("{first:020}.jsonl"))
+}
+
+/// The line of an event under another number. What nobody can read stays so.
+fn renumbered(line: &str, number: u64) -> String {
+    match line.strip_prefix("{\"id\":").and_then(|rest| rest.find(',').map(|at| &rest[at..])) {
+        Some(rest) => format!("{{\"id\":{number}{rest}\n"),
+        None => format!("{line}\n"),
+    }
 }
 
 /// The numbers of the first lines of all files, in order.
@@ -138,24 +148,25 @@ impl Spool {
     /// The lines from the number `from` on get the numbers after `done`, and so does what comes; the lines before them
     /// are not needed any more. Lines begin with their number. Where it fails, all is as it was.
     pub fn renumber(&mut self, from: u64, done: u64) -> io::Result<()> {
-        let lines = Tail::after(&self.folder, from.saturating_sub(1)).read(self.next - 1, usize::MAX)?;
-        let mut bytes = Vec::new();
-        for (number, (_, line)) in (done + 1..).zip(&lines) {
-            match line.strip_prefix("{\"id\":").and_then(|rest| rest.find(',').map(|at| &rest[at..])) {
-                Some(rest) => bytes.extend_from_slice(format!("{{\"id\":{number}{rest}\n").as_bytes()),
-                // What nobody can read stays so.
-                None => bytes.extend_from_slice(format!("{line}\n").as_bytes()),
-            }
-        }
         let (new, earlier) = (self.folder.join("renumbered"), segments(&self.folder)?);
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(true).read(true).write(true).open(&new)?;
-        file.write_all_at(&bytes, 0)?;
+        let mut tail = Tail::after(&self.folder, from.saturating_sub(1));
+        let (mut next, mut written) = (done + 1, 0);
+        loop {
+            let lines = tail.read(self.next - 1, AT_ONCE)?;
+            if lines.is_empty() {
+                break;
+            }
+            let text: String = lines.iter().zip(next..).map(|((_, line), number)| renumbered(line, number)).collect();
+            file.write_all_at(text.as_bytes(), written)?;
+            (next, written) = (next + lines.len() as u64, written + text.len() as u64);
+        }
         file.sync_all()?;
         fs::rename(&new, path(&self.folder, done + 1))?;
         File::open(&self.folder)?.sync_all()?;
-        (self.file, self.first, self.next) = (file, done + 1, done + 1 + lines.len() as u64);
-        (self.written, self.before) = (bytes.len() as u64, 0);
+        (self.file, self.first, self.next) = (file, done + 1, next);
+        (self.written, self.before) = (written, 0);
         for first in earlier {
             // Readers pass what is left of them.
             fs::remove_file(path(&self.folder, first))?;

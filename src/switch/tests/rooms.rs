@@ -120,7 +120,7 @@ fn who_listens_in_is_told_by_the_call_that_is_heard() {
     let waiting = world.ask(flow, call, listen(false));
     world.settle();
     leave(&mut world, &mut parties[0]);
-    assert_eq!(world.reply(waiting), Some(&Reply::Left(crate::verbs::LeaveReason::PeerHungUp)));
+    assert_eq!(world.reply(waiting), Some(&Reply::Left(verbs::LeaveReason::PeerHungUp)));
     let kinds: Vec<_> = world.node().happenings.iter().map(|one| one.what.kind()).collect();
     assert!(kinds.contains(&"call.listened") && !kinds.contains(&"call.unlistened"), "{kinds:?}");
 }
