@@ -135,7 +135,9 @@ impl Story {
         let Some(invite) = found else { return };
         let tag = format!("{}-{code}", &at[at.len() - 6..at.len() - 5]);
         let tag = invite.headers.to.tag().map_or(tag, str::to_owned);
-        if code == 200 && invite.headers.to.tag().is_none() {
+        // A phone that says 200 once more goes on counting its requests where it was.
+        let known = self.phones.get(at).is_some_and(|phone| phone.dialog.call_id == invite.headers.call_id);
+        if code == 200 && invite.headers.to.tag().is_none() && !known {
             self.phones.insert(at, Phone::new(at, &invite, &tag));
         }
         let fax = invite.body.windows(5).any(|five| five == b"udptl") && self.chance.below(4) > 0;
