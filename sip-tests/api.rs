@@ -198,6 +198,15 @@ pub fn post(at: &str, key: &str, path: &str, body: &str) -> String {
     answer
 }
 
+/// A tenth of a second of 1,000 Hz.
+fn square_wave(at: &Path) {
+    let spec =
+        hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let mut wav = hound::WavWriter::create(at, spec).unwrap();
+    (0..800).for_each(|at| wav.write_sample(if at % 8 < 4 { 9000i16 } else { -9000 }).unwrap());
+    wav.finalize().unwrap();
+}
+
 #[test]
 fn a_real_call_is_played_to_recorded_moved_to_another_flow_and_its_recording_fetched_and_erased() {
     let conf = "[api]\nlisten = \"127.0.0.1:0\"\n[[number]]\nnumber = \"1\"\nscript = \"some.lua\"\n";
@@ -217,12 +226,7 @@ fn a_real_call_is_played_to_recorded_moved_to_another_flow_and_its_recording_fet
     let id = shown.lines().nth(1).unwrap().split_whitespace().next().unwrap();
     let steer = |what: &str, body: &str| post(&at, &key, &format!("/v1/calls/{id}/{what}"), body);
     assert!(steer("record", "{}").starts_with("HTTP/1.0 200"));
-    let tone = folder.join("prompts/short.wav");
-    let spec =
-        hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
-    let mut wav = hound::WavWriter::create(tone, spec).unwrap();
-    (0..800).for_each(|at| wav.write_sample(if at % 8 < 4 { 9000i16 } else { -9000 }).unwrap());
-    wav.finalize().unwrap();
+    square_wave(&folder.join("prompts/short.wav"));
     assert!(steer("play", "{\"file\": \"short.wav\"}").contains("\"outcome\":\"done\""));
     assert!(steer("mute", "").contains("done"));
     assert!(steer("flow", "{\"script\": \"other.lua\", \"vars\": {\"why\": \"vip\"}}").contains("done"));
