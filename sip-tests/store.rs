@@ -113,7 +113,7 @@ fn survives_kills(database: &str) {
         let peers: Process =
             caller(server.sip, &folder, "1", &["-sn", "uac", "-m", "400", "-r", "150", "-l", "400", "-d", "60000"]);
         // In the middle of some 200: half have ended or end soon, half go on, and new ones come.
-        while in_progress(&at, &key) < 100 {
+        while in_progress(&at, &key) < 150 {
             breathe(server.sip);
         }
         server.restart("KILL");
