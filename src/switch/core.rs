@@ -90,6 +90,8 @@ pub(super) struct Core {
     pub left: Vec<Sent>,
     /// Connections that are gone.
     pub closed: BTreeSet<Hop>,
+    /// Connections that calls came or went over: only where one of these closes are the calls looked at.
+    carriers: BTreeSet<Hop>,
     per_worker: Vec<usize>,
     last_id: u64,
     chance: Chance,
@@ -136,6 +138,7 @@ impl Core {
             failover: Failover::default(),
             left: Vec::new(),
             closed: BTreeSet::new(),
+            carriers: BTreeSet::new(),
             last_id: 0,
             chance: Chance::new(seed),
         }
@@ -145,6 +148,18 @@ impl Core {
     pub fn id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
+    }
+
+    /// A call has its dialog over this way.
+    pub fn carries(&mut self, hop: Hop) {
+        if hop.transport.is_reliable() {
+            self.carriers.insert(hop);
+        }
+    }
+
+    /// This way is no more. True: calls had their dialogs over it.
+    pub fn carried(&mut self, hop: Hop) -> bool {
+        self.carriers.remove(&hop)
     }
 
     /// For session numbers, SSRCs and the scripts' own seeds. Nothing secret hangs on it.

@@ -45,6 +45,7 @@ impl Sent {
     /// ACK a fork's first 2xx. None: it makes no dialog, or there are too many.
     pub fn acknowledge(&mut self, core: &mut Core, response: &Response) -> Option<Dialog> {
         let dialog = Dialog::uac(&self.request, response, self.hop).ok().filter(|_| self.acks.len() < FORKS)?;
+        core.carries(self.hop);
         let (ack, hop) = (dialog.ack(self.request.headers.cseq.number), core.in_dialog(&dialog));
         core.stack.send_ack(core.now, ack.clone(), hop);
         let tag = response.headers.to.tag().unwrap_or_default().to_owned();

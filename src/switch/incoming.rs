@@ -89,6 +89,7 @@ impl Call {
                 return None;
             }
         };
+        core.carries(hop);
         let wish = core.config.rules.session;
         if wish.refuses(&request.headers) {
             core.answer(tx, &request, 422, &[("Min-SE", &wish.min.as_secs().to_string())]);

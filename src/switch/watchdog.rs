@@ -109,10 +109,10 @@ impl Call {
 }
 
 impl Switch {
-    /// A connection is gone. Each of its calls is looked at; connections close seldom, and one has few calls, or is a
-    /// carrier's and has many.
+    /// A connection is gone. Where it carried calls they are looked for among all: who wants to cost us that must have
+    /// begun a call over it, which costs more.
     pub(super) fn calls_cut(&mut self, hop: Hop) {
-        if !hop.transport.is_reliable() {
+        if !self.core.carried(hop) {
             return;
         }
         let only_way = matches!(hop.transport, Transport::Ws | Transport::Wss);
