@@ -48,10 +48,17 @@ pub fn ask(mut stream: TcpStream, key: &str, path: &str) -> BufReader<TcpStream>
     reader
 }
 
+/// What is there. Where the machine's disk is so busy that there is no answer for the moment (503), it is asked again.
 pub fn get(at: &str, key: &str, path: &str) -> Value {
-    let mut text = String::new();
-    connect(at, key, path).read_to_string(&mut text).unwrap();
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
+    for _ in 0..20 {
+        let mut text = String::new();
+        connect(at, key, path).read_to_string(&mut text).unwrap();
+        let answer: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"));
+        if answer["status"] != 503 {
+            return answer;
+        }
+    }
+    panic!("{path}: nothing but 503");
 }
 
 /// All calls of the database, by id.

@@ -261,8 +261,9 @@ fn none_was_delayed(folder: &Path, calls: usize, before: [f64; 3]) {
     println!("INVITE to 200, p50 p99 most: before {before:.1?} ms, without the store {with:.1?} ms");
     // A busy machine is busier at one moment than at another, and the slowest of a few hundred calls may be one whose
     // INVITE SIPp had to repeat. Who waited for the store would have waited for seconds, and half of all calls came
-    // meanwhile.
-    let (late, longest) = (before[1] + 500.0, before[2] + 1000.0);
+    // meanwhile. Other tests beside this one keep the disk busy, too.
+    let room = if proof() { 500.0 } else { 2000.0 };
+    let (late, longest) = (before[1] + room, before[2] + 2.0 * room);
     assert!(with[0] < 2.0 * before[0] + 50.0, "half: {before:?} without, {with:?} with the fault");
     assert!(with[1] < late, "99 of 100: {before:?} without, {with:?} with the fault");
     assert!(with[2] < longest, "the longest: {before:?} without, {with:?} with the fault");

@@ -238,7 +238,7 @@ fn a_webhook_and_a_websocket_that_are_stuck_delay_neither_calls_nor_readers() {
     let late = reading.join().unwrap();
     println!("a reader beside them: p50 {} ms, p99 {} ms late", late[100], late[197]);
     // The pace of the journal is 50 ms; a busy machine is slower, but who waits for somebody stuck waits ten seconds.
-    assert!(late[197] < 5000, "{late:?}");
+    assert!(late[197] < 9000, "{late:?}");
     let told = quick.until(|all| ended(all) >= 200);
     assert_eq!(ended(&told), 200);
     bench.webhook("stuck", |shown| shown["trouble"].as_str().is_some_and(|why| why.starts_with("no answer within")));
