@@ -83,6 +83,18 @@ impl Bench {
         assert!(ranks.is_sorted(), "{events:#?}");
     }
 
+    /// A recording that goes on, some seconds after it began.
+    pub fn recording(&self, name: &str) -> PathBuf {
+        let file = self.server.path("recordings").join(name);
+        for _ in 0..1500 {
+            if fs::metadata(&file).is_ok_and(|data| data.len() > 40_000) {
+                break;
+            }
+            breathe(self.server.sip);
+        }
+        file
+    }
+
     /// The kinds of a call's events.
     pub fn kinds(&self, id: &str) -> Vec<String> {
         let events = get(&self.at, &self.key, &format!("/v1/calls/{id}/events"));

@@ -123,13 +123,7 @@ fn what_a_killed_server_recorded_is_uploaded_once_and_is_in_the_record_and_in_th
     let script = "call:answer() call:record{file = 'left.wav'} call:tone({600}, {seconds = 60})";
     let mut bench = Bench::new(&conf, &[("keep.lua", script)]);
     let _peer = caller(bench.server.sip, bench.folder(), "100", &["-sn", "uac", "-m", "1", "-d", "60000"]);
-    let file = bench.server.path("recordings/left.wav");
-    for _ in 0..1500 {
-        if fs::metadata(&file).is_ok_and(|data| data.len() > 40_000) {
-            break;
-        }
-        breathe(bench.server.sip);
-    }
+    let file = bench.recording("left.wav");
     let live = get(&bench.at, &bench.key, "/v1/calls?live=true");
     let id = live["calls"][0]["id"].as_str().unwrap().to_owned();
     assert!(files.try_recv().is_err(), "not while it is recorded");

@@ -173,13 +173,7 @@ fn a_recording_of_a_killed_server_is_erased_by_its_number() {
     let script = "call:answer() call:record{file = 'left.wav'} call:tone({600}, {seconds = 30})";
     let mut bench = Bench::new(&conf, &[("keep.lua", script)]);
     let _peer = caller(bench.server.sip, bench.folder(), "100", &["-sn", "uac", "-m", "1", "-d", "60000"]);
-    let file = bench.server.path("recordings/left.wav");
-    for _ in 0..1500 {
-        if fs::metadata(&file).is_ok_and(|data| data.len() > 40_000) {
-            break;
-        }
-        breathe(bench.server.sip);
-    }
+    let file = bench.recording("left.wav");
     bench.server.restart("KILL");
     assert!(file.exists() && read_wav(&file).0[0].len() > 4000, "what was recorded stays");
     let erase = |number: &str| program(&bench.server, &["erase", number, "--conf", "switchhook.toml"]);

@@ -18,7 +18,7 @@ use super::*;
 use crate::{
     ids::CallId,
     io::{Fact, clock::Clock, disk::ToDisk, ring::Ring},
-    switch::{CallRecord, Direction, EndReason, Happened, Happening, MessageRecord, Progress, Status},
+    switch::{CallRecord, Direction, Happened, Happening, MessageRecord, Progress, Status},
 };
 
 fn progress(id: &str, status: Status) -> Fact {
@@ -40,41 +40,14 @@ fn progress(id: &str, status: Status) -> Fact {
 
 fn record(id: &str, at_ms: u64) -> Fact {
     Fact::Record(Box::new(CallRecord {
-        id: id.into(),
-        parent: None,
-        partners: Vec::new(),
-        direction: Direction::Inbound,
-        from: "4711".into(),
-        to: "100".into(),
-        trunk: None,
-        cost: None,
-        sip_call_id: "x".into(),
-        peer: None,
         start_ms: at_ms,
         answer_ms: Some(at_ms + 1000),
         end_ms: at_ms + 5000,
         talk_seconds: 4.0,
         total_seconds: 5.0,
-        status: Status::Completed,
-        end_reason: EndReason::CallerHangup,
-        end_detail: None,
-        code: Some(200),
         q850: Some(16),
-        transferred: false,
         script: Some("menu.lua".into()),
-        flow_version: None,
-        path: vec![],
-        path_left_out: 0,
-        runs: Vec::new(),
-        codec: None,
-        quality: None,
-        no_audio: None,
-        recordings: vec![],
-        recorded_parties: Default::default(),
-        recording_errors: vec![],
-        stir: None,
-        vars: Default::default(),
-        error: None,
+        ..CallRecord::sample(id)
     }))
 }
 

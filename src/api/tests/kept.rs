@@ -1,46 +1,16 @@
 //! What the API keeps: contacts, flows in versions, recordings, transcripts.
 
 use super::*;
-use crate::switch::{CallRecord, EndReason};
+use crate::switch::CallRecord;
 
 /// The calls' end, with these recordings.
 pub(super) fn record(id: &str, from: &str, recordings: &[&str]) -> Fact {
     Fact::Record(Box::new(CallRecord {
-        id: id.into(),
-        parent: None,
-        partners: Vec::new(),
-        direction: Direction::Inbound,
         from: from.into(),
-        to: "100".into(),
-        trunk: None,
-        cost: None,
-        sip_call_id: "x".into(),
-        peer: None,
-        start_ms: 1_800_000_000_000,
         answer_ms: None,
-        end_ms: 1_800_000_001_000,
         talk_seconds: 0.0,
-        total_seconds: 1.0,
-        status: Status::Completed,
-        end_reason: EndReason::CallerHangup,
-        end_detail: None,
-        code: Some(200),
-        q850: None,
-        transferred: false,
-        script: None,
-        flow_version: None,
-        path: vec![],
-        path_left_out: 0,
-        runs: Vec::new(),
-        codec: None,
-        quality: None,
-        no_audio: None,
         recordings: recordings.iter().map(|file| (*file).to_owned()).collect(),
-        recorded_parties: Default::default(),
-        recording_errors: Vec::new(),
-        stir: None,
-        vars: Default::default(),
-        error: None,
+        ..CallRecord::sample(id)
     }))
 }
 

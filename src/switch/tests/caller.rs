@@ -107,3 +107,38 @@ pub(super) fn answer(request: &SipRequest, code: u16, tag: &str, body: Option<&s
     }
     response.to_bytes()
 }
+
+/// A call over a TCP connection, answered; its Contact says where else the caller listens.
+pub(super) fn answer_over_tcp(world: &mut World) -> (Hop, FlowId) {
+    let phone = Hop { transport: Transport::Tcp, interface: InterfaceId(0), remote: address("198.51.100.7:40000") };
+    let mut caller = Caller::new();
+    let over_tcp = |text: String| Bytes::from(text.replace("SIP/2.0/UDP", "SIP/2.0/TCP"));
+    let invite = caller.text("INVITE", Some(("application/sdp", &sdp())), "");
+    let invite = invite.replace("<sip:anna@198.51.100.7:5070>", "<sip:anna@198.51.100.7:5070;transport=tcp>");
+    world.input(0, Input::Datagram { hop: phone, bytes: over_tcp(invite) });
+    let start = world.node().starts[0].clone();
+    world.ask(start.flow, start.call, Verb::Answer);
+    world.settle();
+    let response = world.response_at(phone.remote, 200);
+    caller.to_tag = response.headers.to.tag().map(str::to_owned);
+    caller.branch += 1;
+    let ack = caller.text("ACK", None, "");
+    world.input(0, Input::Datagram { hop: phone, bytes: over_tcp(ack) });
+    (phone, start.flow)
+}
+
+/// Both sides in one file, without an end of its own and without waiting for it.
+pub(super) fn mixed() -> Record {
+    Record {
+        file: None,
+        format: None,
+        voices: Voices::Mixed,
+        room: None,
+        rate: None,
+        max: None,
+        end_of_silence: None,
+        stop_on: String::new(),
+        beep: false,
+        wait: false,
+    }
+}

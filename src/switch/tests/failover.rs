@@ -198,25 +198,11 @@ fn an_answer_other_than_503_is_the_names_answer() {
 fn a_bye_does_not_go_over_a_connection_that_is_gone() {
     for closed in [false, true] {
         let mut world = World::new();
-        let phone = Hop { transport: Transport::Tcp, interface: InterfaceId(0), remote: address("198.51.100.7:40000") };
-        let mut caller = Caller::new();
-        let over_tcp = |text: String| Bytes::from(text.replace("SIP/2.0/UDP", "SIP/2.0/TCP"));
-        let invite = caller.text("INVITE", Some(("application/sdp", &sdp())), "");
-        // Its Contact says where it listens; the connection comes from another port.
-        let invite = invite.replace("<sip:anna@198.51.100.7:5070>", "<sip:anna@198.51.100.7:5070;transport=tcp>");
-        world.input(0, Input::Datagram { hop: phone, bytes: over_tcp(invite) });
-        let start = world.node().starts[0].clone();
-        world.ask(start.flow, start.call, Verb::Answer);
-        world.settle();
-        let response = world.response_at(phone.remote, 200);
-        caller.to_tag = response.headers.to.tag().map(str::to_owned);
-        caller.branch += 1;
-        let ack = caller.text("ACK", None, "");
-        world.input(0, Input::Datagram { hop: phone, bytes: over_tcp(ack) });
+        let (phone, flow) = answer_over_tcp(&mut world);
         if closed {
             world.input(0, Input::TransportFailed { hop: phone });
         }
-        world.end_flow(start.flow, FlowEnd::Finished);
+        world.end_flow(flow, FlowEnd::Finished);
         world.settle();
         let to = if closed { address("198.51.100.7:5070") } else { phone.remote };
         let bye = world.request_at(to, Method::Bye);

@@ -16,21 +16,6 @@ fn kinds(world: &mut World) -> Vec<&'static str> {
     told(world).into_iter().map(|(kind, _)| kind).collect()
 }
 
-fn record() -> Record {
-    Record {
-        file: Some("x.wav".into()),
-        format: None,
-        voices: Voices::Mixed,
-        room: None,
-        rate: None,
-        max: None,
-        end_of_silence: None,
-        stop_on: String::new(),
-        beep: false,
-        wait: false,
-    }
-}
-
 #[test]
 fn what_a_script_plays_is_told_with_its_length_and_without_what_was_said() {
     let (mut world, _, flow, call) = answered();
@@ -68,7 +53,7 @@ fn keys_are_told_but_not_those_that_are_masked_or_secret() {
     let key = |key: Value| ("call.key", json!({ "key": key }));
     world.key(0, '5');
     assert_eq!(told(&mut world), [key(json!("5"))]);
-    let id = world.ask(flow, call, Verb::Record(record()));
+    let id = world.ask(flow, call, Verb::Record(Record { file: Some("x.wav".into()), ..mixed() }));
     let Some(Reply::Recording(recording)) = world.reply(id) else { panic!("it is recorded") };
     let recording = *recording;
     world.ask(flow, call, Verb::RecordAs { recording, mode: RecordMode::Mask });
@@ -103,7 +88,7 @@ fn keys_are_told_but_not_those_that_are_masked_or_secret() {
 #[test]
 fn a_recording_that_the_disk_lost_is_told_with_the_reason() {
     let (mut world, _, flow, call) = answered();
-    let id = world.ask(flow, call, Verb::Record(record()));
+    let id = world.ask(flow, call, Verb::Record(Record { file: Some("x.wav".into()), ..mixed() }));
     let Some(Reply::Recording(recording)) = world.reply(id) else { panic!("it is recorded") };
     let recording = *recording;
     world.input(
@@ -187,7 +172,7 @@ fn a_transfer_is_told_and_how_it_went() {
 #[test]
 fn nothing_is_told_of_a_call_before_its_first_step_or_after_its_record() {
     let (mut world, mut caller, flow, call) = answered();
-    world.ask(flow, call, Verb::Record(record()));
+    world.ask(flow, call, Verb::Record(Record { file: Some("x.wav".into()), ..mixed() }));
     world.ask(flow, call, Verb::Hangup);
     world.settle();
     let bye = world.request_at(caller.at, Method::Bye);

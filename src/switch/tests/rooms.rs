@@ -21,18 +21,7 @@ fn two() -> (World, [(Caller, FlowId); 2]) {
 }
 
 fn tape() -> Verb {
-    Verb::Record(Record {
-        file: Some("t".into()),
-        format: None,
-        voices: Voices::Mixed,
-        room: Some("team".into()),
-        rate: None,
-        max: None,
-        end_of_silence: None,
-        stop_on: String::new(),
-        beep: false,
-        wait: false,
-    })
+    Verb::Record(Record { file: Some("t".into()), room: Some("team".into()), ..mixed() })
 }
 
 fn rooms(world: &mut World, id: u64) -> Vec<(String, usize, Vec<RecordingId>)> {

@@ -329,18 +329,7 @@ fn masks(world: &World) -> Vec<&'static str> {
 }
 
 fn recording(world: &mut World, flow: FlowId, call: CallId) -> RecordingId {
-    let record = Record {
-        file: None,
-        format: None,
-        voices: Voices::Stereo,
-        room: None,
-        rate: None,
-        max: None,
-        end_of_silence: None,
-        stop_on: String::new(),
-        beep: false,
-        wait: false,
-    };
+    let record = Record { voices: Voices::Stereo, ..mixed() };
     let id = world.ask(flow, call, Verb::Record(record));
     match world.reply(id) {
         Some(Reply::Recording(recording)) => *recording,

@@ -108,15 +108,11 @@ fn one_call_does_one_lasting_thing_at_a_time() {
 fn record(wait: bool) -> Record {
     Record {
         file: Some("mail/1".into()),
-        format: None,
         voices: Voices::Party,
-        room: None,
-        rate: None,
         max: Some(secs(120)),
-        end_of_silence: None,
-        beep: false,
         stop_on: "#".into(),
         wait,
+        ..mixed()
     }
 }
 

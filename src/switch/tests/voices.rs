@@ -3,18 +3,7 @@
 use super::{aside::order, *};
 
 fn record(file: &str, voices: Voices, room: Option<&str>) -> Verb {
-    Verb::Record(Record {
-        file: Some(file.into()),
-        format: None,
-        voices,
-        room: room.map(str::to_owned),
-        rate: None,
-        max: None,
-        end_of_silence: None,
-        stop_on: String::new(),
-        beep: false,
-        wait: false,
-    })
+    Verb::Record(Record { file: Some(file.into()), voices, room: room.map(str::to_owned), ..mixed() })
 }
 
 /// Somebody calls, and is answered.

@@ -82,26 +82,12 @@ fn nobody_is_asked_where_the_operator_does_not_want_it() {
     assert!(world.inbox.is_empty() && world.node().records.is_empty(), "{:?}", world.seen());
 }
 
-/// A call over a TCP connection; its Contact says where else the caller listens.
 fn over_tcp(every: u64) -> (World, Hop) {
     let mut world = World::with(|config| {
         config.rules.watchdog = secs(every);
         config.rules.session.expires = Duration::ZERO;
     });
-    let phone = Hop { transport: Transport::Tcp, interface: InterfaceId(0), remote: address("198.51.100.7:40000") };
-    let mut caller = Caller::new();
-    let over_tcp = |text: String| Bytes::from(text.replace("SIP/2.0/UDP", "SIP/2.0/TCP"));
-    let invite = caller.text("INVITE", Some(("application/sdp", &sdp())), "");
-    let invite = invite.replace("<sip:anna@198.51.100.7:5070>", "<sip:anna@198.51.100.7:5070;transport=tcp>");
-    world.input(0, Input::Datagram { hop: phone, bytes: over_tcp(invite) });
-    let start = world.node().starts[0].clone();
-    world.ask(start.flow, start.call, Verb::Answer);
-    world.settle();
-    let response = world.response_at(phone.remote, 200);
-    caller.to_tag = response.headers.to.tag().map(str::to_owned);
-    caller.branch += 1;
-    let ack = caller.text("ACK", None, "");
-    world.input(0, Input::Datagram { hop: phone, bytes: over_tcp(ack) });
+    let (phone, _) = answer_over_tcp(&mut world);
     world.settle();
     world.inbox.clear();
     (world, phone)
