@@ -32,6 +32,9 @@ pub(super) struct Meter {
     run_time: Cell<Duration>,
     /// The hook asked to yield in this slice, with so many instructions left then: if it is called again, Lua could not.
     asked: Cell<Option<(Time, i64)>>,
+    /// The script has asked for something and yields by itself in a moment: if the slice's end yielded before that, the
+    /// reply would go to that yield, and be lost.
+    yields: Cell<bool>,
     collecting: Cell<bool>,
     doom: Cell<Option<&'static str>>,
     traceback: RefCell<String>,
@@ -50,6 +53,7 @@ impl Meter {
             ran: Cell::default(),
             run_time: Cell::new(limits.run_time),
             asked: Cell::default(),
+            yields: Cell::default(),
             collecting: Cell::default(),
             doom: Cell::default(),
             traceback: RefCell::default(),
@@ -76,6 +80,12 @@ impl Meter {
         self.slice_left.set(self.limits.slice_instructions.into());
         self.slice_from.set((self.clock)());
         self.asked.set(None);
+        self.yields.set(false);
+    }
+
+    /// Whether the script is about to yield by itself.
+    pub(super) fn set_yields(&self, yields: bool) {
+        self.yields.set(yields);
     }
 
     /// The slice is over.
@@ -152,7 +162,7 @@ impl Meter {
         if self.ran.get() + in_slice > self.run_time.get() {
             return self.condemn(lua, "run_time");
         }
-        if self.slice_left.get() > 0 && in_slice < self.limits.slice_time {
+        if self.yields.get() || self.slice_left.get() > 0 && in_slice < self.limits.slice_time {
             return VmState::Continue;
         }
         match self.asked.get() {

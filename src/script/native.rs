@@ -93,7 +93,14 @@ impl Shared {
         }
         self.ran.borrow_mut().note(step(lua, name));
         *self.asked.borrow_mut() = Some(asked);
+        self.meter.set_yields(true);
         Ok(MultiValue::new())
+    }
+
+    /// Take back what was asked for. False: nothing was.
+    fn cancel(&self) -> bool {
+        self.meter.set_yields(false);
+        self.asked.take().is_some()
     }
 
     /// The script fails with `error`, and is still where it failed.
@@ -208,7 +215,7 @@ pub(super) fn table(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     };
     rust.raw_set("knows", lua.create_function(knowing)?)?;
     let own = Rc::clone(shared);
-    rust.raw_set("cancel", lua.create_function(move |_, ()| Ok(own.asked.take().is_some()))?)?;
+    rust.raw_set("cancel", lua.create_function(move |_, ()| Ok(own.cancel()))?)?;
     let meter = Rc::clone(&shared.meter);
     rust.raw_set("find", lua.create_function(move |lua, given| strings::find(lua, &meter, given))?)?;
     let meter = Rc::clone(&shared.meter);

@@ -109,6 +109,27 @@ fn a_slice_in_the_middle_of_a_coroutine_changes_nothing() {
 }
 
 #[test]
+fn a_reply_reaches_its_question_wherever_the_slice_ends() {
+    let asks = [
+        "local function ask() return call:play('a.wav') end",
+        "local function ask()
+           local inner = coroutine.wrap(function() coroutine.yield(call:play('a.wav')) end)
+           return coroutine.wrap(function() coroutine.yield(inner()) end)()
+         end",
+    ];
+    // The hook looks once in 50 instructions, and always ends the slice; the steps move it on by one at a time.
+    let small = Limits { slice_instructions: 50, ..Limits::default() };
+    for (ask, steps) in asks.into_iter().flat_map(|ask| (0..60).map(move |steps| (ask, steps))) {
+        let steps = "a = 1 ".repeat(steps);
+        let text = format!("{ask} {steps} for i = 1, 20 do local ok, key, took = ask() print(ok, key, took) end");
+        let mut run = Run::with(&text, small, no_modules());
+        let end = run.drive(|_| Reply::Played { key: Some('5'), length: Duration::from_secs(2) });
+        assert_eq!(end, FlowEnd::Finished, "after {} steps", steps.len() / 6);
+        assert_eq!(run.lines(), ["true\t5\t2.0"; 20], "after {} steps", steps.len() / 6);
+    }
+}
+
+#[test]
 fn table_functions_do_as_in_lua() {
     let script = "
       local function try(f, ...) local ok, e = pcall(f, ...) return ok and 'ok' or (e:gsub('^.-:%d+: ', '')) end
