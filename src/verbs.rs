@@ -24,7 +24,7 @@ pub use heard::{Figures, Heard};
 pub use message::{Message, Messaging, Registration, Text};
 pub use play::{Manner, Play, PlayKey, Steer, VOLUME};
 pub use ran::Ran;
-pub use record::{FileFormat, Record, RecordEnd, RecordMode, Torn, Voices, leg_files};
+pub use record::{FileFormat, Record, RecordEnd, RecordMode, Torn, Voices, files_of, leg_files};
 pub use reply::{Failure, GatherEnd, LeaveReason, Reply};
 pub use rooms::{Entry, Member, RoomOrder, RoomView};
 pub use roster::{Agent, AiAgent, Listed, Queue, Resource, ResourceKind, Roster, Unfit};

@@ -10,7 +10,7 @@ use tokio::{
 use super::{Context, problem::Problem};
 use crate::{
     ids::{CallId, RequestId},
-    io,
+    io::{self, pass},
     switch::{ConsoleReply, Input, Originate, TrunkNews},
     verbs::{Origin, Request, Verb},
 };
@@ -152,8 +152,8 @@ impl Desk {
         if let Some(limit) = limit {
             let (id, orders) = (self.next(), self.orders.clone());
             tokio::spawn(async move {
-                // Nothing comes: that is the point. A call that is over by then is not found.
-                let _ = timeout(limit, std::future::pending::<()>()).await;
+                pass(limit).await;
+                // A call that is over by then is not found.
                 tell(&orders, hangup(id, call)).await
             });
         }

@@ -27,6 +27,7 @@ use super::{
     reader::{News, Reader},
 };
 use crate::{
+    io::pass,
     store::Scope,
     switch::{CallRecord, MessageRecord, Progress},
 };
@@ -169,16 +170,11 @@ async fn tell(mut socket: WebSocket, mut reader: Reader) {
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return,
             },
-            () = alive() => Message::Ping(Default::default()),
+            () = pass(ALIVE) => Message::Ping(Default::default()),
         };
         let last = matches!(message, Message::Close(_));
         if !matches!(timeout(STUCK, socket.send(message)).await, Ok(Ok(()))) || last {
             return;
         }
     }
-}
-
-async fn alive() {
-    // Nothing comes: that is the point.
-    let _ = timeout(ALIVE, std::future::pending::<()>()).await;
 }

@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-use super::{Context, Shared, notes::pause, people};
-use crate::store::{Person, Scope, fresh_password};
+use super::{Context, Shared, people};
+use crate::{
+    io::pass,
+    store::{Person, Scope, fresh_password},
+};
 
 /// A database that is away is tried again so often.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -17,7 +20,7 @@ pub(super) async fn make(context: Shared) {
             tracing::warn!(%error, "the database is away: whether the API needs a first key is seen when it is there");
             told = true;
         }
-        pause(AGAIN).await;
+        pass(AGAIN).await;
     }
     std::future::pending().await
 }

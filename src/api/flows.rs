@@ -2,10 +2,7 @@
 
 #![allow(unused_qualifications, reason = "of what utoipa makes out of the parameters")]
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
@@ -18,6 +15,7 @@ use super::{
     problem::{self, Body, Id, Numbered, Params, Problem},
 };
 use crate::{
+    io::disk::replace,
     script::{Program, mark_version},
     store::{self, Scope},
 };
@@ -231,7 +229,9 @@ pub(crate) async fn activate(
     let written = tokio::task::spawn_blocking(move || {
         // Records name the version of what ran.
         mark_version(&folder, &name, version, &text)?;
-        write(&folder.join(name), &text)
+        let file = folder.join(name);
+        fs::create_dir_all(file.parent().unwrap_or(&folder))?;
+        replace(&file, &text)
     });
     let written = written.await.map_err(|_| Problem::gone())?;
     written.map_err(|error| {
@@ -242,18 +242,6 @@ pub(crate) async fn activate(
     store.activate(&flow, version, by).await.map_err(|error| problem::database(&error))?;
     caller.note(&context, "flow.activate", &format!("{flow} {version}")).await;
     Ok(Json(Uploaded { flow, version }))
-}
-
-/// As a whole or not at all.
-fn write(file: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut new = file.as_os_str().to_owned();
-    new.push(".new");
-    let new = PathBuf::from(new);
-    fs::write(&new, text)?;
-    fs::rename(new, file)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{Context, Shared, access::Caller, problem::Problem};
-use crate::store::Done;
+use crate::{io::pass, store::Done};
 
 /// Notes that may wait for the database.
 pub(super) const WAITING: usize = 10_000;
@@ -34,7 +34,7 @@ pub(super) async fn keep(context: Shared, mut notes: mpsc::Receiver<Note>, away:
             if !away.send_replace(true) {
                 tracing::warn!("the database takes no notes of what the API does; they wait");
             }
-            pause(AGAIN).await;
+            pass(AGAIN).await;
         }
         away.send_replace(false);
         if let Some(taken) = note.taken {
@@ -42,11 +42,6 @@ pub(super) async fn keep(context: Shared, mut notes: mpsc::Receiver<Note>, away:
             let _ = taken.send(());
         }
     }
-}
-
-pub(super) async fn pause(time: Duration) {
-    // Nothing comes: that is the point.
-    let _ = timeout(time, std::future::pending::<()>()).await;
 }
 
 /// False: the database is away.

@@ -14,10 +14,10 @@ use super::{
     Shared,
     access::Caller,
     ask::Order,
-    notes::pause,
     problem::{self, Problem},
     start::{Begun, begin},
 };
+use crate::io::pass;
 
 /// What came of an order is written down later where the database was away; it is tried so often.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -101,7 +101,7 @@ async fn carry_out(
         // The call is made all the same; until this is written, the name is in hand.
         tokio::spawn(async move {
             while !write(&context, &place, call.as_deref()).await {
-                pause(AGAIN).await;
+                pass(AGAIN).await;
             }
         });
     }

@@ -9,12 +9,11 @@ use tokio::{
 };
 
 use super::{
-    notes::pause,
     now_ms,
     webhook::{Teller, WebhookConfig},
 };
 use crate::{
-    io::{clock::Clock, runs_alone},
+    io::{clock::Clock, pass, runs_alone},
     store::{Database, Store, Stored},
     switch::Dialling,
 };
@@ -107,7 +106,7 @@ async fn keep(
             () = &mut over => return,
             () = told(&mut changed) => {}
             done = fixed.changed() => if done.is_err() { return },
-            () = pause(wait) => {}
+            () = pass(wait) => {}
         }
     }
 }

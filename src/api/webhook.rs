@@ -10,12 +10,13 @@ use hyper::{Method, header::CONTENT_TYPE};
 use serde::Deserialize;
 use tokio::{sync::watch, time::timeout};
 
-use super::{notes::pause, now_ms, tellers::Tellers};
+use super::{now_ms, tellers::Tellers};
 use crate::{
     hooks::{
         Url,
         http::{HttpError, ask, request, whole},
     },
+    io::pass,
     store::{Candidate, Store, Stored, Told, Webhook},
     switch::Dialling,
 };
@@ -144,7 +145,7 @@ impl Teller {
                     if stored.has_changed().is_err() {
                         return;
                     }
-                    pause(wait).await;
+                    pass(wait).await;
                     wait = (2 * wait).min(SELDOM);
                 }
             }

@@ -6,7 +6,7 @@ use tokio::{
 
 use super::{super::tellers, *};
 use crate::{
-    io::{Fact, clock::Clock},
+    io::{Fact, clock::Clock, pass},
     store::{Database, Journal, JournalConfig, Webhook, WriterConfig, spawn_journal, spawn_writer, spool_name},
     switch::{Direction, Progress, Status},
 };
@@ -70,10 +70,10 @@ impl Bench {
             journal.facts.send(fact).await.unwrap();
         }
         while store.count_after(&node, 0, 1000).await.unwrap() < events {
-            pause(Duration::from_millis(20)).await;
+            pass(Duration::from_millis(20)).await;
         }
         // The next event is later than these.
-        pause(Duration::from_millis(5)).await;
+        pass(Duration::from_millis(5)).await;
         let (fixed, seen) = watch::channel(tellers::Fixed::default());
         let (changed, changes) = mpsc::channel(1);
         let dialling = Dialling { country: "49".into(), ..Dialling::default() };
@@ -98,7 +98,7 @@ impl Bench {
             if let Some(told) = self.store.told(name, &self.node).await.unwrap().filter(&is) {
                 return told;
             }
-            pause(Duration::from_millis(20)).await;
+            pass(Duration::from_millis(20)).await;
         }
         panic!("{name}: {:?}", self.store.told(name, &self.node).await);
     }

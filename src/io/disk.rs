@@ -7,6 +7,7 @@
 mod file;
 mod lame;
 mod opus;
+mod replace;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,6 +22,7 @@ use std::{
 
 use file::Recording;
 use lame::Lame;
+pub use replace::replace;
 
 use super::{
     clock::Clock,

@@ -38,7 +38,7 @@ pub use control::{Fact, Figures, InterfaceAddress, Order, Seen, View, counts_of}
 pub use sounds::{FetchSound, SoundCache, SpeakText, decode as decode_sound};
 pub use stats::Load;
 pub use thread::allocate_in_steps;
-pub use waiting::{runs_alone, runtime};
+pub use waiting::{pass, runs_alone, runtime};
 pub use waits::{CLASSES as WAIT_CLASSES, Hook, Waited};
 
 /// How long a thread that nobody waits for lets work gather, once there is some: waking it costs more than the work.

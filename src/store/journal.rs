@@ -19,7 +19,7 @@ use super::{
     spool::{self, Spool},
     way::{Stored, Way},
 };
-use crate::io::{Fact, clock::Clock};
+use crate::io::{Fact, clock::Clock, pass};
 
 /// Facts that may wait for the journal.
 pub const WAITING: usize = 65_536;
@@ -184,7 +184,7 @@ impl Writer {
 
     /// Facts that come meanwhile wait, and wake nobody; who asks is answered. Somebody who waits for the disk ends it.
     async fn gather(&mut self, incoming: &mut mpsc::Receiver<Fact>, asked: &mut mpsc::Receiver<Question>) {
-        let enough = super::wait(GATHER);
+        let enough = pass(GATHER);
         tokio::pin!(enough);
         loop {
             tokio::select! {

@@ -38,8 +38,6 @@ mod way;
 mod webhooks;
 mod writer;
 
-use std::time::Duration;
-
 pub use audit::Done;
 pub use backup::{BackupError, Counted, backup, restore};
 pub use calls::{CallFilter, CallView, Ordered, Page, Store};
@@ -67,8 +65,3 @@ pub use writer::{WriterConfig, spawn as spawn_writer};
 
 /// Where a page of a list ended: a moment, and the id of what was shown last.
 pub type Place = (i64, String);
-
-async fn wait(time: Duration) {
-    // Nothing comes: that is the point.
-    let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
-}

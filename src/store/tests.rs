@@ -17,7 +17,7 @@ use self::postgres::Postgres;
 use super::*;
 use crate::{
     ids::CallId,
-    io::{Fact, clock::Clock, disk::ToDisk, ring::Ring},
+    io::{Fact, clock::Clock, disk::ToDisk, pass, ring::Ring},
     switch::{CallRecord, Direction, Happened, Happening, MessageRecord, Progress, Status},
 };
 
@@ -224,7 +224,7 @@ async fn tells_once_what_was_left_behind(folder: &Path, database: &Database, sto
         let running = start_telling(folder, database, 0, tell);
         let told = async {
             while store.events_of("a-2", 0, 100).await.unwrap().len() < 5 {
-                wait(Duration::from_millis(50)).await;
+                pass(Duration::from_millis(50)).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(30), told).await.expect("its end is told");
@@ -268,7 +268,7 @@ async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_whi
         match call {
             100 => postgres.down(),
             200 => postgres.up(),
-            _ => wait(Duration::from_millis(5)).await,
+            _ => pass(Duration::from_millis(5)).await,
         }
     }
     let Running { journal, writer, ready } = running;
@@ -277,7 +277,7 @@ async fn postgresql_keeps_every_call_once_and_finds_it_and_may_be_gone_for_a_whi
     let store = Store::open(&database).await.unwrap();
     let found = async {
         while store.call("d-299").await.ok().flatten().is_none() {
-            wait(Duration::from_millis(50)).await;
+            pass(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), found).await.expect("what waited comes");
@@ -303,7 +303,7 @@ async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
         let mut last = 0;
         loop {
             // Batches come every 20 ms while there is room.
-            wait(Duration::from_secs(2)).await;
+            pass(Duration::from_secs(2)).await;
             let now = *journal.written.borrow();
             if now == last {
                 return last;
@@ -317,9 +317,9 @@ async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     journal.facts.send(progress("live", Status::Ringing)).await.unwrap();
     let (to, live) = oneshot::channel();
     while journal.facts.capacity() < journal::WAITING {
-        wait(Duration::from_millis(10)).await;
+        pass(Duration::from_millis(10)).await;
     }
-    wait(Duration::from_millis(100)).await;
+    pass(Duration::from_millis(100)).await;
     journal.questions.send(Question::Live(to)).await.unwrap();
     assert_eq!(live.await.unwrap().len(), 1);
     // Somebody reads, and there is room again: all comes, each once.
@@ -436,7 +436,7 @@ async fn what_is_too_old_goes_in_pieces_and_the_rest_stays() {
     let gone = async {
         for (table, left) in wanted {
             while count(table).await != left {
-                wait(Duration::from_millis(20)).await;
+                pass(Duration::from_millis(20)).await;
             }
         }
     };

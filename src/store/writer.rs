@@ -104,10 +104,9 @@ impl Writer {
                     self.line.stored.send_modify(|stored| stored.failing = true);
                 }
             }
-            if self.line.written.has_changed().is_err() {
+            if self.ends_within(AGAIN).await {
                 break;
             }
-            super::wait(AGAIN).await;
         }
         if let Some(pool) = self.pool {
             pool.close().await;
@@ -169,9 +168,14 @@ impl Writer {
                 continue;
             }
             if self.line.written.changed().await.is_ok() {
-                super::wait(GATHER).await;
+                self.ends_within(GATHER).await;
             }
         }
+    }
+
+    /// Let `time` pass, unless the journal ends: then what it wrote last is to be in the database soon.
+    async fn ends_within(&mut self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.line.written.wait_for(|_| false)).await.is_ok()
     }
 
     /// What the database does not have gets numbers after those that it has.

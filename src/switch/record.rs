@@ -21,7 +21,7 @@ use crate::{
     ids::{BridgeId, CallId, PortId, RecordingId, WorkerId},
     media::{Block, Command, Ends, Layout, RATE, Shape},
     time::civil,
-    verbs::{Failure, FileFormat, Record, RecordEnd, RecordMode, Reply, Torn, Voices, leg_files},
+    verbs::{Failure, FileFormat, Record, RecordEnd, RecordMode, Reply, Torn, Voices, files_of},
 };
 
 /// The memory of one recording in the engine: two seconds in pieces of a quarter.
@@ -146,7 +146,7 @@ impl Call {
         let Plan { recording, rate, blocks, file, shape, .. } = plan;
         core.recordings.insert(recording, self.id);
         let room = how.room.clone();
-        let files = if shape.apart { leg_files(&file).to_vec() } else { vec![file.clone()] };
+        let files = files_of(&file, shape.apart);
         self.happened(core, What::Recording { recording: recording.0, file: file.clone(), files, room });
         let people: BTreeSet<String> = self.people().collect();
         let recorded_parties = voices::by_file(&file, shape.apart, &people);
@@ -228,11 +228,7 @@ impl Call {
     fn note_files(&mut self, ended: &Recording, written: Result<(), Torn>) -> (Vec<String>, Option<String>) {
         let error = written.err();
         let there = error.as_ref().is_none_or(|torn| torn.begun);
-        let files = match (there, ended.apart) {
-            (false, _) => Vec::new(),
-            (true, false) => vec![ended.file.clone()],
-            (true, true) => leg_files(&ended.file).to_vec(),
-        };
+        let files = if there { files_of(&ended.file, ended.apart) } else { Vec::new() };
         let error = error.map(|torn| torn.why);
         self.about.files.extend(files.iter().cloned());
         if !files.is_empty() {

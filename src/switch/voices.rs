@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Output, Progress, bridge::Joined, call::Call, core::Core, switch::Switch};
 use crate::{
     ids::{CallId, RecordingId},
-    verbs::leg_files,
+    verbs::files_of,
 };
 
 /// Most people that one recording names. A room through which more went in one recording names no more.
@@ -26,8 +26,7 @@ pub struct RecordingNote {
 
 /// For each of the files of a recording its people.
 pub(super) fn by_file(file: &str, apart: bool, people: &BTreeSet<String>) -> BTreeMap<String, Vec<String>> {
-    let files = if apart { leg_files(file).to_vec() } else { vec![file.to_owned()] };
-    files.into_iter().map(|file| (file, people.iter().cloned().collect())).collect()
+    files_of(file, apart).into_iter().map(|file| (file, people.iter().cloned().collect())).collect()
 }
 
 impl Call {
@@ -39,16 +38,16 @@ impl Call {
 
     /// They are on the recording, too.
     fn add_voices(&mut self, core: &mut Core, recording: RecordingId, people: &BTreeSet<String>) {
-        let call = self.stands_now(core);
         let Some(found) = self.recordings.iter_mut().find(|r| r.id == recording) else { return };
-        let before = found.people.len();
-        let room = MOST.saturating_sub(before);
+        let room = MOST.saturating_sub(found.people.len());
         let new: Vec<String> = people.difference(&found.people).take(room).cloned().collect();
-        found.people.extend(new);
-        if found.people.len() > before {
-            let note = Box::new(RecordingNote { call, recorded_parties: found.parties() });
-            core.out.push_back(Output::NoteRecording { recording, note });
+        if new.is_empty() {
+            return;
         }
+        found.people.extend(new);
+        let recorded_parties = found.parties();
+        let note = Box::new(RecordingNote { call: self.stands_now(core), recorded_parties });
+        core.out.push_back(Output::NoteRecording { recording, note });
     }
 }
 

@@ -79,6 +79,11 @@ pub fn leg_files(file: &str) -> [String; 2] {
     ["said", "heard"].map(|side| format!("{stem}-{side}.{ending}"))
 }
 
+/// The files of a recording by the name that it was asked by; `apart`: one a leg.
+pub fn files_of(file: &str, apart: bool) -> Vec<String> {
+    if apart { leg_files(file).to_vec() } else { vec![file.to_owned()] }
+}
+
 /// What becomes of the sound while a recording runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordMode {

@@ -57,14 +57,14 @@ async fn while_the_database_is_away_who_was_known_acts_and_what_they_did_is_note
     change(&mut database, "ALTER TABLE gone_audit RENAME TO audit").await;
     let noted = async {
         while !bench.get("/v1/audit").await.1.to_string().contains("call.hangup") {
-            notes::pause(Duration::from_millis(20)).await;
+            pass(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), noted).await.expect("it is noted");
     // A key that is removed opens nothing from then on.
     let until = async {
         while bench.ask("GET", "/v1/keys", &stranger, "", "").await.0 != 200 {
-            notes::pause(Duration::from_millis(20)).await;
+            pass(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), until).await.expect("the database is asked again");

@@ -17,7 +17,7 @@ async fn ask_and_go(bench: &mut Bench, path: &str, more: &str, body: &Value) -> 
     };
     drop(stream);
     // The server hears of it.
-    notes::pause(Duration::from_millis(200)).await;
+    pass(Duration::from_millis(200)).await;
     input
 }
 
@@ -41,7 +41,7 @@ async fn who_goes_away_after_asking_leaves_nothing_half_done() {
             if told.contains("call.hangup") && told.contains("call.start") {
                 return;
             }
-            notes::pause(Duration::from_millis(20)).await;
+            pass(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), noted).await.expect("the audit log has both");

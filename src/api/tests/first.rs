@@ -20,7 +20,7 @@ async fn a_first_start_before_the_database_is_there_makes_key_and_password_when_
             {
                 return store;
             }
-            notes::pause(Duration::from_millis(50)).await;
+            pass(Duration::from_millis(50)).await;
         }
     };
     let store = tokio::time::timeout(Duration::from_secs(20), made).await.expect("they are made");

@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 use super::Quota;
-use crate::verbs::FileFormat;
+use crate::{io::disk::replace, verbs::FileFormat};
 
 /// The field of a note that says who is on each file.
 const PARTIES: &str = "recorded_parties";
@@ -60,7 +60,6 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 /// Note what is known of the call; and that the file is to be uploaded. Who is on it stays known, where a record that
 /// comes after a kill does not know it.
 pub(super) fn note(path: &Path, name: &str, record: &str, upload: bool) -> io::Result<()> {
-    let (json, new) = (beside(path, ".json"), beside(path, ".json.new"));
     let before = call_of(path)[PARTIES][name].take();
     let mut call: Value = serde_json::from_str(record).unwrap_or_default();
     let lacks = before.is_array() && call.is_object() && call[PARTIES][name].is_null();
@@ -71,8 +70,7 @@ pub(super) fn note(path: &Path, name: &str, record: &str, upload: bool) -> io::R
     if upload {
         fs::write(beside(path, ".todo"), b"")?;
     }
-    fs::write(&new, record)?;
-    fs::rename(new, json)
+    replace(&beside(path, ".json"), &record)
 }
 
 /// Somebody writes to it, however long ago the last time is: the recording pauses.

@@ -12,11 +12,12 @@ use std::{
 use super::{
     lame::{Lame, Mp3},
     opus::OggOpus,
+    replace::replace,
 };
 use crate::{
     audio::wav,
     media::{Layout, Shape},
-    verbs::{FileFormat, Torn, leg_files},
+    verbs::{FileFormat, Torn, files_of},
 };
 
 /// Bytes before the audio of a WAV file.
@@ -60,7 +61,7 @@ impl Recording {
         lame: &mut Option<Arc<Lame>>,
     ) -> io::Result<Recording> {
         let apart = shape.apart && shape.layout == Layout::Stereo;
-        let names = if apart { leg_files(name).to_vec() } else { vec![name.to_owned()] };
+        let names = files_of(name, apart);
         let channels = if apart { 1 } else { shape.layout.channels() };
         let coders = names.iter().map(|_| Coder::new(shape.format, (channels, shape.rate), serial, lame));
         let coders = coders.collect::<io::Result<Vec<_>>>()?;
@@ -81,7 +82,7 @@ impl Recording {
             if upload {
                 fs::write(folder.join(format!("{name}.todo")), b"")?;
             }
-            fs::write(folder.join(format!("{name}.json")), note)
+            replace(&folder.join(format!("{name}.json")), note)
         })
     }
 
@@ -89,15 +90,11 @@ impl Recording {
     pub(super) fn note_again(&self, folder: &Path, note: &str) -> io::Result<()> {
         let names = self.names();
         let mut there = names.iter().filter(|name| folder.join(name).exists());
-        there.try_for_each(|name| {
-            let (json, new) = (folder.join(format!("{name}.json")), folder.join(format!("{name}.json.new")));
-            fs::write(&new, note)?;
-            fs::rename(new, json)
-        })
+        there.try_for_each(|name| replace(&folder.join(format!("{name}.json")), note))
     }
 
     fn names(&self) -> Vec<String> {
-        if self.tracks.len() > 1 { leg_files(&self.name).to_vec() } else { vec![self.name.clone()] }
+        files_of(&self.name, self.tracks.len() > 1)
     }
 
     /// Interleaved samples.

@@ -80,7 +80,7 @@ async fn watches(database: Database, done: Arc<AtomicBool>) {
         if last {
             return;
         }
-        wait(Duration::from_millis(7)).await;
+        pass(Duration::from_millis(7)).await;
     }
 }
 
@@ -131,7 +131,7 @@ async fn settles(store: &Store, begun: u64) {
         if known.len() as u64 == begun && known.is_subset(&ended) {
             return;
         }
-        wait(Duration::from_millis(30)).await;
+        pass(Duration::from_millis(30)).await;
     }
 }
 
@@ -153,7 +153,7 @@ async fn one_order(folder: &Path, database: &Database, seed: u64) {
         for _ in 0..50 + chance.below(150) {
             running.tell(calls.next(seed, &mut chance)).await;
             if chance.below(40) == 0 {
-                wait(Duration::from_millis(chance.below(120))).await;
+                pass(Duration::from_millis(chance.below(120))).await;
             }
         }
         running.stop();
