@@ -20,6 +20,7 @@ SUITES = [
 ]
 VOICE = "voice quality: PESQ of speech through bad networks"
 SCHEMA = "schemathesis: the API and its description"
+S3 = "recordings to S3 storage that checks signatures (moto)"
 FUZZING = "cargo-fuzz: message, framing, SDP, sequences of messages"
 TELL_EACH_S = 30
 PAGE = "docs/proof.md"
@@ -78,20 +79,33 @@ def voice() -> tuple[str, str, float]:
     return "ok" if code == 0 else "FAILED", "; ".join(found), time.monotonic() - began
 
 
-def schema() -> tuple[str, str, float]:
-    """Whatever the API's description allows is asked, and what it does not allow."""
+def built(name: str, tool: str, more: dict[str, str]) -> tuple[int, str, float]:
+    """What a tool says of the program as it is released, and for how long it ran."""
     began = time.monotonic()
     build = subprocess.run(["cargo", "build", "--locked", "--release"], check=False)
-    command = [sys.executable, "docs/tools/schema.py"]
-    code, said = watched(SCHEMA, command, {**os.environ, "EXAMPLES": "100"}) if build.returncode == 0 else (1, "")
+    command = [sys.executable, f"docs/tools/{tool}"]
+    code, said = watched(name, command, {**os.environ, **more}) if build.returncode == 0 else (1, "")
+    return code, said, time.monotonic() - began
+
+
+def schema() -> tuple[str, str, float]:
+    """Whatever the API's description allows is asked, and what it does not allow."""
+    code, said, seconds = built(SCHEMA, "schema.py", {"EXAMPLES": "100"})
     found = re.findall(r"\d+ generated.*", said)
-    return "ok" if code == 0 else "FAILED", found[-1] if found else "", time.monotonic() - began
+    return "ok" if code == 0 else "FAILED", found[-1] if found else "", seconds
+
+
+def s3() -> tuple[str, str, float]:
+    """Recordings are uploaded, with a right secret and a wrong one."""
+    code, said, seconds = built(S3, "s3.py", {})
+    found = re.findall(r"^s3: (.*)", said, re.MULTILINE)
+    return "ok" if code == 0 else "FAILED", found[-1] if found else "", seconds
 
 
 def main() -> int:
     wanted = lambda name: len(sys.argv) < 2 or any(word.lower() in name.lower() for word in sys.argv[1:])
     suites = {name: lambda name=name, arguments=arguments: run(name, arguments) for name, arguments in SUITES}
-    suites |= {VOICE: voice, SCHEMA: schema, FUZZING: fuzz}
+    suites |= {VOICE: voice, SCHEMA: schema, S3: s3, FUZZING: fuzz}
     good = True
     for name, suite in suites.items():
         if wanted(name):
