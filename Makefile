@@ -13,7 +13,9 @@ run: packages-run ## build, and start a server on the embedded defaults
 	cargo run --release -- run
 
 test: packages-test lint licences ## everything: lints, unit, simulated, and the real binary against real peers
-	RUST_TEST_THREADS=4 cargo test --locked # the tests with real programs wait more than they compute
+	cargo test --locked --no-run
+	RUST_TEST_THREADS=4 cargo test --locked --lib --test alloc
+	python3 docs/tools/real_programs.py
 	PROGRAM=target/debug/switchhook PHASES=fuzzing EXAMPLES=6 SEED=1 python3 docs/tools/schema.py
 
 lint:

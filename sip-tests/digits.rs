@@ -97,6 +97,8 @@ fn anna_calls(folder: &Path, address: &str) -> (Server, Phone) {
     tone(&folder.join("speak.wav"), 350.0, 8000, 120);
     let mut anna = Phone::with_account(folder, &folder.join("speak.wav"), "<sip:anna@127.0.0.1>;regint=0");
     anna.dial(&format!("sip:100@{}", server.sip));
+    // Nobody presses a key in the moment of the answer, when the two are not joined yet.
+    (0..25).for_each(|_| breathe(server.sip));
     (server, anna)
 }
 

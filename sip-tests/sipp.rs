@@ -248,7 +248,7 @@ fn a_thousand_calls_out_are_bridged_and_leave_nothing_behind() {
     let dial = dial.replace("local peer", "call:answer()\nlocal peer");
     let server = Server::start(&numbers(&[("200", "dial.lua")]), &[("dial.lua", &dial)]);
     passes(
-        caller(server.sip, folder.path(), "200", &["-sn", "uac", "-m", "500", "-r", "50", "-d", "300"]),
+        caller(server.sip, folder.path(), "200", &["-sn", "uac", "-m", "500", "-r", "50", "-d", "1500"]),
         folder.path(),
     );
     server.wait_until_idle();

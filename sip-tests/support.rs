@@ -6,7 +6,10 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        atomic::{AtomicU16, Ordering},
+        mpsc::{Receiver, channel},
+    },
     thread,
     time::Duration,
 };
@@ -185,7 +188,6 @@ pub fn breathe(_: SocketAddr) {
 
 /// A port range of this process's own, so that servers of tests that run side by side seldom meet.
 fn rtp_range() -> (u16, u16) {
-    use std::sync::atomic::{AtomicU16, Ordering};
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Below the ports that the system gives out (32,768 and up), which are the peers'.
     let slot = NEXT.fetch_add(1, Ordering::Relaxed) % 10;
@@ -198,24 +200,28 @@ pub fn signal(pid: u32, name: &str) {
     assert!(done.success());
 }
 
-/// A port that was free a moment ago, for UDP and TCP.
-pub fn free_port() -> u16 {
-    loop {
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+/// The next port of `range` that is free, and so are those up to the next but three: whoever gets it may take these, too.
+/// None is given out twice in a run, unless all of them were; the system gives out others.
+fn next_port(range: std::ops::Range<u16>, turn: &AtomicU16, is_free: impl Fn(u16) -> bool) -> u16 {
+    let count = (range.end - range.start) / 4;
+    // Runs beside this one begin elsewhere.
+    let first = std::process::id() as u16 % count;
+    let mut ports =
+        (0..count).map(|_| range.start + turn.fetch_add(1, Ordering::Relaxed).wrapping_add(first) % count * 4);
+    ports.find(|port| (*port..port + 4).all(&is_free)).expect("one of them is free")
 }
 
-/// An even port that was free a moment ago, and so was the one after the next: SIPp takes both for audio and video.
+/// A port for SIP, free for UDP and TCP; baresip takes the next one for TLS.
+pub fn free_port() -> u16 {
+    static TURN: AtomicU16 = AtomicU16::new(0);
+    let is_free = |port| UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok();
+    next_port(2000..4000, &TURN, is_free)
+}
+
+/// An even port for audio, with one for its reports; SIPp takes the next two for video.
 pub fn free_audio_port() -> u16 {
-    loop {
-        let port = free_port() & !1;
-        if [port, port + 2].iter().all(|port| UdpSocket::bind(("127.0.0.1", *port)).is_ok()) {
-            return port;
-        }
-    }
+    static TURN: AtomicU16 = AtomicU16::new(0);
+    next_port(4000..10_000, &TURN, |port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
 }
 
 /// A child process whose lines (standard output and error) can be waited for. Killed when dropped.

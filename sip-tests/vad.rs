@@ -107,7 +107,7 @@ fn speech_is_told_from_pauses_in_voices_that_were_kept_apart_as_well_as_webrtc_t
     for (noise, least) in [(-50.0, [99.0, 99.7, 96.9]), (-35.0, [98.0, 99.9, 99.9])] {
         let mut all = [Counts::default(); 3];
         for name in HELD_OUT {
-            let clean = voice(name);
+            let clean = voice(name, 1);
             let mut listeners = Listener::all();
             for (at, counts) in measure(&mut listeners, &clean, noise).into_iter().enumerate() {
                 println!("{noise} dBm0, {}, {name}: {counts}", listeners[at].0);
